@@ -1,0 +1,220 @@
+"""Experiment: everything that decides a run, as frozen dataclasses, to JSON and back."""
+
+import dataclasses
+import importlib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from seqjepa.errors import ConfigError, unknown
+from seqjepa.methods.base import MethodConfig
+from seqjepa.nn import EncoderConfig
+from seqjepa.worlds.base import WorldConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """AdamW with linear warm-up and cosine decay per step; weight decay on matrices and convolutions only (seq-JEPA, section 3.2).
+
+    Attributes:
+        lr: peak learning rate.
+        lr_start, lr_end: at the first and at the last step.
+        warmup: fraction of the steps that warm up (paper: 20 of 1000 epochs).
+        weight_decay: decoupled.
+    """
+
+    lr: float = 4e-4
+    lr_start: float = 1e-5
+    lr_end: float = 1e-5
+    warmup: float = 0.02
+    weight_decay: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "lr_start", "lr_end", "weight_decay"):
+            _require(getattr(self, name) >= 0, f"optim.{name} must not be negative, got {getattr(self, name)}")
+        _require(0 <= self.warmup < 1, f"optim.warmup is a fraction of the steps, 0 <= warmup < 1, got {self.warmup}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Length and shape of the training run.
+
+    Attributes:
+        steps: optimizer steps.
+        batch_size: sequences per step.
+        num_views: T, views per sequence: M observed ones and the one to predict.
+        accumulate: micro-batches per step; batch_size must be a multiple. BatchNorm sees micro-batches.
+        precision: `bf16` (autocast), `fp32`, or `auto`: bf16 where the hardware computes in it.
+        log_every: steps between lines of metrics.jsonl.
+        checkpoint_every: steps between checkpoints: at most so many are lost to a crash.
+    """
+
+    steps: int = 10_000
+    batch_size: int = 512
+    num_views: int = 4
+    accumulate: int = 1
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    log_every: int = 50
+    checkpoint_every: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "num_views", "accumulate", "log_every", "checkpoint_every"):
+            _require(getattr(self, name) >= 1, f"train.{name} must be at least 1, got {getattr(self, name)}")
+        _require(self.batch_size >= 2 * self.accumulate, f"train.batch_size must be at least 2 per micro-batch (BatchNorm), got {self.batch_size}")
+        _require(
+            self.batch_size % self.accumulate == 0,
+            f"train.batch_size {self.batch_size} must be a multiple of train.accumulate {self.accumulate}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """How frozen features are probed (seq-JEPA, appendix A.2; the defaults are the paper's).
+
+    Attributes:
+        views: largest number M of views that are aggregated.
+        linear_epochs: passes over the training objects for linear probes, one draw of views per object and pass.
+        mlp_epochs: the same for the MLP probes of rotation.
+        linear_regression_epochs: the same for linear regressions (hues, positions).
+        batch_size: of probe training.
+        lr: of Adam.
+    """
+
+    views: int = 8
+    linear_epochs: int = 300
+    mlp_epochs: int = 300
+    linear_regression_epochs: int = 50
+    batch_size: int = 256
+    lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _require(getattr(self, field.name) > 0, f"evaluate.{field.name} must be positive, got {getattr(self, field.name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A whole experiment; `to_json` and `from_json` are inverse to each other.
+
+    Attributes:
+        name: of the recipe it came from.
+        method: what is learned.
+        world: from what.
+        encoder: with which backbone.
+        optim, train, evaluate: how.
+        seed: of initial weights, data order, view draws and dropout.
+    """
+
+    name: str
+    method: MethodConfig
+    world: WorldConfig
+    encoder: EncoderConfig
+    optim: OptimConfig
+    train: TrainConfig
+    evaluate: EvaluateConfig
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """A config dataclass as plain JSON data; methods and worlds carry their `kind`."""
+    data: dict[str, Any] = {}
+    if isinstance(config, MethodConfig | WorldConfig):
+        data["kind"] = kind(type(config))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        data[field.name] = to_json(value) if dataclasses.is_dataclass(value) else list(value) if isinstance(value, tuple) else value
+    return data
+
+
+def from_json(data: Mapping[str, Any]) -> Experiment:
+    """The experiment that `to_json` wrote.
+
+    Raises:
+        ConfigError: at an unknown, missing or ill-typed key, naming it.
+    """
+    return _structure(Experiment, data, "")
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The keys in which two JSON configs differ, each with both values."""
+    found: list[str] = []
+    for key in dict.fromkeys([*old, *new]):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a!r} there, {b!r} here")
+    return found
+
+
+def kind(config: type[MethodConfig | WorldConfig]) -> str:
+    """What a method or world is called in configs: the name of its module."""
+    return config.__module__.rpartition(".")[2]
+
+
+def find_kind(base: type[T], name: str) -> type[T]:
+    """The config class of a method or world by the name of its module: one of ours, or one that has been imported.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    package = "methods" if issubclass(base, MethodConfig) else "worlds"
+    if name.isidentifier():
+        try:
+            importlib.import_module(f"seqjepa.{package}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"seqjepa.{package}.{name}":
+                raise
+    known = {kind(cls): cls for cls in base.__subclasses__()}  # type: ignore[arg-type]
+    if name not in known:
+        what = package.removesuffix("s")
+        raise ConfigError(f"{unknown(what, name, known)}. If it is your own, import its file first (command line: --code FILE)")
+    return known[name]
+
+
+def _structure(cls: type[T], data: Any, where: str) -> T:
+    """A dataclass from JSON data, every key checked."""
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"config key {where.rstrip('.')!r} must be an object, got {data!r}")
+    if cls in (MethodConfig, WorldConfig):
+        if "kind" not in data:
+            raise ConfigError(f"config key '{where}kind' is missing")
+        cls = find_kind(cls, data["kind"])
+        data = {key: value for key, value in data.items() if key != "kind"}
+    hints = typing.get_type_hints(cls)
+    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in data:
+        if key not in names:
+            raise ConfigError(unknown("config key", where + key, [where + name for name in names]))
+    if missing := names - set(data):
+        raise ConfigError(f"config keys missing: {', '.join(sorted(where + name for name in missing))}")
+    return cls(**{key: _value(hints[key], value, where + key) for key, value in data.items()})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _structure(typing.cast(type, hint), value, where + ".")
+    if origin is tuple and isinstance(value, list):
+        return tuple(_value(arguments[0], item, where) for item in value)
+    if origin is Literal and value in arguments:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _value(next(a for a in arguments if a is not type(None)), value, where)
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    raise ConfigError(f"config key {where!r} must be {hint.__name__ if isinstance(hint, type) else hint}, got {value!r}")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)

@@ -1,0 +1,68 @@
+"""What can go wrong, each with the exit code of the command line.
+
+An error's text says what was got, what was expected and what to change, in a line or two; the command line prints it without a traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SeqJepaError(Exception):
+    """Base of all errors this package raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(SeqJepaError):
+    """A bad option, recipe, call or combination of them."""
+
+    exit_code = 2
+
+
+class DataError(SeqJepaError):
+    """A data file is missing, damaged or not what was expected."""
+
+    exit_code = 3
+
+
+class CheckpointError(SeqJepaError):
+    """A checkpoint is missing, damaged or belongs to something else."""
+
+    exit_code = 4
+
+
+class NonFiniteError(SeqJepaError):
+    """The loss or a gradient was NaN or infinite; the last good state has been saved."""
+
+    exit_code = 5
+
+
+class CollapseError(SeqJepaError):
+    """The representation collapsed and `--fail-on-collapse` was given."""
+
+    exit_code = 6
+
+
+class DiskError(SeqJepaError):
+    """A file could not be written."""
+
+    exit_code = 74
+
+
+class Stopped(SeqJepaError):
+    """SIGTERM: the state is saved, `--resume` goes on from here."""
+
+    exit_code = 75
+
+
+class Interrupted(SeqJepaError):
+    """SIGINT: the state is saved, `--resume` goes on from here."""
+
+    exit_code = 130
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that does not exist: what it might have meant, or all there is."""
+    options = sorted(known)
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    return f"unknown {kind} {name!r}" + (f", did you mean {near[0]!r}?" if near else "") + f" Known: {', '.join(options)}"

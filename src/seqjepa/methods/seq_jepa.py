@@ -1,0 +1,139 @@
+"""seq-JEPA (Ghaemi, Muller, Bakhtiari, NeurIPS 2025, section 3.1).
+
+    z_i  = f(x_i)                                    encoder: the equivariant representation
+    e_i  = P(a_i)                                    action embedding
+    zagg = g([AGG], [z_1; e_1] .. [z_{M-1}; e_{M-1}], [z_M; 0])      aggregator: the invariant representation (eqs. 3, 4)
+    loss = 1 - cos(h([zagg; e_M]), sg f_ema(x_{M+1}))                 predictor h against the EMA target encoder (eq. 5)
+
+Deviations from the authors' release, each for a flaw there: P is applied once per step and to real actions only, so that its BatchNorm sees
+actions and never padding; the layers of g start from different weights; tau moves every step; target parameters are averaged in place.
+
+Beyond the paper: `predict = "every"` predicts each next view x_{m+1} from its own prefix x_1 .. x_m, m = 1 .. M, and averages the M losses. The encoder
+runs once on each view and the aggregator once on all prefixes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqjepa.errors import ConfigError
+from seqjepa.losses import cosine_loss
+from seqjepa.methods.base import Method, MethodConfig
+from seqjepa.nn import ActionEmbedding, Aggregator, EMATarget, Encoder
+from seqjepa.schedules import ema_momentum
+from seqjepa.types import Representation, SequenceBatch, StepOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(MethodConfig):
+    """The paper's settings; the fields are its ablations.
+
+    Attributes:
+        predict: `last`, the paper's objective: the last view from all before it; `every`: each next view from its own prefix.
+        condition: where action embeddings go: `both`, only the `predictor`, only the `aggregator`, or `none` (Table 4). What is not
+            conditioned has no input for actions, so its width shrinks.
+        action_width: width of an action embedding (Table 4: 16 to 256).
+        layers, heads, dropout: of the aggregator; its feed-forward width is 4 times the token width.
+        predictor_width: hidden units of the predictor.
+        ema_momentum: of the target encoder at the start; rises to 1 along half a cosine.
+        ema_buffers: average the target's BatchNorm statistics too, instead of letting it keep its own.
+    """
+
+    predict: Literal["last", "every"] = "last"
+    condition: Literal["both", "predictor", "aggregator", "none"] = "both"
+    action_width: int = 128
+    layers: int = 3
+    heads: int = 4
+    dropout: float = 0.1
+    predictor_width: int = 1024
+    ema_momentum: float = 0.996
+    ema_buffers: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("action_width", "layers", "heads", "predictor_width"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"method.{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.ema_momentum <= 1:
+            raise ConfigError(f"method.ema_momentum must lie in 0..1, got {self.ema_momentum}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"method.dropout must lie in 0..1 (1 excluded), got {self.dropout}")
+
+    def build(self, encoder: Encoder, action_dim: int, num_views: int) -> "SeqJEPA":
+        """See `MethodConfig.build`."""
+        if num_views < 2:
+            raise ConfigError(f"seq_jepa observes at least one view and predicts the next: train.num_views must be at least 2, got {num_views}")
+        if self.condition != "none" and action_dim == 0:
+            raise ConfigError("the world has no actions to condition on: name some in world.actions or set method.condition to none")
+        if self.condition == "aggregator" and num_views == 2:
+            raise ConfigError("with train.num_views = 2 the aggregator sees no action: use 3 or more, or another method.condition")
+        return SeqJEPA(self, encoder, action_dim)
+
+
+class SeqJEPA(Method):
+    """The method of the module's docstring. Letters as there: B sequences, M observed views, D features, A action width, E token width."""
+
+    def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
+        super().__init__(encoder)
+        self.config = config
+        features, width = encoder.dim, config.action_width
+        self.in_aggregator = config.condition in ("both", "aggregator")
+        self.in_predictor = config.condition in ("both", "predictor")
+        token = features + width * self.in_aggregator
+        self.target_encoder = EMATarget(encoder, buffers=config.ema_buffers)
+        self.action_embedding = ActionEmbedding(action_dim, width) if config.condition != "none" else None
+        self.aggregator = Aggregator(token, layers=config.layers, heads=config.heads, feedforward=4 * token, dropout=config.dropout)
+        self.predictor = nn.Sequential(
+            nn.Linear(token + width * self.in_predictor, config.predictor_width, bias=False),
+            nn.BatchNorm1d(config.predictor_width),
+            nn.ReLU(),
+            nn.Linear(config.predictor_width, features),
+        )
+
+    def forward(self, batch: SequenceBatch) -> StepOutput:
+        """The loss on views [B, M + 1, ...]. The logged `loss_last` is the paper's part of the loss: the last view from all M before it."""
+        observed = batch.views.shape[1] - 1
+        lengths = [observed] if self.config.predict == "last" else list(range(1, observed + 1))
+        features = self.encoder(batch.views[:, :observed])
+        target = self.target_encoder(batch.views[:, lengths])
+        embedded = self._embed(batch.actions)
+        aggregated = self._aggregate(features, embedded, lengths)
+        predicted = self._predict(aggregated, embedded[:, [m - 1 for m in lengths]])
+        per_prefix = cosine_loss(predicted, target).mean(0)
+        representation = Representation(features, aggregated[:, -1]).detach()
+        return StepOutput(per_prefix.mean(), {"loss_last": per_prefix[-1].detach()}, representation)
+
+    def after_step(self, progress: float) -> None:
+        """Move the target encoder (tau of section 3.2)."""
+        self.target_encoder.update(self.encoder, ema_momentum(progress, self.config.ema_momentum))
+
+    def aggregate(self, features: Tensor, actions: Tensor) -> Tensor:
+        """z_AGG [B, E] of features [B, T, D] with the actions [B, T-1, A] between them."""
+        return self._aggregate(features, self._embed(actions), [features.shape[1]])[:, 0]
+
+    def predict(self, features: Tensor, actions: Tensor) -> Tensor:
+        """The predicted features [B, D] of the next view: features [B, T, D], actions [B, T, A], the last one leading to it."""
+        embedded = self._embed(actions)
+        return self._predict(self._aggregate(features, embedded, [features.shape[1]]), embedded[:, -1:])[:, 0]
+
+    def _embed(self, actions: Tensor) -> Tensor:
+        """Actions [B, T, A] to embeddings [B, T, width], empty without conditioning."""
+        return actions[..., :0] if self.action_embedding is None else self.action_embedding(actions)
+
+    def _aggregate(self, features: Tensor, embedded: Tensor, lengths: Sequence[int]) -> Tensor:
+        """[B, P, E] for each prefix length; embeddings beyond the last view's are ignored, missing ones are never read."""
+        if not self.in_aggregator:
+            return self.aggregator(features, features, lengths)
+        taken = torch.zeros(*features.shape[:2], self.config.action_width, dtype=embedded.dtype, device=features.device)
+        present = torch.cat([features, taken], -1)
+        moves = min(embedded.shape[1], features.shape[1])
+        taken = torch.cat([embedded[:, :moves], taken[:, moves:]], 1)
+        return self.aggregator(torch.cat([features, taken], -1), present, lengths)
+
+    def _predict(self, aggregated: Tensor, embedded: Tensor) -> Tensor:
+        """[B, P, D] from aggregates [B, P, E] and the embeddings [B, P, width] of the actions to come."""
+        joint = torch.cat([aggregated, embedded], -1) if self.in_predictor else aggregated
+        out: Tensor = self.predictor(joint.flatten(0, 1))
+        return out.unflatten(0, aggregated.shape[:2])

@@ -1,0 +1,91 @@
+"""The three seams of the library: what a World yields, what a Method represents, what a training step returns.
+
+Axes: B sequences, T views of a sequence, C H W of an image, A action, P pose, D features of one view, S features of a sequence.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from seqjepa.errors import DataError
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """A batch of view sequences, built and validated by a World.
+
+    **The action convention of the whole library:** `actions[:, t]` takes view `t` to view `t + 1`. A method that observes the first M views and
+    predicts view M (counted from 0) conditions its observations on `actions[:, :M-1]` and its prediction on `actions[:, M-1]`.
+
+    Attributes:
+        views: [B, T, C, H, W], uint8 in 0..255 or float in 0..1. Encoders normalise.
+        actions: [B, T-1, A] float32, the conditioning groups of the world's action space.
+        poses: [B, T, P] float32, every absolute factor of each view, whether conditioned on or not.
+        labels: [B] int64 class index, -1 where unknown.
+
+    Raises:
+        DataError: if the shapes or types do not fit together.
+    """
+
+    views: Tensor
+    actions: Tensor
+    poses: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.views.ndim != 5 or not (self.views.dtype == torch.uint8 or self.views.is_floating_point()):
+            raise DataError(f"views must be uint8 or float [B, T, C, H, W], got {self.views.dtype} {list(self.views.shape)}")
+        batch, length = self.views.shape[:2]
+        if self.actions.ndim != 3 or self.actions.shape[:2] != (batch, length - 1):
+            raise DataError(f"actions must be [B={batch}, T-1={length - 1}, A], got {list(self.actions.shape)}")
+        if self.poses.ndim != 3 or self.poses.shape[:2] != (batch, length):
+            raise DataError(f"poses must be [B={batch}, T={length}, P], got {list(self.poses.shape)}")
+        if self.labels.shape != (batch,) or self.labels.dtype != torch.int64:
+            raise DataError(f"labels must be int64 [B={batch}], got {self.labels.dtype} {list(self.labels.shape)}")
+
+    def __len__(self) -> int:
+        return self.views.shape[0]
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on another device."""
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in ("views", "actions", "poses", "labels")}
+        return replace(self, **moved)
+
+    def chunk(self, parts: int) -> list["SequenceBatch"]:
+        """The batch cut into equal parts along B, for gradient accumulation."""
+        pieces = zip(*(x.chunk(parts) for x in (self.views, self.actions, self.poses, self.labels)), strict=True)
+        return [SequenceBatch(*piece) for piece in pieces]
+
+
+@dataclass(frozen=True)
+class Representation:
+    """What a method says of a sequence.
+
+    Attributes:
+        views: [B, T, D], the encoder on each view: the equivariant representation in seq-JEPA.
+        sequence: [B, S], the method's word on the whole: z_AGG in seq-JEPA, the first view's features in methods without an aggregator.
+    """
+
+    views: Tensor
+    sequence: Tensor
+
+    def detach(self) -> "Representation":
+        """The same numbers, cut from the graph."""
+        return Representation(self.views.detach(), self.sequence.detach())
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What a method's forward pass returns.
+
+    Attributes:
+        loss: scalar to be minimised, averaged over the batch.
+        terms: scalars for the log only.
+        representation: detached, for online probes; its views may be fewer than the batch's (those that the method encoded).
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    representation: Representation

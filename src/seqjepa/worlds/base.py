@@ -1,0 +1,145 @@
+"""World: where sequences of views, and the actions between them, come from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from seqjepa.actions import ActionSpace
+from seqjepa.errors import DataError, unknown
+from seqjepa.types import SequenceBatch
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldConfig:
+    """Base of the frozen configs of worlds; a world's own config adds its fields and knows how to build the world."""
+
+    def build(self) -> "World":
+        """The world, its files read or rendered and verified.
+
+        Raises:
+            ConfigError: if fields contradict each other.
+            DataError: if files are missing or damaged.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldSpec:
+    """What can be known of a world without drawing from it.
+
+    Attributes:
+        name: of the world.
+        image_shape: (C, H, W) of a view.
+        classes: class names; a label is an index into them.
+        factors: every group of pose factors, for evaluation.
+        actions: the groups that actions are made of, for conditioning; a selection of `factors`.
+        splits: split names; `train`, `val` and `test` are always there, others are out-of-distribution tests.
+        views_per_object: how many different views an object has; None where views are drawn without limit.
+        mean, std: per channel, of pixels in 0..1; encoders normalise with them.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    factors: ActionSpace
+    actions: ActionSpace
+    splits: tuple[str, ...]
+    views_per_object: int | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class World(ABC):
+    """A source of view sequences. A new one implements `spec`, `size` and `sequences`; order and randomness are settled here.
+
+    Every draw is a pure function of (seed, split, epoch, object, view): it depends neither on workers nor on where a run was interrupted.
+    """
+
+    spec: WorldSpec
+
+    @abstractmethod
+    def size(self, split: str) -> int:
+        """How many objects (images, scenes ...) a split has."""
+
+    @abstractmethod
+    def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
+        """One sequence of `num_views` different views for each object.
+
+        Args:
+            split: a name in `spec.splits`.
+            index: [B] objects.
+            num_views: T.
+            key: [B] the random key of each object's draw: equal keys give equal draws.
+        """
+
+    def loader(self, split: str, *, num_views: int, batch_size: int, seed: int, start_step: int = 0) -> Iterator[SequenceBatch]:
+        """Batches without end: each epoch visits every object once, in a new order; a batch may span two epochs, so none is ever short.
+
+        Args:
+            split: a name in `spec.splits`.
+            num_views: T, views per sequence.
+            batch_size: B.
+            seed: of order and draws.
+            start_step: the batch to begin with; batch k is the same wherever the loader began.
+
+        Raises:
+            DataError: if the split is unknown, smaller than a batch, or an object has too few views.
+        """
+        self.check(split, num_views)
+        size = self.size(split)
+        if size < batch_size:
+            raise DataError(f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a batch of {batch_size}: lower train.batch_size")
+        return self._batches(split, num_views, batch_size, seed, start_step)
+
+    def check(self, split: str, num_views: int) -> None:
+        """Raise a DataError if the split is unknown or its objects have fewer than `num_views` views."""
+        if split not in self.spec.splits:
+            raise DataError(unknown("split", split, self.spec.splits))
+        available = self.spec.views_per_object
+        if available is not None and num_views > available:
+            raise DataError(f"{num_views} views asked for, objects of world {self.spec.name!r} have {available}: lower num_views or take more views")
+
+    def _batches(self, split: str, num_views: int, batch_size: int, seed: int, step: int) -> Iterator[SequenceBatch]:
+        size = self.size(split)
+        orders: dict[int, Indices] = {}
+        while True:
+            position = np.arange(step * batch_size, (step + 1) * batch_size)
+            epoch, place = np.divmod(position, size)
+            for number in set(epoch.tolist()) - set(orders):
+                orders[number] = _order(size, seed, split, number)
+            index = np.array([orders[e][p] for e, p in zip(epoch.tolist(), place.tolist(), strict=True)], dtype=np.int64)
+            yield self.sequences(split, index, num_views, draw_key(seed, split, epoch, index))
+            orders = {number: order for number, order in orders.items() if number >= epoch[-1]}
+            step += 1
+
+
+def _order(size: int, seed: int, split: str, epoch: int) -> Indices:
+    return np.random.default_rng([seed, *split.encode(), epoch]).permutation(size)
+
+
+def draw_key(seed: int, split: str, epoch: Indices | int, index: Indices) -> Indices:
+    """[B] random keys, a pure function of (seed, split, epoch, object)."""
+    salt = np.random.SeedSequence([seed, *split.encode()]).generate_state(1, np.uint64)[0]
+    with np.errstate(over="ignore"):
+        return scramble(scramble(np.asarray(epoch).astype(np.uint64) + salt) + index.astype(np.uint64)).astype(np.int64)
+
+
+def scramble(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Splitmix64: a counter to 64 well-mixed bits, without state (Steele, Lea, Flood 2014)."""
+    with np.errstate(over="ignore"):
+        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def choose_views(key: Indices, num_views: int, available: int) -> Indices:
+    """[B, num_views] different views out of `available` for each key, uniform over ordered selections."""
+    counter = np.arange(available, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
+    noise = scramble(key.astype(np.uint64)[:, None] ^ counter[None])
+    return np.argsort(noise, axis=1, kind="stable")[:, :num_views]
