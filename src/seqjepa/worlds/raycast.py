@@ -1,0 +1,112 @@
+"""A small ray caster: a few convex solids above a coloured floor, under a sun and one coloured spotlight that casts shadows.
+
+The scene is that of 3DIEBench (Garrido et al. 2023, methods.md 3.1.2): the camera stands at radius 2.5, 45 degrees above the y axis, and looks at
+the origin, where the object is; the floor is z = -1 with colour HSV (hue, .6, .6); the spotlight stands at radius 4 and looks at the origin.
+Two departures, decided by looking: the spotlight is HSV (hue, .6, .8) where 3DIEBench has saturation 1, which blackens whatever lacks its hue,
+and its cone is just wider than the object, so that its rim on the floor tells where the light is.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from typing import cast
+
+import numba
+import numpy as np
+
+from seqjepa.errors import ConfigError
+from seqjepa.worlds.raykernels import BALL, BOX, LIGHT_RADIUS, TUBE, Bytes, Floats, Ints, draw
+
+__all__ = ["BALL", "BOX", "TUBE", "Bytes", "Floats", "Ints", "Objects", "hsv_to_rgb", "light_position", "render"]
+
+EYE = np.array([0.0, 2.5 * math.sin(math.pi / 4), 2.5 * math.cos(math.pi / 4)])
+FLOOR_SATURATION, FLOOR_VALUE = 0.6, 0.6
+LIGHT_SATURATION, LIGHT_VALUE = 0.6, 0.8
+CHUNK = 32  # pictures per task: small enough to share a batch evenly, large enough that the threads do not meet over the GIL
+
+
+@dataclass(frozen=True)
+class Objects:
+    """N objects made of at most K primitives each; entries from `count` on are padding.
+
+    A primitive is a unit solid in its own frame: the box [-1, 1]^3, the ball of radius 1, or the tube along z whose radius goes from 1 at z = -1 to
+    `taper` at z = 1. Its frame is given by its centre and its three orthogonal half-axes.
+    """
+
+    kind: Ints  # [N, K]: BOX, BALL or TUBE
+    taper: Floats  # [N, K] in [0, 1], read for tubes only
+    centre: Floats  # [N, K, 3]
+    axes: Floats  # [N, K, 3, 3]: row i is half-axis i
+    colour: Floats  # [N, K, 3]: RGB in [0, 1]
+    count: Ints  # [N]
+
+    def __post_init__(self) -> None:
+        n, k = self.kind.shape
+        expected = {"kind": (n, k), "taper": (n, k), "centre": (n, k, 3), "axes": (n, k, 3, 3), "colour": (n, k, 3), "count": (n,)}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            dtype = np.dtype(np.int64 if field.name in ("kind", "count") else np.float64)
+            if value.shape != expected[field.name] or value.dtype != dtype:
+                got, want = f"{value.shape} of {value.dtype}", f"{expected[field.name]} of {dtype}"
+                raise ConfigError(f"Objects.{field.name} is {got}, expected {want}, for `kind` says N={n}, K={k}")
+        if n and not (0 <= self.count.min() and self.count.max() <= k):
+            raise ConfigError(f"Objects.count reaches from {self.count.min()} to {self.count.max()}, expected 0 to K={k}")
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+
+def hsv_to_rgb(hue: Floats, saturation: float | Floats, value: float | Floats) -> Floats:
+    """RGB [..., 3] in [0, 1] of HSV colours; hue [...] in turns, so that 1 is 0 again."""
+    k = (np.array([5.0, 3.0, 1.0]) + 6 * np.asarray(hue, np.float64)[..., None]) % 6
+    s, v = np.asarray(saturation, np.float64)[..., None], np.asarray(value, np.float64)[..., None]
+    return cast(Floats, v - v * s * np.clip(np.minimum(k, 4 - k), 0, 1))
+
+
+def light_position(theta: Floats, phi: Floats) -> Floats:
+    """Where the spotlight stands, [..., 3]: theta from the zenith and phi from the x axis, in radians."""
+    return cast(Floats, LIGHT_RADIUS * np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], -1))
+
+
+def render(
+    objects: Objects,
+    object_index: Ints,
+    rotation: Floats,
+    floor_hue: Floats,
+    light_theta: Floats,
+    light_phi: Floats,
+    light_hue: Floats,
+    image_size: int,
+    threads: int | None = None,
+) -> Bytes:
+    """Pictures [B, S, S, 3], RGB, of objects `object_index` [B] turned by `rotation` [B, 3, 3] (x_world = rotation @ x_object).
+
+    Hues [B] are in turns, angles [B] in radians. The pictures are bit for bit the same on any number of `threads`; the default is one for each core,
+    or NUMBA_NUM_THREADS. The threads are Python's own, as the kernel releases the GIL: numba's thread pools do not survive a fork.
+
+    Raises ConfigError where an argument's length is not B or an index is not that of an object.
+    """
+    index = np.ascontiguousarray(object_index, np.int64)
+    turns = np.ascontiguousarray(rotation, np.float64)
+    hues, theta, phi, light_hues = (np.asarray(a, np.float64) for a in (floor_hue, light_theta, light_phi, light_hue))
+    n = len(index)
+    for name, array, shape in (
+        ("rotation", turns, (n, 3, 3)), ("floor_hue", hues, (n,)), ("light_theta", theta, (n,)), ("light_phi", phi, (n,)), ("light_hue", light_hues, (n,))
+    ):  # fmt: skip
+        if array.shape != shape:
+            raise ConfigError(f"{name} has shape {array.shape}, expected {shape}, for object_index has {n} entries")
+    if n and not (0 <= index.min() and index.max() < len(objects)):
+        raise ConfigError(f"object_index reaches from {index.min()} to {index.max()}, expected 0 to {len(objects) - 1}, as there are {len(objects)} objects")
+    floor_rgb, light_rgb = hsv_to_rgb(hues, FLOOR_SATURATION, FLOOR_VALUE), hsv_to_rgb(light_hues, LIGHT_SATURATION, LIGHT_VALUE)
+    lights = light_position(theta, phi)
+    solids = tuple(getattr(objects, field.name) for field in fields(objects))
+    out = np.empty((n, image_size, image_size, 3), np.uint8)
+
+    def draw_from(start: int) -> None:
+        part = slice(start, start + CHUNK)
+        draw(*solids, index[part], turns[part], EYE, lights[part], floor_rgb[part], light_rgb[part], out[part])
+
+    with ThreadPoolExecutor(threads or numba.config.NUMBA_NUM_THREADS) as pool:
+        for _ in pool.map(draw_from, range(0, n, CHUNK)):
+            pass  # the loop is there to raise what a thread raised
+    return out
