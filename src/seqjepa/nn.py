@@ -181,6 +181,7 @@ class Aggregator(nn.Module):
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # or the first call under inference mode would leave tensors behind that training cannot use
 def _prefix_layout(length: int, prefixes: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor | None, Tensor]:
     """Where each token of the packed prefixes comes from in [AGG, past, present], who must not see whom, and where the [AGG]s stand."""
     rows = [[0, *range(1, m), length + m] for m in prefixes]

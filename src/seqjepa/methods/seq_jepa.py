@@ -97,10 +97,10 @@ class SeqJEPA(Method):
         observed = batch.views.shape[1] - 1
         lengths = [observed] if self.config.predict == "last" else list(range(1, observed + 1))
         features = self.encoder(batch.views[:, :observed])
-        target = self.target_encoder(batch.views[:, lengths])
+        target = self.target_encoder(batch.views[:, lengths[0] :])
         embedded = self._embed(batch.actions)
         aggregated = self._aggregate(features, embedded, lengths)
-        predicted = self._predict(aggregated, embedded[:, [m - 1 for m in lengths]])
+        predicted = self._predict(aggregated, embedded[:, lengths[0] - 1 :])
         per_prefix = cosine_loss(predicted, target).mean(0)
         representation = Representation(features, aggregated[:, -1]).detach()
         return StepOutput(per_prefix.mean(), {"loss_last": per_prefix[-1].detach()}, representation)
