@@ -65,4 +65,4 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The message for a name that does not exist: what it might have meant, or all there is."""
     options = sorted(known)
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    return f"unknown {kind} {name!r}" + (f", did you mean {near[0]!r}?" if near else "") + f" Known: {', '.join(options)}"
+    return f"unknown {kind} {name!r}{f', did you mean {near[0]!r}?' if near else '.'} Known: {', '.join(options)}"
