@@ -2,8 +2,7 @@
 
 import dataclasses
 import importlib
-import types
-import typing
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.methods.base import MethodConfig
 from seqjepa.nn import EncoderConfig
+from seqjepa.structure import structure
 from seqjepa.worlds.base import WorldConfig
 
 T = TypeVar("T")
@@ -64,7 +64,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "num_views", "accumulate", "log_every", "checkpoint_every"):
             _require(getattr(self, name) >= 1, f"train.{name} must be at least 1, got {getattr(self, name)}")
-        _require(self.batch_size >= 2 * self.accumulate, f"train.batch_size must be at least 2 per micro-batch (BatchNorm), got {self.batch_size}")
+        least = 2 * self.accumulate
+        _require(self.batch_size >= least, f"train.batch_size must be at least 2 per micro-batch, {least}, got {self.batch_size}")
         _require(
             self.batch_size % self.accumulate == 0,
             f"train.batch_size {self.batch_size} must be a multiple of train.accumulate {self.accumulate}",
@@ -139,7 +140,7 @@ def from_json(data: Mapping[str, Any]) -> Experiment:
     Raises:
         ConfigError: at an unknown, missing or ill-typed key, naming it.
     """
-    return _structure(Experiment, data, "")
+    return structure(Experiment, data, concrete=_concrete)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -166,53 +167,30 @@ def find_kind(base: type[T], name: str) -> type[T]:
         ConfigError: if there is none.
     """
     package = "methods" if issubclass(base, MethodConfig) else "worlds"
-    if name.isidentifier():
-        try:
-            importlib.import_module(f"seqjepa.{package}.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"seqjepa.{package}.{name}":
-                raise
-    known = {kind(cls): cls for cls in base.__subclasses__()}  # type: ignore[arg-type]
+    if name not in _kinds(base):
+        root = importlib.import_module(f"seqjepa.{package}")
+        ours = [module.name for module in pkgutil.iter_modules(root.__path__, f"{root.__name__}.")]
+        wanted = [module for module in ours if module.endswith(f".{name}")]
+        for module in wanted or ours:  # all of them only to say below what there is
+            importlib.import_module(module)
+    known = _kinds(base)
     if name not in known:
         what = package.removesuffix("s")
         raise ConfigError(f"{unknown(what, name, known)}. If it is your own, import its file first (command line: --code FILE)")
     return known[name]
 
 
-def _structure(cls: type[T], data: Any, where: str) -> T:
-    """A dataclass from JSON data, every key checked."""
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"config key {where.rstrip('.')!r} must be an object, got {data!r}")
-    if cls in (MethodConfig, WorldConfig):
-        if "kind" not in data:
-            raise ConfigError(f"config key '{where}kind' is missing")
-        cls = find_kind(cls, data["kind"])
-        data = {key: value for key, value in data.items() if key != "kind"}
-    hints = typing.get_type_hints(cls)
-    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in data:
-        if key not in names:
-            raise ConfigError(unknown("config key", where + key, [where + name for name in names]))
-    if missing := names - set(data):
-        raise ConfigError(f"config keys missing: {', '.join(sorted(where + name for name in missing))}")
-    return cls(**{key: _value(hints[key], value, where + key) for key, value in data.items()})
+def _kinds(base: type[T]) -> dict[str, type[T]]:
+    return {kind(cls): cls for cls in base.__subclasses__()}  # type: ignore[arg-type]
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        return _structure(typing.cast(type, hint), value, where + ".")
-    if origin is tuple and isinstance(value, list):
-        return tuple(_value(arguments[0], item, where) for item in value)
-    if origin is Literal and value in arguments:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        return None if value is None else _value(next(a for a in arguments if a is not type(None)), value, where)
-    if hint is float and type(value) in (int, float):
-        return float(value)
-    if isinstance(hint, type) and type(value) is hint:
-        return value
-    raise ConfigError(f"config key {where!r} must be {hint.__name__ if isinstance(hint, type) else hint}, got {value!r}")
+def _concrete(cls: type[Any], data: Mapping[str, Any], where: str) -> tuple[type[Any], Mapping[str, Any]]:
+    """The config class that the data of a method or world name by their `kind`; other classes as they are."""
+    if cls not in (MethodConfig, WorldConfig):
+        return cls, data
+    if not isinstance(data.get("kind"), str):
+        raise ConfigError(f"key '{where}kind' must name a {where[:-1]}, got {data.get('kind')!r}")
+    return find_kind(cls, data["kind"]), {key: value for key, value in data.items() if key != "kind"}
 
 
 def _require(condition: bool, message: str) -> None:
