@@ -22,9 +22,9 @@ class Group:
     Attributes:
         name: what the group is called in configs and result tables.
         dims: the pose's column names, in order.
-        kind: `difference` (next minus this, divided by `scale`); `circular` (the same wrapped to half a period either way); `euler` (three angles in
-            radians, R = Rz Ry Rx, that is extrinsic xyz) and `quaternion` (x, y, z, w), whose action is the unit quaternion of R_i^-1 R_{i+1}
-            with w >= 0 (methods: seq-JEPA, section 3.1; SIE).
+        kind: `difference` (next minus this, divided by `scale`); `circular` (the same wrapped to half a period either way); `euler` (three
+            angles in radians, R = Rz Ry Rx, that is extrinsic xyz) and `quaternion` (x, y, z, w), whose action is the unit quaternion of
+            R_i^-1 R_{i+1} with w >= 0 (methods: seq-JEPA, section 3.1; SIE).
         scale: one fixed divisor for all of the group's differences, so that actions are of order one.
         period: of `circular` groups, in the pose's unit.
     """
@@ -73,9 +73,8 @@ class Group:
         return pose / self.scale
 
     def _quaternion(self, pose: Tensor) -> Tensor:
-        if self.kind == "euler":
-            return roma.euler_to_unitquat("xyz", pose)
-        return roma.quat_normalize(pose)
+        quaternion: Tensor = roma.euler_to_unitquat("xyz", pose) if self.kind == "euler" else roma.quat_normalize(pose)
+        return quaternion
 
 
 def canonical(quaternion: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ class EncoderConfig:
     Attributes:
         name: `resnet18`, `resnet34`, or `timm:NAME` for any timm model (needs the extra `timm`).
         width: channels of a ResNet's first stage; features are 8 times as many (64: the ResNet-18 of the paper, 512 features).
-        stem: of a ResNet. `imagenet`: 7x7 stride 2 and max-pool; `cifar`: 3x3 stride 1, no pool (CIFAR-100 and 32-pixel patches in the paper);
-            `compact`: 3x3 stride 2, no pool (not in the paper; for small images on small machines).
+        stem: of a ResNet. `imagenet`: 7x7 stride 2 and max-pool; `cifar`: 3x3 stride 1, no pool (in the paper for CIFAR-100 and 32-pixel
+            patches); `compact`: 3x3 stride 2, no pool (not in the paper; for small images on small machines).
     """
 
     name: str = "resnet18"
@@ -62,6 +62,9 @@ class Encoder(nn.Module):
         dim: D, the number of features.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, backbone: nn.Module, dim: int, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.backbone, self.dim = backbone, dim
@@ -72,14 +75,14 @@ class Encoder(nn.Module):
         """Images [..., C, H, W], uint8 or float in 0..1, to features [..., D]."""
         flat = images.flatten(0, -4)
         pixels = flat.float() / 255 if flat.dtype == torch.uint8 else flat
-        features: Tensor = self.backbone((pixels - self.mean) / self.std)
-        return features.unflatten(0, images.shape[:-3])
+        features: Tensor = self.backbone((pixels - self.mean) / self.std).unflatten(0, images.shape[:-3])
+        return features
 
 
 class ResNet(nn.Module):
     """A ResNet of basic blocks with torchvision's parameter names, globally pooled, without classifier (He et al. 2016).
 
-    Convolutions start from He's normal distribution (fan out); the last BatchNorm of each block starts at zero (methods: seq-JEPA's release).
+    Convolutions start from He's normal distribution (fan out); the last BatchNorm of each block starts at zero (as in seq-JEPA's release).
     """
 
     def __init__(self, depths: Sequence[int], width: int, stem: Stem, channels: int = 3) -> None:
@@ -94,7 +97,7 @@ class ResNet(nn.Module):
         for stage, depth in enumerate(depths):
             inner, outer = widths[stage], widths[stage + 1]
             blocks = [BasicBlock(inner if i == 0 else outer, outer, 2 if i == 0 and stage > 0 else 1) for i in range(depth)]
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -104,8 +107,8 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images [N, C, H, W] to features [N, 8 width]."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
+        for stage in range(1, 5):
+            x = self.get_submodule(f"layer{stage}")(x)
         return x.mean((2, 3))
 
 
@@ -139,15 +142,16 @@ class ActionEmbedding(nn.Module):
 
     def forward(self, actions: Tensor) -> Tensor:
         """Actions [B, T, A] to embeddings [B, T, width]; T may be 0."""
-        embedded = self.linear(actions)
-        return self.norm(embedded.flatten(0, 1)).view_as(embedded) if embedded.numel() else embedded
+        embedded: Tensor = self.linear(actions)
+        normal: Tensor = self.norm(embedded.flatten(0, 1)) if embedded.numel() else embedded
+        return normal.view_as(embedded)
 
 
 class Aggregator(nn.Module):
     """g: a transformer over view-action tokens whose [AGG] token says what the whole sequence shows (seq-JEPA, section 3.1).
 
-    Post-norm layers, a final LayerNorm, no positional encoding. Every layer has its own initial weights (`nn.TransformerEncoder` would start all
-    layers from the same).
+    Post-norm layers, a final LayerNorm, no positional encoding. Every layer has its own initial weights (`nn.TransformerEncoder` would
+    start all layers from the same).
     """
 
     def __init__(self, dim: int, *, layers: int, heads: int, feedforward: int, dropout: float) -> None:

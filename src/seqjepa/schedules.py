@@ -4,7 +4,7 @@ import math
 
 
 def warmup_cosine(step: int, *, total: int, warmup: int, start: float, peak: float, end: float) -> float:
-    """Linear from `start` to `peak` over `warmup` steps, then half a cosine down to `end`, reached on the last step (seq-JEPA, section 3.2).
+    """Linear from `start` to `peak` over `warmup` steps, then half a cosine to `end`, reached on the last step (seq-JEPA, section 3.2).
 
     Args:
         step: 0 .. total - 1.

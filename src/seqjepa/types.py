@@ -16,8 +16,8 @@ from seqjepa.errors import DataError
 class SequenceBatch:
     """A batch of view sequences, built and validated by a World.
 
-    **The action convention of the whole library:** `actions[:, t]` takes view `t` to view `t + 1`. A method that observes the first M views and
-    predicts view M (counted from 0) conditions its observations on `actions[:, :M-1]` and its prediction on `actions[:, M-1]`.
+    **The action convention of the whole library:** `actions[:, t]` takes view `t` to view `t + 1`. A method that observes the first M views
+    and predicts view M (counted from 0) conditions its observations on `actions[:, :M-1]` and its prediction on `actions[:, M-1]`.
 
     Attributes:
         views: [B, T, C, H, W], uint8 in 0..255 or float in 0..1. Encoders normalise.

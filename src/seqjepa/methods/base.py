@@ -31,7 +31,8 @@ class MethodConfig:
 class Method(nn.Module, ABC):
     """An encoder with its training objective. `forward` is the loss, so that wrappers such as DDP and compile can wrap it.
 
-    A new method implements `forward`; one with an aggregator or a predictor overrides `aggregate` or `predict`, one with an EMA `after_step`.
+    A new method implements `forward`; one with an aggregator or a predictor overrides `aggregate` or `predict`, one with an EMA
+    `after_step`.
     """
 
     def __init__(self, encoder: Encoder) -> None:

@@ -8,8 +8,8 @@
 Deviations from the authors' release, each for a flaw there: P is applied once per step and to real actions only, so that its BatchNorm sees
 actions and never padding; the layers of g start from different weights; tau moves every step; target parameters are averaged in place.
 
-Beyond the paper: `predict = "every"` predicts each next view x_{m+1} from its own prefix x_1 .. x_m, m = 1 .. M, and averages the M losses. The encoder
-runs once on each view and the aggregator once on all prefixes.
+Beyond the paper: `predict = "every"` predicts each next view x_{m+1} from its own prefix x_1 .. x_m, m = 1 .. M, and averages the M losses.
+The encoder runs once on each view and the aggregator once on all prefixes.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ class Config(MethodConfig):
     def build(self, encoder: Encoder, action_dim: int, num_views: int) -> "SeqJEPA":
         """See `MethodConfig.build`."""
         if num_views < 2:
-            raise ConfigError(f"seq_jepa observes at least one view and predicts the next: train.num_views must be at least 2, got {num_views}")
+            raise ConfigError(f"seq_jepa predicts a view from at least one other: train.num_views must be at least 2, got {num_views}")
         if self.condition != "none" and action_dim == 0:
             raise ConfigError("the world has no actions to condition on: name some in world.actions or set method.condition to none")
         if self.condition == "aggregator" and num_views == 2:
@@ -120,20 +120,22 @@ class SeqJEPA(Method):
 
     def _embed(self, actions: Tensor) -> Tensor:
         """Actions [B, T, A] to embeddings [B, T, width], empty without conditioning."""
-        return actions[..., :0] if self.action_embedding is None else self.action_embedding(actions)
+        embedded: Tensor = actions[..., :0] if self.action_embedding is None else self.action_embedding(actions)
+        return embedded
 
     def _aggregate(self, features: Tensor, embedded: Tensor, lengths: Sequence[int]) -> Tensor:
         """[B, P, E] for each prefix length; embeddings beyond the last view's are ignored, missing ones are never read."""
-        if not self.in_aggregator:
-            return self.aggregator(features, features, lengths)
-        taken = torch.zeros(*features.shape[:2], self.config.action_width, dtype=embedded.dtype, device=features.device)
-        present = torch.cat([features, taken], -1)
-        moves = min(embedded.shape[1], features.shape[1])
-        taken = torch.cat([embedded[:, :moves], taken[:, moves:]], 1)
-        return self.aggregator(torch.cat([features, taken], -1), present, lengths)
+        past = present = features
+        if self.in_aggregator:
+            still = embedded.new_zeros(*features.shape[:2], self.config.action_width)
+            moves = min(embedded.shape[1], features.shape[1])
+            past = torch.cat([features, torch.cat([embedded[:, :moves], still[:, moves:]], 1)], -1)
+            present = torch.cat([features, still], -1)
+        aggregated: Tensor = self.aggregator(past, present, lengths)
+        return aggregated
 
     def _predict(self, aggregated: Tensor, embedded: Tensor) -> Tensor:
         """[B, P, D] from aggregates [B, P, E] and the embeddings [B, P, width] of the actions to come."""
         joint = torch.cat([aggregated, embedded], -1) if self.in_predictor else aggregated
-        out: Tensor = self.predictor(joint.flatten(0, 1))
-        return out.unflatten(0, aggregated.shape[:2])
+        predicted: Tensor = self.predictor(joint.flatten(0, 1)).unflatten(0, aggregated.shape[:2])
+        return predicted

@@ -90,19 +90,18 @@ class World(ABC):
         Raises:
             DataError: if the split is unknown, smaller than a batch, or an object has too few views.
         """
-        self.check(split, num_views)
-        size = self.size(split)
-        if size < batch_size:
-            raise DataError(f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a batch of {batch_size}: lower train.batch_size")
+        self.check(split, num_views, batch_size)
         return self._batches(split, num_views, batch_size, seed, start_step)
 
-    def check(self, split: str, num_views: int) -> None:
-        """Raise a DataError if the split is unknown or its objects have fewer than `num_views` views."""
+    def check(self, split: str, num_views: int, batch_size: int = 1) -> None:
+        """Raise a DataError if the split is unknown, has fewer objects than a batch, or its objects have too few views."""
         if split not in self.spec.splits:
             raise DataError(unknown("split", split, self.spec.splits))
         available = self.spec.views_per_object
         if available is not None and num_views > available:
-            raise DataError(f"{num_views} views asked for, objects of world {self.spec.name!r} have {available}: lower num_views or take more views")
+            raise DataError(f"{num_views} views asked for, objects of world {self.spec.name!r} have {available}: ask for fewer")
+        if (size := self.size(split)) < batch_size:
+            raise DataError(f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a batch of {batch_size}")
 
     def _batches(self, split: str, num_views: int, batch_size: int, seed: int, step: int) -> Iterator[SequenceBatch]:
         size = self.size(split)
