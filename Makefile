@@ -1,0 +1,67 @@
+# Every target sets up what it needs; `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint format docs clean clean-all
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup
+EXTRAS ?= dev,tensorboard
+DEMO ?= runs/demo
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+# The first interpreter that runs, is new enough and can make a virtual environment; or say `make PYTHON=...`.
+SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+
+# One thread per process and no spinning: many small tests side by side otherwise fight for the cores.
+TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(STAMP) ## make or refresh the virtual environment .venv
+
+$(STAMP): pyproject.toml constraints.txt scripts/install_torch.sh Makefile
+	@$(BIN)/pip --version >/dev/null 2>&1 && $(BIN)/python -c '$(SUPPORTED)' || { \
+	    python="$(PYTHON)"; \
+	    test -n "$$python" || { echo "found no Python 3.11, 3.12 or 3.13 with venv; install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }; \
+	    echo "$$python -m venv $(VENV)"; \
+	    "$$python" -m venv --clear $(VENV); }
+	scripts/install_torch.sh $(BIN)/python
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+demo: setup ## train seq-JEPA on the CPU, evaluate it and write the report (goes on where it was stopped)
+	$(BIN)/seqjepa train shapes_tiny --run-dir $(DEMO) --resume
+	$(BIN)/seqjepa evaluate $(DEMO)
+	$(BIN)/seqjepa report $(DEMO) --out $(DEMO)/report
+	@echo "The report: $$(ls -d $(abspath $(DEMO)/report)/*.html)"
+
+test: setup ## run every test
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-fast: setup ## run the tests but for the slow ones and the faults
+	$(PYTEST) -m 'not slow' --ignore=tests/faults $(PYTEST_ARGS)
+
+lint: setup ## ruff and mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+format: setup ## let ruff format and fix what it can
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+docs: setup ## make the committed figures and tables again from the committed results
+	$(BIN)/python docs/make.py
+
+clean: ## remove build output and the tools' caches
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-all: clean ## also remove .venv (runs/ stays)
+	rm -rf $(VENV)
