@@ -1,0 +1,54 @@
+"""Files that are either whole or not there."""
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put a file there as a whole or not at all: a temporary file beside it, forced to the disk, then renamed.
+
+    Raises:
+        OSError: if it cannot be written; what was there is as it was.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            at("after temporary file")
+            os.fsync(file.fileno())
+        at("before rename")
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    at("after rename")
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def json_bytes(data: Any) -> bytes:
+    """JSON data in the one form whose bytes depend on nothing but the data."""
+    return json.dumps(data, indent=1, sort_keys=True).encode()
+
+
+def sha256(data: bytes) -> str:
+    """As hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def at(moment: str) -> None:
+    """A named moment of writing. It does nothing; the fault tests put a kill here."""

@@ -1,0 +1,242 @@
+"""The folder of one run: `config.json`, `world.json`, `metrics.jsonl`, `checkpoints/`, and a `lock` while someone writes to it."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from seqjepa import checkpoint, files
+from seqjepa.actions import ActionSpace, Group
+from seqjepa.config import Experiment, differences, to_json
+from seqjepa.errors import ConfigError, DataError, DiskError
+from seqjepa.worlds.base import WorldSpec
+
+CONFIG, WORLD, METRICS, CHECKPOINTS, LOCK = "config.json", "world.json", "metrics.jsonl", "checkpoints", "lock"
+
+Warn = Callable[[str], None]
+_logger = logging.getLogger("seqjepa")
+
+
+class RunFolder:
+    """The one writer of a run's folder; a context manager, from `RunFolder.open`.
+
+    Attributes:
+        path: the folder.
+        checkpoints: the folder of its checkpoints, for `seqjepa.checkpoint`.
+    """
+
+    def __init__(self, path: Path, lock: int, warn: Warn) -> None:
+        self.path, self.checkpoints = path, path / CHECKPOINTS
+        self._lock, self._warn, self._warned = lock, warn, False
+        self._metrics = (path / METRICS).open("ab", buffering=0)
+
+    @classmethod
+    def open(cls, path: Path, experiment: Experiment, *, resume: bool, warn: Warn = _logger.warning) -> Self:
+        """Make or reopen a run's folder and lock it. On an error nothing of an earlier run has changed.
+
+        Args:
+            path: the folder; made, parents included, if it is not there.
+            experiment: must be the folder's own if it has one.
+            resume: whether to go on with what is there.
+            warn: is told, once, when lines of the log are lost.
+
+        Raises:
+            ConfigError: if the folder cannot be written to, is in use, is another experiment's, or holds a run that was not to be resumed.
+            DiskError: if the disk is full or broken.
+        """
+        try:
+            _make(path)
+            lock = _acquire(path)
+            try:
+                _require_ours(path, experiment, resume)
+                checkpoint.remove_litter(path / CHECKPOINTS)
+                if not (path / CONFIG).exists():
+                    files.write_atomically(path / CONFIG, files.json_bytes(_portable(to_json(experiment))))
+                run = cls(path, lock, warn)
+                if not checkpoint.committed(run.checkpoints):
+                    run.truncate_metrics(0)
+            except BaseException:
+                _release(path, lock)
+                raise
+        except OSError as error:
+            raise DiskError(f"cannot write to the run folder {path}: {error.strerror or error}") from error
+        return run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._metrics.close()
+        _release(self.path, self._lock)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Append a line to metrics.jsonl. A line that the disk does not take is lost, with one warning per run: training is worth more."""
+        line = json.dumps(record).encode() + b"\n"
+        position = self._metrics.tell()
+        try:
+            if self._metrics.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._metrics.truncate(position)  # no half line
+            self._lost(error)
+
+    def metrics_position(self) -> int:
+        """Bytes of metrics.jsonl so far, all of them on the disk. A checkpoint notes it; resuming cuts off what came later."""
+        try:
+            os.fsync(self._metrics.fileno())
+        except OSError as error:
+            self._lost(error)
+        return (self.path / METRICS).stat().st_size
+
+    def truncate_metrics(self, position: int) -> None:
+        """Cut metrics.jsonl to its whole lines within so many bytes.
+
+        Raises:
+            OSError: if it cannot be cut.
+        """
+        kept = (self.path / METRICS).read_bytes()[:position]
+        self._metrics.truncate(kept.rfind(b"\n") + 1)
+
+    def write_spec(self, spec: WorldSpec) -> None:
+        """Write world.json, from which a model can be rebuilt without the data; or, when it is there, see that the world is still the same.
+
+        Raises:
+            DataError: if the run was begun on another world.
+            DiskError: if the file cannot be written.
+        """
+        path = self.path / WORLD
+        data = files.json_bytes(asdict(spec))
+        try:
+            if not path.exists():
+                files.write_atomically(path, data)
+        except OSError as error:
+            raise DiskError(f"cannot write {path}: {error.strerror or error}") from error
+        if changed := differences(_load(path), json.loads(data)):
+            raise DataError(
+                f"the data is not what the run in {self.path} was begun with; use another --run-dir:\n  " + "\n  ".join(changed)
+            )
+
+    def _lost(self, error: OSError) -> None:
+        if not self._warned:
+            self._warned = True
+            self._warn(f"{self.path / METRICS} cannot be written ({error.strerror or error}): training goes on, lines of the log are lost")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The config of the run in a folder, as JSON data for `config.from_json`.
+
+    Raises:
+        ConfigError: if the folder holds no run or its config.json is damaged.
+    """
+    expanded: dict[str, Any] = _replace(_load(path / CONFIG), "~", str(Path.home()))
+    return expanded
+
+
+def read_spec(path: Path) -> WorldSpec:
+    """The world that the run in a folder was trained on.
+
+    Raises:
+        ConfigError: if the folder holds no run or its world.json is damaged.
+    """
+    data = _load(path / WORLD)
+    try:
+        factors, actions = _space(data.pop("factors")), _space(data.pop("actions"))
+        rest: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        return WorldSpec(factors=factors, actions=actions, **rest)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path / WORLD} is damaged or of another version: {error!r}") from error
+
+
+def _space(data: Mapping[str, Any]) -> ActionSpace:
+    return ActionSpace(tuple(data["pose"]), tuple(Group(**{**group, "dims": tuple(group["dims"])}) for group in data["groups"]))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path.parent} is not the folder of a run: it has no {path.name}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} cannot be read: it holds no JSON object")
+    return data
+
+
+def _make(path: Path) -> None:
+    """Make the folder and see that it can be written to."""
+    reason = None
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            reason = "it is not writable"
+    except (FileExistsError, NotADirectoryError):
+        reason = "there is a file in the way"
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG):
+            raise
+        reason = error.strerror
+    if reason is not None:
+        raise ConfigError(f"{path} cannot be the run folder: {reason}. Choose another --run-dir")
+
+
+def _acquire(path: Path) -> int:
+    """Lock the folder. The kernel frees the lock of a process that died, whatever its pid is now used for."""
+    lock = path / LOCK
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            owner = lock.read_text() if lock.exists() else "unknown"
+            raise ConfigError(f"{path} is in use by process {owner.strip()}: wait for it, or choose another --run-dir") from error
+        if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
+            break
+        os.close(descriptor)  # its owner removed it between our open and our lock: what we hold has no name any more
+    os.truncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
+    return descriptor
+
+
+def _release(path: Path, lock: int) -> None:
+    with contextlib.suppress(OSError):
+        (path / LOCK).unlink()
+    os.close(lock)
+
+
+def _require_ours(path: Path, experiment: Experiment, resume: bool) -> None:
+    """Refuse a folder that holds anything that this run would overwrite."""
+    if not (path / CONFIG).exists():
+        if found := [name for name in (WORLD, METRICS, CHECKPOINTS) if (path / name).exists()]:
+            raise ConfigError(f"{path} holds {', '.join(found)} but no {CONFIG}: it is not ours to write to. Choose another --run-dir")
+        return
+    if changed := differences(_load(path / CONFIG), json.loads(files.json_bytes(_portable(to_json(experiment))))):
+        raise ConfigError(f"{path} holds a run of another configuration; choose another --run-dir or undo:\n  " + "\n  ".join(changed))
+    if (steps := checkpoint.committed(path / CHECKPOINTS)) and not resume:
+        raise ConfigError(f"{path} already holds a run at step {max(steps)}: --resume to go on, or another --run-dir")
+
+
+def _portable(config: Any) -> Any:
+    """A config without the home folder's path, which is nobody else's business and differs from machine to machine."""
+    return _replace(config, str(Path.home()), "~")
+
+
+def _replace(data: Any, old: str, new: str) -> Any:
+    """JSON data in which every string that is a path at or below `old` is at or below `new`."""
+    if isinstance(data, Mapping):
+        return {key: _replace(value, old, new) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_replace(value, old, new) for value in data]
+    if isinstance(data, str) and (data == old or data.startswith(old + "/")):
+        return new + data[len(old) :]
+    return data
