@@ -15,11 +15,12 @@ import numba
 import numpy as np
 
 from seqjepa.errors import ConfigError
-from seqjepa.worlds.raykernels import BALL, BOX, LIGHT_RADIUS, TUBE, Bytes, Floats, Ints, draw
+from seqjepa.worlds.raykernels import BALL, BOX, TUBE, Bytes, Floats, Ints, draw
 
-__all__ = ["BALL", "BOX", "TUBE", "Bytes", "Floats", "Ints", "Objects", "hsv_to_rgb", "light_position", "render"]
+__all__ = ["BALL", "BOX", "TUBE", "Bytes", "Floats", "Ints", "Objects", "hsv_to_rgb", "pinholes", "render"]
 
-EYE = np.array([0.0, 2.5 * math.sin(math.pi / 4), 2.5 * math.cos(math.pi / 4)])
+EYE_RADIUS, EYE_THETA, EYE_PHI = 2.5, math.pi / 4, math.pi / 2
+LIGHT_RADIUS = 4.0
 FLOOR_SATURATION, FLOOR_VALUE = 0.6, 0.6
 LIGHT_SATURATION, LIGHT_VALUE = 0.6, 0.8
 CHUNK = 32  # pictures per task: small enough to share a batch evenly, large enough that the threads do not meet over the GIL
@@ -63,9 +64,12 @@ def hsv_to_rgb(hue: Floats, saturation: float | Floats, value: float | Floats) -
     return cast(Floats, v - v * s * np.clip(np.minimum(k, 4 - k), 0, 1))
 
 
-def light_position(theta: Floats, phi: Floats) -> Floats:
-    """Where the spotlight stands, [..., 3]: theta from the zenith and phi from the x axis, in radians."""
-    return cast(Floats, LIGHT_RADIUS * np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], -1))
+def pinholes(radius: float, theta: Floats, phi: Floats) -> Floats:
+    """Pinholes [B, 4, 3] that look at the origin, as rows position, right, up, forward; theta [B] from the zenith and phi [B] from x, in radians."""
+    sin_theta, cos_theta, sin_phi, cos_phi, level = np.sin(theta), np.cos(theta), np.sin(phi), np.cos(phi), np.zeros_like(theta)
+    forward = [-sin_theta * cos_phi, -sin_theta * sin_phi, -cos_theta]
+    rows = [[-radius * f for f in forward], [-sin_phi, cos_phi, level], [-cos_theta * cos_phi, -cos_theta * sin_phi, sin_theta], forward]
+    return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
 def render(
@@ -96,15 +100,18 @@ def render(
         if array.shape != shape:
             raise ConfigError(f"{name} has shape {array.shape}, expected {shape}, for object_index has {n} entries")
     if n and not (0 <= index.min() and index.max() < len(objects)):
-        raise ConfigError(f"object_index reaches from {index.min()} to {index.max()}, expected 0 to {len(objects) - 1}, as there are {len(objects)} objects")
+        raise ConfigError(
+            f"object_index reaches from {index.min()} to {index.max()}, expected 0 to {len(objects) - 1}, as there are {len(objects)} objects"
+        )
     floor_rgb, light_rgb = hsv_to_rgb(hues, FLOOR_SATURATION, FLOOR_VALUE), hsv_to_rgb(light_hues, LIGHT_SATURATION, LIGHT_VALUE)
-    lights = light_position(theta, phi)
+    eye = pinholes(EYE_RADIUS, np.full(n, EYE_THETA), np.full(n, EYE_PHI))
+    stage = np.concatenate([eye, pinholes(LIGHT_RADIUS, theta, phi), light_rgb[:, None], floor_rgb[:, None]], 1)
     solids = tuple(getattr(objects, field.name) for field in fields(objects))
     out = np.empty((n, image_size, image_size, 3), np.uint8)
 
     def draw_from(start: int) -> None:
         part = slice(start, start + CHUNK)
-        draw(*solids, index[part], turns[part], EYE, lights[part], floor_rgb[part], light_rgb[part], out[part])
+        draw(*solids, index[part], turns[part], stage[part], out[part])
 
     with ThreadPoolExecutor(threads or numba.config.NUMBA_NUM_THREADS) as pool:
         for _ in pool.map(draw_from, range(0, n, CHUNK)):

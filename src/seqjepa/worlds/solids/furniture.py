@@ -85,7 +85,10 @@ def bed(r: Random) -> list[Part]:
     w, d, h, t = r.uniform(0.32, 0.55), r.uniform(0.65, 0.8), r.uniform(0.1, 0.16), 0.045
     head = r.uniform(0.25, 0.45)
     parts = [box((0, 0, 0), (w, d, h)), box((0, -d - t, head / 2), (w + t, t, h + head / 2), SECOND)]
-    parts += [box((0, d + t, -0.02), (w + t, t, h + r.uniform(0.0, 0.08)), SECOND), box((0, d * 0.38, 0.03), (w + 0.03, d * 0.6, h + 0.02), ACCENT)]
+    parts += [
+        box((0, d + t, -0.02), (w + t, t, h + r.uniform(0.0, 0.08)), SECOND),
+        box((0, d * 0.38, 0.03), (w + 0.03, d * 0.6, h + 0.02), ACCENT),
+    ]
     parts += [box((s * w * 0.5, -d * 0.72, h + 0.04), (w * 0.38, d * 0.16, 0.06), SECOND) for s in (SIDES if w > 0.42 else (0,))]
     return [*parts, *_legs(w, d, 0.28, 0.05)]
 
@@ -121,7 +124,10 @@ def house(r: Random) -> list[Part]:
     slope = [bar((x * (w + over), 0, h - over), (0, 0, h + pitch), d + over, 0.035, ACCENT) for x in SIDES]
     parts = [box((0, 0, 0), (w, d, h)), bar((0, -d, h + pitch * 0.3), (0, d, h + pitch * 0.3), w * 0.55, pitch * 0.3)]
     parts += [*slope, box((s * w * 0.5, -d * 0.4, h + pitch * 0.8), (0.08, 0.08, pitch * 0.55), SECOND)]
-    parts += [box((s * w * 0.3, d, -h * 0.35), (w * 0.25, 0.03, h * 0.65), ACCENT), box((-s * w * 0.5, d, 0.05), (w * 0.22, 0.03, h * 0.3), ACCENT)]
+    parts += [
+        box((s * w * 0.3, d, -h * 0.35), (w * 0.25, 0.03, h * 0.65), ACCENT),
+        box((-s * w * 0.5, d, 0.05), (w * 0.22, 0.03, h * 0.3), ACCENT),
+    ]
     return parts
 
 
@@ -129,8 +135,16 @@ def monitor(r: Random) -> list[Part]:
     """A flat screen on a post and a foot, with a keyboard before it."""
     w, h, t = r.uniform(0.6, 0.8), r.uniform(0.35, 0.48), r.uniform(0.035, 0.06)
     stand = r.uniform(0.15, 0.3)
-    parts = [box((0, 0, 0), (w, t, h)), box((0, t, 0.03), (w * 0.92, 0.015, h * 0.85), ACCENT), box((0, -t, -h - stand / 2), (0.07, 0.04, stand))]
-    return [*parts, box((0, 0, -h - stand), (r.uniform(0.22, 0.4), 0.2, 0.03), SECOND), box((0.05, 0.4, -h - stand), (0.45, 0.12, 0.03), SECOND)]
+    parts = [
+        box((0, 0, 0), (w, t, h)),
+        box((0, t, 0.03), (w * 0.92, 0.015, h * 0.85), ACCENT),
+        box((0, -t, -h - stand / 2), (0.07, 0.04, stand)),
+    ]
+    return [
+        *parts,
+        box((0, 0, -h - stand), (r.uniform(0.22, 0.4), 0.2, 0.03), SECOND),
+        box((0.05, 0.4, -h - stand), (0.45, 0.12, 0.03), SECOND),
+    ]
 
 
 def _legs(x: float, y: float, length: float, thick: float, turned: bool = False) -> list[Part]:

@@ -13,7 +13,7 @@ from random import Random
 import numpy as np
 
 from seqjepa.errors import ConfigError, unknown
-from seqjepa.worlds.raycast import BALL, BOX, TUBE, Floats, Objects, hsv_to_rgb
+from seqjepa.worlds.raycast import BALL, BOX, TUBE, Floats, Ints, Objects, hsv_to_rgb
 from seqjepa.worlds.solids import creatures, furniture, household, vehicles
 from seqjepa.worlds.solids.parts import Part
 
@@ -23,7 +23,16 @@ RADIUS = 0.9
 BUILDERS: dict[str, Callable[[Random], list[Part]]] = {
     function.__name__: function
     for function in (
-        *(furniture.bed, furniture.bench, furniture.bookcase, furniture.chair, furniture.desk, furniture.house, furniture.lamp, furniture.sofa),
+        *(
+            furniture.bed,
+            furniture.bench,
+            furniture.bookcase,
+            furniture.chair,
+            furniture.desk,
+            furniture.house,
+            furniture.lamp,
+            furniture.sofa,
+        ),
         *(furniture.stool, furniture.table, household.bottle, household.camera, household.guitar, household.hammer, household.jug),
         *(household.laptop, household.mug, household.pan, household.teapot, vehicles.boat, vehicles.bus, vehicles.car, vehicles.helicopter),
         *(vehicles.lorry, vehicles.plane, vehicles.rocket, creatures.bird, creatures.dog, creatures.fish),
@@ -46,21 +55,23 @@ class Palette:
     value: tuple[float, float]
 
 
-NATURAL = Palette(hue=(0.98, 1.17), saturation=(0.0, 0.38), value=(0.3, 0.95))
-"""Greys, browns, sand: the colours of all training objects."""
+PALETTES: dict[str, Palette] = {
+    "natural": Palette(hue=(0.98, 1.17), saturation=(0.0, 0.38), value=(0.35, 0.95)),  # greys, browns, sand
+    "unseen": Palette(hue=(0.25, 0.92), saturation=(0.5, 0.85), value=(0.35, 0.95)),  # greens, blues, purples: none is natural
+}
 
-VIVID = Palette(hue=(0.25, 0.92), saturation=(0.5, 0.85), value=(0.35, 0.95))
-"""Greens, blues, purples: for the split with unseen colours; no colour of it lies in NATURAL."""
 
-
-def make_objects(class_ids: Sequence[int], seeds: Sequence[int], palette: Palette = NATURAL) -> Objects:
+def make_objects(class_ids: Sequence[int] | Ints, seeds: Sequence[int] | Ints, palette: str = "natural") -> Objects:
     """One object for each pair of class id (an index into CLASSES + UNSEEN_CLASSES) and seed, of which it is a pure function.
 
-    The shape depends on class and seed only, not on the palette. Raises ConfigError for an unknown class id or lists of different lengths.
+    Its shape depends on class and seed only, its colours on the palette as well. Raises ConfigError for an unknown class id or palette, and for lists
+    of different lengths.
     """
+    if palette not in PALETTES:
+        raise ConfigError(unknown("palette", palette, PALETTES))
     if len(class_ids) != len(seeds):
         raise ConfigError(f"make_objects got {len(class_ids)} class ids and {len(seeds)} seeds, expected as many of one as of the other")
-    made = [_make(int(class_id), int(seed), palette) for class_id, seed in zip(class_ids, seeds, strict=True)]
+    made = [_make(int(class_id), int(seed), PALETTES[palette]) for class_id, seed in zip(class_ids, seeds, strict=True)]
     n, k = len(made), max((len(parts) for parts, _ in made), default=1)
     objects = Objects(
         kind=np.zeros((n, k), np.int64),

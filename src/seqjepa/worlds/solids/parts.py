@@ -54,7 +54,9 @@ def bar(start: Vec, end: Vec, half_width: float, half_depth: float, paint: int =
 
 def disc(centre: Vec, radius: float, half_depth: float, axis: Vec = Z, paint: int = MAIN, taper: float = 1.0) -> Part:
     """A tube around `axis` (a unit vector): wheels, plates, lids, whole vessels."""
-    start, end = ((centre[0] + s * half_depth * axis[0], centre[1] + s * half_depth * axis[1], centre[2] + s * half_depth * axis[2]) for s in (-1, 1))
+    start, end = (
+        (centre[0] + s * half_depth * axis[0], centre[1] + s * half_depth * axis[1], centre[2] + s * half_depth * axis[2]) for s in (-1, 1)
+    )
     return rod(start, end, radius, paint, taper)
 
 
