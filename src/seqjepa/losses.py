@@ -1,5 +1,6 @@
 """Losses: pure functions of tensors."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -12,6 +13,10 @@ def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
         target: [..., D]; pass it detached.
 
     Returns:
-        [...], in fp32 whatever the inputs' precision.
+        [...], in fp32 at least, whatever the inputs' precision.
     """
-    return 1 - F.cosine_similarity(predicted.float(), target.float(), dim=-1)
+    return 1 - F.cosine_similarity(_precise(predicted), _precise(target), dim=-1)
+
+
+def _precise(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
