@@ -1,0 +1,141 @@
+"""seq-JEPA's training step once more, with loops and in float64, as the paper's formulas say it and without a look at the library.
+
+Everything is a function of `weights`, a dictionary from the names in the library's state dict to tensors. Sequences are worked on one by
+one, and so are prefixes, heads and tokens; only BatchNorm looks at many at once.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+Weights = dict[str, Tensor]
+
+
+def batch_norm(rows: Tensor, gain: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """Each column of [N, C] to mean 0 and (biased) variance 1."""
+    columns = []
+    for c in range(rows.shape[1]):
+        column = rows[:, c]
+        mean = column.sum() / len(column)
+        variance = ((column - mean) ** 2).sum() / len(column)
+        normal = (column - mean) / (variance + 1e-5) ** 0.5
+        columns.append(normal if gain is None or bias is None else normal * gain[c] + bias[c])
+    return torch.stack(columns, 1)
+
+
+def batch_norm_images(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    """The same for [N, C, H, W], over N, H and W."""
+    n, c, h, w = x.shape
+    return batch_norm(x.permute(0, 2, 3, 1).reshape(-1, c), gain, bias).reshape(n, h, w, c).permute(0, 3, 1, 2)
+
+
+def convolution(x: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
+    """A sum over the kernel's places."""
+    n, _, h, w = x.shape
+    size = kernel.shape[-1]
+    padded = x.new_zeros(n, x.shape[1], h + 2 * padding, w + 2 * padding)
+    padded[:, :, padding : padding + h, padding : padding + w] = x
+    rows, columns = (h + 2 * padding - size) // stride + 1, (w + 2 * padding - size) // stride + 1
+    out = x.new_zeros(n, kernel.shape[0], rows, columns)
+    for i in range(size):
+        for j in range(size):
+            seen = padded[:, :, i : i + stride * rows : stride, j : j + stride * columns : stride]
+            out = out + torch.einsum("ncrs,oc->nors", seen, kernel[:, :, i, j])
+    return out
+
+
+def relu(x: Tensor) -> Tensor:
+    return x * (x > 0)
+
+
+def encoder(weights: Weights, prefix: str, images: Tensor, stride: int) -> Tensor:
+    """ResNet-18 without pooling after the first convolution, [N, C, H, W] to [N, D]."""
+
+    def w(name: str) -> Tensor:
+        return weights[f"{prefix}.backbone.{name}"]
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        return batch_norm_images(x, w(f"{name}.weight"), w(f"{name}.bias"))
+
+    x = relu(norm(convolution(images, w("conv1.weight"), stride, 1), "bn1"))
+    for stage in (1, 2, 3, 4):
+        for block in (0, 1):
+            name = f"layer{stage}.{block}"
+            step = 2 if stage > 1 and block == 0 else 1
+            shortcut = x
+            if step == 2:
+                shortcut = norm(convolution(x, w(f"{name}.downsample.0.weight"), 2, 0), f"{name}.downsample.1")
+            x = relu(norm(convolution(x, w(f"{name}.conv1.weight"), step, 1), f"{name}.bn1"))
+            x = relu(norm(convolution(x, w(f"{name}.conv2.weight"), 1, 1), f"{name}.bn2") + shortcut)
+    return x.sum((2, 3)) / (x.shape[2] * x.shape[3])
+
+
+def layer_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    centred = x - x.mean()
+    return centred / ((centred**2).mean() + 1e-5) ** 0.5 * gain + bias
+
+
+def attention(w: Weights, tokens: list[Tensor], heads: int) -> list[Tensor]:
+    """Each token's look at all tokens, head by head."""
+    width = len(tokens[0])
+    size = width // heads
+    q, k, v = ([w["in_proj_weight"][s : s + width] @ x + w["in_proj_bias"][s : s + width] for x in tokens] for s in (0, width, 2 * width))
+    out = []
+    for query in q:
+        seen = []
+        for head in range(heads):
+            part = slice(head * size, (head + 1) * size)
+            scores = torch.stack([query[part] @ key[part] / math.sqrt(size) for key in k])
+            share = torch.exp(scores - scores.max())
+            share = share / share.sum()
+            seen.append(sum(share[i] * v[i][part] for i in range(len(tokens))))
+        out.append(w["out_proj.weight"] @ torch.cat(seen) + w["out_proj.bias"])
+    return out
+
+
+def aggregate(weights: Weights, tokens: list[Tensor], layers: int, heads: int) -> Tensor:
+    """z_AGG of one sequence of tokens, the [AGG] token before them (post-norm layers, one more norm at the end)."""
+    x = [weights["aggregator.agg"], *tokens]
+    for layer in range(layers):
+        w = {name.removeprefix(f"aggregator.layers.{layer}."): tensor for name, tensor in weights.items()}
+        attended = attention({name.removeprefix("self_attn."): tensor for name, tensor in w.items()}, x, heads)
+        x = [layer_norm(a + b, w["norm1.weight"], w["norm1.bias"]) for a, b in zip(x, attended, strict=True)]
+        fed = [w["linear2.weight"] @ relu(w["linear1.weight"] @ a + w["linear1.bias"]) + w["linear2.bias"] for a in x]
+        x = [layer_norm(a + b, w["norm2.weight"], w["norm2.bias"]) for a, b in zip(x, fed, strict=True)]
+    return layer_norm(x[0], weights["aggregator.norm.weight"], weights["aggregator.norm.bias"])
+
+
+def predictor(w: Weights, rows: Tensor) -> Tensor:
+    hidden = relu(batch_norm(rows @ w["predictor.0.weight"].T, w["predictor.1.weight"], w["predictor.1.bias"]))
+    return hidden @ w["predictor.3.weight"].T + w["predictor.3.bias"]
+
+
+def loss(weights: Weights, views: Tensor, actions: Tensor, *, predict: str, condition: str, layers: int, heads: int, stride: int) -> Tensor:
+    """Views [B, M + 1, C, H, W], normalised; actions [B, M, A]; dropout none."""
+    batch, observed = actions.shape[:2]
+    z = encoder(weights, "encoder", views[:, :observed].reshape(-1, *views.shape[2:]), stride).reshape(batch, observed, -1)
+    last = [observed] if predict == "last" else range(1, observed + 1)
+    wanted = torch.stack([views[b, m] for b in range(batch) for m in last])
+    target = encoder(weights, "target_encoder.module", wanted, stride).detach()
+    if condition != "none":
+        rows = actions.reshape(-1, actions.shape[2]) @ weights["action_embedding.linear.weight"].T
+        embedded = batch_norm(rows).reshape(batch, observed, -1)
+    rows = []
+    for b in range(batch):
+        for m in last:
+            tokens = [z[b, i] for i in range(m)]
+            if condition in ("both", "aggregator"):
+                taken = [embedded[b, i] if i < m - 1 else torch.zeros_like(embedded[b, i]) for i in range(m)]
+                tokens = [torch.cat([view, action]) for view, action in zip(tokens, taken, strict=True)]
+            row = aggregate(weights, tokens, layers, heads)
+            rows.append(torch.cat([row, embedded[b, m - 1]]) if condition in ("both", "predictor") else row)
+    predicted = predictor(weights, torch.stack(rows))
+    cosines = [p @ t / (p @ p).sqrt() / (t @ t).sqrt() for p, t in zip(predicted, target, strict=True)]
+    return 1 - sum(cosines) / len(cosines)
+
+
+def adamw_first_step(weight: Tensor, gradient: Tensor, lr: float, decay: float) -> Tensor:
+    """AdamW from rest (Loshchilov and Hutter 2019, algorithm 2), betas .9 and .999."""
+    first, second = 0.1 * gradient / (1 - 0.9), 0.001 * gradient**2 / (1 - 0.999)
+    return weight - lr * first / (second.sqrt() + 1e-8) - lr * decay * weight
