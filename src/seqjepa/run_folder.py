@@ -53,8 +53,7 @@ class RunFolder:
             DiskError: if the disk is full or broken.
         """
         try:
-            _make(path)
-            lock = _acquire(path)
+            lock = _claim(path)
             try:
                 _require_ours(path, experiment, resume)
                 checkpoint.remove_litter(path / CHECKPOINTS)
@@ -80,13 +79,13 @@ class RunFolder:
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl. A line that the disk does not take is lost, with one warning per run: training is worth more."""
         line = json.dumps(record).encode() + b"\n"
-        position = self._metrics.tell()
+        end = os.fstat(self._metrics.fileno()).st_size
         try:
             if self._metrics.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             with contextlib.suppress(OSError):
-                self._metrics.truncate(position)  # no half line
+                self._metrics.truncate(end)  # no half line
             self._lost(error)
 
     def metrics_position(self) -> int:
@@ -172,21 +171,18 @@ def _load(path: Path) -> dict[str, Any]:
     return data
 
 
-def _make(path: Path) -> None:
-    """Make the folder and see that it can be written to."""
-    reason = None
+def _claim(path: Path) -> int:
+    """Make the folder and lock it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK | os.X_OK):
-            reason = "it is not writable"
+        return _acquire(path)
     except (FileExistsError, NotADirectoryError):
         reason = "there is a file in the way"
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG):
             raise
-        reason = error.strerror
-    if reason is not None:
-        raise ConfigError(f"{path} cannot be the run folder: {reason}. Choose another --run-dir")
+        reason = os.strerror(error.errno)
+    raise ConfigError(f"{path} cannot be the run folder: {reason}. Choose another --run-dir")
 
 
 def _acquire(path: Path) -> int:
