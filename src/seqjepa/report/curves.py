@@ -1,0 +1,166 @@
+"""Line plots: training curves, and accuracy against the number of views."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from seqjepa.report import style
+from seqjepa.report.runs import Floats, Variant
+from seqjepa.report.tables import splits_of, value
+
+IGNORED = re.compile(r"step|views_seen|time/seconds|.*/steps?")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A plot of related figures of the training log.
+
+    Attributes:
+        title: its heading.
+        ylabel: with the unit.
+        pattern: of the keys it shows.
+        scale: factor to the unit.
+        log: logarithmic axis.
+        note: what to look for.
+    """
+
+    title: str
+    ylabel: str
+    pattern: str
+    scale: float = 1
+    log: bool = False
+    note: str = ""
+
+
+PANELS = (
+    Panel("Loss", "loss", r"loss.*"),
+    Panel("Class, online probes", "accuracy on training batches, %", r"online/class.*", 100),
+    Panel("Action, online probe", "R² on training batches", r"online/.*r2"),
+    Panel("Spread of the features", "std of normalised features × √D", r".*_std", note="1: directions spread evenly; 0: collapse."),
+    Panel("Effective rank", "RankMe, dimensions", r".*_rankme", note="How many dimensions are in use; 1: collapse."),
+    Panel("Learning rate", "learning rate", r"lr"),
+    Panel("Target encoder", "EMA momentum", r".*momentum"),
+    Panel("Gradient", "norm", r"grad_norm", log=True),
+    Panel("Speed", "views per second", r"time/views_per_second"),
+)
+NAMES = {"z": "z", "agg": "z_AGG", "class_view": "z, one view", "class_sequence": "z_AGG", "loss": "loss", "loss_last": "last view only"}
+
+
+def training(variants: Sequence[Variant]) -> list[tuple[Panel, Figure]]:
+    """One plot per kind of figure in the logs, whichever are there; what no panel knows gets one by its prefix."""
+    keys = list(dict.fromkeys(key for variant in variants for run in variant.runs for key in run.metrics if not IGNORED.fullmatch(key)))
+    shown = []
+    for panel in PANELS:
+        matching = [key for key in keys if re.fullmatch(panel.pattern, key)]
+        keys = [key for key in keys if key not in matching]
+        if matching:
+            shown.append((panel, _plot(panel, matching, variants)))
+    for prefix in dict.fromkeys(key.partition("/")[0] for key in keys):
+        panel = Panel(prefix.replace("_", " ").capitalize(), prefix.replace("_", " "), "")
+        shown.append((panel, _plot(panel, [key for key in keys if key.partition("/")[0] == prefix], variants)))
+    return shown
+
+
+def accuracy_by_views(variant: Variant, classes: int, *, top: float | None = None) -> Figure:
+    """Test accuracy of z_AGG against the mean of the same views' z, for M views, with one view and the untrained encoder.
+
+    Args:
+        variant: evaluated.
+        classes: for the level of guessing.
+        top: end of the y axis, the same for plots to be compared.
+    """
+    figure, axes = style.panel("Accuracy with more views", "views M of an unseen object", "top-1 accuracy, %", (5.6, 3.7))
+    lines = (
+        ("model", "sequence", "z_AGG", style.AGG, "-"),
+        ("model", "mean", "mean of z", style.Z, "-"),
+        ("random", "sequence", "untrained z_AGG", style.RANDOM, "-"),
+        ("random", "mean", "untrained mean of z", style.RANDOM, (0, (3, 2))),
+    )
+    counts = sorted({record.views for run in variant.runs for record in run.records})
+    ends = []
+    for features, source, name, colour, dash in lines:
+        found = [(m, value(variant.runs, features, "test", ("class", source, m, "top1"))) for m in counts]
+        points = [(m, 100 * v.mean, 100 * v.spread) for m, v in found if v]
+        if points:
+            x, y, spread = np.array(points).T
+            axes.plot(x, y, color=colour, linestyle=dash, marker="o", markersize=4.5)
+            axes.fill_between(x, y - spread, y + spread, color=colour, alpha=0.15, linewidth=0)
+            ends.append((float(x[-1]), float(y[-1]), name, colour))
+    one = value(variant.runs, "model", "test", ("class", "view", 1, "top1"))
+    if one:
+        axes.plot([1], [100 * one.mean], "D", color=style.PAPER, markeredgecolor=style.Z, markeredgewidth=1.6, markersize=6.5, zorder=3)
+        axes.annotate("z, one view", (1, 100 * one.mean), (8, -3), textcoords="offset points", color=style.Z, fontsize=8.5, va="top")
+    axes.axhline(100 / classes, color=style.RULE, linewidth=1)
+    ends.append((max([end[0] for end in ends], default=1), 100 / classes, "guessing", style.MUTED))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(0, top)
+    style.place_labels(axes, ends)
+    return figure
+
+
+def has_accuracy_by_views(variant: Variant) -> bool:
+    """Whether there is anything to plot against the number of views."""
+    return "test" in splits_of([variant]) and any(r.task == "class" and r.views > 1 for run in variant.runs for r in run.records)
+
+
+def _plot(panel: Panel, keys: Sequence[str], variants: Sequence[Variant]) -> Figure:
+    """One line per key and variant: of a single variant coloured by representation, of several by variant and dashed by key."""
+    axis = "views_seen" if all("views_seen" in run.metrics for variant in variants for run in variant.runs) else "step"
+    figure, axes = style.panel(panel.title, {"step": "optimizer step", "views_seen": "views seen"}[axis], panel.ylabel)
+    alone = len(variants) == 1
+    for number, variant in enumerate(variants):
+        for order, key in enumerate(keys):
+            logs = [run.metrics for run in variant.runs if key in run.metrics]
+            x, mean, spread = _over_seeds(logs, key, axis)
+            colour = _colour(key, order) if alone else style.VARIANTS[number % len(style.VARIANTS)]
+            label = _name(key) if alone else ", ".join([variant.label] * (len(variants) > 1) + [_name(key)] * (len(keys) > 1))
+            dash = "-" if alone or order == 0 else (0, (3, 1.5 + order))
+            axes.plot(x, panel.scale * mean, color=colour, linestyle=dash, label=style.mathtext(label))
+            axes.fill_between(x, panel.scale * (mean - spread), panel.scale * (mean + spread), color=colour, alpha=0.15, linewidth=0)
+    if panel.log:
+        axes.set_yscale("log")
+    _finish(axes, legend=len(keys) > 1 or not alone)
+    return figure
+
+
+def _finish(axes: Axes, *, legend: bool) -> None:
+    axes.margins(x=0.01)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(_count))
+    if legend:
+        axes.legend(loc="best", handlelength=1.4)
+
+
+def _over_seeds(logs: Iterable[Mapping[str, Floats]], key: str, axis: str) -> tuple[Floats, Floats, Floats]:
+    """Position, mean and sample standard deviation (NaN for one run) at the positions that all runs logged."""
+    curves = [dict(zip(log[axis].tolist(), log[key].tolist(), strict=True)) for log in logs]
+    curves = [{at: y for at, y in curve.items() if np.isfinite(y)} for curve in curves]
+    common = sorted(set.intersection(*map(set, curves))) if curves else []
+    values = np.array([[curve[at] for at in common] for curve in curves]).reshape(len(curves), len(common))
+    spread = values.std(0, ddof=1) if len(curves) > 1 else np.full(len(common), np.nan)
+    return np.array(common), values.mean(0) if curves else np.array([]), spread
+
+
+def _colour(key: str, order: int) -> str:
+    if re.search(r"(^|/)agg_|sequence$", key):
+        return style.AGG
+    if re.search(r"(^|/)z_|view$|action_r2$", key):
+        return style.Z
+    return (style.INK, *style.VARIANTS)[order % 5]
+
+
+def _name(key: str) -> str:
+    last = key.rpartition("/")[2]
+    return NAMES.get(last) or NAMES.get(last.partition("_")[0]) or last.replace("_", " ")
+
+
+def _count(number: float, _: int | None = None) -> str:
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return f"{number / size:g} {unit}"
+    return f"{number:g}"

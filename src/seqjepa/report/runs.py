@@ -1,0 +1,185 @@
+"""What a report reads of run folders: config.json, metrics.jsonl and results.json, and which runs belong together."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seqjepa.errors import ConfigError, DataError
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One figure of results.json.
+
+    Attributes:
+        features: `model`, or the control it is to be compared with: `random` (the untrained model) or `pixels`.
+        split: of the world.
+        task: `class`, `relative <group>` or `individual <group>`.
+        input: what the probe reads: `view`, `mean` (of the views' z), `sequence` (z_AGG) or `pair` (of views' z).
+        views: how many views that takes.
+        metric: `top1`, `r2`, `r2_global` or `median_degrees`.
+        value: the figure; top1 is a fraction.
+    """
+
+    features: str
+    split: str
+    task: str
+    input: str
+    views: int
+    metric: str
+    value: float
+
+    @property
+    def question(self) -> tuple[str, str, int, str]:
+        """What was measured, wherever and on whatever features: (task, input, views, metric)."""
+        return self.task, self.input, self.views, self.metric
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder.
+
+    Attributes:
+        folder: where it is.
+        config: the experiment as JSON data.
+        metrics: figure -> one value per logged step, NaN where it was not logged; nested keys are joined by a slash.
+        results: the JSON data of results.json, None before evaluation.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    metrics: Mapping[str, Floats]
+    results: Mapping[str, Any] | None
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """The figures of results.json."""
+        return tuple(Record(**record) for record in (self.results or {}).get("records", ()))
+
+    @property
+    def seed(self) -> int:
+        """Of the whole run."""
+        return int(self.config["seed"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The config, flattened, without what tells repetitions of one experiment apart."""
+        return {key: value for key, value in flatten(self.config).items() if key not in ("seed", "name")}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Runs that differ in nothing but their seed.
+
+    Attributes:
+        label: a name that tells it from the report's other variants.
+        runs: at least one.
+    """
+
+    label: str
+    runs: tuple[Run, ...]
+
+
+def read_run(folder: Path) -> Run:
+    """A run folder as the training and evaluation commands leave it.
+
+    Raises:
+        ConfigError: if the folder is no run.
+        DataError: if a file of it is missing or damaged.
+    """
+    if not (folder / "config.json").is_file():
+        raise ConfigError(f"{folder} is no run folder: it has no config.json. Give folders that `seqjepa train` wrote")
+    config = _object(folder / "config.json")  # as it is written, "~" for the home folder: a report may be shown to others
+    if missing := {"name", "seed", "method", "world"} - set(config):
+        raise DataError(f"{folder / 'config.json'} has no {', '.join(sorted(missing))}: restore the file or train again")
+    results = folder / "results.json"
+    return Run(folder, config, _metrics(folder / "metrics.jsonl"), _results(results) if results.exists() else None)
+
+
+def group(runs: Sequence[Run]) -> list[Variant]:
+    """Variants in order of first appearance, each under the recipe's name and, where names clash, the settings that differ."""
+    members: list[list[Run]] = []
+    for run in runs:
+        for known in members:
+            if known[0].settings == run.settings:
+                known.append(run)
+                break
+        else:
+            members.append([run])
+    firsts = [known[0] for known in members]
+    return [Variant(_label(known[0], firsts), tuple(sorted(known, key=lambda run: run.seed))) for known in members]
+
+
+def flatten(data: Mapping[str, Any], prefix: str = "", joint: str = ".") -> dict[str, Any]:
+    """Nested JSON objects as one, keys joined."""
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        flat |= flatten(value, f"{prefix}{key}{joint}", joint) if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
+
+
+def differing(runs: Iterable[Run]) -> list[str]:
+    """The settings in which runs differ, in the config's order."""
+    settings = [run.settings for run in runs]
+    keys = dict.fromkeys(key for each in settings for key in each)
+    return [key for key in keys if len({json.dumps(each.get(key)) for each in settings}) > 1]
+
+
+def _label(run: Run, others: Sequence[Run]) -> str:
+    rivals = [other for other in others if other.config["name"] == run.config["name"]]
+    changed = [f"{key.rpartition('.')[2].replace('_', ' ')} {run.settings.get(key, '–')}" for key in differing(rivals)]
+    if not changed:
+        return str(run.config["name"])
+    return f"{run.config['name']} · {', '.join(changed) if len(changed) <= 3 else run.folder.name}"
+
+
+def _metrics(path: Path) -> dict[str, Floats]:
+    if not path.is_file():
+        raise DataError(f"{path} is missing: the run has logged nothing yet, or its folder was copied in part")
+    logged: dict[float, dict[str, float]] = {}
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = {key: float(value) for key, value in flatten(json.loads(line), joint="/").items() if isinstance(value, int | float)}
+            logged[entry["step"]] = entry  # after a resume the same step is logged again: the later line counts
+        except (ValueError, KeyError, AttributeError) as error:
+            if number == len(lines):
+                break  # being written at this moment, or cut by a crash
+            raise DataError(f"{path}, line {number} is no record of a step ({error}): remove the line or train again") from error
+    if not logged:
+        raise DataError(f"{path} holds no step yet: wait until the run has logged one (train.log_every)")
+    steps = [logged[step] for step in sorted(logged)]
+    keys = dict.fromkeys(key for entry in steps for key in entry)
+    return {key: np.array([entry.get(key, math.nan) for entry in steps]) for key in keys}
+
+
+def _results(path: Path) -> dict[str, Any]:
+    data = _object(path)
+    if data.get("format") != 1:
+        raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: evaluate the run again, seqjepa evaluate")
+    fields = set(Record.__dataclass_fields__)
+    for record in data.get("records", ()):
+        if set(record) != fields:
+            raise DataError(f"{path}: record {record} must have {', '.join(sorted(fields))}: evaluate the run again, seqjepa evaluate")
+    return data
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{path} must hold a JSON object, got {type(data).__name__}")
+    return data

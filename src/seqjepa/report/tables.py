@@ -1,0 +1,172 @@
+"""Figures of results.json as words and tables."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqjepa.report import style
+from seqjepa.report.runs import Record, Run, Variant, differing
+
+Question = tuple[str, str, int, str]
+
+INPUTS = {"view": "z of one view", "mean": "mean of {} views’ z", "sequence": "z_AGG of {} views", "pair": "z of two views"}
+COLOURS = {"view": style.Z, "mean": style.Z, "pair": style.Z, "sequence": style.AGG}
+METRICS = {
+    "top1": "top-1 accuracy, %",
+    "r2": "R²",
+    "r2_global": "R², one mean for all dimensions (SIE)",
+    "median_degrees": "median error, °",
+}
+SHOWN_VIEWS = 5  # the number of views that the paper's tables are about
+
+
+@dataclass(frozen=True)
+class Value:
+    """A figure over the runs of a variant: its mean, the sample standard deviation (NaN for one run) and how many runs."""
+
+    mean: float
+    spread: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the results table.
+
+    Attributes:
+        label: its head.
+        features: whose figures: `model`, `random` or `pixels`.
+        runs: whose mean is shown.
+    """
+
+    label: str
+    features: str
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell: the text, and whether it is the best of its row and split."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A table row: what was measured, the colour of the representation it was measured on, and the figures."""
+
+    label: str
+    colour: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its splits, each over all the columns, and blocks of rows under a task's name."""
+
+    splits: tuple[str, ...]
+    columns: tuple[Column, ...]
+    blocks: tuple[tuple[str, tuple[Row, ...]], ...]
+
+
+def value(runs: Iterable[Run], features: str, split: str, question: Question) -> Value | None:
+    """The answer of some features to a question, over runs; None if no run has it."""
+    found = [r.value for run in runs for r in run.records if (r.features, r.split, r.question) == (features, split, question)]
+    if not found:
+        return None
+    return Value(float(np.mean(found)), float(np.std(found, ddof=1)) if len(found) > 1 else math.nan, len(found))
+
+
+def text(figure: Value | None, metric: str) -> str:
+    """The figure in the metric's unit, `mean ± spread` over several runs."""
+    if figure is None:
+        return "–"
+    scale, digits = {"top1": (100, 1), "median_degrees": (1, 1)}.get(metric, (1, 3))
+    mean = f"{scale * figure.mean:.{digits}f}".replace("-", "−")
+    return mean if math.isnan(figure.spread) else f"{mean} ± {scale * figure.spread:.{digits}f}"
+
+
+def columns(variants: Sequence[Variant]) -> tuple[Column, ...]:
+    """The model columns, one per variant, then the controls, one per kind of encoder and world."""
+    alone = len(variants) == 1
+    chosen = [Column("model" if alone else variant.label, "model", variant.runs) for variant in variants]
+    for features, name in (("random", "random features"), ("pixels", "raw pixels")):
+        pools: list[list[Run]] = []
+        for run in (run for variant in variants for run in variant.runs if any(r.features == features for r in run.records)):
+            for pool in pools:
+                if all(pool[0].config.get(part) == run.config.get(part) for part in ("encoder", "world")):
+                    pool.append(run)
+                    break
+            else:
+                pools.append([run])
+        firsts = [pool[0] for pool in pools]
+        keys = [key for key in differing(firsts) if key.startswith(("encoder.", "world."))]
+        for pool in pools:
+            detail = ", ".join(f"{key.rpartition('.')[2].replace('_', ' ')} {pool[0].settings.get(key, '–')}" for key in keys)
+            chosen.append(Column(f"{name} · {detail}" if detail else name, features, tuple(pool)))
+    return tuple(chosen)
+
+
+def table(variants: Sequence[Variant], splits: Sequence[str], *, every: bool) -> Table:
+    """The results on some splits.
+
+    Args:
+        variants: in the columns, beside their controls.
+        splits: side by side.
+        every: whether to show every number of views, or only the one of `SHOWN_VIEWS` (else the largest there is).
+    """
+    heads = columns(variants)
+    blocks: dict[str, list[Question]] = {}
+    for question in questions(variants, every=every):
+        blocks.setdefault(question[0], []).append(question)
+    return Table(tuple(splits), heads, tuple(_block(task, asked, splits, heads) for task, asked in blocks.items()))
+
+
+def questions(variants: Sequence[Variant], *, every: bool) -> list[Question]:
+    """What was measured, in the order of results.json."""
+    records = [record for variant in variants for run in variant.runs for record in run.records]
+    several = {record.views for record in records if record.input in ("mean", "sequence")}
+    shown = several if every or not several else {SHOWN_VIEWS if SHOWN_VIEWS in several else max(several)}
+    return list(dict.fromkeys(r.question for r in records if r.views in shown or r.input in ("view", "pair")))
+
+
+def splits_of(variants: Sequence[Variant]) -> list[str]:
+    """The splits that were evaluated, `test` first."""
+    found = dict.fromkeys(record.split for variant in variants for run in variant.runs for record in run.records)
+    return sorted(found, key=lambda split: split != "test")
+
+
+def describe(split: str) -> str:
+    """A split's name for people."""
+    return split.replace("ood_", "unseen ").replace("_", " ")
+
+
+def name_input(record: Record | Question) -> str:
+    """What the probe reads, in words."""
+    _, source, views, _ = record.question if isinstance(record, Record) else record
+    words = INPUTS.get(source, source).format(views)
+    return words.replace("1 views’", "1 view’s").replace("1 views", "1 view")
+
+
+def _block(task: str, asked: Sequence[Question], splits: Sequence[str], heads: Sequence[Column]) -> tuple[str, tuple[Row, ...]]:
+    """The rows of a task. What all of them share goes into the block's title, what differs into their labels."""
+    inputs, metrics = {name_input(q) for q in asked}, {q[3] for q in asked}
+    title = [task.replace("_", " ").capitalize()]
+    title += [f"from {name_input(asked[0])}"] * (len(inputs) == 1) + [METRICS.get(asked[0][3], asked[0][3])] * (len(metrics) == 1)
+    rows = []
+    for question in asked:
+        label = [name_input(question)] * (len(inputs) > 1) + [METRICS.get(question[3], question[3])] * (len(metrics) > 1)
+        cells = [cell for split in splits for cell in _cells(question, split, heads)]
+        rows.append(Row(", ".join(label) or title.pop(), COLOURS.get(question[1], style.INK), tuple(cells)))
+    return " · ".join(title), tuple(rows)
+
+
+def _cells(question: Question, split: str, heads: Sequence[Column]) -> list[Cell]:
+    figures = [value(head.runs, head.features, split, question) for head in heads]
+    known = [figure.mean for figure in figures if figure is not None]
+    pick: Callable[[list[float]], float] = min if question[3] == "median_degrees" else max
+    best = pick(known) if len(known) > 1 else None
+    return [Cell(text(figure, question[3]), figure is not None and figure.mean == best) for figure in figures]
