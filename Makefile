@@ -61,7 +61,7 @@ docs: setup ## make the committed figures and tables again from the committed re
 
 clean: ## remove build output and the tools' caches
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-all: clean ## also remove .venv (runs/ stays)
 	rm -rf $(VENV)
