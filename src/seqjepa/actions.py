@@ -3,6 +3,7 @@
 A *pose* holds the absolute factors of one view (angles, hues, crop box ...), an *action* what takes one view's pose to the next's.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,7 +42,7 @@ class Group:
             raise ConfigError(unknown(f"kind of pose group {self.name!r}:", self.kind, ("difference", "circular", "euler", "quaternion")))
         if not self.dims or len(self.dims) != expected:
             raise ConfigError(f"pose group {self.name!r} of kind {self.kind!r} needs {expected or 'some'} dims, got {list(self.dims)}")
-        if not (self.scale > 0 and self.period > 0):
+        if not (0 < self.scale < math.inf and 0 < self.period < math.inf):
             raise ConfigError(f"pose group {self.name!r}: scale and period must be positive, got {self.scale} and {self.period}")
 
     @property
@@ -95,6 +96,8 @@ class ActionSpace:
     groups: tuple[Group, ...]
 
     def __post_init__(self) -> None:
+        if len(set(self.pose)) != len(self.pose):
+            raise ConfigError(f"pose columns must have different names, got {list(self.pose)}")
         for group in self.groups:
             for dim in group.dims:
                 if dim not in self.pose:
