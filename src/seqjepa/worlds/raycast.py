@@ -1,18 +1,19 @@
 """A small ray caster: a few convex solids above a coloured floor, under a sun and one coloured spotlight that casts shadows.
 
-The scene is that of 3DIEBench (Garrido et al. 2023, methods.md 3.1.2): the camera stands at radius 2.5, 45 degrees above the y axis, and looks at
-the origin, where the object is; the floor is z = -1 with colour HSV (hue, .6, .6); the spotlight stands at radius 4 and looks at the origin.
-Two departures, decided by looking: the spotlight is HSV (hue, .6, .8) where 3DIEBench has saturation 1, which blackens whatever lacks its hue,
-and its cone is just wider than the object, so that its rim on the floor tells where the light is.
+The scene is that of 3DIEBench (Garrido et al. 2023, methods.md 3.1.2): the camera stands at radius 2.5, 45 degrees above the y axis, and
+looks at the origin, where the object is; the floor is z = -1 with colour HSV (hue, .6, .6); the spotlight stands at radius 4 and looks at
+the origin. Two departures, decided by looking: the spotlight is HSV (hue, .6, .8) where 3DIEBench has saturation 1, which blackens whatever
+lacks its hue, and its cone is just wider than the object, so that its rim on the floor tells where the light is.
 """
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import cast
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from seqjepa.errors import ConfigError
 from seqjepa.worlds.raykernels import BALL, BOX, TUBE, Bytes, Floats, Ints, draw
@@ -20,9 +21,8 @@ from seqjepa.worlds.raykernels import BALL, BOX, TUBE, Bytes, Floats, Ints, draw
 __all__ = ["BALL", "BOX", "TUBE", "Bytes", "Floats", "Ints", "Objects", "hsv_to_rgb", "pinholes", "render"]
 
 EYE_RADIUS, EYE_THETA, EYE_PHI = 2.5, math.pi / 4, math.pi / 2
-LIGHT_RADIUS = 4.0
+LIGHT_RADIUS, LIGHT_SATURATION, LIGHT_VALUE = 4.0, 0.6, 0.8
 FLOOR_SATURATION, FLOOR_VALUE = 0.6, 0.6
-LIGHT_SATURATION, LIGHT_VALUE = 0.6, 0.8
 CHUNK = 32  # pictures per task: small enough to share a batch evenly, large enough that the threads do not meet over the GIL
 
 
@@ -30,8 +30,8 @@ CHUNK = 32  # pictures per task: small enough to share a batch evenly, large eno
 class Objects:
     """N objects made of at most K primitives each; entries from `count` on are padding.
 
-    A primitive is a unit solid in its own frame: the box [-1, 1]^3, the ball of radius 1, or the tube along z whose radius goes from 1 at z = -1 to
-    `taper` at z = 1. Its frame is given by its centre and its three orthogonal half-axes.
+    A primitive is a unit solid in its own frame: the box [-1, 1]^3, the ball of radius 1, or the tube along z whose radius goes from 1 at
+    z = -1 to `taper` at z = 1. Its frame is given by its centre and its three orthogonal half-axes.
     """
 
     kind: Ints  # [N, K]: BOX, BALL or TUBE
@@ -43,15 +43,13 @@ class Objects:
 
     def __post_init__(self) -> None:
         n, k = self.kind.shape
-        expected = {"kind": (n, k), "taper": (n, k), "centre": (n, k, 3), "axes": (n, k, 3, 3), "colour": (n, k, 3), "count": (n,)}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            dtype = np.dtype(np.int64 if field.name in ("kind", "count") else np.float64)
-            if value.shape != expected[field.name] or value.dtype != dtype:
-                got, want = f"{value.shape} of {value.dtype}", f"{expected[field.name]} of {dtype}"
-                raise ConfigError(f"Objects.{field.name} is {got}, expected {want}, for `kind` says N={n}, K={k}")
-        if n and not (0 <= self.count.min() and self.count.max() <= k):
-            raise ConfigError(f"Objects.count reaches from {self.count.min()} to {self.count.max()}, expected 0 to K={k}")
+        shapes = {"kind": (n, k), "taper": (n, k), "centre": (n, k, 3), "axes": (n, k, 3, 3), "colour": (n, k, 3), "count": (n,)}
+        for name, shape in shapes.items():
+            value, dtype = getattr(self, name), np.dtype(np.int64 if name in ("kind", "count") else np.float64)
+            if value.shape != shape or value.dtype != dtype:
+                got, want = f"{value.shape} of {value.dtype}", f"{shape} of {dtype}"
+                raise ConfigError(f"Objects.{name} is {got}, expected {want}, for `kind` says N={n}, K={k}")
+        _check_range("Objects.count", self.count, k)
 
     def __len__(self) -> int:
         return len(self.count)
@@ -65,55 +63,62 @@ def hsv_to_rgb(hue: Floats, saturation: float | Floats, value: float | Floats) -
 
 
 def pinholes(radius: float, theta: Floats, phi: Floats) -> Floats:
-    """Pinholes [B, 4, 3] that look at the origin, as rows position, right, up, forward; theta [B] from the zenith and phi [B] from x, in radians."""
-    sin_theta, cos_theta, sin_phi, cos_phi, level = np.sin(theta), np.cos(theta), np.sin(phi), np.cos(phi), np.zeros_like(theta)
+    """Pinholes [B, 4, 3] that look at the origin: rows position, right (which is level), up, forward.
+
+    They stand at a radius, theta [B] from the zenith and phi [B] from the x axis, in radians.
+    """
+    sin_theta, cos_theta, sin_phi, cos_phi = np.sin(theta), np.cos(theta), np.sin(phi), np.cos(phi)
     forward = [-sin_theta * cos_phi, -sin_theta * sin_phi, -cos_theta]
-    rows = [[-radius * f for f in forward], [-sin_phi, cos_phi, level], [-cos_theta * cos_phi, -cos_theta * sin_phi, sin_theta], forward]
-    return np.stack([np.stack(row, -1) for row in rows], -2)
+    right, up = [-sin_phi, cos_phi, np.zeros_like(phi)], [-cos_theta * cos_phi, -cos_theta * sin_phi, sin_theta]
+    return np.stack([np.stack(row, -1) for row in ([-radius * f for f in forward], right, up, forward)], -2)
 
 
 def render(
     objects: Objects,
-    object_index: Ints,
-    rotation: Floats,
-    floor_hue: Floats,
-    light_theta: Floats,
-    light_phi: Floats,
-    light_hue: Floats,
+    object_index: npt.ArrayLike,
+    rotation: npt.ArrayLike,
+    floor_hue: npt.ArrayLike,
+    light_theta: npt.ArrayLike,
+    light_phi: npt.ArrayLike,
+    light_hue: npt.ArrayLike,
     image_size: int,
     threads: int | None = None,
 ) -> Bytes:
     """Pictures [B, S, S, 3], RGB, of objects `object_index` [B] turned by `rotation` [B, 3, 3] (x_world = rotation @ x_object).
 
-    Hues [B] are in turns, angles [B] in radians. The pictures are bit for bit the same on any number of `threads`; the default is one for each core,
-    or NUMBA_NUM_THREADS. The threads are Python's own, as the kernel releases the GIL: numba's thread pools do not survive a fork.
+    Hues [B] are in turns, angles [B] in radians. The pictures are bit for bit the same on any number of `threads`; the default is one for
+    each core, or NUMBA_NUM_THREADS. The threads are Python's own, as the kernel releases the GIL: numba's pools do not survive a fork.
 
     Raises ConfigError where an argument's length is not B or an index is not that of an object.
     """
     index = np.ascontiguousarray(object_index, np.int64)
-    turns = np.ascontiguousarray(rotation, np.float64)
-    hues, theta, phi, light_hues = (np.asarray(a, np.float64) for a in (floor_hue, light_theta, light_phi, light_hue))
     n = len(index)
-    for name, array, shape in (
-        ("rotation", turns, (n, 3, 3)), ("floor_hue", hues, (n,)), ("light_theta", theta, (n,)), ("light_phi", phi, (n,)), ("light_hue", light_hues, (n,))
-    ):  # fmt: skip
-        if array.shape != shape:
-            raise ConfigError(f"{name} has shape {array.shape}, expected {shape}, for object_index has {n} entries")
-    if n and not (0 <= index.min() and index.max() < len(objects)):
-        raise ConfigError(
-            f"object_index reaches from {index.min()} to {index.max()}, expected 0 to {len(objects) - 1}, as there are {len(objects)} objects"
-        )
-    floor_rgb, light_rgb = hsv_to_rgb(hues, FLOOR_SATURATION, FLOOR_VALUE), hsv_to_rgb(light_hues, LIGHT_SATURATION, LIGHT_VALUE)
-    eye = pinholes(EYE_RADIUS, np.full(n, EYE_THETA), np.full(n, EYE_PHI))
-    stage = np.concatenate([eye, pinholes(LIGHT_RADIUS, theta, phi), light_rgb[:, None], floor_rgb[:, None]], 1)
-    solids = tuple(getattr(objects, field.name) for field in fields(objects))
+    _check_range("object_index", index, len(objects) - 1)
+    turns = _checked("rotation", rotation, (n, 3, 3))
+    lights = pinholes(LIGHT_RADIUS, _checked("light_theta", light_theta, (n,)), _checked("light_phi", light_phi, (n,)))
+    tint = hsv_to_rgb(_checked("light_hue", light_hue, (n,)), LIGHT_SATURATION, LIGHT_VALUE)
+    floor = hsv_to_rgb(_checked("floor_hue", floor_hue, (n,)), FLOOR_SATURATION, FLOOR_VALUE)
+    eyes = pinholes(EYE_RADIUS, np.full(n, EYE_THETA), np.full(n, EYE_PHI))
+    stage = np.concatenate([eyes, lights, tint[:, None], floor[:, None]], 1)
     out = np.empty((n, image_size, image_size, 3), np.uint8)
 
     def draw_from(start: int) -> None:
-        part = slice(start, start + CHUNK)
-        draw(*solids, index[part], turns[part], stage[part], out[part])
+        o, part = objects, slice(start, start + CHUNK)
+        draw(o.kind, o.taper, o.centre, o.axes, o.colour, o.count, index[part], turns[part], stage[part], out[part])
 
-    with ThreadPoolExecutor(threads or numba.config.NUMBA_NUM_THREADS) as pool:
+    with ThreadPoolExecutor(threads or numba.config.NUMBA_NUM_THREADS) as pool:  # type: ignore[attr-defined]  # numba makes it on import
         for _ in pool.map(draw_from, range(0, n, CHUNK)):
             pass  # the loop is there to raise what a thread raised
     return out
+
+
+def _checked(name: str, value: npt.ArrayLike, shape: tuple[int, ...]) -> Floats:
+    array = np.ascontiguousarray(value, np.float64)
+    if array.shape != shape:
+        raise ConfigError(f"{name} has shape {array.shape}, expected {shape}, for object_index has {shape[0]} entries")
+    return array
+
+
+def _check_range(name: str, value: Ints, last: int) -> None:
+    if value.size and not (value.min() >= 0 and value.max() <= last):
+        raise ConfigError(f"{name} reaches from {value.min()} to {value.max()}, expected 0 to {last}")

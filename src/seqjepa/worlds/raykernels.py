@@ -1,15 +1,15 @@
 """The compiled part of the ray caster: unit solids, tracing and shading.
 
-All kernels are in this one file because numba's cache notices a change of the file that holds a function, not of the files it calls. No fast-math,
-no BLAS and no transcendental function in here: the same arguments give the same bytes on any number of threads.
+All kernels are in this one file because numba's cache notices a change of the file that holds a function, not of the files it calls. No
+fast-math, no BLAS and no transcendental function in here: the same arguments give the same bytes on any number of threads.
 
 A picture is drawn from two tables of numbers, for handing many arrays around costs numba more than the arithmetic:
 
 - `solids` [n, 24] has a row for each primitive, with the columns KIND to SHADE;
-- `stage` [10, 3] has the rows EYE and LIGHT (each a pinhole: position, right, up, forward), TINT (the light's colour) and FLOOR (the floor's).
+- `stage` [10, 3] has the rows EYE and LIGHT (each a pinhole: position, right, up, forward), TINT (colour of the light) and FLOOR (of the floor).
 
-A primitive is looked for only inside the rectangle that its box covers in a pinhole's picture plane, whether by rays of sight or by shadow rays.
-A ray is o + t d. Rays of sight advance by 1 along `forward`, so that t is depth; shadow rays reach their point at t = 1.
+A primitive is looked for only inside the rectangle that its box covers in a pinhole's picture plane, by rays of sight and by shadow rays
+alike. A ray is o + t d. Rays of sight advance by 1 along `forward`, so that t is depth; shadow rays reach their point at t = 1.
 """
 
 import math
@@ -28,8 +28,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 BOX, BALL, TUBE = 0, 1, 2
 
-# First columns of `solids`: INVERSE [3, 3] takes offsets from CENTRE to the primitive's own frame, SOURCE [3] is the light in that frame, and SHADE
-# (left, right, bottom, top) is the primitive's rectangle as the light sees it.
+# First columns of `solids`: INVERSE [3, 3] takes offsets from CENTRE to the primitive's own frame, SOURCE [3] is the light in that frame,
+# and SHADE (left, right, bottom, top) is the primitive's rectangle as the light sees it.
 KIND, TAPER, CENTRE, INVERSE, COLOUR, SOURCE, SHADE, COLUMNS = 0, 1, 2, 5, 14, 17, 20, 24
 EYE, LIGHT, TINT, FLOOR = 0, 4, 8, 9
 POSITION, RIGHT, UP, FORWARD = 0, 1, 2, 3
@@ -157,14 +157,13 @@ def _rectangle(solids: Floats, k: int, stage: Floats, eye: int) -> tuple[float, 
     """The rectangle (left, right, bottom, top), in slopes, that the box of primitive k covers in a pinhole's picture plane."""
     left, right, bottom, top = math.inf, -math.inf, math.inf, -math.inf
     centre, a, b, c = _vec(solids, k, CENTRE), _half_axis(solids, k, 0), _half_axis(solids, k, 1), _half_axis(solids, k, 2)
-    for i in (-1, 1):
-        for j in (-1, 1):
-            for l in (-1, 1):
-                x = centre[0] + i * a[0] + j * b[0] + l * c[0]
-                y = centre[1] + i * a[1] + j * b[1] + l * c[1]
-                z = centre[2] + i * a[2] + j * b[2] + l * c[2]
-                u, v = _project(stage, eye, (x, y, z))
-                left, right, bottom, top = min(left, u), max(right, u), min(bottom, v), max(top, v)
+    for corner in range(8):
+        i, j, h = 2 * (corner & 1) - 1, (corner & 2) - 1, (corner & 4) / 2 - 1
+        x = centre[0] + i * a[0] + j * b[0] + h * c[0]
+        y = centre[1] + i * a[1] + j * b[1] + h * c[1]
+        z = centre[2] + i * a[2] + j * b[2] + h * c[2]
+        u, v = _project(stage, eye, (x, y, z))
+        left, right, bottom, top = min(left, u), max(right, u), min(bottom, v), max(top, v)
     return left, right, bottom, top
 
 
@@ -190,11 +189,8 @@ def _trace(solids: Floats, stage: Floats, size: int) -> tuple[Floats, Ints]:
     step = 2 * EYE_SLOPE / size
     for k in range(len(solids)):
         kind, taper, origin = solids[k, KIND], solids[k, TAPER], _local(solids, k, _minus(_vec(stage, EYE), _vec(solids, k, CENTRE)))
-        right, up, ahead = (
-            _local(solids, k, _vec(stage, EYE + RIGHT)),
-            _local(solids, k, _vec(stage, EYE + UP)),
-            _local(solids, k, _vec(stage, EYE + FORWARD)),
-        )
+        right, up = _local(solids, k, _vec(stage, EYE + RIGHT)), _local(solids, k, _vec(stage, EYE + UP))
+        ahead = _local(solids, k, _vec(stage, EYE + FORWARD))
         rectangle = _rectangle(solids, k, stage, EYE)
         first, last = _span(rectangle[0], rectangle[1], size)
         bottom, top = _span(rectangle[2], rectangle[3], size)
@@ -215,9 +211,9 @@ def _lit(solids: Floats, stage: Floats, p: Vec) -> bool:
     u, v = _project(stage, LIGHT, p)
     d = _minus(p, _vec(stage, LIGHT))
     for k in range(len(solids)):
-        if solids[k, SHADE] <= u <= solids[k, SHADE + 1] and solids[k, SHADE + 2] <= v <= solids[k, SHADE + 3]:
-            if 0 < _enter(solids[k, KIND], solids[k, TAPER], _vec(solids, k, SOURCE), _local(solids, k, d)) < SHADOW_END:
-                return False
+        near = solids[k, SHADE] <= u <= solids[k, SHADE + 1] and solids[k, SHADE + 2] <= v <= solids[k, SHADE + 3]
+        if near and 0 < _enter(solids[k, KIND], solids[k, TAPER], _vec(solids, k, SOURCE), _local(solids, k, d)) < SHADOW_END:
+            return False
     return True
 
 

@@ -47,7 +47,7 @@ def bench(r: Random) -> list[Part]:
 
 
 def sofa(r: Random) -> list[Part]:
-    """A low upholstered block with a back, two arms and one or two loose cushions."""
+    """A low upholstered block with a back, two arms, feet and one or two loose cushions."""
     w, d, h, arm = r.uniform(0.55, 0.85), r.uniform(0.3, 0.4), r.uniform(0.12, 0.18), r.uniform(0.08, 0.12)
     back = r.uniform(0.3, 0.42)
     parts = [box((0, 0, 0), (w, d, h)), box((0, -d, back / 2), (w, arm, h + back / 2))]
@@ -56,25 +56,27 @@ def sofa(r: Random) -> list[Part]:
     parts.append(tilted(box((side * w * 0.6, -d * 0.35, h + 0.15), (0.17, 0.06, 0.17), ACCENT), 0.4))
     if r.random() < 0.5:
         parts.append(box((-side * w * 0.35, d * 0.1, h + 0.04), (w * 0.5, d * 0.8, 0.05), SECOND))
-    return parts
+    return [*parts, *(box((i * w, j * d * 0.8, -h - 0.05), (0.05, 0.05, 0.06), ACCENT) for i, j in CORNERS)]
 
 
 def table(r: Random) -> list[Part]:
-    """A flat top on four legs, with one drawer under one side."""
+    """A flat top on four legs, with one drawer under one side, a mat and a pot upon it."""
     w, d, h, t = r.uniform(0.55, 0.8), r.uniform(0.35, 0.5), r.uniform(0.45, 0.65), r.uniform(0.035, 0.06)
     round_legs = r.random() < 0.4
     parts = [box((0, 0, 0), (w, d, t)), *_legs(w - 2 * t, d - 2 * t, h, t * 1.2, round_legs)]
     parts.append(box((r.choice(SIDES) * w * 0.3, d * 0.45, -t - 0.09), (w * 0.45, d * 0.52, 0.09), ACCENT))
-    return parts
+    parts.append(box((r.choice(SIDES) * w * 0.45, -d * 0.4, t + 0.02), (w * 0.3, d * 0.35, 0.02), SECOND))
+    return [*parts, disc((w * r.uniform(-0.5, 0.5), d * 0.3, t + 0.06), 0.09, 0.06, paint=ACCENT)]
 
 
 def desk(r: Random) -> list[Part]:
-    """A flat top with a pedestal of drawers at one end, a panel at the other and a modesty board behind."""
+    """A flat top with a blotter, a pedestal of drawers at one end, a panel at the other and a modesty board behind."""
     w, d, h, t = r.uniform(0.6, 0.85), r.uniform(0.32, 0.42), r.uniform(0.28, 0.36), r.uniform(0.03, 0.045)
     s, pedestal = r.choice(SIDES), r.uniform(0.18, 0.26)
     parts = [box((0, 0, h), (w, d, t)), box((s * (w - pedestal), 0, 0), (pedestal, d * 0.92, h), SECOND)]
     parts += [box((s * (w - pedestal), d * 0.94, z * h * 0.62), (pedestal * 0.8, 0.03, h * 0.22), ACCENT) for z in (-0.85, 0.1, 1.0)]
     parts += [box((-s * (w - t), 0, 0), (t, d * 0.92, h), SECOND), box((0, -d * 0.85, h * 0.3), (w * 0.95, t, h * 0.65))]
+    parts.append(box((-s * w * 0.4, d * 0.25, h + t), (w * 0.3, d * 0.5, 0.015), ACCENT))
     if r.random() < 0.5:
         parts.append(box((-s * w * 0.4, -d * 0.6, h + 0.15), (w * 0.3, t, 0.13), ACCENT))
     return parts
@@ -94,7 +96,7 @@ def bed(r: Random) -> list[Part]:
 
 
 def bookcase(r: Random) -> list[Part]:
-    """Two sides, a back wall and shelves, with one block of books on each."""
+    """Two sides, a back wall and shelves, with one block of books on each; a patch behind."""
     w, d, h, t = r.uniform(0.35, 0.55), r.uniform(0.14, 0.2), r.uniform(0.65, 0.8), r.uniform(0.025, 0.04)
     shelves = r.choice((3, 4))
     gap = 2 * h / shelves
@@ -104,7 +106,7 @@ def bookcase(r: Random) -> list[Part]:
         books, tall = r.uniform(0.2, 0.45) * w, r.uniform(0.25, 0.42) * gap
         x = r.choice(SIDES) * (w - books - t)
         parts.append(box((x, 0, -h + gap * i + t + tall), (books, d * 0.8, tall), ACCENT))
-    return parts
+    return [*parts, box((w * 0.4, -d - t, h * 0.3), (w * 0.2, 0.015, h * 0.5), ACCENT)]
 
 
 def lamp(r: Random) -> list[Part]:
@@ -118,7 +120,7 @@ def lamp(r: Random) -> list[Part]:
 
 
 def house(r: Random) -> list[Part]:
-    """Four walls, a gabled roof, a door, a window and a chimney to one side."""
+    """Four walls, a gabled roof, a door and a window, a shed door behind and a chimney to one side."""
     w, d, h = r.uniform(0.35, 0.5), r.uniform(0.45, 0.65), r.uniform(0.25, 0.4)
     pitch, over, s = r.uniform(0.25, 0.42), 0.06, r.choice(SIDES)
     slope = [bar((x * (w + over), 0, h - over), (0, 0, h + pitch), d + over, 0.035, ACCENT) for x in SIDES]
@@ -128,7 +130,7 @@ def house(r: Random) -> list[Part]:
         box((s * w * 0.3, d, -h * 0.35), (w * 0.25, 0.03, h * 0.65), ACCENT),
         box((-s * w * 0.5, d, 0.05), (w * 0.22, 0.03, h * 0.3), ACCENT),
     ]
-    return parts
+    return [*parts, box((w * 0.3, -d, -h * 0.3), (w * 0.4, 0.03, h * 0.4), ACCENT)]
 
 
 def monitor(r: Random) -> list[Part]:

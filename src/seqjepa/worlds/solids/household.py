@@ -121,12 +121,15 @@ def camera(r: Random) -> list[Part]:
 
 
 def laptop(r: Random) -> list[Part]:
-    """Two leaves at an angle: keys and a touch pad on the lower, a screen on the upper."""
+    """Two leaves at an angle: keys and a touch pad on the lower, a screen on the upper; a badge behind, a flap below."""
     w, d, t, lean = r.uniform(0.55, 0.68), r.uniform(0.35, 0.45), r.uniform(0.025, 0.04), r.uniform(0.05, 0.35)
     dy, dz = -math.sin(lean), math.cos(lean)
     lid = bar((0, -d, 0), (0, -d + 2 * d * dy, 2 * d * dz), w, t)
     screen = bar((0, -d + 0.03 + 0.2 * d * dy, 0.2 * d * dz), (0, -d + 0.03 + 1.8 * d * dy, 1.8 * d * dz), w * 0.88, t, ACCENT)
+    badge = bar((w * 0.3, -d - t - 0.01 + d * dy, d * dz), (w * 0.3, -d - t - 0.01 + 1.5 * d * dy, 1.5 * d * dz), 0.12, 0.015, ACCENT)
     return [
+        badge,
+        box((w * 0.55, d * 0.3, -t), (w * 0.3, d * 0.4, 0.015), ACCENT),
         box((0, 0, 0), (w, d, t)),
         lid,
         screen,

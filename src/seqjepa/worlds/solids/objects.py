@@ -1,8 +1,8 @@
 """From a class and a seed to an object: its parts, centred, scaled and painted.
 
-No object has a rotational symmetry: handles, labels, levers and drawers in a contrasting paint tell every pose from every other, or else relative
-rotation would have no answer. Colours say nothing of the class: every object draws its three paints from one palette, whatever it is. Bright
-colours, one to an object, would let a method tell objects apart without looking at shape (measured: it then learns no rotation at all).
+No object has a rotational symmetry: handles, labels, levers and drawers in a contrasting paint tell every pose from every other, or else
+relative rotation would have no answer. Colours say nothing of the class: every object draws its three paints from one palette, whatever it
+is. Bright colours would let a method tell objects apart without looking at their shape (measured: it then learns no rotation at all).
 """
 
 import math
@@ -64,8 +64,8 @@ PALETTES: dict[str, Palette] = {
 def make_objects(class_ids: Sequence[int] | Ints, seeds: Sequence[int] | Ints, palette: str = "natural") -> Objects:
     """One object for each pair of class id (an index into CLASSES + UNSEEN_CLASSES) and seed, of which it is a pure function.
 
-    Its shape depends on class and seed only, its colours on the palette as well. Raises ConfigError for an unknown class id or palette, and for lists
-    of different lengths.
+    Its shape depends on class and seed only, its colours on the palette (one of PALETTES) as well. Raises ConfigError for an unknown class
+    id or palette, and for lists of different lengths.
     """
     if palette not in PALETTES:
         raise ConfigError(unknown("palette", palette, PALETTES))
@@ -96,7 +96,7 @@ def _make(class_id: int, seed: int, palette: Palette) -> tuple[list[Part], Float
     names = CLASSES + UNSEEN_CLASSES
     if not 0 <= class_id < len(names):
         raise ConfigError(unknown("class id", str(class_id), [str(i) for i in range(len(names))]))
-    # Shape and paint draw from generators of their own, seeded with strings: the same on every platform, and another class list changes no object.
+    # Generators are seeded with strings, not with ids, so that another list of classes changes no object; shape and paint have their own.
     shape = Random(f"{names[class_id]}/{seed}")
     return BUILDERS[names[class_id]](shape), _paints(Random(f"paint/{names[class_id]}/{seed}"), palette)
 

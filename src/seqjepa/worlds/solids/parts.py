@@ -69,7 +69,7 @@ def tilted(part: Part, angle: float, axis: Vec = X) -> Part:
 
 
 def _middle(start: Vec, end: Vec) -> Floats:
-    return (np.array(start) + np.array(end)) / 2
+    return np.array([(a + b) / 2 for a, b in zip(start, end, strict=True)])
 
 
 def _along(start: Vec, end: Vec) -> Floats:
@@ -78,4 +78,4 @@ def _along(start: Vec, end: Vec) -> Floats:
     level = math.hypot(dx, dy)
     first = (dy / level, -dx / level, 0.0) if level > 1e-9 else (1.0, 0.0, 0.0)
     second = (dy * first[2] - dz * first[1], dz * first[0] - dx * first[2], dx * first[1] - dy * first[0])
-    return np.array([first, second, (dx, dy, dz)])
+    return np.array([first, second, (dx, dy, dz)], np.float64)

@@ -20,7 +20,7 @@ def car(r: Random) -> list[Part]:
 
 
 def lorry(r: Random) -> list[Part]:
-    """A cab with a windscreen before a tall cargo box, on six wheels."""
+    """A cab with a windscreen before a tall cargo box with one rear door, on six wheels."""
     length, w, h, cab = r.uniform(0.48, 0.62), r.uniform(0.24, 0.3), r.uniform(0.24, 0.34), r.uniform(0.14, 0.2)
     low = r.uniform(0.6, 0.85) * h
     front = length + 0.05 + cab
@@ -29,6 +29,7 @@ def lorry(r: Random) -> list[Part]:
         box((front + cab, 0, low * 1.3), (0.02, w * 0.75, low * 0.4), SECOND),
         box((0.1, 0, -0.03), (length + cab, w * 0.6, 0.05), SECOND),
     ]
+    parts.append(box((-length, w * 0.4, h), (0.02, w * 0.45, h * 0.8), ACCENT))
     return [*parts, *_wheels((-length * 0.75, -length * 0.25, front), w * 0.9, -0.06, 0.13)]
 
 
