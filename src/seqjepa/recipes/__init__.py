@@ -1,0 +1,64 @@
+"""Recipes: functions that return an Experiment; their docstrings say command, time and result. A variant is `replace(recipe(), ...)`."""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from seqjepa.config import Experiment
+from seqjepa.errors import ConfigError, unknown
+
+Recipe = Callable[[], Experiment]
+
+
+def recipes() -> dict[str, Recipe]:
+    """Every recipe of this package by name."""
+    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    return {name: recipe for module in modules for name, recipe in _public(module).items()}
+
+
+def find(name: str) -> Recipe:
+    """A recipe by its name, or the function `recipe` of a Python file of one's own.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if name.endswith(".py"):
+        module = load_code(Path(name))
+        recipe: Recipe | None = getattr(module, "recipe", None)
+        if recipe is None:
+            raise ConfigError(f"{name} defines no function `recipe()` that returns an Experiment")
+        return recipe
+    known = recipes()
+    if name not in known:
+        raise ConfigError(f"{unknown('recipe', name, known)}. A file of your own: path/to/file.py with a function recipe()")
+    return known[name]
+
+
+def load_code(path: Path) -> ModuleType:
+    """Import a user's Python file under its own name, so that its worlds and methods are known.
+
+    Raises:
+        ConfigError: if it is not there or its name is taken.
+    """
+    if not path.is_file():
+        raise ConfigError(f"no such file: {path}")
+    name = path.stem
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(path.resolve()):
+        raise ConfigError(f"{path} cannot be imported as {name!r}: another module has that name. Rename the file")
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _public(module: ModuleType) -> dict[str, Recipe]:
+    functions = inspect.getmembers(module, inspect.isfunction)
+    return {name: function for name, function in functions if not name.startswith("_") and function.__module__ == module.__name__}

@@ -1,0 +1,1 @@
+"""Worlds: sources of view sequences, one file each."""

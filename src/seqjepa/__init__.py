@@ -1,0 +1,44 @@
+"""seq-JEPA: world models that learn an equivariant and an invariant representation from sequences of views and actions.
+
+The public names are imported when first used, so that `import seqjepa` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqjepa.actions import ActionSpace, Group
+    from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
+    from seqjepa.evaluation import evaluate
+    from seqjepa.model import Model, load
+    from seqjepa.nn import EncoderConfig
+    from seqjepa.recipes import find as recipe
+    from seqjepa.training import train
+    from seqjepa.types import Representation, SequenceBatch, StepOutput
+
+_HOMES = {
+    "ActionSpace": "actions",
+    "Group": "actions",
+    "EvaluateConfig": "config",
+    "Experiment": "config",
+    "OptimConfig": "config",
+    "TrainConfig": "config",
+    "evaluate": "evaluation",
+    "Model": "model",
+    "load": "model",
+    "EncoderConfig": "nn",
+    "recipe": "recipes",
+    "train": "training",
+    "Representation": "types",
+    "SequenceBatch": "types",
+    "StepOutput": "types",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'seqjepa' has no attribute {name!r}")
+    module = importlib.import_module(f"seqjepa.{_HOMES[name]}")
+    return getattr(module, "find" if name == "recipe" else name)

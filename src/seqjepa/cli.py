@@ -1,0 +1,59 @@
+"""The command line. Each command is a dataclass that tyro turns into options; heavy imports wait until a command needs them."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from seqjepa.errors import Interrupted, SeqJepaError, unknown
+
+COMMANDS = {
+    "train": "train a recipe: seqjepa train shapes_tiny --run-dir runs/demo",
+    "evaluate": "probe a trained run: seqjepa evaluate runs/demo",
+    "report": "one HTML page of one or more runs: seqjepa report runs/demo --out report",
+    "data": "render data to files: seqjepa data render shapes --out DIR",
+    "bench": "measure speed against a plain reference: seqjepa bench step",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code (see `seqjepa.errors`)."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; errors we raise on purpose become one message on stderr and an exit code, `--debug` adds the traceback."""
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(_help())
+        return 0
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        sys.stdout.write(f"seqjepa {version('seqjepa')}\n")
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        sys.stderr.write(f"error: {unknown('command', command, COMMANDS)}\n")
+        return 2
+    try:
+        importlib.import_module(f"seqjepa.commands.{command}").main(rest)
+    except SeqJepaError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return Interrupted.exit_code
+    return 0
+
+
+def _help() -> str:
+    lines = [f"  {name:10}{text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        ["usage: seqjepa COMMAND [OPTIONS]; seqjepa COMMAND --help says more", "", *lines, "", "  --debug   show tracebacks", ""]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""What can be told of a representation while it is learned: collapse figures and probes. None of it touches the method."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqjepa.types import Representation, SequenceBatch
+
+COLLAPSED = 0.01  # feature_std below this is collapse: a constant encoder gives 1e-3 or less, fresh and trained ones stay far above
+
+
+@torch.no_grad()
+def feature_std(features: Tensor) -> Tensor:
+    """Spread of L2-normalised features [..., D]: standard deviation over all samples, mean over dimensions, times sqrt(D).
+
+    1 where directions are uniform on the sphere, 0 where all features point the same way.
+    """
+    flat = F.normalize(features.float().flatten(0, -2), dim=-1)
+    return flat.std(0, correction=0).mean() * flat.shape[-1] ** 0.5
+
+
+@torch.no_grad()
+def rankme(features: Tensor) -> Tensor:
+    """Effective rank of features [..., D]: exp of the entropy of the normalised singular values (Garrido et al., RankMe, 2023, eq. 1).
+
+    The mean is removed first, unlike in the paper: features after a ReLU share a large mean, which hides collapse and health alike.
+    """
+    flat = features.float().flatten(0, -2)
+    values = torch.linalg.svdvals(flat - flat.mean(0))
+    share = values / values.sum().clamp_min(1e-12) + 1e-7
+    return torch.exp(-(share * share.log()).sum())
+
+
+class OnlineProbe(nn.Module):
+    """Small probes trained on detached features beside the method: class from one view's features and from the sequence's, action from two views'.
+
+    Its figures are those of training batches seen for the first time, averaged since the last `figures()`; its state is part of a checkpoint.
+
+    Args:
+        features: D, of one view.
+        sequence: S, of the whole.
+        classes: number of classes; 0 for none.
+        action_dim: A; 0 for none.
+    """
+
+    sums: Tensor
+
+    def __init__(self, features: int, sequence: int, classes: int, action_dim: int) -> None:
+        super().__init__()
+        self.class_view = nn.Sequential(nn.BatchNorm1d(features, affine=False), nn.Linear(features, max(classes, 1)))
+        self.class_sequence = nn.Sequential(nn.BatchNorm1d(sequence, affine=False), nn.Linear(sequence, max(classes, 1)))
+        self.action = nn.Sequential(
+            nn.BatchNorm1d(2 * features, affine=False), nn.Linear(2 * features, 256), nn.ReLU(), nn.Linear(256, max(action_dim, 1))
+        )
+        self.classes, self.action_dim = classes, action_dim
+        self.register_buffer("sums", torch.zeros(6 + 3 * action_dim, dtype=torch.float64))
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=1e-3, fused=True)
+
+    @torch.enable_grad()
+    def step(self, representation: Representation, batch: SequenceBatch, loss: Tensor) -> None:
+        """Measure this batch, then learn from it.
+
+        Args:
+            representation: detached, in any precision.
+            batch: that it was made from.
+            loss: the method's, to be averaged too.
+        """
+        views, sequence = representation.views.float(), representation.sequence.float()
+        known = batch.labels >= 0
+        class_view, class_sequence = self.class_view(views[:, 0]), self.class_sequence(sequence)
+        right = [((guess.argmax(-1) == batch.labels) & known).sum() for guess in (class_view, class_sequence)]
+        moments = [loss.detach(), loss.new_ones(()), *right, known.sum(), known.new_tensor(len(batch), dtype=torch.int64)]
+        total = class_view.new_zeros(())
+        if self.classes:
+            total = total + sum(
+                F.cross_entropy(guess, batch.labels, ignore_index=-1, reduction="sum") for guess in (class_view, class_sequence)
+            )
+            total = total / known.sum().clamp_min(1)
+        if self.action_dim and views.shape[1] > 1:
+            truth = batch.actions[:, 0]
+            error = (self.action(views[:, :2].flatten(1)) - truth).square()
+            total = total + error.mean()
+            moments += [*error.detach().sum(0), *truth.sum(0), *truth.square().sum(0)]
+        self.sums[: len(moments)] += torch.stack([moment.double() for moment in moments])
+        if total.requires_grad:
+            self.optimizer.zero_grad()
+            total.backward()
+            self.optimizer.step()
+
+    def figures(self) -> dict[str, float]:
+        """Means since the last call: `loss`, `online/class_view` and `online/class_sequence` (accuracy), `online/action_r2`."""
+        loss, steps, right_view, right_sequence, known, count, *moments = self.sums.tolist()
+        figures = {"loss": loss / max(steps, 1)}
+        if self.classes and known:
+            figures |= {"online/class_view": right_view / known, "online/class_sequence": right_sequence / known}
+        if self.action_dim and count:
+            error, total, squares = (moments[i * self.action_dim : (i + 1) * self.action_dim] for i in range(3))
+            spread = [square - sums**2 / count for square, sums in zip(squares, total, strict=True)]
+            scores = [1 - e / s for e, s in zip(error, spread, strict=True) if s > 0]
+            figures |= {"online/action_r2": sum(scores) / len(scores)} if scores else {}
+        self.sums.zero_()
+        return figures
