@@ -14,25 +14,33 @@ from seqjepa.worlds.base import Indices, World, WorldSpec, choose_views
 
 @dataclass(frozen=True)
 class ViewTable:
-    """The views of one split.
+    """The views of one split: N objects with V views each.
 
     Attributes:
         views: [N, V, H, W, C] uint8, usually a memory map.
         poses: [N, V, P] float32.
         labels: [N] int64, -1 where unknown.
+        rows: [N], where the objects stand in `views`, which may then hold those of other splits too; None where it holds these, in order.
     """
 
     views: npt.NDArray[np.uint8]
     poses: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
+    rows: Indices | None = None
 
     def __post_init__(self) -> None:
         if self.views.ndim != 5 or self.views.dtype != np.uint8:
             raise DataError(f"views must be uint8 [N, V, H, W, C], got {self.views.dtype} {list(self.views.shape)}")
-        if self.poses.ndim != 3 or self.poses.shape[:2] != self.views.shape[:2]:
-            raise DataError(f"poses must be [N={self.views.shape[0]}, V={self.views.shape[1]}, P], got {list(self.poses.shape)}")
-        if self.labels.shape != self.views.shape[:1]:
-            raise DataError(f"labels must be [N={self.views.shape[0]}], got {list(self.labels.shape)}")
+        size = (self.views if self.rows is None else self.rows).shape[0]
+        if self.poses.ndim != 3 or self.poses.shape[:2] != (size, self.views.shape[1]):
+            raise DataError(f"poses must be [N={size}, V={self.views.shape[1]}, P], got {list(self.poses.shape)}")
+        if self.labels.shape != (size,):
+            raise DataError(f"labels must be [N={size}], got {list(self.labels.shape)}")
+
+    def images(self, index: Indices, chosen: Indices) -> npt.NDArray[np.uint8]:
+        """[B, T, H, W, C]: the views `chosen` [B, T] of the objects `index` [B]."""
+        rows = index if self.rows is None else self.rows[index]
+        return self.views[rows[:, None], chosen]
 
 
 class TableWorld(World):
@@ -50,14 +58,20 @@ class TableWorld(World):
         """See `World.sequences`. The views come out channels-last in memory, as convolutions like them."""
         table = self.tables[split]
         chosen = choose_views(key, num_views, table.views.shape[1])
-        views = torch.from_numpy(table.views[index[:, None], chosen])
+        views = torch.from_numpy(table.images(index, chosen))
         poses = torch.from_numpy(table.poses[index[:, None], chosen])
         actions = self.spec.actions.along(poses)
         return SequenceBatch(views.permute(0, 1, 4, 2, 3), actions, poses, torch.from_numpy(table.labels[index]))
 
 
-def pixel_statistics(views: npt.NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, of pixels in 0..1, over at most 4,096 views spread evenly over [N, V, H, W, C]."""
-    objects = views[:: max(1, views.shape[0] * views.shape[1] // 4096)]
-    pixels = objects.reshape(-1, views.shape[-1]).astype(np.float64) / 255
-    return tuple(pixels.mean(0).tolist()), tuple(np.maximum(pixels.std(0), 1e-3).tolist())
+def pixel_statistics(table: ViewTable) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, of pixels in 0..1, over all views of objects spread evenly, some 4,096 views in all."""
+    everything = np.arange(table.views.shape[1])[None]
+    counts = np.zeros((table.views.shape[-1], 256), np.int64)
+    for place in range(0, len(table.labels), max(1, table.poses[..., 0].size // 4096)):
+        pixels = table.images(np.array([place]), everything).reshape(-1, len(counts))
+        counts += [np.bincount(channel, minlength=256) for channel in pixels.T]
+    shares, value = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
+    mean = shares @ value
+    std = np.sqrt(np.maximum(shares @ value**2 - mean**2, 1e-6))  # no channel is constant to the encoder, which divides by it
+    return tuple(mean.tolist()), tuple(std.tolist())
