@@ -34,7 +34,23 @@ _HOMES = {
     "StepOutput": "types",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = [
+    "ActionSpace",
+    "EncoderConfig",
+    "EvaluateConfig",
+    "Experiment",
+    "Group",
+    "Model",
+    "OptimConfig",
+    "Representation",
+    "SequenceBatch",
+    "StepOutput",
+    "TrainConfig",
+    "evaluate",
+    "load",
+    "recipe",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

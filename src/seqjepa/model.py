@@ -96,7 +96,10 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
         torch.manual_seed(experiment.seed)
         encoder = experiment.encoder.build(spec.image_shape[0], spec.mean, spec.std)
         method = experiment.method.build(encoder, spec.actions.action_dim, experiment.train.num_views)
-    return method.to(memory_format=torch.channels_last)
+    for parameter in method.parameters():
+        if parameter.ndim == 4:  # convolutions: images come channels-last
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return method
 
 
 def load(run_dir: str | Path, device: str | torch.device = "cpu") -> Model:

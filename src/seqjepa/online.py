@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from seqjepa.types import Representation, SequenceBatch
 
-COLLAPSED = 0.01  # feature_std below this is collapse: a constant encoder gives 1e-3 or less, fresh and trained ones stay far above
+COLLAPSED = 0.05  # feature_std below this is collapse: a constant encoder gives under 1e-2, healthy ones stay above 0.3 from the first step
 
 
 @torch.no_grad()
@@ -16,7 +16,8 @@ def feature_std(features: Tensor) -> Tensor:
     1 where directions are uniform on the sphere, 0 where all features point the same way.
     """
     flat = F.normalize(features.float().flatten(0, -2), dim=-1)
-    return flat.std(0, correction=0).mean() * flat.shape[-1] ** 0.5
+    spread: Tensor = flat.std(0, correction=0).mean() * flat.shape[-1] ** 0.5
+    return spread
 
 
 @torch.no_grad()
@@ -32,9 +33,10 @@ def rankme(features: Tensor) -> Tensor:
 
 
 class OnlineProbe(nn.Module):
-    """Small probes trained on detached features beside the method: class from one view's features and from the sequence's, action from two views'.
+    """Small probes trained on detached features beside the method: class from one view and from the sequence, action from two views.
 
-    Its figures are those of training batches seen for the first time, averaged since the last `figures()`; its state is part of a checkpoint.
+    Its figures are those of training batches before it learns from them, averaged since the last `figures()`; its state is part of a
+    checkpoint.
 
     Args:
         features: D, of one view.

@@ -15,12 +15,12 @@ def tensorboard(run_dir: Path) -> Tracker:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError(f"tracking with TensorBoard needs it: pip install 'seqjepa[tensorboard]' ({error})") from error
-    writer = SummaryWriter(str(run_dir / "tensorboard"))  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(str(run_dir / "tensorboard"))
 
     def track(record: Mapping[str, Any]) -> None:
         for name, value in _flat(record).items():
-            writer.add_scalar(name, value, record["step"])  # type: ignore[no-untyped-call]
-        writer.flush()  # type: ignore[no-untyped-call]
+            writer.add_scalar(name, value, record["step"])
+        writer.flush()
 
     return track
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -79,8 +79,8 @@ def train(
 ) -> Path:
     """Run an experiment, or what is left of it, and return its run folder.
 
-    The folder holds `config.json`, `world.json`, `metrics.jsonl` and `checkpoints/`. With the same versions and number of threads, a run that
-    was interrupted anywhere and resumed ends in the same bits as one that was not.
+    The folder holds `config.json`, `world.json`, `metrics.jsonl` and `checkpoints/`. With the same versions and number of threads, a run
+    that was interrupted anywhere and resumed ends in the same bits as one that was not.
 
     Args:
         experiment: what to do.
@@ -159,7 +159,12 @@ def train(
                         raise CollapseError(f"step {step}: {message}")
             if step % config.log_every == 0 or step == config.steps:
                 terms = {name: value.item() for name, value in outputs[-1][1].terms.items()}
-                record = {"step": step, "views_seen": step * config.batch_size * config.num_views, "lr": lr, "grad_norm": grad_norm.item()}
+                record: dict[str, Any] = {
+                    "step": step,
+                    "views_seen": step * config.batch_size * config.num_views,
+                    "lr": lr,
+                    "grad_norm": grad_norm.item(),
+                }
                 record |= probe.figures() | terms | health(seen)
                 record["time"] = {"seconds": seconds_before + display.seconds, "views_per_second": display.views_per_second}
                 run.log(record)
@@ -196,8 +201,8 @@ def use_bf16(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def health(representation: Representation) -> dict[str, float]:

@@ -1,9 +1,10 @@
-"""The `shapes` world: a procedural 3DIEBench. Parametric objects in its scene, with its factors and ranges (Garrido et al. 2023; methods: section 3.1).
+"""The `shapes` world: a procedural 3DIEBench. Parametric objects in its scene, with its factors and ranges (Garrido et al. 2023).
 
 Splits are by object. Besides `train`, `val` and `test` there are three tests out of distribution:
 
-- `ood_rotation`: known kinds of objects turned where no training view is. R = Rz Ry Rx with |y| <= pi/2 names every rotation once, so an x or z beyond
-  +-pi/2 is a new rotation, no alias of a trained one (which is what the published OOD set holds: R(x, y, z) = R(x + pi, pi - y, z + pi)).
+- `ood_rotation`: known kinds of objects turned where no training view is. R = Rz Ry Rx with |y| <= pi/2 names every rotation once, so an x
+  or z beyond +-pi/2 is a new rotation, no alias of a trained one (which is what the published OOD set holds, for R(x, y, z) =
+  R(x + pi, pi - y, z + pi)).
 - `ood_class`: classes never trained on.
 - `ood_colour`: objects in colours never trained on.
 """
@@ -63,7 +64,7 @@ class Config(WorldConfig):
         plans = {split: self._plan(split) for split in ("train", "val", "test", "ood_rotation", "ood_class", "ood_colour")}
         key = {name: value for name, value in asdict(self).items() if name != "actions"}
         tables = cached_tables("shapes", {"version": VERSION, **key}, plans)
-        mean, std = pixel_statistics(tables["train"].views)
+        mean, std = pixel_statistics(tables["train"])
         spec = WorldSpec(
             name="shapes",
             image_shape=(3, self.image_size, self.image_size),
