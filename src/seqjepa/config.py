@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import math
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         for name in ("lr", "lr_start", "lr_end", "weight_decay"):
-            _require(getattr(self, name) >= 0, f"optim.{name} must not be negative, got {getattr(self, name)}")
+            _require(0 <= getattr(self, name) < math.inf, f"optim.{name} must be finite and not negative, got {getattr(self, name)}")
         _require(0 <= self.warmup < 1, f"optim.warmup is a fraction of the steps, 0 <= warmup < 1, got {self.warmup}")
 
 
@@ -77,24 +78,36 @@ class EvaluateConfig:
     """How frozen features are probed (seq-JEPA, appendix A.2; the defaults are the paper's).
 
     Attributes:
-        views: largest number M of views that are aggregated.
+        views: largest number M of views that are aggregated, as far as objects have so many.
+        objects: training objects that probes learn from, at most; None for all.
+        encoded_views: views of each object whose features are cached, at most.
+        draws: random sequences of each object whose z_AGG are cached, for training and for testing.
+        precision: of the frozen forward passes, as in `train.precision`. Probes compute in fp32.
         linear_epochs: passes over the training objects for linear probes, one draw of views per object and pass.
         mlp_epochs: the same for the MLP probes of rotation.
         linear_regression_epochs: the same for linear regressions (hues, positions).
         batch_size: of probe training.
         lr: of Adam.
+        cosine: let the rate fall to 0 along half a cosine: probes of few epochs then end converged. Not in the paper.
     """
 
     views: int = 8
+    objects: int | None = None
+    encoded_views: int = 50
+    draws: int = 4
+    precision: Literal["auto", "bf16", "fp32"] = "fp32"
     linear_epochs: int = 300
     mlp_epochs: int = 300
     linear_regression_epochs: int = 50
     batch_size: int = 256
     lr: float = 1e-3
+    cosine: bool = False
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            _require(getattr(self, field.name) > 0, f"evaluate.{field.name} must be positive, got {getattr(self, field.name)}")
+        for name in ("views", "draws", "linear_epochs", "mlp_epochs", "linear_regression_epochs", "batch_size", "lr"):
+            _require(getattr(self, name) > 0, f"evaluate.{name} must be positive, got {getattr(self, name)}")
+        _require(self.encoded_views >= 2, f"evaluate.encoded_views must be at least 2, a pair, got {self.encoded_views}")
+        _require(self.objects is None or self.objects >= 1, f"evaluate.objects must be at least 1, or none for all, got {self.objects}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,154 @@
+"""Evaluation of a trained run on held-out objects, beside two controls. Writes `results.json`.
+
+Every figure is measured on three kinds of features: the `model`'s, a `random` model's (same architecture, untrained) and raw `pixels`.
+Beyond the paper's protocol: these controls, the splits out of distribution, and the mean of M views' z beside their z_AGG.
+"""
+
+import itertools
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import nn
+
+from seqjepa.config import Experiment, to_json
+from seqjepa.errors import DiskError
+from seqjepa.features import Sampling, aggregate, device_of, extract, extract_pixels, windows
+from seqjepa.files import json_bytes, write_atomically
+from seqjepa.methods.base import Method
+from seqjepa.model import build_method, load
+from seqjepa.probes import generator
+from seqjepa.protocol import Protocol, Record, labelled
+from seqjepa.training import use_bf16
+from seqjepa.worlds.base import World
+
+FORMAT = 1
+CALIBRATION = 8  # training batches that the BatchNorm statistics of the random model come from
+
+
+class Stages:
+    """What is being done, on the terminal, and the seconds that each stage took."""
+
+    def __init__(self, progress: bool) -> None:
+        self.console = Console(stderr=True, quiet=not progress)
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """A status line while it lasts; a plain line with the time it took when it is done."""
+        began = time.perf_counter()
+        with self.console.status(f"{name} ..."):
+            yield
+        self.seconds[name] = time.perf_counter() - began
+        self.console.print(f"{name}: {self.seconds[name]:.1f} s", highlight=False)
+
+
+def evaluate(
+    run_dir: str | Path, *, split: str = "test", progress: bool = True, device: str | torch.device | None = None
+) -> dict[str, Any]:
+    """Evaluate a run's newest checkpoint and write `results.json` into its folder, whole or not at all.
+
+    Args:
+        run_dir: of the run.
+        split: held-out objects of the training distribution: `test`, or `val` while choosing settings.
+        progress: say on the terminal what is being done.
+        device: default: CUDA where there is one, else the CPU.
+
+    Returns:
+        The contents of `results.json`.
+
+    Raises:
+        ConfigError: if the folder is no run.
+        CheckpointError: if it has no valid checkpoint.
+        DataError: if the world's data are missing or the split is unknown.
+        DiskError: if the results cannot be written.
+    """
+    stages = Stages(progress)
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    with stages("model and world"):
+        model = load(run_dir, place)
+        world = model.experiment.world.build()
+    records, sizes = measure(model.method, model.experiment, world, split=split, stages=stages)
+    results = {
+        "format": FORMAT,
+        "experiment": to_json(model.experiment),
+        "seed": model.experiment.seed,
+        "step": model.step,
+        "split": split,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in ("seqjepa", "torch", "numpy", "scikit-learn")},
+        "machine": {"cpu": _cpu(), "threads": torch.get_num_threads(), "device": str(place)},
+        "seconds": {name: round(seconds, 1) for name, seconds in stages.seconds.items()},
+        "sizes": sizes,
+        "records": [asdict(record) for record in records],
+    }
+    path = Path(run_dir) / "results.json"
+    try:
+        write_atomically(path, json_bytes(results))
+    except OSError as error:
+        raise DiskError(f"cannot write {path}: {error.strerror}") from error
+    return results
+
+
+def measure(method: Method, experiment: Experiment, world: World, *, split: str, stages: Stages) -> tuple[list[Record], dict[str, int]]:
+    """All figures of a method, which is left as it was, and the number of objects of each split that they come from."""
+    config, spec, device = experiment.evaluate, world.spec, device_of(method)
+    splits = dict.fromkeys(["train", split, *(name for name in spec.splits if name not in ("train", "val", "test"))])
+    num_views = min(config.encoded_views, spec.views_per_object or config.encoded_views)
+    bf16 = use_bf16(config.precision, device)
+    with stages("random model"):
+        control = random_control(experiment, world, device)
+    records: list[Record] = []
+    for kind, source in (("model", method), ("random", control), ("pixels", None)):
+        protocol, tables, sequences = Protocol(kind, config, experiment.seed), {}, None
+        with stages(f"{kind}: features"):
+            for name in splits:
+                sampling = Sampling(num_views=num_views, seed=experiment.seed, objects=config.objects if name == "train" else None)
+                if source is None:
+                    tables[name] = extract_pixels(world, name, sampling, device)
+                else:
+                    tables[name] = extract(source, world, name, sampling, bf16=bf16)
+        known = labelled(tables)
+        if source is not None and known:
+            with stages(f"{kind}: sequences"):
+                orders = windows(num_views, min(config.views, num_views), config.draws)
+                sequences = {name: aggregate(source, table, spec.actions, orders, bf16=bf16) for name, table in known.items()}
+        if known:
+            with stages(f"{kind}: class probes"):
+                records += protocol.classify(known, sequences)
+        with stages(f"{kind}: factor probes"):
+            records += protocol.regress(tables, spec.factors)
+    return records, {name: len(table) for name, table in tables.items()}
+
+
+def random_control(experiment: Experiment, world: World, device: torch.device) -> Method:
+    """The experiment's method as it was before training, of another seed; its BatchNorm statistics are those of training batches, else the
+    comparison with a trained model, whose statistics fit its features, would not be fair."""
+    seed = generator(experiment.seed, "random model").initial_seed() % 2**31
+    control = build_method(replace(experiment, seed=seed), world.spec).to(device).train()
+    for module in control.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = None  # the plain mean over all batches
+    train = experiment.train
+    batches = world.loader("train", num_views=train.num_views, batch_size=train.batch_size, seed=seed)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
+        torch.manual_seed(seed)  # of dropout
+        for batch in itertools.islice(batches, CALIBRATION):
+            control(batch.to(device))
+    return control
+
+
+def _cpu() -> str:
+    """What the processor is called, where the system says so."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,176 @@
+"""The questions that evaluation asks of frozen features: class, and the factors of views (seq-JEPA, section 4 and appendix A.2).
+
+Probes learn on split `train`, from rows of its feature table picked afresh for each object and epoch. Tests look at several fixed draws of
+each object's views: the same for all kinds of features, and the same for the mean of views as for z_AGG.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqjepa.actions import ActionSpace, Group
+from seqjepa.config import EvaluateConfig
+from seqjepa.features import FeatureTable
+from seqjepa.probes import (
+    Inputs,
+    Training,
+    concatenated,
+    cross_entropy,
+    each,
+    fit,
+    generator,
+    median_degrees,
+    r2,
+    r2_global,
+    running_mean,
+    squared_error,
+    top1,
+)
+
+HIDDEN = (1024, 1024)  # of MLP probes (methods: section 4.2)
+ROUNDS = 8  # draws of each test object; of what an aggregator made, config.draws
+
+Tables = Mapping[str, FeatureTable]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One figure.
+
+    Attributes:
+        features: `model`, or a control: `random` (the untrained model) or `pixels`.
+        split: that it was measured on.
+        task: `class`, `relative <group>` or `individual <group>`.
+        input: what the probe reads: one `view`, the `mean` of views, the whole `sequence` (z_AGG), or a `pair` of views.
+        views: how many views that takes.
+        metric: `top1`, `r2`, `r2_global` or `median_degrees`.
+        value: the figure; top1 is a share.
+    """
+
+    features: str
+    split: str
+    task: str
+    input: str
+    views: int
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Asks one kind of features.
+
+    Attributes:
+        features: what they are called in records.
+        config: how probes are trained.
+        seed: of everything random.
+    """
+
+    features: str
+    config: EvaluateConfig
+    seed: int
+
+    def classify(self, tables: Tables, sequences: Mapping[str, Tensor] | None) -> list[Record]:
+        """Top-1 of linear probes on one view, on the mean of M views and on z_AGG of M views; for each M a probe of its own.
+
+        The views of a mean are drawn afresh in each epoch, z_AGG is one of the object's cached ones: if this favours one, then the mean.
+
+        Args:
+            tables: by split, what `labelled` returns.
+            sequences: by split, [N, K, M, S], z_AGG of all prefixes of K sequences (`features.aggregate`); None where there is none.
+        """
+        longest = min(self.config.views, tables["train"].views.shape[1])
+        questions = {
+            "view": ({split: Inputs(table.views, 1, concatenated) for split, table in tables.items()}, ROUNDS),
+            "mean": ({split: Inputs(table.views, longest, running_mean) for split, table in tables.items()}, self.config.draws),
+        }
+        if sequences is not None:
+            questions["sequence"] = {split: Inputs(values, 1, each) for split, values in sequences.items()}, self.config.draws
+        labels, training = tables["train"].labels, self._training(self.config.linear_epochs)
+        records = []
+        for name, (inputs, rounds) in questions.items():
+            random = generator(self.seed, "class", name)
+            probe = fit(inputs["train"], lambda _: labels, int(labels.max()) + 1, cross_entropy, training, random)
+            for split, table in _tests(tables):
+                logits = torch.cat([probe.predict(inputs[split], choice) for choice in inputs[split].fixed(rounds)])
+                truth = table.labels.repeat(len(logits) // len(table))
+                scores = [top1(truth, head) for head in logits.unbind(1)]
+                records += [Record(self.features, split, "class", name, m, "top1", score) for m, score in enumerate(scores, 1)]
+        return records
+
+    def regress(self, tables: Tables, space: ActionSpace) -> list[Record]:
+        """How well each group of factors can be told: its change from the features of two views, its value from those of one.
+
+        Linear probes need not be told apart, so one tells all the groups that get a linear probe.
+
+        Args:
+            tables: by split, `train` among them.
+            space: the groups, and where they stand in the poses.
+        """
+        mlp, linear = self._training(self.config.mlp_epochs, HIDDEN), self._training(self.config.linear_regression_epochs)
+        probes: list[tuple[tuple[str, ...], Training]] = [((group.name,), mlp) for group in space.groups if _needs_mlp(group)]
+        if rest := tuple(group.name for group in space.groups if not _needs_mlp(group)):
+            probes.append((rest, linear))
+        records = []
+        for names, training in probes:
+            records += self._regress("relative", "pair", 2, tables, space.select(names), training)
+            records += self._regress("individual", "view", 1, tables, space.select(names), training)
+        return records
+
+    def _regress(self, task: str, name: str, views: int, tables: Tables, space: ActionSpace, training: Training) -> list[Record]:
+        """The figures of one probe, which tells all groups of the space."""
+        inputs = {split: Inputs(table.views, views, concatenated) for split, table in tables.items()}
+        random = generator(self.seed, task, *(group.name for group in space.groups))
+        widths = [part.shape[1] for part in factors(tables["train"], space, inputs["train"].fixed(1)[0])]
+
+        def targets(choice: Tensor) -> Tensor:
+            return torch.cat(factors(tables["train"], space, choice), 1)
+
+        probe = fit(inputs["train"], targets, sum(widths), squared_error, training, random)
+        records = []
+        for split, table in _tests(tables):
+            choices = inputs[split].fixed(ROUNDS)
+            told = torch.cat([probe.predict(inputs[split], choice)[:, 0] for choice in choices]).split(widths, 1)
+            rounds = zip(*(factors(table, space, choice) for choice in choices), strict=True)
+            for group, parts, predicted in zip(space.groups, rounds, told, strict=True):
+                scores = _scores(group, torch.cat(parts), predicted)
+                records += [Record(self.features, split, f"{task} {group.name}", name, views, *score) for score in scores.items()]
+        return records
+
+    def _training(self, epochs: int, hidden: tuple[int, ...] = ()) -> Training:
+        config = self.config
+        return Training(hidden=hidden, epochs=epochs, batch_size=config.batch_size, lr=config.lr, cosine=config.cosine)
+
+
+def labelled(tables: Tables) -> dict[str, FeatureTable]:
+    """The objects of known class, of `train` and of the splits that share a class with it; nothing if training knows no class."""
+    known = {split: table.where(table.labels >= 0) for split, table in tables.items()}
+    classes = known["train"].labels.unique()
+    return {split: table for split, table in known.items() if bool(torch.isin(table.labels, classes).any())}
+
+
+def factors(table: FeatureTable, space: ActionSpace, choice: Tensor) -> tuple[Tensor, ...]:
+    """For each group [N, d]: its action between the two views chosen (choice [N, 2]), or its value in the one (choice [N, 1])."""
+    poses = table.poses[torch.arange(len(table), device=choice.device)[:, None], choice]
+    own = [(group, poses[..., space.columns(group)]) for group in space.groups]
+    if choice.shape[1] == 1:
+        return tuple(group.absolute(pose[:, 0]) for group, pose in own)
+    return tuple(group.between(pose[:, 0], pose[:, 1]) for group, pose in own)
+
+
+def _needs_mlp(group: Group) -> bool:
+    """Rotations, crops and colour jitters are told by MLPs, all else by linear probes (methods: section 4.2)."""
+    return group.is_rotation or group.name in ("crop", "jitter")
+
+
+def _scores(group: Group, truth: Tensor, predicted: Tensor) -> dict[str, float]:
+    scores = {"r2": r2(truth, predicted)}
+    if group.is_rotation:
+        scores |= {"r2_global": r2_global(truth, predicted), "median_degrees": median_degrees(truth, predicted)}
+    return scores
+
+
+def _tests(tables: Tables) -> list[tuple[str, FeatureTable]]:
+    return [(split, table) for split, table in tables.items() if split != "train"]
