@@ -11,7 +11,7 @@ from seqjepa.config import OptimConfig
 from seqjepa.errors import ConfigError
 from seqjepa.methods.seq_jepa import Config, SeqJEPA
 from seqjepa.nn import EncoderConfig
-from seqjepa.train import build_optimizer
+from seqjepa.training import build_optimizer
 from seqjepa.types import SequenceBatch
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
