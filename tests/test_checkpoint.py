@@ -142,8 +142,22 @@ def test_a_folder_without_manifest_is_litter(folder: Path) -> None:
     found, warnings = latest(folder)
     assert found is not None and found.step == 20 and not warnings
     assert (folder / "step_00000040").exists()  # who only reads must not disturb a save under way
-    checkpoint.remove_litter(folder)
+    checkpoint.tidy(folder)
     assert [path.name for path in folder.iterdir()] == ["step_00000020"]
+
+
+def test_old_ones_go_even_if_the_save_was_cut_short(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_prune", lambda folder, newest: None)
+        save(folder, 60)
+    damaged = folder / "step_00000060" / "state.json"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"")
+    checkpoint.tidy(folder)
+    assert list(checkpoint.committed(folder)) == [20, 40, 60]
+    damaged.write_bytes(whole)
+    checkpoint.tidy(folder)
+    assert list(checkpoint.committed(folder)) == [40, 60]
 
 
 def test_when_all_are_damaged_each_is_named(folder: Path) -> None:

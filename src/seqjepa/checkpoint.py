@@ -112,18 +112,21 @@ def committed(folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def remove_litter(folder: Path) -> None:
+def tidy(folder: Path) -> None:
     """Remove what interrupted saves left; only for the one who writes here, since a save under way looks the same.
 
     Raises:
         DiskError: if it cannot be removed.
     """
-    for path in _folders(folder):
-        if not (path / manifest.NAME).exists():
-            try:
+    try:
+        for path in _folders(folder):
+            if not (path / manifest.NAME).exists():
                 shutil.rmtree(path)
-            except OSError as error:
-                raise DiskError(f"cannot remove the unfinished checkpoint {path}: {error.strerror or error}") from error
+        found = committed(folder)
+        if len(found) > KEPT and _whole(found[max(found)]):
+            _prune(folder, max(found))
+    except OSError as error:
+        raise DiskError(f"cannot remove old checkpoints in {folder}: {error.strerror or error}") from error
 
 
 def restore(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -26,6 +26,12 @@ def environment() -> dict[str, Any]:
     return versions | {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability(), "world_size": 1}
 
 
+def changes(there: Mapping[str, Any]) -> list[str]:
+    """In what a saved environment differs from ours, each with both values."""
+    here = environment()
+    return [f"{key}: {there.get(key)} there, {here.get(key)} here" for key in here | dict(there) if there.get(key) != here.get(key)]
+
+
 def describe(step: int, files: Mapping[str, bytes], config_hash: str | None) -> bytes:
     """The manifest's contents: size and sha256 of each file, and last its own."""
     entries = {name: {"sha256": sha256(data), "bytes": len(data)} for name, data in files.items()}

@@ -56,7 +56,7 @@ class RunFolder:
             lock = _claim(path)
             try:
                 _require_ours(path, experiment, resume)
-                checkpoint.remove_litter(path / CHECKPOINTS)
+                checkpoint.tidy(path / CHECKPOINTS)
                 if not (path / CONFIG).exists():
                     files.write_atomically(path / CONFIG, files.json_bytes(_portable(to_json(experiment))))
                 run = cls(path, lock, warn)

@@ -1,0 +1,127 @@
+"""What the tests do to a command before it starts. Each function is called in the command's own process, through `functools.partial`."""
+
+import errno
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqjepa import files
+from seqjepa.methods.seq_jepa import SeqJEPA
+from seqjepa.nn import Encoder
+from seqjepa.run_folder import RunFolder
+from seqjepa.types import SequenceBatch
+from seqjepa.worlds.base import World
+
+
+def kill_at_moment(moment: str, occurrence: int) -> None:
+    """SIGKILL at the n-th time (from 1) that writing comes to a named moment."""
+    left = occurrence
+
+    def at(now: str) -> None:
+        nonlocal left
+        left -= now == moment
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    files.at = at
+
+
+def send_at_step(number: int, step: int) -> None:
+    """A signal to itself when the batch of a step (from 1) is drawn."""
+    _on_batch(step, lambda batch: os.kill(os.getpid(), number) or batch)
+
+
+def poison_pixel_at_step(value: float, step: int) -> None:
+    """One pixel of a step's batch becomes NaN or infinite."""
+
+    def poison(batch: SequenceBatch) -> SequenceBatch:
+        views = batch.views.float() / 255
+        views[0, 0, 0, 0, 0] = value
+        return replace(batch, views=views)
+
+    _on_batch(step, poison)
+
+
+def poison_gradient_at_step(value: float, step: int) -> None:
+    """One gradient of a step becomes NaN or infinite, though the loss is fine."""
+    forward, calls = SeqJEPA.forward, 0
+
+    def poisoned(self: SeqJEPA, batch: SequenceBatch) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            self.aggregator.agg.register_hook(lambda gradient: torch.full_like(gradient, value))
+        return forward(self, batch)
+
+    SeqJEPA.forward = poisoned  # type: ignore[method-assign]
+
+
+def slow_step(seconds: float, step: int) -> None:
+    """The batch of a step (from 1) takes so long."""
+    _on_batch(step, lambda batch: time.sleep(seconds) or batch)
+
+
+def constant_encoder() -> None:
+    """The encoder says the same of every image."""
+    forward = Encoder.forward
+
+    def constant(self: Encoder, images: Tensor) -> Tensor:
+        features = forward(self, images)
+        return features * 1e-6 + torch.arange(1.0, features.shape[-1] + 1)
+
+    Encoder.forward = constant  # type: ignore[method-assign]
+
+
+def threads(number: int) -> None:
+    """Another number of threads."""
+    torch.set_num_threads(number)
+
+
+def full_log(limit: int) -> None:
+    """Only the log meets a full disk: it cannot grow beyond so many bytes, while other files can."""
+    log = RunFolder.log
+
+    def limited(self: RunFolder, record: Mapping[str, Any]) -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        log(self, record)
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    RunFolder.log = limited  # type: ignore[method-assign]
+
+
+def environment(**variables: str) -> None:
+    """Environment variables."""
+    os.environ.update(variables)
+
+
+def full_disk_at_moment(moment: str, occurrence: int) -> None:
+    """Writing fails for want of room at the n-th time that it comes to a named moment."""
+    left = occurrence
+
+    def at(now: str) -> None:
+        nonlocal left
+        left -= now == moment
+        if left == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    files.at = at
+
+
+def _on_batch(step: int, change: Callable[[SequenceBatch], SequenceBatch]) -> None:
+    """Let the training batch of a step (from 1) pass through a function. Looks at batches of one are left alone."""
+    original = World._batches
+
+    def batches(self: World, split: str, num_views: int, batch_size: int, seed: int, start: int) -> Iterator[SequenceBatch]:
+        for number, batch in enumerate(original(self, split, num_views, batch_size, seed, start), start + 1):
+            yield change(batch) if batch_size > 1 and number == step else batch
+
+    World._batches = batches  # type: ignore[method-assign]
