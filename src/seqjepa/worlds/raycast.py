@@ -54,6 +54,11 @@ class Objects:
     def __len__(self) -> int:
         return len(self.count)
 
+    def rows(self, index: Ints) -> Floats:
+        """The primitives of objects `index` [B] as the kernel reads them, [B, K, 17]: kind, taper, centre, half-axes, colour."""
+        axes = self.axes.reshape(*self.kind.shape, 9)[index]
+        return np.concatenate([self.kind[index, :, None], self.taper[index, :, None], self.centre[index], axes, self.colour[index]], -1)
+
 
 def hsv_to_rgb(hue: Floats, saturation: float | Floats, value: float | Floats) -> Floats:
     """RGB [..., 3] in [0, 1] of HSV colours; hue [...] in turns, so that 1 is 0 again."""
@@ -94,17 +99,18 @@ def render(
     index = np.ascontiguousarray(object_index, np.int64)
     n = len(index)
     _check_range("object_index", index, len(objects) - 1)
-    turns = _checked("rotation", rotation, (n, 3, 3))
+    turns = _checked("rotation", rotation, (n, 3, 3)).reshape(n, 9)
     lights = pinholes(LIGHT_RADIUS, _checked("light_theta", light_theta, (n,)), _checked("light_phi", light_phi, (n,)))
     tint = hsv_to_rgb(_checked("light_hue", light_hue, (n,)), LIGHT_SATURATION, LIGHT_VALUE)
     floor = hsv_to_rgb(_checked("floor_hue", floor_hue, (n,)), FLOOR_SATURATION, FLOOR_VALUE)
     eyes = pinholes(EYE_RADIUS, np.full(n, EYE_THETA), np.full(n, EYE_PHI))
     stage = np.concatenate([eyes, lights, tint[:, None], floor[:, None]], 1)
+    models, count = objects.rows(index), objects.count[index]
     out = np.empty((n, image_size, image_size, 3), np.uint8)
 
     def draw_from(start: int) -> None:
-        o, part = objects, slice(start, start + CHUNK)
-        draw(o.kind, o.taper, o.centre, o.axes, o.colour, o.count, index[part], turns[part], stage[part], out[part])
+        part = slice(start, start + CHUNK)
+        draw(models[part], count[part], turns[part], stage[part], out[part])
 
     with ThreadPoolExecutor(threads or numba.config.NUMBA_NUM_THREADS) as pool:  # type: ignore[attr-defined]  # numba makes it on import
         for _ in pool.map(draw_from, range(0, n, CHUNK)):

@@ -6,7 +6,7 @@ fast-math, no BLAS and no transcendental function in here: the same arguments gi
 A picture is drawn from two tables of numbers, for handing many arrays around costs numba more than the arithmetic:
 
 - `solids` [n, 24] has a row for each primitive, with the columns KIND to SHADE;
-- `stage` [10, 3] has the rows EYE and LIGHT (each a pinhole: position, right, up, forward), TINT (colour of the light) and FLOOR (of the floor).
+- `stage` [10, 3] has the rows EYE and LIGHT (pinholes: position, right, up, forward), TINT (colour of the light) and FLOOR (of the floor).
 
 A primitive is looked for only inside the rectangle that its box covers in a pinhole's picture plane, by rays of sight and by shadow rays
 alike. A ray is o + t d. Rays of sight advance by 1 along `forward`, so that t is depth; shadow rays reach their point at t = 1.
@@ -44,7 +44,7 @@ CONTRAST = 12.0  # a pixel that differs this much (of 255) from a neighbour is s
 
 
 def _inline(function: F) -> F:
-    """Compiled into its caller, which makes pictures twice as fast; to mypy it is still the plain function."""
+    """Compiled into its caller, which makes pictures twice as fast; to mypy still the plain function."""
     return cast(F, numba.njit(error_model="numpy", forceinline=True)(function))
 
 
@@ -54,8 +54,14 @@ def _kernel(function: F) -> F:
 
 
 @_inline
-def enter_box(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
+def _dot(a: Vec, b: Vec) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@_inline
+def enter_box(o: Vec, d: Vec) -> float:
     """Ray parameter t at which o + t d enters the box [-1, 1]^3; inf if it misses."""
+    (ox, oy, oz), (dx, dy, dz) = o, d
     ix, iy, iz = 1 / dx, 1 / dy, 1 / dz
     x0, x1, y0, y1, z0, z1 = (-1 - ox) * ix, (1 - ox) * ix, (-1 - oy) * iy, (1 - oy) * iy, (-1 - oz) * iz, (1 - oz) * iz
     near = max(min(x0, x1), min(y0, y1), min(z0, z1))
@@ -64,29 +70,31 @@ def enter_box(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) 
 
 
 @_inline
-def enter_ball(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
+def enter_ball(o: Vec, d: Vec) -> float:
     """Ray parameter t at which o + t d enters the unit ball; inf if it misses."""
-    a = dx * dx + dy * dy + dz * dz
-    b = ox * dx + oy * dy + oz * dz
-    root = b * b - a * (ox * ox + oy * oy + oz * oz - 1)
+    a, b = _dot(d, d), _dot(o, d)
+    root = b * b - a * (_dot(o, o) - 1)
     return (-b - math.sqrt(root)) / a if root > 0 else math.inf
 
 
 @_inline
-def enter_tube(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, taper: float) -> float:
+def enter_tube(o: Vec, d: Vec, taper: float) -> float:
     """Ray parameter t at which o + t d enters the tube, whose radius is m + s z for |z| <= 1; inf if it misses."""
+    (ox, oy, oz), (dx, dy, dz) = o, d
     m, s = (taper + 1) / 2, (taper - 1) / 2
     radius, growth = m + s * oz, s * dz
+    # Inside the infinite cone a t^2 + 2 b t + c <= 0. A ray along the wall has a = 0: a little more, and the far root is merely very far.
     a = dx * dx + dy * dy - growth * growth
-    b = ox * dx + oy * dy - radius * growth
-    root = b * b - a * (ox * ox + oy * oy - radius * radius)
+    a = a if a != 0 else 1e-300
+    b, c = ox * dx + oy * dy - radius * growth, ox * ox + oy * oy - radius * radius
+    root = b * b - a * c
     if root <= 0:
         return math.inf
-    root = math.sqrt(root)
-    first, last = (-b - root) / a, (-b + root) / a
-    # A ray steeper than the wall of the cone (a < 0) is inside before the lesser root or after the greater, where the radius is positive.
+    q = -b - math.sqrt(root) if b > 0 else -b + math.sqrt(root)  # no cancellation
+    first, last = min(q / a, c / q), max(q / a, c / q)
+    # A ray steeper than the wall (a < 0) is inside before the lesser root or after the greater, on the side where the radius is positive.
     if a < 0:
-        first, last = (first, math.inf) if growth > 0 else (-math.inf, last)
+        first, last = (last, math.inf) if growth > 0 else (-math.inf, first)
     z0, z1 = (-1 - oz) / dz, (1 - oz) / dz
     near, far = max(first, min(z0, z1)), min(last, max(z0, z1))
     return near if near < far else math.inf
@@ -95,10 +103,10 @@ def enter_tube(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float,
 @_inline
 def _enter(kind: float, taper: float, o: Vec, d: Vec) -> float:
     if kind == BOX:
-        return enter_box(o[0], o[1], o[2], d[0], d[1], d[2])
+        return enter_box(o, d)
     if kind == BALL:
-        return enter_ball(o[0], o[1], o[2], d[0], d[1], d[2])
-    return enter_tube(o[0], o[1], o[2], d[0], d[1], d[2], taper)
+        return enter_ball(o, d)
+    return enter_tube(o, d, taper)
 
 
 @_inline
@@ -112,25 +120,26 @@ def _put(table: Floats, row: int, column: int, v: Vec) -> None:
 
 
 @_inline
-def _dot(a: Vec, b: Vec) -> float:
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-
-
-@_inline
 def _minus(a: Vec, b: Vec) -> Vec:
     return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
 
 @_inline
-def _local(solids: Floats, k: int, d: Vec) -> Vec:
-    """A direction of the world in the frame of primitive k."""
-    return _dot(_vec(solids, k, INVERSE), d), _dot(_vec(solids, k, INVERSE + 3), d), _dot(_vec(solids, k, INVERSE + 6), d)
+def _times(table: Floats, row: int, column: int, d: Vec) -> Vec:
+    """A matrix, the nine numbers of a row from a column on, times a vector; that at INVERSE takes directions to a primitive's own frame."""
+    return _dot(_vec(table, row, column), d), _dot(_vec(table, row, column + 3), d), _dot(_vec(table, row, column + 6), d)
+
+
+@_inline
+def _local(solids: Floats, k: int, p: Vec) -> Vec:
+    """A point of the world in the frame of primitive k."""
+    return _times(solids, k, INVERSE, _minus(p, _vec(solids, k, CENTRE)))
 
 
 @_inline
 def _normal(solids: Floats, k: int, p: Vec) -> Vec:
     """The outward unit normal of primitive k at a point of its surface."""
-    x, y, z = _local(solids, k, _minus(p, _vec(solids, k, CENTRE)))
+    x, y, z = _local(solids, k, p)
     if solids[k, KIND] == BOX:
         ax, ay, az = abs(x), abs(y), abs(z)
         x, y, z = (x if ax >= ay and ax >= az else 0.0), (y if ay > ax and ay >= az else 0.0), (z if az > ax and az > ay else 0.0)
@@ -188,9 +197,9 @@ def _trace(solids: Floats, stage: Floats, size: int) -> tuple[Floats, Ints]:
     depth, index = np.full((size, size), math.inf), np.full((size, size), -1)
     step = 2 * EYE_SLOPE / size
     for k in range(len(solids)):
-        kind, taper, origin = solids[k, KIND], solids[k, TAPER], _local(solids, k, _minus(_vec(stage, EYE), _vec(solids, k, CENTRE)))
-        right, up = _local(solids, k, _vec(stage, EYE + RIGHT)), _local(solids, k, _vec(stage, EYE + UP))
-        ahead = _local(solids, k, _vec(stage, EYE + FORWARD))
+        kind, taper, origin = solids[k, KIND], solids[k, TAPER], _local(solids, k, _vec(stage, EYE))
+        right, up = _times(solids, k, INVERSE, _vec(stage, EYE + RIGHT)), _times(solids, k, INVERSE, _vec(stage, EYE + UP))
+        ahead = _times(solids, k, INVERSE, _vec(stage, EYE + FORWARD))
         rectangle = _rectangle(solids, k, stage, EYE)
         first, last = _span(rectangle[0], rectangle[1], size)
         bottom, top = _span(rectangle[2], rectangle[3], size)
@@ -212,7 +221,7 @@ def _lit(solids: Floats, stage: Floats, p: Vec) -> bool:
     d = _minus(p, _vec(stage, LIGHT))
     for k in range(len(solids)):
         near = solids[k, SHADE] <= u <= solids[k, SHADE + 1] and solids[k, SHADE + 2] <= v <= solids[k, SHADE + 3]
-        if near and 0 < _enter(solids[k, KIND], solids[k, TAPER], _vec(solids, k, SOURCE), _local(solids, k, d)) < SHADOW_END:
+        if near and 0 < _enter(solids[k, KIND], solids[k, TAPER], _vec(solids, k, SOURCE), _times(solids, k, INVERSE, d)) < SHADOW_END:
             return False
     return True
 
@@ -230,12 +239,14 @@ def _spot(stage: Floats, p: Vec, normal: Vec) -> float:
 
 
 @_inline
-def _shade(solids: Floats, stage: Floats, u: float, v: float, depth: float, k: int) -> Vec:
-    """The colour, RGB in [0, 255], of what the eye sees under slopes u and v: primitive k at a depth, or the floor where k is -1."""
-    dx = stage[EYE + FORWARD, 0] + u * stage[EYE + RIGHT, 0] + v * stage[EYE + UP, 0]
-    dy = stage[EYE + FORWARD, 1] + u * stage[EYE + RIGHT, 1] + v * stage[EYE + UP, 1]
-    dz = stage[EYE + FORWARD, 2] + u * stage[EYE + RIGHT, 2] + v * stage[EYE + UP, 2]
-    t = depth if k >= 0 else (FLOOR_Z - stage[EYE, 2]) / dz
+def _shade(solids: Floats, stage: Floats, depth: Floats, index: Ints, row: int, column: int) -> Vec:
+    """The colour, RGB in [0, 255], that the eye sees at a sample: that of the primitive traced there, or else the floor's."""
+    step, k = 2 * EYE_SLOPE / len(depth), index[row, column]
+    right, up = (column + 0.5) * step - EYE_SLOPE, EYE_SLOPE - (row + 0.5) * step
+    dx = stage[EYE + FORWARD, 0] + right * stage[EYE + RIGHT, 0] + up * stage[EYE + UP, 0]
+    dy = stage[EYE + FORWARD, 1] + right * stage[EYE + RIGHT, 1] + up * stage[EYE + UP, 1]
+    dz = stage[EYE + FORWARD, 2] + right * stage[EYE + RIGHT, 2] + up * stage[EYE + UP, 2]
+    t = depth[row, column] if k >= 0 else (FLOOR_Z - stage[EYE, 2]) / dz
     p = (stage[EYE, 0] + t * dx, stage[EYE, 1] + t * dy, stage[EYE, 2] + t * dz)
     normal = _normal(solids, k, p) if k >= 0 else (0.0, 0.0, 1.0)
     colour = _vec(solids, k, COLOUR) if k >= 0 else _vec(stage, FLOOR)
@@ -250,14 +261,13 @@ def _shade(solids: Floats, stage: Floats, u: float, v: float, depth: float, k: i
 @_inline
 def _even(rough: Floats, index: Ints, i: int, j: int) -> bool:
     """Whether a pixel shows one primitive and differs little from its neighbours, so that one sample speaks for all of it."""
-    k, row, column = index[2 * i, 2 * j], 2 * i, 2 * j
+    k, row, column, last = index[2 * i, 2 * j], 2 * i, 2 * j, len(rough) - 1
     if index[row, column + 1] != k or index[row + 1, column] != k or index[row + 1, column + 1] != k:
         return False
-    for y, x in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
-        if 0 <= y < len(rough) and 0 <= x < len(rough):
-            for c in range(3):
-                if abs(rough[y, x, c] - rough[i, j, c]) > CONTRAST:
-                    return False
+    for y, x in ((max(0, i - 1), j), (min(last, i + 1), j), (i, max(0, j - 1)), (i, min(last, j + 1))):
+        for c in range(3):
+            if abs(rough[y, x, c] - rough[i, j, c]) > CONTRAST:
+                return False
     return True
 
 
@@ -268,19 +278,17 @@ def _picture(solids: Floats, stage: Floats, out: Bytes) -> None:
     Two by two samples of each pixel are traced, but shaded only where the pixel is not even: shading takes most of the time.
     """
     size = len(out)
-    step = EYE_SLOPE / size
     depth, index = _trace(solids, stage, 2 * size)
     rough = np.empty((size, size, 3))
-    for i in range(0, 2 * size, 2):
-        for j in range(0, 2 * size, 2):
-            colour = _shade(solids, stage, (j + 0.5) * step - EYE_SLOPE, EYE_SLOPE - (i + 0.5) * step, depth[i, j], index[i, j])
-            rough[i // 2, j // 2, 0], rough[i // 2, j // 2, 1], rough[i // 2, j // 2, 2] = colour
+    for i in range(size):
+        for j in range(size):
+            rough[i, j, 0], rough[i, j, 1], rough[i, j, 2] = _shade(solids, stage, depth, index, 2 * i, 2 * j)
     for i in range(size):
         for j in range(size):
             red, green, blue = rough[i, j, 0], rough[i, j, 1], rough[i, j, 2]
             if not _even(rough, index, i, j):
-                for y, x in ((2 * i, 2 * j + 1), (2 * i + 1, 2 * j), (2 * i + 1, 2 * j + 1)):
-                    more = _shade(solids, stage, (x + 0.5) * step - EYE_SLOPE, EYE_SLOPE - (y + 0.5) * step, depth[y, x], index[y, x])
+                for row, column in ((2 * i, 2 * j + 1), (2 * i + 1, 2 * j), (2 * i + 1, 2 * j + 1)):
+                    more = _shade(solids, stage, depth, index, row, column)
                     red, green, blue = red + more[0], green + more[1], blue + more[2]
                 red, green, blue = red / 4, green / 4, blue / 4
             # Half a unit to round, as the conversion cuts.
@@ -288,39 +296,20 @@ def _picture(solids: Floats, stage: Floats, out: Bytes) -> None:
 
 
 @_kernel
-def draw(
-    kind: Ints,
-    taper: Floats,
-    centre: Floats,
-    axes: Floats,
-    colour: Floats,
-    count: Ints,
-    index: Ints,
-    rotation: Floats,
-    stage: Floats,
-    out: Bytes,
-) -> None:
-    """Draws B pictures `out` [B, S, S, 3] of objects (first the fields of Objects) number `index` [B].
+def draw(models: Floats, count: Ints, rotation: Floats, stage: Floats, out: Bytes) -> None:
+    """Draws B pictures `out` [B, S, S, 3] of one model each, turned by `rotation` [B, 9], on `stage` [B, 10, 3].
 
-    They are turned by `rotation` [B, 3, 3] and stand on `stage` [B, 10, 3].
+    Of `models` [B, K, SOURCE], of `count` [B] primitives, the columns are those of `solids`, but half-axes in place of the inverse.
     """
     for b in range(len(out)):
-        turn, place = rotation[b], stage[b]
-        o = index[b]
-        solids = np.empty((count[o], COLUMNS))
+        model, place, solids = models[b], stage[b], np.empty((count[b], COLUMNS))
         for k in range(len(solids)):
-            solids[k, KIND], solids[k, TAPER] = kind[o, k], taper[o, k]
-            _put(solids, k, COLOUR, _vec(colour[o], k))
-            _put(solids, k, CENTRE, _turned(turn, _vec(centre[o], k)))
-            for i in range(3):
-                axis = _turned(turn, _vec(axes[o, k], i))
+            solids[k, :SOURCE] = model[k]
+            _put(solids, k, CENTRE, _times(rotation, b, 0, _vec(model, k, CENTRE)))
+            for column in (INVERSE, INVERSE + 3, INVERSE + 6):
+                axis = _times(rotation, b, 0, _vec(model, k, column))
                 square = _dot(axis, axis)
-                _put(solids, k, INVERSE + 3 * i, (axis[0] / square, axis[1] / square, axis[2] / square))
-            _put(solids, k, SOURCE, _local(solids, k, _minus(_vec(place, LIGHT), _vec(solids, k, CENTRE))))
+                _put(solids, k, column, (axis[0] / square, axis[1] / square, axis[2] / square))
+            _put(solids, k, SOURCE, _local(solids, k, _vec(place, LIGHT)))
             solids[k, SHADE], solids[k, SHADE + 1], solids[k, SHADE + 2], solids[k, SHADE + 3] = _rectangle(solids, k, place, LIGHT)
         _picture(solids, place, out[b])
-
-
-@_inline
-def _turned(rotation: Floats, d: Vec) -> Vec:
-    return _dot(_vec(rotation, 0), d), _dot(_vec(rotation, 1), d), _dot(_vec(rotation, 2), d)

@@ -96,13 +96,14 @@ def bed(r: Random) -> list[Part]:
 
 
 def bookcase(r: Random) -> list[Part]:
-    """Two sides, a back wall and shelves, with one block of books on each; a patch behind."""
+    """A cupboard below, open shelves with one block of books on each above it; a patch behind."""
     w, d, h, t = r.uniform(0.35, 0.55), r.uniform(0.14, 0.2), r.uniform(0.65, 0.8), r.uniform(0.025, 0.04)
     shelves = r.choice((3, 4))
     gap = 2 * h / shelves
     parts = [box((s * w, 0, 0), (t, d, h)) for s in SIDES] + [box((0, -d, 0), (w, t, h), SECOND)]
     parts += [box((0, 0, -h + gap * i), (w, d, t)) for i in range(shelves + 1)]
-    for i in range(shelves):
+    parts.append(box((0, d * 0.35, -h + gap / 2), (w + t, d * 0.75, gap / 2), SECOND))
+    for i in range(1, shelves):
         books, tall = r.uniform(0.2, 0.45) * w, r.uniform(0.25, 0.42) * gap
         x = r.choice(SIDES) * (w - books - t)
         parts.append(box((x, 0, -h + gap * i + t + tall), (books, d * 0.8, tall), ACCENT))
@@ -120,7 +121,7 @@ def lamp(r: Random) -> list[Part]:
 
 
 def house(r: Random) -> list[Part]:
-    """Four walls, a gabled roof, a door and a window, a shed door behind and a chimney to one side."""
+    """Four walls, a gabled roof, a door and a window, another door behind, a chimney and a shed to one side."""
     w, d, h = r.uniform(0.35, 0.5), r.uniform(0.45, 0.65), r.uniform(0.25, 0.4)
     pitch, over, s = r.uniform(0.25, 0.42), 0.06, r.choice(SIDES)
     slope = [bar((x * (w + over), 0, h - over), (0, 0, h + pitch), d + over, 0.035, ACCENT) for x in SIDES]
@@ -130,7 +131,8 @@ def house(r: Random) -> list[Part]:
         box((s * w * 0.3, d, -h * 0.35), (w * 0.25, 0.03, h * 0.65), ACCENT),
         box((-s * w * 0.5, d, 0.05), (w * 0.22, 0.03, h * 0.3), ACCENT),
     ]
-    return [*parts, box((w * 0.3, -d, -h * 0.3), (w * 0.4, 0.03, h * 0.4), ACCENT)]
+    parts.append(box((s * (w + 0.16), -d * 0.35, -h * 0.4), (0.18, d * 0.5, h * 0.6), SECOND))
+    return [*parts, box((-s * w * 0.4, -d, -h * 0.3), (w * 0.35, 0.03, h * 0.5), ACCENT)]
 
 
 def monitor(r: Random) -> list[Part]:

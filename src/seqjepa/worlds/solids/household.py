@@ -27,13 +27,14 @@ def jug(r: Random) -> list[Part]:
 
 
 def bottle(r: Random) -> list[Part]:
-    """A slim body, a shoulder, a neck and a cap, with a label on one side only."""
+    """A slim body, a shoulder, a neck with an ear and a cap, with a label on one side only."""
     w, h, neck, long = r.uniform(0.2, 0.28), r.uniform(0.4, 0.55), r.uniform(0.3, 0.45), r.uniform(0.15, 0.3)
     parts = [disc((0, 0, 0), w, h), disc((0, 0, h + 0.08), w, 0.08, taper=neck), disc((0, 0, h + 0.16 + long / 2), w * neck, long / 2)]
     parts.append(disc((0, 0, h + 0.2 + long), w * neck * 1.25, 0.06, paint=SECOND))
     return [
         *parts,
         _label(w, h * r.uniform(0.4, 0.6), r.uniform(-0.3, 0.1) * h),
+        *_handle(w * neck, h + 0.12 + long * 0.4, 0.09, r.uniform(0.1, 0.15), 0.035),
         box((0, -w * 0.95, -h * 0.2), (w * 0.25, 0.03, h * 0.6), SECOND),
     ]
 
