@@ -95,7 +95,7 @@ def make_objects(class_ids: Sequence[int] | Ints, seeds: Sequence[int] | Ints, p
 def _make(class_id: int, seed: int, palette: Palette) -> tuple[list[Part], Floats]:
     names = CLASSES + UNSEEN_CLASSES
     if not 0 <= class_id < len(names):
-        raise ConfigError(unknown("class id", str(class_id), [str(i) for i in range(len(names))]))
+        raise ConfigError(f"class id {class_id}, expected 0 to {len(names) - 1}: an index into CLASSES + UNSEEN_CLASSES")
     # Generators are seeded with strings, not with ids, so that another list of classes changes no object; shape and paint have their own.
     shape = Random(f"{names[class_id]}/{seed}")
     return BUILDERS[names[class_id]](shape), _paints(Random(f"paint/{names[class_id]}/{seed}"), palette)
