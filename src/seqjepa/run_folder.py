@@ -31,10 +31,12 @@ class RunFolder:
     Attributes:
         path: the folder.
         checkpoints: the folder of its checkpoints, for `seqjepa.checkpoint`.
+        config_hash: of the experiment, for the checkpoints' manifests.
     """
 
     def __init__(self, path: Path, lock: int, warn: Warn) -> None:
         self.path, self.checkpoints = path, path / CHECKPOINTS
+        self.config_hash = checkpoint.config_hash(_load(path / CONFIG))
         self._lock, self._warn, self._warned = lock, warn, False
         self._metrics = (path / METRICS).open("ab", buffering=0)
 
@@ -100,10 +102,14 @@ class RunFolder:
         """Cut metrics.jsonl to its whole lines within so many bytes.
 
         Raises:
-            OSError: if it cannot be cut.
+            DiskError: if it cannot be cut.
         """
-        kept = (self.path / METRICS).read_bytes()[:position]
-        self._metrics.truncate(kept.rfind(b"\n") + 1)
+        path = self.path / METRICS
+        try:
+            kept = path.read_bytes()[:position]
+            self._metrics.truncate(kept.rfind(b"\n") + 1)
+        except OSError as error:
+            raise DiskError(f"cannot cut {path}: {error.strerror or error}") from error
 
     def write_spec(self, spec: WorldSpec) -> None:
         """Write world.json, from which a model can be rebuilt without the data; or, when it is there, see that the world is still the same.

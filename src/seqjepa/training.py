@@ -12,7 +12,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from seqjepa import checkpoint
+from seqjepa import checkpoint, manifest
 from seqjepa.config import Experiment, OptimConfig
 from seqjepa.display import Display
 from seqjepa.errors import CollapseError, Interrupted, NonFiniteError, Stopped
@@ -56,7 +56,8 @@ class Learner:
             "probe": self.probe.state_dict(),
             "probe_optimizer": checkpoint.optimizer_tensors(self.probe.optimizer, self.probe.named_parameters()),
         }
-        checkpoint.save(run.checkpoints, step, tensors, {"metrics_position": run.metrics_position(), "seconds": seconds})
+        state = {"config_hash": run.config_hash, "metrics_position": run.metrics_position(), "seconds": seconds}
+        checkpoint.save(run.checkpoints, step, tensors, state)
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
         """Take over a checkpoint's state."""
@@ -122,6 +123,8 @@ def train(
             learner.restore(saved)
             step, seconds_before = saved.step, saved.state["seconds"]
             run.truncate_metrics(saved.state["metrics_position"])
+            if changed := manifest.changes(saved.environment):
+                display.warn(f"resuming is not bit-exact: {', '.join(changed)}")
         display.start_at(step)
         batches = world.loader("train", num_views=config.num_views, batch_size=config.batch_size, seed=experiment.seed, start_step=step)
 
@@ -171,10 +174,12 @@ def train(
                 display.show(record)
                 for tell in track:
                     tell(record)
-            if step % config.checkpoint_every == 0 or step == config.steps or signals.received:
+            stop = signals.received  # read once: a signal that comes while saving stops the next step, which then saves
+            if step % config.checkpoint_every == 0 or step == config.steps or stop is not None:
                 learner.save(run, step, seconds_before + display.seconds)
-            if step < config.steps:
-                signals.stop_if_received(step, run.path)
+            if stop is not None and step < config.steps:
+                kind = Stopped if stop == signal.SIGTERM else Interrupted
+                raise kind(f"stopped and saved at step {step} in {run.path}: go on with --resume")
     return run.path
 
 
@@ -272,9 +277,3 @@ class Signals:
         if self.received is not None and number == signal.SIGINT:
             sys.exit(Interrupted.exit_code)
         self.received = number
-
-    def stop_if_received(self, step: int, path: Path) -> None:
-        """Raise Stopped or Interrupted if a signal came."""
-        if self.received is not None:
-            kind = Stopped if self.received == signal.SIGTERM else Interrupted
-            raise kind(f"stopped and saved at step {step} in {path}: go on with --resume")
