@@ -19,6 +19,7 @@ from rich.console import Console
 from torch import nn
 
 from seqjepa.config import Experiment, to_json
+from seqjepa.devices import find_device
 from seqjepa.errors import DiskError
 from seqjepa.features import Sampling, aggregate, device_of, extract, extract_pixels, windows
 from seqjepa.files import json_bytes, write_atomically
@@ -71,7 +72,7 @@ def evaluate(
         DiskError: if the results cannot be written.
     """
     stages = Stages(progress)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = find_device(device)
     with stages("model and world"):
         model = load(run_dir, place)
         world = model.experiment.world.build()

@@ -1,13 +1,13 @@
 """Linear and MLP probes on cached features (seq-JEPA, appendix A.2), and the figures they are judged by.
 
-Deviation: inputs are standardised by the training split's mean and standard deviation. For a linear probe that is only another
-parametrisation, but it makes Adam's one learning rate fit features of any scale: models and controls are probed equally well.
+Deviation: inputs, and the outputs of regressions, are standardised by the training split's mean and standard deviation. For a linear probe
+that is only another parametrisation, but it makes Adam's one learning rate fit any scale: all features and factors are probed equally well.
 """
 
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import roma
@@ -72,6 +72,43 @@ def each(rows: Tensor) -> Tensor:
     return rows[:, 0]
 
 
+@dataclass(frozen=True)
+class Objective:
+    """What probes learn to tell.
+
+    Attributes:
+        loss: of outputs [B, H, out] against targets [B, ...], summed over heads.
+        shift, scale: [out]; an output is shift + scale * what the last layer says.
+    """
+
+    loss: Loss
+    shift: Tensor
+    scale: Tensor
+
+
+def classes(labels: Tensor) -> Objective:
+    """Logits of the classes 0 .. the largest of these labels [N]."""
+    number = int(labels.max()) + 1
+    return Objective(cross_entropy, torch.zeros(number, device=labels.device), torch.ones(number, device=labels.device))
+
+
+def values(truth: Tensor) -> Objective:
+    """Numbers with such mean and spread as these [N, out]."""
+    std, mean = torch.std_mean(truth, 0, correction=0)
+    return Objective(squared_error, mean, std)
+
+
+def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Of logits [B, H, C] against labels [B]: mean over the batch, sum over heads."""
+    heads = outputs.shape[1]
+    return F.cross_entropy(outputs.flatten(0, 1), labels.repeat_interleave(heads)) * heads
+
+
+def squared_error(outputs: Tensor, truth: Tensor) -> Tensor:
+    """Of predictions [B, H, out] against targets [B, out]: mean over batch and dimensions, sum over heads."""
+    return (outputs - truth[:, None]).square().mean((0, 2)).sum()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """How probes are trained, with Adam.
@@ -97,11 +134,13 @@ class Probe:
 
     Attributes:
         mean, std: [1, H, W], of the training inputs.
+        objective: what they tell.
         layers: (weight [H, in, out], bias [H, 1, out]) of each layer.
     """
 
     mean: Tensor
     std: Tensor
+    objective: Objective
     layers: tuple[tuple[Tensor, Tensor], ...]
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -109,7 +148,7 @@ class Probe:
         x = ((inputs - self.mean) / self.std).transpose(0, 1)
         for number, (weight, bias) in enumerate(self.layers):
             x = torch.baddbmm(bias, x.relu() if number else x, weight)
-        return x.transpose(0, 1)
+        return self.objective.shift + self.objective.scale * x.transpose(0, 1)
 
     @torch.inference_mode()
     def predict(self, inputs: Inputs, choice: Tensor) -> Tensor:
@@ -118,19 +157,18 @@ class Probe:
         return torch.cat([self(inputs(part, choice[part])) for part in index.split(4096)])
 
 
-def fit(inputs: Inputs, targets: Targets, outputs: int, loss: Loss, training: Training, generator: torch.Generator) -> Probe:
+def fit(inputs: Inputs, targets: Targets, objective: Objective, training: Training, generator: torch.Generator) -> Probe:
     """Train probes. The heads share batches and nothing else, so each comes out as if it had been trained alone.
 
     Args:
         inputs: of the training split.
         targets: what is to be told of each object [N, ...] by the rows picked of it [N, picks].
-        outputs: width of a probe's output.
-        loss: of outputs [B, H, out] against targets [B, ...], summed over heads; `cross_entropy` or `squared_error`.
+        objective: `classes` or `values` of the training split's targets.
         training: how.
         generator: of initial weights, order and picks; on the CPU.
     """
     device, size = inputs.values.device, len(inputs)
-    probe = _initial(inputs, outputs, training.hidden, generator)
+    probe = _initial(inputs, objective, training.hidden, generator)
     parameters = [parameter for layer in probe.layers for parameter in layer]
     optimizer = torch.optim.Adam(parameters, lr=training.lr, fused=True)
     step, total = 0, training.epochs * math.ceil(size / training.batch_size)
@@ -140,38 +178,28 @@ def fit(inputs: Inputs, targets: Targets, outputs: int, loss: Loss, training: Tr
         for part in torch.randperm(size, generator=generator).to(device).split(training.batch_size):
             if training.cosine:
                 optimizer.param_groups[0]["lr"] = training.lr * (1 + math.cos(math.pi * step / total)) / 2
-            error = loss(probe(inputs(part, choice[part])), truth[part])
+            error = objective.loss(probe(inputs(part, choice[part])), truth[part])
             optimizer.zero_grad()
             error.backward()
             optimizer.step()
             step += 1
-    return Probe(probe.mean, probe.std, tuple((weight.detach(), bias.detach()) for weight, bias in probe.layers))
+    return replace(probe, layers=tuple((weight.detach(), bias.detach()) for weight, bias in probe.layers))
 
 
-def _initial(inputs: Inputs, outputs: int, hidden: tuple[int, ...], generator: torch.Generator) -> Probe:
-    """Untrained probes: statistics of one draw of the inputs, weights and biases from `nn.Linear`'s distribution, U(+-1/sqrt(in))."""
+def _initial(inputs: Inputs, objective: Objective, hidden: tuple[int, ...], generator: torch.Generator) -> Probe:
+    """Untrained probes: `nn.Linear`'s distribution U(+-1/sqrt(in)) in hidden layers, 0 in the last, so that they tell nothing yet."""
     device = inputs.values.device
     some = torch.randperm(len(inputs), generator=generator)[:STATISTICS].to(device)
     std, mean = torch.std_mean(inputs(some, inputs.draw(generator)[some]), 0, correction=0, keepdim=True)
-    heads, *widths = *mean.shape[1:], *hidden, outputs
+    heads, *widths = *mean.shape[1:], *hidden, len(objective.scale)
 
-    def uniform(shape: tuple[int, ...], fan_in: int) -> Tensor:
-        return torch.empty(shape).uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator).to(device).requires_grad_()
+    def uniform(rows: int, out: int, bound: float) -> Tensor:
+        return torch.empty(heads, rows, out).uniform_(-bound, bound, generator=generator).to(device).requires_grad_()
 
-    sizes = itertools.pairwise(widths)
-    layers = tuple((uniform((heads, fan_in, out), fan_in), uniform((heads, 1, out), fan_in)) for fan_in, out in sizes)
-    return Probe(mean, torch.where(std > 0, std, 1), layers)
-
-
-def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Of logits [B, H, C] against labels [B]: mean over the batch, sum over heads."""
-    heads = outputs.shape[1]
-    return F.cross_entropy(outputs.flatten(0, 1), labels.repeat_interleave(heads)) * heads
-
-
-def squared_error(outputs: Tensor, truth: Tensor) -> Tensor:
-    """Of predictions [B, H, out] against targets [B, out]: mean over batch and dimensions, sum over heads."""
-    return (outputs - truth[:, None]).square().mean((0, 2)).sum()
+    bounds = [fan_in**-0.5 for fan_in in widths[:-2]] + [0.0]
+    sizes = zip(itertools.pairwise(widths), bounds, strict=True)
+    layers = tuple((uniform(fan_in, out, bound), uniform(1, out, bound)) for (fan_in, out), bound in sizes)
+    return Probe(mean, torch.where(std > 0, std, 1), objective, layers)
 
 
 def generator(seed: int, *purpose: str) -> torch.Generator:

@@ -16,8 +16,8 @@ from seqjepa.features import FeatureTable
 from seqjepa.probes import (
     Inputs,
     Training,
+    classes,
     concatenated,
-    cross_entropy,
     each,
     fit,
     generator,
@@ -25,8 +25,8 @@ from seqjepa.probes import (
     r2,
     r2_global,
     running_mean,
-    squared_error,
     top1,
+    values,
 )
 
 HIDDEN = (1024, 1024)  # of MLP probes (methods: section 4.2)
@@ -88,11 +88,11 @@ class Protocol:
         }
         if sequences is not None:
             questions["sequence"] = {split: Inputs(values, 1, each) for split, values in sequences.items()}, self.config.draws
-        labels, training = tables["train"].labels, self._training(self.config.linear_epochs)
+        labels, training = tables["train"].labels, self._linear(self.config.linear_epochs)
         records = []
         for name, (inputs, rounds) in questions.items():
             random = generator(self.seed, "class", name)
-            probe = fit(inputs["train"], lambda _: labels, int(labels.max()) + 1, cross_entropy, training, random)
+            probe = fit(inputs["train"], lambda _: labels, classes(labels), training, random)
             for split, table in _tests(tables):
                 logits = torch.cat([probe.predict(inputs[split], choice) for choice in inputs[split].fixed(rounds)])
                 truth = table.labels.repeat(len(logits) // len(table))
@@ -109,7 +109,7 @@ class Protocol:
             tables: by split, `train` among them.
             space: the groups, and where they stand in the poses.
         """
-        mlp, linear = self._training(self.config.mlp_epochs, HIDDEN), self._training(self.config.linear_regression_epochs)
+        mlp, linear = self._mlp(), self._linear(self.config.linear_regression_epochs)
         probes: list[tuple[tuple[str, ...], Training]] = [((group.name,), mlp) for group in space.groups if _needs_mlp(group)]
         if rest := tuple(group.name for group in space.groups if not _needs_mlp(group)):
             probes.append((rest, linear))
@@ -123,12 +123,13 @@ class Protocol:
         """The figures of one probe, which tells all groups of the space."""
         inputs = {split: Inputs(table.views, views, concatenated) for split, table in tables.items()}
         random = generator(self.seed, task, *(group.name for group in space.groups))
-        widths = [part.shape[1] for part in factors(tables["train"], space, inputs["train"].fixed(1)[0])]
 
         def targets(choice: Tensor) -> Tensor:
             return torch.cat(factors(tables["train"], space, choice), 1)
 
-        probe = fit(inputs["train"], targets, sum(widths), squared_error, training, random)
+        some = inputs["train"].fixed(1)[0]
+        widths = [part.shape[1] for part in factors(tables["train"], space, some)]
+        probe = fit(inputs["train"], targets, values(targets(some)), training, random)
         records = []
         for split, table in _tests(tables):
             choices = inputs[split].fixed(ROUNDS)
@@ -139,9 +140,13 @@ class Protocol:
                 records += [Record(self.features, split, f"{task} {group.name}", name, views, *score) for score in scores.items()]
         return records
 
-    def _training(self, epochs: int, hidden: tuple[int, ...] = ()) -> Training:
+    def _linear(self, epochs: int) -> Training:
         config = self.config
-        return Training(hidden=hidden, epochs=epochs, batch_size=config.batch_size, lr=config.lr, cosine=config.cosine)
+        return Training(epochs=epochs, batch_size=config.batch_size, lr=config.lr, cosine=config.cosine)
+
+    def _mlp(self) -> Training:
+        config = self.config
+        return Training(hidden=HIDDEN, epochs=config.mlp_epochs, batch_size=config.batch_size, lr=config.mlp_lr, cosine=config.cosine)
 
 
 def labelled(tables: Tables) -> dict[str, FeatureTable]:
