@@ -108,7 +108,8 @@ def changed(path: str, value: object) -> dict:
         ("optim.lr", float("inf"), r"optim\.lr must be finite"),
         ("evaluate.views", 0, r"evaluate\.views must be positive, got 0"),
         ("method.ema_momentum", 1.2, r"method\.ema_momentum must lie in 0\.\.1, got 1\.2"),
-        ("seed", -1, "seed must not be negative, got -1"),
+        ("seed", -1, r"seed must be at least 0 and below 2\^32, got -1"),
+        ("seed", 2**32, r"seed must be at least 0 and below 2\^32, got 4294967296"),
         ("encoder.name", "resnet20", r"encoder\.name 'resnet20', did you mean 'resnet"),
     ],
 )

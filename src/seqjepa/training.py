@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqjepa import checkpoint, manifest
 from seqjepa.config import Experiment, OptimConfig
+from seqjepa.devices import find_device
 from seqjepa.display import Display
 from seqjepa.errors import CollapseError, Interrupted, NonFiniteError, Stopped
 from seqjepa.methods.base import Method
@@ -100,7 +101,7 @@ def train(
         Stopped, Interrupted: at SIGTERM or SIGINT, with the state saved.
     """
     config = experiment.train
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = find_device(device)
     world = experiment.world.build()
     world.check("train", config.num_views, config.batch_size)
     learner = Learner.build(experiment, world, device)
