@@ -10,10 +10,9 @@ from pathlib import Path
 
 from seqjepa.errors import ConfigError, DiskError
 from seqjepa.files import write_atomically
-from seqjepa.report import album, curves, page, style
+from seqjepa.report import album, charts, curves, page, style
 from seqjepa.report.runs import Variant, group, read_run
 from seqjepa.report.style import Picture, picture
-from seqjepa.run_folder import read_spec
 
 __all__ = ["report"]
 
@@ -38,13 +37,14 @@ def report(run_dirs: Sequence[str | Path], out: str | Path) -> Path:
     folders = list({Path(folder).resolve(): Path(folder) for folder in run_dirs}.values())
     variants = group([read_run(folder) for folder in folders])
     target = _prepare(Path(out))
-    names = ["" if len(variants) == 1 else f"{number}_{_slug(v.label)}_" for number, v in enumerate(variants, 1)]
+    several = len(variants) > 1
+    names = [f"{number}_{_slug(v.label)}_" if several else "" for number, v in enumerate(variants, 1)]
     with style.look():
         albums = [album.make(variant, name) for variant, name in zip(variants, names, strict=True)]
-        accuracy = _accuracy(variants, names)
+        results = [p for each in zip(variants, names, albums, strict=True) for p in _results(*each, _top(variants), several)]
         training = [picture(f"training_{_slug(p.title)}", f, f"{p.title} over training", p.note) for p, f in curves.training(variants)]
-    html = page.render(variants, albums, accuracy, training)
-    pictures = [p for each in albums for p in each.pictures] + accuracy + training
+    html = page.render(variants, albums, results, training)
+    pictures = [p for each in albums for p in each.pictures] + results + training
     try:
         for p in pictures:
             write_atomically(target / f"{p.name}.png", p.png)
@@ -54,18 +54,24 @@ def report(run_dirs: Sequence[str | Path], out: str | Path) -> Path:
     return target / "index.html"
 
 
-def _accuracy(variants: Sequence[Variant], names: Sequence[str]) -> list[Picture]:
-    """Accuracy against the number of views, one plot per variant, all with the same axis."""
-    shown = [(v, name) for v, name in zip(variants, names, strict=True) if curves.has_accuracy_by_views(v)]
-    values = [r.value for v, _ in shown for run in v.runs for r in run.records if (r.task, r.metric, r.split) == ("class", "top1", "test")]
-    top = min(100.0, 108 * max(values, default=1.0))
-    alt = "Top-1 accuracy on the test split against the number of views"
-    pictures = []
-    for variant, name in shown:
-        classes = len(read_spec(variant.runs[0].folder).classes)
-        caption = (f"{variant.label}. " if len(variants) > 1 else "") + "Probes of z_AGG and, its rival, of the mean of the same views’ z."
-        pictures.append(picture(f"{name}accuracy_by_views", curves.accuracy_by_views(variant, classes, top=top), alt, caption))
+def _results(variant: Variant, name: str, drawn: album.Album, top: float, several: bool) -> list[Picture]:
+    """The plots of a variant's results, as far as it has been evaluated."""
+    pictures, label = [], f"{variant.label}. " if several else ""
+    if charts.has(variant, "class"):
+        figure = charts.accuracy_by_views(variant, drawn.classes, top=top)
+        caption = f"{label}Probes of z_AGG and, its rival, of the mean of the same views’ z."
+        pictures.append(picture(f"{name}accuracy_by_views", figure, "Test accuracy against the number of views", caption))
+    if charts.has(variant, "relative"):
+        figure = charts.pose_by_features(variant)
+        caption = f"{label}Probes of two views’ z, trained to tell how each factor of the pose differs."
+        pictures.append(picture(f"{name}pose_by_features", figure, "R² of what changed between two views, beside controls", caption))
     return pictures
+
+
+def _top(variants: Sequence[Variant]) -> float:
+    """Where the accuracy axis of all variants ends, in per cent."""
+    values = [r.value for v in variants for run in v.runs for r in run.records if (r.metric, r.split) == ("top1", "test")]
+    return min(100.0, 108 * max(values, default=1.0))
 
 
 def _prepare(out: Path) -> Path:

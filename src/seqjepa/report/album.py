@@ -15,7 +15,7 @@ from seqjepa.report.style import MARKERS, Picture, picture
 from seqjepa.worlds.base import draw_key
 
 COMPARED = {"z": "in z", "agg": "in z_AGG", "chance": "drawn at random"}
-STRIPS, LONGEST = 4, 6  # sequences shown, and views of each at most
+STRIPS, LONGEST = 4, 5  # sequences shown, and views of each at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Album:
         legend: name, colour and character of each class.
         neighbours: in z and z_AGG.
         nearness: the same in figures, with the name of what was compared.
-        objects: how many objects the figures are about.
+        objects, classes: how many objects the figures are about, and of how many classes.
     """
 
     label: str
@@ -43,6 +43,7 @@ class Album:
     neighbours: Sequence[Picture] = ()
     nearness: Sequence[tuple[str, Nearness]] = ()
     objects: int = 0
+    classes: int | None = None
 
     @property
     def pictures(self) -> list[Picture]:
@@ -77,7 +78,7 @@ def make(variant: Variant, name: str) -> Album:
     if untold:
         caption += f" It is not told that of {untold}."
     if any(g.is_rotation for g in world.spec.actions.groups):
-        caption += " Balls: the turn as seen from the camera of shapes and 3DIEBench. Numbers: its axis in the object’s own frame."
+        caption += " A globe shows the turn as the camera of shapes and 3DIEBench sees it, the numbers its axis in the object’s own frame."
     return Album(
         label=variant.label,
         world=first.config["world"],
@@ -87,6 +88,7 @@ def make(variant: Variant, name: str) -> Album:
         neighbours=_neighbours(drawn, name),
         nearness=[(words, neighbours.nearness(drawn, key)) for key, words in COMPARED.items()],
         objects=len(drawn.labels),
+        classes=len(drawn.classes) or None,
     )
 
 
@@ -107,8 +109,8 @@ def _maps(drawn: Sample, name: str) -> list[Picture]:
 
 def _neighbours(drawn: Sample, name: str) -> list[Picture]:
     captions = {
-        "z": "In z: one view against all views. Degrees: rotation between neighbour and query." if drawn.rotations is not None else "In z.",
-        "agg": f"In z_AGG: sequences of {drawn.z.shape[1]} views against each other, each shown by its first view.",
+        "z": "One view against all views." + " Degrees: rotation from the query to the neighbour." * (drawn.rotations is not None),
+        "agg": f"Sequences of {drawn.z.shape[1]} views against each other, each shown by its first view.",
     }
     return [
         picture(f"{name}neighbours_{key}", neighbours.neighbours(drawn, key), f"Nearest neighbours in {key}", caption)

@@ -1,4 +1,4 @@
-"""Line plots: training curves, and accuracy against the number of views."""
+"""Training curves."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from seqjepa.report import style
 from seqjepa.report.runs import Floats, Variant
-from seqjepa.report.tables import splits_of, value
 
 IGNORED = re.compile(r"step|views_seen|time/seconds|.*/steps?")
 
@@ -66,48 +65,6 @@ def training(variants: Sequence[Variant]) -> list[tuple[Panel, Figure]]:
     return shown
 
 
-def accuracy_by_views(variant: Variant, classes: int, *, top: float | None = None) -> Figure:
-    """Test accuracy of z_AGG against the mean of the same views' z, for M views, with one view and the untrained encoder.
-
-    Args:
-        variant: evaluated.
-        classes: for the level of guessing.
-        top: end of the y axis, the same for plots to be compared.
-    """
-    figure, axes = style.panel("Accuracy with more views", "views M of an unseen object", "top-1 accuracy, %", (5.6, 3.7))
-    lines = (
-        ("model", "sequence", "z_AGG", style.AGG, "-"),
-        ("model", "mean", "mean of z", style.Z, "-"),
-        ("random", "sequence", "untrained z_AGG", style.RANDOM, "-"),
-        ("random", "mean", "untrained mean of z", style.RANDOM, (0, (3, 2))),
-    )
-    counts = sorted({record.views for run in variant.runs for record in run.records})
-    ends = []
-    for features, source, name, colour, dash in lines:
-        found = [(m, value(variant.runs, features, "test", ("class", source, m, "top1"))) for m in counts]
-        points = [(m, 100 * v.mean, 100 * v.spread) for m, v in found if v]
-        if points:
-            x, y, spread = np.array(points).T
-            axes.plot(x, y, color=colour, linestyle=dash, marker="o", markersize=4.5)
-            axes.fill_between(x, y - spread, y + spread, color=colour, alpha=0.15, linewidth=0)
-            ends.append((float(x[-1]), float(y[-1]), name, colour))
-    one = value(variant.runs, "model", "test", ("class", "view", 1, "top1"))
-    if one:
-        axes.plot([1], [100 * one.mean], "D", color=style.PAPER, markeredgecolor=style.Z, markeredgewidth=1.6, markersize=6.5, zorder=3)
-        axes.annotate("z, one view", (1, 100 * one.mean), (8, -3), textcoords="offset points", color=style.Z, fontsize=8.5, va="top")
-    axes.axhline(100 / classes, color=style.RULE, linewidth=1)
-    ends.append((max([end[0] for end in ends], default=1), 100 / classes, "guessing", style.MUTED))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(0, top)
-    style.place_labels(axes, ends)
-    return figure
-
-
-def has_accuracy_by_views(variant: Variant) -> bool:
-    """Whether there is anything to plot against the number of views."""
-    return "test" in splits_of([variant]) and any(r.task == "class" and r.views > 1 for run in variant.runs for r in run.records)
-
-
 def _plot(panel: Panel, keys: Sequence[str], variants: Sequence[Variant]) -> Figure:
     """One line per key and variant: of a single variant coloured by representation, of several by variant and dashed by key."""
     axis = "views_seen" if all("views_seen" in run.metrics for variant in variants for run in variant.runs) else "step"
@@ -124,13 +81,15 @@ def _plot(panel: Panel, keys: Sequence[str], variants: Sequence[Variant]) -> Fig
             axes.fill_between(x, panel.scale * (mean - spread), panel.scale * (mean + spread), color=colour, alpha=0.15, linewidth=0)
     if panel.log:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(_count))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     _finish(axes, legend=len(keys) > 1 or not alone)
     return figure
 
 
 def _finish(axes: Axes, *, legend: bool) -> None:
     axes.margins(x=0.01)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(_count))
     if legend:
         axes.legend(loc="best", handlelength=1.4)

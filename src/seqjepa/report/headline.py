@@ -23,7 +23,7 @@ class Fact:
     Attributes:
         label: what it is.
         figure: the number, with its spread over seeds.
-        unit: of the number.
+        unit: of the number, set smaller.
         note: what to compare it with.
         colour: of the representation it speaks of.
     """
@@ -49,21 +49,20 @@ def facts(variant: Variant) -> list[Fact]:
 def summary(run: Run) -> str:
     """What was trained on what, for how long, in a sentence."""
     config, train = run.config, run.config.get("train", {})
-    step = int(run.metrics["step"][-1])
     words = f"{config['method']['kind']} on the {config['world']['kind']} world"
     if {"num_views", "batch_size"} <= set(train):
         words += f": sequences of {train['num_views']} views, batches of {train['batch_size']}"
-    words += f"; {step:,} optimizer steps"
+    return f"{words}; {effort(run)}."
+
+
+def effort(run: Run) -> str:
+    """How long it was trained."""
+    words = f"{int(run.metrics['step'][-1]):,} optimizer steps"
     if "views_seen" in run.metrics:
         words += f", {amount(run.metrics['views_seen'][-1])} views"
     if "time/seconds" in run.metrics:
         words += f" in {duration(float(np.nanmax(run.metrics['time/seconds'])))}"
-    return words + "."
-
-
-def chance(classes: int) -> float:
-    """Top-1 accuracy of guessing, as a fraction."""
-    return 1 / max(classes, 1)
+    return words
 
 
 def amount(count: float) -> str:
@@ -93,8 +92,8 @@ def _measured(variant: Variant, question: Question) -> Fact | None:
     ]
     what = "class" if task == "class" else describe(task.removeprefix("relative "))
     label = f"{what} from {name_input(question)}" if metric == "top1" else f"{what} between two views, {METRICS[metric].rstrip(', °')}"
-    unit = {"top1": "%", "median_degrees": "°"}.get(metric, "")
-    return Fact(label, text(figure, metric), unit, " · ".join(controls), style.AGG if source == "sequence" else style.Z)
+    number = text(figure, metric) + "°" * (metric == "median_degrees")
+    return Fact(label, number, "%" * (metric == "top1"), " · ".join(controls), style.AGG if source == "sequence" else style.Z)
 
 
 def _online(variant: Variant) -> list[Fact]:
@@ -108,8 +107,8 @@ def _online(variant: Variant) -> list[Fact]:
     return found
 
 
-def glance(variants: Sequence[Variant]) -> tuple[list[str], list[tuple[str, int, list[str]]]]:
-    """Key figures of several variants side by side: the labels, and for each variant its name, number of runs and figures."""
+def glance(variants: Sequence[Variant]) -> tuple[list[str], list[tuple[Variant, list[str]]]]:
+    """Key figures of several variants side by side: their labels, and the figures of each variant."""
     known = [(variant, {fact.label: f"{fact.figure} {fact.unit}".strip() for fact in facts(variant)}) for variant in variants]
     labels = list(dict.fromkeys(label for _, figures in known for label in figures))
-    return labels, [(variant.label, len(variant.runs), [figures.get(label, "–") for label in labels]) for variant, figures in known]
+    return labels, [(variant, [figures.get(label, "–") for label in labels]) for variant, figures in known]

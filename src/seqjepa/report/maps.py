@@ -19,7 +19,7 @@ def umap(features: Floats) -> Floats:
     from umap import UMAP
 
     near = min(15, len(features) - 1)
-    mapper = UMAP(n_neighbors=near, min_dist=0.15, metric="cosine", init="pca", random_state=0, n_jobs=1)
+    mapper = UMAP(n_neighbors=near, min_dist=0.15, metric="cosine", init="pca", n_epochs=200, random_state=0, n_jobs=1)
     return np.asarray(mapper.fit_transform(features.astype(np.float32)), dtype=np.float64)
 
 
@@ -49,7 +49,7 @@ def map_by_class(points: Floats, labels: Ints, sample: Sample, title: str) -> Fi
 def map_by_factor(points: Floats, where: Ints, sample: Sample, title: str) -> Figure:
     """The map of z coloured by the last angle of the first rotation of the world, else by its first factor."""
     name, values, cyclic = factor(sample)
-    figure, axes = _map(f"{title} {name.partition(',')[0]}", points)
+    figure, axes = _map(f"{title} {name.partition(',')[0]}", points, (4.4, 4.72))  # the map itself is as large as the others
     shade = values[where[:, 0], where[:, 1]]
     dots = axes.scatter(points[:, 0], points[:, 1], c=shade, s=11, cmap="twilight_shifted" if cyclic else "viridis", linewidths=0)
     bar = figure.colorbar(dots, ax=axes, location="bottom", aspect=40, pad=0.03, shrink=0.9, label=name)
@@ -80,8 +80,8 @@ def legend(sample: Sample) -> list[tuple[str, str, str, int]]:
     ]
 
 
-def _map(title: str, points: Floats) -> tuple[Figure, Axes]:
-    figure, axes = style.panel(title, "UMAP 1", "UMAP 2", style.SQUARE)
+def _map(title: str, points: Floats, size: tuple[float, float] = style.SQUARE) -> tuple[Figure, Axes]:
+    figure, axes = style.panel(title, "UMAP 1", "UMAP 2", size)
     axes.grid(visible=False)
     axes.set(xticks=[], yticks=[])
     low, high = points.min(0), points.max(0)

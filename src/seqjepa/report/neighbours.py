@@ -11,6 +11,7 @@ from seqjepa.report.sample import Ints, Sample
 from seqjepa.report.strips import show, to_images
 
 NEIGHBOURS, QUERIES = 5, 4
+TITLES = {"z": "Neighbours in z", "agg": "Neighbours in z_AGG"}
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,11 @@ def neighbours(sample: Sample, representation: str) -> Figure:
     objects = examples(sample, QUERIES)
     queries = np.array([int(np.flatnonzero(owner == i)[0]) for i in objects])
     images, colour = to_images(sample.batch.views), style.Z if representation == "z" else style.AGG
-    figure = Figure(figsize=(5.6, 0.15 + 1.12 * len(objects)))
+    height = 0.42 + 1.1 * len(objects)
+    figure = Figure(figsize=(5.6, height))
+    figure.text(0.005, 1 - 0.08 / height, style.mathtext(TITLES[representation]), fontsize=10.5, fontweight="bold", va="top")
     grid = figure.add_gridspec(len(objects), NEIGHBOURS + 2, width_ratios=[1, 0.12, *[1] * NEIGHBOURS])
-    grid.update(left=0.005, right=0.995, top=0.995, bottom=0.05, wspace=0.07, hspace=0.26)
+    grid.update(left=0.005, right=0.995, top=1 - 0.36 / height, bottom=0.2 / height, wspace=0.07, hspace=0.26)
     for row, (query, found) in enumerate(zip(queries, nearest(features, owner, queries), strict=True)):
         for column, item in enumerate([query, *found]):
             axes = figure.add_subplot(grid[row, column + (column > 0)])

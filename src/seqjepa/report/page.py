@@ -18,7 +18,7 @@ from seqjepa.report.style import Picture
 WIDEST = 12  # columns of figures that fit on a desk; a wider results table is cut by split
 
 
-def render(variants: Sequence[Variant], albums: Sequence[Album], accuracy: Sequence[Picture], curves: Sequence[Picture]) -> str:
+def render(variants: Sequence[Variant], albums: Sequence[Album], results: Sequence[Picture], curves: Sequence[Picture]) -> str:
     """The page as HTML that needs nothing but itself."""
     environment = Environment(loader=PackageLoader("seqjepa.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {
@@ -28,6 +28,7 @@ def render(variants: Sequence[Variant], albums: Sequence[Album], accuracy: Seque
         "share": lambda x: "–" if math.isnan(x) else f"{100 * x:.1f}",
         "split_name": tables.describe,
         "summary": headline.summary,
+        "effort": headline.effort,
     }
     several = len(variants) > 1
     return environment.get_template("page.html.jinja").render(
@@ -40,7 +41,7 @@ def render(variants: Sequence[Variant], albums: Sequence[Album], accuracy: Seque
         glance=headline.glance(variants) if several else None,
         worlds=[album for i, album in enumerate(albums) if album.world not in [earlier.world for earlier in albums[:i]]],
         albums=albums,
-        accuracy=accuracy,
+        results=results,
         curves=curves,
         settings_of=[provenance(variant) for variant in variants],
         version=version("seqjepa"),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, DataError
 
+INCIDENTAL = ("seed", "name", "train.log_every", "train.checkpoint_every")
 Floats = npt.NDArray[np.float64]
 
 
@@ -72,8 +73,8 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The config, flattened, without what tells repetitions of one experiment apart."""
-        return {key: value for key, value in flatten(self.config).items() if key not in ("seed", "name")}
+        """The config, flattened, without what makes no other experiment."""
+        return {key: value for key, value in flatten(self.config).items() if key not in INCIDENTAL}
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def read_run(folder: Path) -> Run:
 
 
 def group(runs: Sequence[Run]) -> list[Variant]:
-    """Variants in order of first appearance, each under the recipe's name and, where names clash, the settings that differ."""
+    """Variants in order of first appearance, each under the recipe's name or, where names clash, the settings that differ."""
     members: list[list[Run]] = []
     for run in runs:
         for known in members:
@@ -139,7 +140,7 @@ def _label(run: Run, others: Sequence[Run]) -> str:
     changed = [f"{key.rpartition('.')[2].replace('_', ' ')} {run.settings.get(key, '–')}" for key in differing(rivals)]
     if not changed:
         return str(run.config["name"])
-    return f"{run.config['name']} · {', '.join(changed) if len(changed) <= 3 else run.folder.name}"
+    return ", ".join(changed) if len(changed) <= 3 else f"{run.config['name']} · {run.folder.name}"
 
 
 def _metrics(path: Path) -> dict[str, Floats]:

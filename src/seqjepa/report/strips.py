@@ -74,7 +74,7 @@ def describe(space: ActionSpace, action: Tensor) -> list[str]:
         if group.is_rotation:
             angle, axis = angle_axis(part)
             numbers = ", ".join(f"{x:.1f}".replace("-", "−") for x in axis)
-            lines += [f"rotate {angle:.0f}°", f"about ({numbers})"]
+            lines += [f"rotate {angle:.0f}° about", f"({numbers})"]
         else:
             lines += [f"{dim.replace('_', ' ')} {_signed(float(x) * group.scale)}" for dim, x in zip(group.dims, part, strict=True)]
     return lines
@@ -107,7 +107,8 @@ def _draw_action(axes: Axes, spec: WorldSpec, pose: Tensor, action: Tensor) -> N
     turned = next((group for group in spec.actions.groups if group.is_rotation), None)
     level = 0.40 if turned else 0.5
     _arrow(axes, (0.06, level), (GAP - 0.06, level), style.MUTED, 0.9)
-    axes.text(GAP / 2, level - 0.07, "\n".join(lines[:4]), fontsize=7.3, ha="center", va="top", linespacing=1.35)
+    size = min(7.6, 7.6 * axes.get_window_extent().width / axes.figure.dpi / 0.95)  # two lines of an axis fill 0.95 inches
+    axes.text(GAP / 2, level - 0.07, "\n".join(lines[:4]), fontsize=size, ha="center", va="top", linespacing=1.35)
     if turned:
         start = _orientation(turned, pose[spec.actions.columns(turned)])
         angle, axis = angle_axis(parts[turned.name])
@@ -151,12 +152,12 @@ def globe(axes: Axes, centre: tuple[float, float], radius: float, axis: Floats, 
     axes.plot(*near[1], "o", color=style.INK, markersize=2.6)
     path = place(arc)
     axes.plot(*path.T, color=style.Z, linewidth=1.5)
-    _arrow(axes, path[-4], path[-1], style.Z, 0)
+    _arrow(axes, path[-6], path[-1], style.Z, 0)
 
 
 def _arrow(axes: Axes, start: Sequence[float] | Floats, end: Sequence[float] | Floats, colour: str, width: float) -> None:
     ends = (float(start[0]), float(start[1])), (float(end[0]), float(end[1]))
-    axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=7, color=colour, linewidth=width, shrinkA=0, shrinkB=0))
+    axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=8, color=colour, linewidth=width, shrinkA=0, shrinkB=0))
 
 
 def told_and_untold(spec: WorldSpec) -> tuple[str, str]:

@@ -6,6 +6,7 @@ is z, grey are the controls. Variants of an experiment take the four other hues.
 
 import io
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +18,12 @@ from matplotlib.figure import Figure
 
 INK, MUTED, RULE, PAPER = "#1d2733", "#64707d", "#d8dde3", "#ffffff"
 AGG, Z = "#0b62a8", "#d1570a"
-RANDOM, PIXELS = "#7d8792", "#aab2bb"
+RANDOM = "#7d8792"
 VARIANTS = ("#00806a", "#a04a97", "#ab8200", "#3c4756")
 CLASSES = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddbb55", "#cc6677", "#882255", "#aa4499", "#6699cc", "#aa5522", "#777")
 MARKERS = {"o": "●", "^": "▲", "s": "■"}  # matplotlib's name and the legend's character
 
-DPI = 200
+DPI = 160
 NARROW = (4.4, 2.9)  # inches of a panel: three stand side by side on a desk, one fills a phone
 SQUARE = (4.4, 4.1)
 FONTS = ("Inter", "Helvetica Neue", "Segoe UI", "Roboto", "Noto Sans", "Arial", "Liberation Sans", "DejaVu Sans")  # whichever are installed
@@ -126,5 +127,5 @@ def place_labels(axes: Axes, ends: list[tuple[float, float, str, str]], gap: flo
 
 
 def mathtext(text: str) -> str:
-    """The text with z_AGG set as in the paper, for matplotlib."""
-    return text.replace("z_AGG", r"$\mathit{z}_{AGG}$")
+    """The text with z and z_AGG set as in the paper, for matplotlib."""
+    return re.sub(r"\bz(_AGG)?\b", lambda found: r"$\mathit{z}_{AGG}$" if found[1] else r"$\mathit{z}$", text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqjepa.report import style
-from seqjepa.report.runs import Record, Run, Variant, differing
+from seqjepa.report.runs import Run, Variant, differing
 
 Question = tuple[str, str, int, str]
 
@@ -16,9 +16,10 @@ COLOURS = {"view": style.Z, "mean": style.Z, "pair": style.Z, "sequence": style.
 METRICS = {
     "top1": "top-1 accuracy, %",
     "r2": "R²",
-    "r2_global": "R², one mean for all dimensions (SIE)",
+    "r2_global": "R², SIE’s variant",
     "median_degrees": "median error, °",
 }
+KINDS = {"class": "Class", "relative": "Change between two views", "individual": "Pose of one view"}
 SHOWN_VIEWS = 5  # the number of views that the paper's tables are about
 
 
@@ -63,13 +64,16 @@ class Row:
     cells: tuple[Cell, ...]
 
 
+Block = tuple[str, tuple[Row, ...]]
+
+
 @dataclass(frozen=True)
 class Table:
     """A table: its splits, each over all the columns, and blocks of rows under a task's name."""
 
     splits: tuple[str, ...]
     columns: tuple[Column, ...]
-    blocks: tuple[tuple[str, tuple[Row, ...]], ...]
+    blocks: tuple[Block, ...]
 
 
 def value(runs: Iterable[Run], features: str, split: str, question: Question) -> Value | None:
@@ -121,8 +125,8 @@ def table(variants: Sequence[Variant], splits: Sequence[str], *, every: bool) ->
     heads = columns(variants)
     blocks: dict[str, list[Question]] = {}
     for question in questions(variants, every=every):
-        blocks.setdefault(question[0], []).append(question)
-    return Table(tuple(splits), heads, tuple(_block(task, asked, splits, heads) for task, asked in blocks.items()))
+        blocks.setdefault(question[0].partition(" ")[0], []).append(question)
+    return Table(tuple(splits), heads, tuple(_block(kind, asked, splits, heads) for kind, asked in blocks.items()))
 
 
 def questions(variants: Sequence[Variant], *, every: bool) -> list[Question]:
@@ -144,23 +148,35 @@ def describe(split: str) -> str:
     return split.replace("ood_", "unseen ").replace("_", " ")
 
 
-def name_input(record: Record | Question) -> str:
+def name_target(question: Question) -> str:
+    """What the probe tells, in words."""
+    return (question[0].partition(" ")[2] or question[0]).replace("_", " ")
+
+
+def name_metric(question: Question) -> str:
+    """The metric and its unit."""
+    return METRICS.get(question[3], question[3])
+
+
+def name_input(question: Question) -> str:
     """What the probe reads, in words."""
-    _, source, views, _ = record.question if isinstance(record, Record) else record
+    _, source, views, _ = question
     words = INPUTS.get(source, source).format(views)
     return words.replace("1 views’", "1 view’s").replace("1 views", "1 view")
 
 
-def _block(task: str, asked: Sequence[Question], splits: Sequence[str], heads: Sequence[Column]) -> tuple[str, tuple[Row, ...]]:
-    """The rows of a task. What all of them share goes into the block's title, what differs into their labels."""
-    inputs, metrics = {name_input(q) for q in asked}, {q[3] for q in asked}
-    title = [task.replace("_", " ").capitalize()]
-    title += [f"from {name_input(asked[0])}"] * (len(inputs) == 1) + [METRICS.get(asked[0][3], asked[0][3])] * (len(metrics) == 1)
+NAMES = (name_target, name_input, name_metric)
+
+
+def _block(kind: str, asked: Sequence[Question], splits: Sequence[str], heads: Sequence[Column]) -> Block:
+    """The rows of a kind of task. What all of them share goes into the block's title, what differs into their labels."""
+    several = [len({name(question) for question in asked}) > 1 for name in NAMES]
+    title = [KINDS.get(kind, kind)] + [name(asked[0]) for name, differs in zip(NAMES[1:], several[1:], strict=True) if not differs]
     rows = []
     for question in asked:
-        label = [name_input(question)] * (len(inputs) > 1) + [METRICS.get(question[3], question[3])] * (len(metrics) > 1)
+        label = [name(question) for name, differs in zip(NAMES, several, strict=True) if differs] or [NAMES[0](question)]
         cells = [cell for split in splits for cell in _cells(question, split, heads)]
-        rows.append(Row(", ".join(label) or title.pop(), COLOURS.get(question[1], style.INK), tuple(cells)))
+        rows.append(Row(", ".join(label), COLOURS.get(question[1], style.INK), tuple(cells)))
     return " · ".join(title), tuple(rows)
 
 
