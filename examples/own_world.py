@@ -2,7 +2,7 @@
 
     seqjepa train examples/own_world.py --run-dir runs/own
     seqjepa evaluate runs/own --code examples/own_world.py
-    seqjepa report runs/own --out runs/own/report
+    seqjepa report runs/own --code examples/own_world.py --out runs/own/report
 
 A world says what can be known of it (`spec`), how many objects a split has (`size`) and draws sequences of views (`sequences`); order,
 epochs and seeds are the library's. Views are made on the fly, so nothing is rendered beforehand and nothing is stored.
