@@ -42,6 +42,7 @@ def test_collapse_is_reported_and_by_default_only_that(shell: Shell, tmp_path: P
     assert result.code == 0 and result.output.count("collapsed") == 1, result.output
 
 
+@pytest.mark.slow
 def test_collapse_can_end_the_run_within_200_steps_however_rarely_it_logs(shell: Shell, tmp_path: Path) -> None:
     options = ["--train.steps", "300", "--train.log-every", "1000", "--train.checkpoint-every", "1000", "--fail-on-collapse"]
     result = shell.train(tmp_path / "run", *options, sabotage=sabotage.constant_encoder)

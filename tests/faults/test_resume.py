@@ -33,6 +33,7 @@ def test_cut_at_every_step(shell: Shell, uncut: dict[str, Path], tmp_path: Path,
     assert digest(run) == digest(uncut[precision]) and metrics(run) == metrics(uncut[precision])
 
 
+@pytest.mark.slow
 def test_cut_after_each_step_with_accumulation_and_means_over_several_steps_in_the_log(shell: Shell, tmp_path: Path) -> None:
     assert shell.train(tmp_path / "uncut", *EVERY).code == 0
     for step in range(1, 12):
