@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from seqjepa import checkpoint, files
-from seqjepa.actions import ActionSpace, Group
 from seqjepa.config import Experiment, differences, to_json
 from seqjepa.errors import ConfigError, DataError, DiskError
+from seqjepa.structure import structure
 from seqjepa.worlds.base import WorldSpec
 
 CONFIG, WORLD, METRICS, CHECKPOINTS, LOCK = "config.json", "world.json", "metrics.jsonl", "checkpoints", "lock"
@@ -154,15 +154,9 @@ def read_spec(path: Path) -> WorldSpec:
     """
     data = _load(path / WORLD)
     try:
-        factors, actions = _space(data.pop("factors")), _space(data.pop("actions"))
-        rest: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-        return WorldSpec(factors=factors, actions=actions, **rest)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path / WORLD} is damaged or of another version: {error!r}") from error
-
-
-def _space(data: Mapping[str, Any]) -> ActionSpace:
-    return ActionSpace(tuple(data["pose"]), tuple(Group(**{**group, "dims": tuple(group["dims"])}) for group in data["groups"]))
+        return structure(WorldSpec, data)
+    except ConfigError as error:
+        raise ConfigError(f"{path / WORLD} is damaged or of another version: {error}") from error
 
 
 def _load(path: Path) -> dict[str, Any]:

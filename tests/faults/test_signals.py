@@ -17,7 +17,8 @@ from faults.harness import TINY, Shell, digest, logged, metrics, steps
 @pytest.mark.parametrize("seed", range(3))
 def test_a_signal_saves_at_the_end_of_the_step(shell: Shell, reference: Path, tmp_path: Path, number: int, code: int, seed: int) -> None:
     run, step = tmp_path / "run", random.Random(f"{number} {seed}").randrange(1, 10)
-    child = shell.start("train", TINY, "--run-dir", run)
+    pause = partial(sabotage.slow_step, 2.0, 10)  # so that on a busy machine the signal does not come after the last step
+    child = shell.start("train", TINY, "--run-dir", run, sabotage=pause)
     child.wait_for(lambda: logged(run) >= step)
     os.kill(child.pid, number)
     result = child.wait()
@@ -36,7 +37,7 @@ def test_a_second_interrupt_stops_at_once(shell: Shell, reference: Path, tmp_pat
     time.sleep(0.3)
     assert child.process.is_alive()
     os.kill(child.pid, signal.SIGINT)
-    result = child.wait(10)
+    result = child.wait(30)
     assert result.code == 130 and "Traceback" not in result.output
     assert steps(run) == [4]
     assert shell.train(run, "--resume").code == 0
