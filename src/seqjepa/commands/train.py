@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from seqjepa.commands.options import choose, parse
 from seqjepa.config import Experiment
-from seqjepa.errors import ConfigError
 from seqjepa.recipes import find, recipes
 from seqjepa.training import train
 
@@ -32,17 +32,8 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Parse and train."""
-    if not arguments or arguments[0].startswith("-"):
-        names = ", ".join(recipes())
-        if arguments and arguments[0] in ("-h", "--help"):
-            sys.stdout.write(
-                f"usage: seqjepa train RECIPE [OPTIONS]; seqjepa train RECIPE --help lists the options\n\nrecipes: {names}, FILE.py\n"
-            )
-            return
-        raise ConfigError(f"name a recipe first: seqjepa train RECIPE [OPTIONS]. Known: {names}, or FILE.py of your own")
-    name, *rest = arguments
-    default = Options(experiment=find(name)())
-    options = tyro.cli(Options, args=rest, default=default, prog=f"seqjepa train {name}", config=(tyro.conf.FlagCreatePairsOff,))
+    name, rest = choose("recipe", arguments, recipes(), prog="seqjepa train", also=".py")
+    options = parse(Options, rest, prog=f"seqjepa train {name}", default=Options(experiment=find(name)()))
     run_dir = options.run_dir or Path("runs") / options.experiment.name
     from seqjepa.trackers import TRACKERS
 

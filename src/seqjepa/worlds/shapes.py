@@ -10,6 +10,7 @@ Splits are by object. Besides `train`, `val` and `test` there are three tests ou
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from seqjepa.worlds.scene import LATENTS, render_latents, sample_latents
 from seqjepa.worlds.solids import CLASSES, UNSEEN_CLASSES, make_objects
 from seqjepa.worlds.table import TableWorld, pixel_statistics
 
+SPLITS = ("train", "val", "test", "ood_rotation", "ood_class", "ood_colour")
 VERSION = 1  # of the pictures: raise it when a render changes
 FACTORS = ActionSpace(
     LATENTS,
@@ -59,24 +61,32 @@ class Config(WorldConfig):
                 raise ConfigError(f"world.{name} must be at least {least}, got {getattr(self, name)}")
         FACTORS.select(self.actions)
 
+    classes: ClassVar[tuple[str, ...]] = (*CLASSES, *UNSEEN_CLASSES)
+
     def build(self) -> TableWorld:
         """The world, rendered on first use into the cache."""
-        plans = {split: self._plan(split) for split in ("train", "val", "test", "ood_rotation", "ood_class", "ood_colour")}
-        key = {name: value for name, value in asdict(self).items() if name != "actions"}
-        tables = cached_tables("shapes", {"version": VERSION, **key}, plans)
+        tables = cached_tables("shapes", self.key(), self.plans())
         mean, std = pixel_statistics(tables["train"])
         spec = WorldSpec(
             name="shapes",
             image_shape=(3, self.image_size, self.image_size),
-            classes=(*CLASSES, *UNSEEN_CLASSES),
+            classes=self.classes,
             factors=FACTORS,
             actions=FACTORS.select(self.actions),
-            splits=tuple(plans),
+            splits=SPLITS,
             views_per_object=self.views,
             mean=mean,
             std=std,
         )
         return TableWorld(spec, tables)
+
+    def key(self) -> dict[str, Any]:
+        """All that the views depend on, as JSON data."""
+        return {"version": VERSION} | {name: value for name, value in asdict(self).items() if name != "actions"}
+
+    def plans(self) -> dict[str, Plan]:
+        """How to make the views of each split."""
+        return {split: self._plan(split) for split in SPLITS}
 
     def _plan(self, split: str) -> Plan:
         """Objects, poses and labels of a split; classes take turns, so that all are equally frequent."""

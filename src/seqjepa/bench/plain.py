@@ -1,0 +1,71 @@
+"""The plain references of `seqjepa bench`: the same work as one would first write it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from seqjepa.config import Experiment
+from seqjepa.methods.base import Method
+from seqjepa.methods.seq_jepa import SeqJEPA
+from seqjepa.model import build_method
+from seqjepa.training import use_bf16
+from seqjepa.types import SequenceBatch
+from seqjepa.worlds.base import World
+
+
+def one_batch(experiment: Experiment, world: World, device: torch.device) -> SequenceBatch:
+    """A batch of the experiment."""
+    config = experiment.train
+    return next(world.loader("train", num_views=config.num_views, batch_size=config.batch_size, seed=0)).to(device)
+
+
+class PlainStep:
+    """A training step in fp32 and NCHW, with PyTorch's default AdamW and an EMA parameter by parameter."""
+
+    def __init__(self, experiment: Experiment, world: World, device: torch.device) -> None:
+        method = build_method(experiment, world.spec)
+        assert isinstance(method, SeqJEPA)
+        self.method = method.to(device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], lr=1e-4)
+        batch = one_batch(experiment, world, device)
+        self.batch = replace(batch, views=batch.views.contiguous())
+
+    def __call__(self) -> None:
+        """Make a step."""
+        self.optimizer.zero_grad()
+        self.method(self.batch).loss.backward()
+        self.optimizer.step()
+        with torch.no_grad():
+            pairs = zip(self.method.target_encoder.module.parameters(), self.method.encoder.parameters(), strict=True)
+            for target, source in pairs:
+                target.mul_(0.996).add_(source, alpha=1 - 0.996)
+
+
+class BareStep:
+    """Forward and backward on one batch that is always there, in the experiment's precision, and nothing else."""
+
+    def __init__(self, experiment: Experiment, world: World, device: torch.device) -> None:
+        self.method: Method = build_method(experiment, world.spec).to(device)
+        self.batch = one_batch(experiment, world, device)
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=use_bf16(experiment.train.precision, device))
+
+    def __call__(self) -> None:
+        """Make a step."""
+        self.method.zero_grad(set_to_none=True)
+        with self.autocast:
+            loss = self.method(self.batch).loss
+        loss.backward()
+
+
+def decode(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
+    """Views [N, size, size, 3] from JPEG files, one after the other, as the released loaders of 3DIEBench read them."""
+    views = []
+    for path in paths:
+        with Image.open(path) as image:
+            views.append(np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)))
+    return np.stack(views)

@@ -1,0 +1,35 @@
+"""`seqjepa data render WORLD --out DIR`: a world's views as files in the layout of 3DIEBench."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from seqjepa.commands.options import choose, parse
+from seqjepa.worlds import shapes
+from seqjepa.worlds.export import export
+
+WORLDS = {"shapes": shapes.Config}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Where the files go, and below it every field of the world."""
+
+    world: Annotated[shapes.Config, tyro.conf.arg(name="")]
+    out: Path
+    """Folder to write to; one that was begun with the same options is completed."""
+    quality: int = 95
+    """Of the JPEGs, 1 to 100."""
+
+
+def main(arguments: list[str]) -> None:
+    """Parse and render."""
+    action, rest = choose("action", arguments, ("render",), prog="seqjepa data")
+    name, rest = choose("world", rest, WORLDS, prog=f"seqjepa data {action}")
+    options = parse(Options, rest, prog=f"seqjepa data {action} {name}", default=Options(world=WORLDS[name](), out=tyro.MISSING))
+    world = options.world
+    export(world.plans(), world.classes, world.key(), options.out, quality=options.quality)
+    sys.stdout.write(f"done: {options.out}\n")

@@ -1,0 +1,77 @@
+"""`seqjepa evaluate RUN_DIR`: probes a run on held-out objects, writes its results.json and prints the figures that matter most."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from seqjepa.commands.options import parse
+from seqjepa.evaluation import evaluate
+from seqjepa.recipes import load_code
+
+INPUTS = {"view": "z of one view", "mean": "mean of {} views' z", "sequence": "z_AGG of {} views", "pair": "z of two views"}
+METRICS = {"top1": "top-1", "r2": "R²", "median_degrees": "median error"}
+SHOWN_VIEWS = 5  # of means and sequences, as in the paper's tables
+CONTROLS = ("model", "random", "pixels")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to evaluate."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """Folder of the run."""
+    split: Literal["test", "val"] = "test"
+    """Held-out objects of the training distribution; val is for choosing settings. The splits out of distribution are always probed."""
+    code: Path | None = None
+    """A Python file of your own that defines the run's world or method."""
+    device: str | None = None
+    """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
+
+
+def main(arguments: list[str]) -> None:
+    """Parse, evaluate and print."""
+    options = parse(Options, arguments, prog="seqjepa evaluate")
+    if options.code is not None:
+        load_code(options.code)
+    results = evaluate(options.run_dir, split=options.split, device=options.device)
+    console = Console()
+    console.print(_table(results["records"], options.split))
+    console.print(f"done: {options.run_dir / 'results.json'}. Next: seqjepa report {options.run_dir} --out report", soft_wrap=True)
+
+
+def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
+    """One row for each question to the features of the trained model, with the answers of the controls beside it."""
+    longest = max((record["views"] for record in records), default=1)
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for record in records:
+        whole = record["input"] in ("mean", "sequence")
+        if record["metric"] not in METRICS or (whole and record["views"] != min(SHOWN_VIEWS, longest)):
+            continue
+        question: tuple[str, ...] = (
+            record["split"],
+            record["task"],
+            INPUTS[record["input"]].format(record["views"]),
+            METRICS[record["metric"]],
+        )
+        rows.setdefault(question, {})[record["features"]] = _shown(record["metric"], record["value"])
+    table = Table("split", "task", "input", "metric", *CONTROLS, title="frozen features, probed on held-out objects")
+    for column in table.columns[4:]:
+        column.justify = "right"
+    before = split
+    for question, answers in sorted(rows.items(), key=lambda row: row[0][0] != split):
+        if question[0] != before:
+            table.add_section()
+        before = question[0]
+        table.add_row(*question, *(answers.get(features, "") for features in CONTROLS))
+    return table
+
+
+def _shown(metric: str, value: float) -> str:
+    if metric == "top1":
+        return f"{value:.1%}"
+    return f"{value:.1f}°" if metric == "median_degrees" else f"{value:.3f}"

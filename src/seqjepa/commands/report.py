@@ -1,0 +1,33 @@
+"""`seqjepa report RUN_DIR ... --out DIR`: one HTML page and its pictures."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from seqjepa.commands.options import parse
+from seqjepa.recipes import load_code
+from seqjepa.report import report
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to report on."""
+
+    run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of evaluated runs; those that differ only in their seed are shown as one, with mean and spread."""
+    out: Path
+    """Folder to write to."""
+    code: Path | None = None
+    """A Python file of your own that defines the runs' world or method."""
+
+
+def main(arguments: list[str]) -> None:
+    """Parse and write the report."""
+    options = parse(Options, arguments, prog="seqjepa report")
+    if options.code is not None:
+        load_code(options.code)
+    page = report(options.run_dirs, options.out)
+    sys.stdout.write(f"done: {page}\n")
