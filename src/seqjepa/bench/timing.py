@@ -76,9 +76,8 @@ def alternate_with_training(experiment: Experiment, plain: Work, rounds: int, de
     every = experiment.train.log_every
     endless = replace(experiment.train, steps=(rounds + 2) * every, checkpoint_every=(rounds + 2) * every)
     watch = _Watch(plain, every, rounds, time.process_time if device.type == "cpu" else device_clock)
-    with tempfile.TemporaryDirectory(dir=cache_root()) as folder:
-        with suppress(_Enough):
-            train(replace(experiment, train=endless), folder, device=device, quiet=True, trackers=[lambda path: watch])
+    with tempfile.TemporaryDirectory(dir=cache_root()) as folder, suppress(_Enough):
+        train(replace(experiment, train=endless), folder, device=device, quiet=True, trackers=[lambda path: watch])
     return min(watch.loop), min(watch.reference)
 
 
