@@ -1,0 +1,60 @@
+"""The experiments behind docs/results.md, each a set of runs: trained, evaluated, and their results.json copied to docs/results.
+
+    .venv/bin/python scripts/experiments.py conditioning objective --jobs 2
+
+Killed, it goes on where it was when started again. Every run is one process with one thread; `--jobs` of them run side by side.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+EXPERIMENTS = {
+    # Does action conditioning give rotation? (claim C2) The same recipe with and without it.
+    "conditioning": {
+        "small": ["shapes_small"],
+        "small_unconditioned": ["shapes_small", "--method.condition", "none"],
+    },
+    # Does predicting every next view beat predicting the last, in equal time? Three seeds each.
+    "objective": {
+        f"{recipe}_seed{seed}": [recipe, "--seed", str(seed)] for seed in (0, 1, 2) for recipe in ("shapes_tiny", "shapes_tiny_last")
+    },
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiments", nargs="+", choices=list(EXPERIMENTS))
+    parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
+    options = parser.parse_args()
+    runs = {name: arguments for experiment in options.experiments for name, arguments in EXPERIMENTS[experiment].items()}
+    with ThreadPoolExecutor(options.jobs) as pool:
+        failed = [name for name, code in zip(runs, pool.map(run, runs, runs.values()), strict=True) if code]
+    sys.exit(f"failed: {', '.join(failed)}; see runs/*.log" if failed else 0)
+
+
+def run(name: str, arguments: list[str]) -> int:
+    """Train, evaluate and copy one run; returns the exit code."""
+    folder = Path("runs") / name
+    if (RESULTS / f"{name}.json").exists():
+        return 0
+    folder.parent.mkdir(exist_ok=True)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    train = [sys.executable, "-m", "seqjepa.cli", "train", *arguments, "--run-dir", str(folder), "--resume"]
+    evaluate = [sys.executable, "-m", "seqjepa.cli", "evaluate", str(folder)]
+    with folder.with_suffix(".log").open("a") as log:
+        for command in (train, evaluate):
+            if code := subprocess.run(command, check=False, env=environment, stdout=log, stderr=log).returncode:
+                return code
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "results.json", RESULTS / f"{name}.json")
+    return 0
+
+
+if __name__ == "__main__":
+    main()
