@@ -1,0 +1,111 @@
+"""Make the committed tables and figures again from the committed results: `make docs`.
+
+Reads docs/results/*.json (one results.json per run, see scripts/experiments.py), writes docs/results.md, docs/figures/ and the table in
+README.md between its two markers. The sequences in docs/figures/sequences.png are rendered.
+"""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+
+from seqjepa.recipes.shapes import shapes_tiny
+from seqjepa.report import charts, style
+from seqjepa.report.runs import Run, Variant
+from seqjepa.report.strips import strips
+from seqjepa.report.style import Picture, picture
+from seqjepa.worlds.base import draw_key
+
+DOCS = Path(__file__).parent
+SHOWN = [6, 13, 17, 24]  # of the sequences drawn, those in the picture
+
+Question = tuple[str, str, str, int, str, str]  # features, task, input, views, metric, split
+CLASS = [(f"{name}, M = {m}", (f, "class", i, m, "top1", "test")) for f, i, m, name in (
+    ("model", "view", 1, "*z* of one view"),
+    ("model", "mean", 5, "mean of *z*"),
+    ("model", "sequence", 1, "z_AGG"),
+    ("model", "sequence", 3, "z_AGG"),
+    ("model", "sequence", 5, "z_AGG"),
+    ("model", "sequence", 8, "z_AGG"),
+    ("random", "sequence", 5, "untrained z_AGG"),
+)]  # fmt: skip
+POSE = [(name, (f, task, i, m, metric, split)) for name, f, task, i, m, metric, split in (
+    ("relative rotation, R²", "model", "relative rotation", "pair", 2, "r2", "test"),
+    ("relative rotation, median error (°)", "model", "relative rotation", "pair", 2, "median_degrees", "test"),
+    ("individual rotation, R²", "model", "individual rotation", "view", 1, "r2", "test"),
+    ("relative floor hue, R²", "model", "relative floor_hue", "pair", 2, "r2", "test"),
+    ("relative light hue, R²", "model", "relative light_hue", "pair", 2, "r2", "test"),
+    ("relative rotation, R², unseen rotations", "model", "relative rotation", "pair", 2, "r2", "ood_rotation"),
+    ("relative rotation, R², unseen classes", "model", "relative rotation", "pair", 2, "r2", "ood_class"),
+    ("relative rotation, R², unseen colours", "model", "relative rotation", "pair", 2, "r2", "ood_colour"),
+    ("relative rotation, R², untrained *z*", "random", "relative rotation", "pair", 2, "r2", "test"),
+    ("relative rotation, R², raw pixels", "pixels", "relative rotation", "pair", 2, "r2", "test"),
+)]  # fmt: skip
+
+
+def main() -> None:
+    every, last = _variant("every next view", "shapes_tiny_seed*"), _variant("last view (paper)", "shapes_tiny_last_seed*")
+    blind, sighted = _variant("no actions", "small_unconditioned"), _variant("actions", "small")
+    objective = _table([every, last], CLASS + POSE)
+    conditioning = _table([sighted, blind], CLASS + POSE)
+    text = (DOCS / "results.md.in").read_text()
+    (DOCS / "results.md").write_text(text.replace("{objective}", objective).replace("{conditioning}", conditioning))
+    readme = DOCS.parent / "README.md"
+    table = _table([every, last], [CLASS[i] for i in (0, 1, 4, 6)] + [POSE[i] for i in (0, 1, 8, 9)])
+    readme.write_text(re.sub(r"(?s)(<!-- results -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table}{m[2]}", readme.read_text()))
+    with style.look():
+        pictures = [
+            picture("sequences", _sequences(), "views of objects and the rotations between them"),
+            picture("invariance", charts.accuracy_by_views(every, 29), "accuracy against the number of views"),
+            picture("equivariance", charts.pose_by_features(every), "what two views' z tell of the change of pose"),
+        ]
+    for p in pictures:
+        _write(p)
+
+
+def _variant(label: str, pattern: str) -> Variant:
+    found = [(path, json.loads(path.read_text())) for path in sorted((DOCS / "results").glob(f"{pattern}.json"))]
+    return Variant(label, tuple(Run(path, data["experiment"], {}, data) for path, data in found))
+
+
+def _table(variants: list[Variant], rows: list[tuple[str, Question]]) -> str:
+    heads = [f"{v.label} (n = {len(v.runs)}, {v.runs[0].results['step']:,} steps)" for v in variants]
+    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
+    lines += [f"| {name} | " + " | ".join(_cell(v, question) for v in variants) + " |" for name, question in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(variant: Variant, question: Question) -> str:
+    """Mean ± standard deviation over seeds; accuracies in per cent."""
+    features, task, source, views, metric, split = question
+    asked = (features, split, task, source, views, metric)
+    values = [
+        record.value
+        for run in variant.runs
+        for record in run.records
+        if (record.features, record.split, record.task, record.input, record.views, record.metric) == asked
+    ]
+    if not values:
+        return "–"
+    scale, digits = {"top1": (100, 1), "median_degrees": (1, 1)}.get(metric, (1, 3))
+    spread = f" ± {scale * stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{scale * mean(values):.{digits}f}{spread}"
+
+
+def _sequences():
+    config = replace(shapes_tiny().world, image_size=128, train_objects=1, test_objects=29, views=4)
+    world = config.build()
+    index = np.array(SHOWN)
+    return strips(world.sequences("test", index, 4, draw_key(0, "test", 0, index)), world.spec)
+
+
+def _write(p: Picture) -> None:
+    (DOCS / "figures").mkdir(exist_ok=True)
+    (DOCS / "figures" / f"{p.name}.png").write_bytes(p.png)
+
+
+if __name__ == "__main__":
+    main()
