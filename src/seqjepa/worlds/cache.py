@@ -2,20 +2,26 @@
 
 import fcntl
 import hashlib
+import io
+import itertools
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
 from rich.progress import Progress
 
 from seqjepa.errors import DataError, DiskError
+from seqjepa.files import json_bytes, sha256, write_atomically
 from seqjepa.worlds.table import ViewTable
 
 FORMAT = 1
@@ -64,12 +70,12 @@ def cached_tables(name: str, key: Mapping[str, Any], plans: Mapping[str, Plan]) 
         with _locked(folder):
             tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
             if any(table is None for table in tables.values()):
-                (folder / "key.json").write_text(json.dumps(key, indent=1, sort_keys=True))
+                write_atomically(folder / "key.json", json_bytes(key))
                 _build(name, folder, {split: plans[split] for split, table in tables.items() if table is None})
                 tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
     except OSError as error:
         raise DiskError(
-            f"cannot keep rendered views in {folder}: {error.strerror}. Free space or set SEQJEPA_CACHE to another folder"
+            f"cannot keep rendered views in {folder}: {error.strerror or error}. Free space or set SEQJEPA_CACHE to another folder"
         ) from error
     found = {split: table for split, table in tables.items() if table is not None}
     if missing := plans.keys() - found.keys():
@@ -99,40 +105,58 @@ def _open(folder: Path, plan: Plan) -> ViewTable | None:
 
 
 def _build(name: str, folder: Path, plans: Mapping[str, Plan]) -> None:
-    with Progress(transient=True) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"rendering {name}", total=sum(plan.poses.shape[0] * plan.poses.shape[1] for plan in plans.values()))
         for split, plan in plans.items():
-            _build_split(folder / split, plan, lambda images: progress.advance(task, images))
+            _build_split(folder / split, plan, partial(progress.advance, task))
 
 
-def _build_split(folder: Path, plan: Plan, advance: Callable[[int], None]) -> None:
-    """Render chunk after chunk into a file beside the final one; a killed build goes on after the last chunk it recorded."""
+def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> None:
+    """Append chunk after chunk to a file beside the final one; a killed build goes on after the chunks that are on the disk as rendered.
+
+    The file is written, not mapped: on a full disk, writing to a sparse map kills the process without a word.
+    """
     folder.mkdir(exist_ok=True)
-    partial, record = folder / "views.partial.npy", folder / "progress.json"
+    unfinished, record = folder / "views.partial.npy", folder / "progress.json"
     objects, per_object = plan.poses.shape[:2]
-    done = json.loads(record.read_text())["objects"] if record.exists() and partial.exists() else 0
-    shape = (objects, per_object, *plan.image_shape)
-    views = np.lib.format.open_memmap(partial, mode="r+" if done else "w+", dtype=np.uint8, shape=None if done else shape)
+    header, size = _header((objects, per_object, *plan.image_shape)), per_object * math.prod(plan.image_shape)
+    digests = _whole_chunks(unfinished, record, header, CHUNK * size)
+    done = min(len(digests) * CHUNK, objects)
     advance(done * per_object)
-    for start in range(done, objects, CHUNK):
-        stop = min(start + CHUNK, objects)
-        views[start:stop] = plan.render(start, stop)
-        views.flush()
-        _write_json(record, {"objects": stop})
-        advance((stop - start) * per_object)
-    del views
-    partial.replace(folder / "views.npy")
-    record.unlink(missing_ok=True)
-    _write_json(folder / "manifest.json", {"format": FORMAT, "sha256": _sha256(folder / "views.npy")})
+    with unfinished.open("ab") as file:
+        file.truncate(len(header) + done * size if done else 0)
+        file.write(b"" if done else header)
+        for start in range(done, objects, CHUNK):
+            stop = min(start + CHUNK, objects)
+            data = plan.render(start, stop).tobytes()
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            digests.append(sha256(data))
+            write_atomically(record, json_bytes(digests))
+            advance((stop - start) * per_object)
+    unfinished.replace(folder / "views.npy")
+    record.unlink()
+    write_atomically(folder / "manifest.json", json_bytes({"format": FORMAT, "sha256": _sha256(folder / "views.npy")}))
 
 
-def _write_json(path: Path, data: Mapping[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w") as handle:
-        json.dump(data, handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What stands before the pixels in a .npy file."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def _whole_chunks(unfinished: Path, record: Path, header: bytes, size: int) -> list[str]:
+    """The digests of those chunks of a killed build that are as they were rendered, up to the first that is not."""
+    try:
+        digests: list[str] = json.loads(record.read_bytes())
+        with unfinished.open("rb") as file:
+            if file.read(len(header)) != header:
+                return []
+            return list(itertools.takewhile(lambda digest: sha256(file.read(size)) == digest, digests))
+    except (FileNotFoundError, ValueError):
+        return []
 
 
 def _sha256(path: Path) -> str:
