@@ -66,5 +66,7 @@ def recipe() -> Experiment:
         encoder=EncoderConfig(width=2, stem="compact"),
         optim=OptimConfig(lr=1e-3),
         train=TrainConfig(steps=2, batch_size=8, num_views=3, checkpoint_every=2),
-        evaluate=EvaluateConfig(views=4, draws=2, linear_epochs=30, mlp_epochs=10, linear_regression_epochs=100, batch_size=16, lr=1e-2),
+        evaluate=EvaluateConfig(
+            views=4, draws=2, linear_epochs=30, mlp_epochs=10, linear_regression_epochs=100, batch_size=16, lr=1e-2, cosine=True
+        ),
     )

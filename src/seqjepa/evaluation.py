@@ -101,6 +101,8 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
     """All figures of a method, which is left as it was, and the number of objects of each split that they come from."""
     config, spec, device = experiment.evaluate, world.spec, device_of(method)
     splits = dict.fromkeys(["train", split, *(name for name in spec.splits if name not in ("train", "val", "test"))])
+    for name in splits:
+        world.check(name, 2)  # a pair, before anything is computed
     num_views = min(config.encoded_views, spec.views_per_object or config.encoded_views)
     bf16 = use_bf16(config.precision, device)
     with stages("random model"):

@@ -45,7 +45,7 @@ class Inputs:
     def draw(self, generator: torch.Generator) -> Tensor:
         """[N, picks] int64: for each object rows picked at random, in random order."""
         noise = torch.rand(self.values.shape[:2], generator=generator)
-        return noise.argsort(1)[:, : self.picks].to(self.values.device)
+        return noise.topk(self.picks, 1).indices.to(self.values.device)
 
     def fixed(self, rounds: int) -> list[Tensor]:
         """So many choices [N, picks] for testing, the same for all kinds of features (see `features.windows`); fewer if K is smaller."""
