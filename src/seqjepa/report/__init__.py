@@ -70,7 +70,7 @@ def _results(variant: Variant, name: str, drawn: album.Album, top: float, severa
 
 def _top(variants: Sequence[Variant]) -> float:
     """Where the accuracy axis of all variants ends, in per cent."""
-    values = [r.value for v in variants for run in v.runs for r in run.records if (r.metric, r.split) == ("top1", "test")]
+    values = [r.value for v in variants for run in v.runs for r in run.records if (r.metric, r.split) == ("top1", v.split)]
     return min(100.0, 108 * max(values, default=1.0))
 
 

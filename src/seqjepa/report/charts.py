@@ -12,17 +12,17 @@ SIZE = (5.0, 3.5)
 
 
 def has(variant: Variant, kind: str) -> bool:
-    """Whether there are test figures of the class with several views (`class`), or of the poses (`relative`)."""
-    records = [record for run in variant.runs for record in run.records if record.split == "test" and record.features == "model"]
+    """Whether there are figures of the class with several views (`class`), or of the poses (`relative`)."""
+    records = [record for run in variant.runs for record in run.records if record.split == variant.split and record.features == "model"]
     return any(r.task.startswith(kind) and (r.views > 1 if kind == "class" else r.metric == "r2") for r in records)
 
 
 def accuracy_by_views(variant: Variant, classes: int | None, *, top: float | None = None) -> Figure:
-    """Test accuracy of z_AGG against the mean of the same views' z, for M views, with one view and the untrained encoder.
+    """Accuracy of z_AGG against the mean of the same views' z, for M views, with one view and the untrained encoder.
 
     Args:
         variant: evaluated.
-        classes: in the test split, for the level of guessing; None where that is not known.
+        classes: among the objects, for the level of guessing; None where that is not known.
         top: end of the y axis, the same for plots to be compared.
     """
     figure, axes = style.panel("Invariance: the class, from more and more views", "views M of an unseen object", "top-1 accuracy, %", SIZE)
@@ -35,14 +35,14 @@ def accuracy_by_views(variant: Variant, classes: int | None, *, top: float | Non
     counts = sorted({record.views for run in variant.runs for record in run.records})
     ends = []
     for features, source, name, colour, dash in lines:
-        found = [(m, value(variant.runs, features, "test", ("class", source, m, "top1"))) for m in counts]
+        found = [(m, value(variant.runs, features, variant.split, ("class", source, m, "top1"))) for m in counts]
         points = [(m, 100 * v.mean, 100 * v.spread) for m, v in found if v]
         if points:
             x, y, spread = np.array(points).T
             axes.plot(x, y, color=colour, linestyle=dash, marker="o", markersize=4.5, clip_on=False)
             axes.fill_between(x, y - spread, y + spread, color=colour, alpha=0.15, linewidth=0)
             ends.append((float(x[-1]), float(y[-1]), name, colour))
-    one = value(variant.runs, "model", "test", ("class", "view", 1, "top1"))
+    one = value(variant.runs, "model", variant.split, ("class", "view", 1, "top1"))
     if one:
         axes.plot([1], [100 * one.mean], "D", color=style.PAPER, markeredgecolor=style.Z, markeredgewidth=1.6, markersize=6.5, zorder=3)
         axes.annotate(style.mathtext("z, one view"), (1, 100 * one.mean), (8, -3), textcoords="offset points", color=style.Z, va="top")
@@ -56,12 +56,16 @@ def accuracy_by_views(variant: Variant, classes: int | None, *, top: float | Non
 
 
 def pose_by_features(variant: Variant) -> Figure:
-    """How well two views' z tell what changed between them, on the test split, beside what the controls tell."""
+    """How well two views' z tell what changed between them, on held-out objects, beside what the controls tell."""
     figure, axes = style.panel("Equivariance: what changed, from two views", "R² on unseen objects", "", SIZE)
     asked = [q for q in questions([variant], every=False) if q[0].startswith("relative ") and q[3] == "r2"][::-1]
-    kinds = (("random", "untrained z", style.RANDOM, "o", 6.5), ("pixels", "raw pixels", style.RANDOM, "x", 5), ("model", "z", style.Z, "o", 8))
+    kinds = (
+        ("random", "untrained z", style.RANDOM, "o", 6.5),
+        ("pixels", "raw pixels", style.RANDOM, "x", 5),
+        ("model", "z", style.Z, "o", 8),
+    )
     for row, question in enumerate(asked):
-        found = {features: value(variant.runs, features, "test", question) for features, *_ in kinds}
+        found = {features: value(variant.runs, features, variant.split, question) for features, *_ in kinds}
         means = [v.mean for v in found.values() if v]
         axes.plot([min(means), max(means)], [row, row], color=style.RULE, linewidth=1.2, zorder=1)
         for features, name, colour, mark, size in kinds:

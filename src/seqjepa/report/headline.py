@@ -36,7 +36,7 @@ class Fact:
 
 
 def facts(variant: Variant) -> list[Fact]:
-    """A variant's key figures on the test split; before evaluation, those of the online probes."""
+    """A variant's key figures on held-out objects; before evaluation, those of the online probes."""
     asked = [q for q in questions([variant], every=False) if q[0] == "class" or q[0].startswith("relative")]
     relative = [q for q in asked if q[0] != "class"][:1]
     order = {"sequence": 0, "mean": 1, "view": 2}
@@ -81,15 +81,12 @@ def duration(seconds: float) -> str:
 
 
 def _measured(variant: Variant, question: Question) -> Fact | None:
-    figure = value(variant.runs, "model", "test", question)
+    figure = value(variant.runs, "model", variant.split, question)
     if figure is None:
         return None
     task, source, _, metric = question
-    controls = [
-        f"{column.label.partition(' · ')[0]} {text(value(column.runs, column.features, 'test', question), metric)}"
-        for column in columns([variant])
-        if column.features != "model" and value(column.runs, column.features, "test", question)
-    ]
+    found = [(column, value(column.runs, column.features, variant.split, question)) for column in columns([variant])]
+    controls = [f"{column.label} {text(control, metric)}" for column, control in found if control and column.features != "model"]
     what = "class" if task == "class" else describe(task.removeprefix("relative "))
     label = f"{what} from {name_input(question)}" if metric == "top1" else f"{what} between two views, {METRICS[metric].rstrip(', °')}"
     number = text(figure, metric) + "°" * (metric == "median_degrees")

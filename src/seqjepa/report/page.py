@@ -15,8 +15,6 @@ from seqjepa.report.album import Album
 from seqjepa.report.runs import Variant, flatten
 from seqjepa.report.style import Picture
 
-WIDEST = 12  # columns of figures that fit on a desk; a wider results table is cut by split
-
 
 def render(variants: Sequence[Variant], albums: Sequence[Album], results: Sequence[Picture], curves: Sequence[Picture]) -> str:
     """The page as HTML that needs nothing but itself."""
@@ -51,8 +49,7 @@ def render(variants: Sequence[Variant], albums: Sequence[Album], results: Sequen
 
 def _results(variants: Sequence[Variant]) -> dict[str, Any]:
     splits = tables.splits_of(variants)
-    together = len(splits) * len(tables.columns(variants)) <= WIDEST
-    parts = [splits] if together else [[split] for split in splits]
+    parts = [splits] if len(variants) == 1 else [[split] for split in splits]  # side by side where there is room
     return {
         "tables": [tables.table(variants, part, every=False) for part in parts if part],
         "full_tables": [tables.table(variants, part, every=True) for part in parts if part],

@@ -1,5 +1,6 @@
 """What a report reads of run folders: config.json, metrics.jsonl and results.json, and which runs belong together."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,37 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, DataError
+from seqjepa.protocol import Record
 
 INCIDENTAL = ("seed", "name", "train.log_every", "train.checkpoint_every")
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One figure of results.json.
-
-    Attributes:
-        features: `model`, or the control it is to be compared with: `random` (the untrained model) or `pixels`.
-        split: of the world.
-        task: `class`, `relative <group>` or `individual <group>`.
-        input: what the probe reads: `view`, `mean` (of the views' z), `sequence` (z_AGG) or `pair` (of views' z).
-        views: how many views that takes.
-        metric: `top1`, `r2`, `r2_global` or `median_degrees`.
-        value: the figure; top1 is a fraction.
-    """
-
-    features: str
-    split: str
-    task: str
-    input: str
-    views: int
-    metric: str
-    value: float
-
-    @property
-    def question(self) -> tuple[str, str, int, str]:
-        """What was measured, wherever and on whatever features: (task, input, views, metric)."""
-        return self.task, self.input, self.views, self.metric
 
 
 @dataclass(frozen=True)
@@ -88,6 +62,11 @@ class Variant:
 
     label: str
     runs: tuple[Run, ...]
+
+    @property
+    def split(self) -> str:
+        """The held-out split of the training distribution that was evaluated: `test`, or `val` while settings are being chosen."""
+        return next((str(run.results["split"]) for run in self.runs if run.results), "test")
 
 
 def read_run(folder: Path) -> Run:
@@ -169,7 +148,7 @@ def _results(path: Path) -> dict[str, Any]:
     data = _object(path)
     if data.get("format") != 1:
         raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: evaluate the run again, seqjepa evaluate")
-    fields = set(Record.__dataclass_fields__)
+    fields = {field.name for field in dataclasses.fields(Record)}
     for record in data.get("records", ()):
         if set(record) != fields:
             raise DataError(f"{path}: record {record} must have {', '.join(sorted(fields))}: evaluate the run again, seqjepa evaluate")

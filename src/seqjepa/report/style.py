@@ -5,7 +5,6 @@ is z, grey are the controls. Variants of an experiment take the four other hues.
 """
 
 import io
-import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
 
 INK, MUTED, RULE, PAPER = "#1d2733", "#64707d", "#d8dde3", "#ffffff"
 AGG, Z = "#0b62a8", "#d1570a"
@@ -26,10 +26,9 @@ MARKERS = {"o": "●", "^": "▲", "s": "■"}  # matplotlib's name and the lege
 DPI = 160
 NARROW = (4.4, 2.9)  # inches of a panel: three stand side by side on a desk, one fills a phone
 SQUARE = (4.4, 4.1)
-FONTS = ("Inter", "Helvetica Neue", "Segoe UI", "Roboto", "Noto Sans", "Arial", "Liberation Sans", "DejaVu Sans")  # whichever are installed
+FONTS = ("Inter", "Helvetica Neue", "Segoe UI", "Roboto", "Noto Sans", "Arial", "Liberation Sans", "DejaVu Sans")  # matplotlib's last
 
 PARAMETERS: Any = {
-    "font.family": list(FONTS),
     "font.size": 9.5,
     "text.color": INK,
     "axes.titlesize": 10.5,
@@ -83,16 +82,11 @@ class Picture:
 @contextmanager
 def look() -> Iterator[None]:
     """Within, figures are drawn and saved in the report's style."""
-    finder = logging.getLogger("matplotlib.font_manager")
-    before = finder.level
-    finder.setLevel(logging.ERROR)  # it would lament each font of the list that this machine lacks
-    try:
-        with mpl.rc_context():
-            mpl.rcdefaults()  # a reader's own matplotlibrc must not change the report
-            mpl.rcParams.update(PARAMETERS)
-            yield
-    finally:
-        finder.setLevel(before)
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a reader's own matplotlibrc must not change the report
+        installed = set(get_font_names())
+        mpl.rcParams.update(PARAMETERS | {"font.family": [name for name in FONTS if name in installed]})
+        yield
 
 
 def panel(title: str, xlabel: str, ylabel: str, size: tuple[float, float] = NARROW) -> tuple[Figure, Axes]:

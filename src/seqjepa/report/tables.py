@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seqjepa.protocol import Record
 from seqjepa.report import style
 from seqjepa.report.runs import Run, Variant, differing
 
-Question = tuple[str, str, int, str]
+Question = tuple[str, str, int, str]  # task, input, views and metric
 
 INPUTS = {"view": "z of one view", "mean": "mean of {} views’ z", "sequence": "z_AGG of {} views", "pair": "z of two views"}
 COLOURS = {"view": style.Z, "mean": style.Z, "pair": style.Z, "sequence": style.AGG}
@@ -76,9 +77,14 @@ class Table:
     blocks: tuple[Block, ...]
 
 
+def question_of(record: Record) -> Question:
+    """What was measured, whatever the features and the split."""
+    return record.task, record.input, record.views, record.metric
+
+
 def value(runs: Iterable[Run], features: str, split: str, question: Question) -> Value | None:
     """The answer of some features to a question, over runs; None if no run has it."""
-    found = [r.value for run in runs for r in run.records if (r.features, r.split, r.question) == (features, split, question)]
+    found = [r.value for run in runs for r in run.records if (r.features, r.split, question_of(r)) == (features, split, question)]
     if not found:
         return None
     return Value(float(np.mean(found)), float(np.std(found, ddof=1)) if len(found) > 1 else math.nan, len(found))
@@ -134,13 +140,14 @@ def questions(variants: Sequence[Variant], *, every: bool) -> list[Question]:
     records = [record for variant in variants for run in variant.runs for record in run.records]
     several = {record.views for record in records if record.input in ("mean", "sequence")}
     shown = several if every or not several else {SHOWN_VIEWS if SHOWN_VIEWS in several else max(several)}
-    return list(dict.fromkeys(r.question for r in records if r.views in shown or r.input in ("view", "pair")))
+    return list(dict.fromkeys(question_of(r) for r in records if r.views in shown or r.input in ("view", "pair")))
 
 
 def splits_of(variants: Sequence[Variant]) -> list[str]:
-    """The splits that were evaluated, `test` first."""
-    found = dict.fromkeys(record.split for variant in variants for run in variant.runs for record in run.records)
-    return sorted(found, key=lambda split: split != "test")
+    """The splits that were evaluated, those of the training distribution first."""
+    found = {record.split for variant in variants for run in variant.runs for record in run.records}
+    ours = {variant.split for variant in variants}
+    return sorted(found, key=lambda split: (split not in ours, split))
 
 
 def describe(split: str) -> str:
