@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from rich import box
 from rich.table import Table
 
 
@@ -64,7 +65,7 @@ def as_json(figures: Sequence[Figure], machine: dict[str, Any]) -> dict[str, Any
 
 def as_table(figures: Sequence[Figure], title: str) -> Table:
     """The figures for the terminal, ratios first."""
-    table = Table("", "what", "figure", "promised", "holds", "ours", "plain", title=title)
+    table = Table("", "what", "figure", "promised", "holds", "ours", "plain", title=title, box=box.SIMPLE_HEAD)
     for each in figures:
         holds = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[each.holds]
         table.add_row(each.promise, each.what, f"[bold]{each.value}[/]", each.promised, holds, str(each.ours), str(each.plain))

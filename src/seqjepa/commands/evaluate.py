@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +17,7 @@ from seqjepa.recipes import load_code
 INPUTS = {"view": "z of one view", "mean": "mean of {} views' z", "sequence": "z_AGG of {} views", "pair": "z of two views"}
 METRICS = {"top1": "top-1", "r2": "R²", "median_degrees": "median error"}
 SHOWN_VIEWS = 5  # of means and sequences, as in the paper's tables
-CONTROLS = ("model", "random", "pixels")
+FEATURES = ("model", "random", "pixels")  # the trained model's, and two controls
 
 
 @dataclass(frozen=True)
@@ -45,29 +46,23 @@ def main(arguments: list[str]) -> None:
 
 
 def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
-    """One row for each question to the features of the trained model, with the answers of the controls beside it."""
+    """One row for each question to the features of the trained model, with the answers of the controls beside it; the split first."""
     longest = max((record["views"] for record in records), default=1)
-    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    splits: dict[str, dict[tuple[str, ...], dict[str, str]]] = {split: {}}
     for record in records:
         whole = record["input"] in ("mean", "sequence")
         if record["metric"] not in METRICS or (whole and record["views"] != min(SHOWN_VIEWS, longest)):
             continue
-        question: tuple[str, ...] = (
-            record["split"],
-            record["task"],
-            INPUTS[record["input"]].format(record["views"]),
-            METRICS[record["metric"]],
-        )
-        rows.setdefault(question, {})[record["features"]] = _shown(record["metric"], record["value"])
-    table = Table("split", "task", "input", "metric", *CONTROLS, title="frozen features, probed on held-out objects")
-    for column in table.columns[4:]:
-        column.justify = "right"
-    before = split
-    for question, answers in sorted(rows.items(), key=lambda row: row[0][0] != split):
-        if question[0] != before:
-            table.add_section()
-        before = question[0]
-        table.add_row(*question, *(answers.get(features, "") for features in CONTROLS))
+        question = (record["task"], INPUTS[record["input"]].format(record["views"]), METRICS[record["metric"]])
+        answers = splits.setdefault(record["split"], {}).setdefault(question, {})
+        answers[record["features"]] = _shown(record["metric"], record["value"])
+    table = Table("split / task", "told from", "metric", title="frozen features, probed on held-out objects", box=box.SIMPLE_HEAD)
+    for features in FEATURES:
+        table.add_column(features, justify="right")
+    for name, questions in splits.items():
+        table.add_row(f"[bold]{name}[/]")
+        for (task, told_from, metric), answers in questions.items():
+            table.add_row(f"  {task}", told_from, metric, *(answers.get(features, "") for features in FEATURES))
     return table
 
 

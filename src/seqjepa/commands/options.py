@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import difflib
 import io
+import itertools
 import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -87,7 +88,8 @@ def _names(options: Any, prefix: str | None = None) -> Iterator[str]:
 
 
 def _sentence(box: str) -> str:
-    """What tyro says in the first part of the box it draws: its title repeats that, its other parts quote the help."""
-    lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
-    said = " ".join(lines).split("───")[0].strip(" .")
+    """What tyro says in the first part of the box it draws, in ASCII or not: its title repeats that, its other parts quote the help."""
+    lines = [line.strip("│|╭╰╮╯+ ").replace("─", "-") for line in box.splitlines()][1:]
+    parts = [" ".join(part) for is_rule, part in itertools.groupby(lines, lambda line: not line.strip("-")) if not is_rule]
+    said = parts[0].rstrip(".") if parts else "the arguments cannot be read"
     return said[:1].lower() + said[1:]

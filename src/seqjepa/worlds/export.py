@@ -9,6 +9,7 @@
 Unlike there, the JPEGs' red is red: the original's channels are swapped.
 """
 
+import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -95,6 +96,8 @@ def _write_object(folder: Path, views: npt.NDArray[np.uint8], poses: npt.NDArray
     half = folder.with_name(f".{folder.name}.tmp")
     half.mkdir(parents=True)
     for number, (view, pose) in enumerate(zip(views, poses, strict=True)):
-        Image.fromarray(view).save(half / f"image_{number}.jpg", quality=quality, subsampling=0)
+        jpeg = io.BytesIO()  # Pillow, writing to a file itself, does not notice a disk that takes only half
+        Image.fromarray(view).save(jpeg, "JPEG", quality=quality, subsampling=0)
+        (half / f"image_{number}.jpg").write_bytes(jpeg.getvalue())
         np.save(half / f"latent_{number}.npy", pose.astype(np.float64))
     half.rename(folder)

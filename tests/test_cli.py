@@ -1,0 +1,225 @@
+"""The command line as a user meets it: help, versions, and mistakes that cost a line to read and leave nothing behind."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import tyro
+
+from seqjepa import cli
+from seqjepa.commands.options import choose, parse
+from seqjepa.errors import ConfigError
+
+TINY = str(Path(__file__).parent / "faults" / "tiny.py")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, and an empty cache beside it."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("SEQJEPA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "140")
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]):
+    def run(*arguments: str) -> Result:
+        try:
+            code = cli.run(list(arguments))
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Result(code, *capsys.readouterr())
+
+    return run
+
+
+def test_help_takes_less_than_two_seconds() -> None:
+    """P9, in CPU time, as the tests share the machine; nothing heavy is imported."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "seqjepa.cli", "--help"], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+    assert all(f"  {command} " in done.stdout for command in cli.COMMANDS)
+    assert not [name for name in ("torch", "numpy", "numba", "rich", "tyro") if f"| {name}\n" in done.stderr]
+
+
+def test_the_installed_command() -> None:
+    command = Path(sys.executable).with_name("seqjepa")
+    assert command.exists() or shutil.which("seqjepa")
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"seqjepa {version('seqjepa')}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])
+def test_help(run, arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.code == 0 and "usage: seqjepa COMMAND" in result.out and not result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--help"], ["shapes_tiny", "FILE.py"]),
+        (["train", "shapes_tiny", "--help"], ["--train.steps", "--method.predict", "--world.image-size", "--resume", "--seed"]),
+        (["evaluate", "--help"], ["--split", "--code"]),
+        (["report", "--help"], ["--out", "--code"]),
+        (["data", "--help"], ["render"]),
+        (["data", "render", "--help"], ["shapes"]),
+        (["data", "render", "shapes", "--help"], ["--out", "--quality", "--image-size"]),
+        (["bench", "--help"], ["render", "step", "load"]),
+        (["bench", "step", "--help"], ["--json", "--device"]),
+    ],
+)
+def test_every_command_helps(run, arguments: list[str], words: list[str]) -> None:
+    result = run(*arguments)
+    assert result.code == 0 and not result.err
+    assert [word for word in words if word not in result.out] == []
+
+
+MISTAKES = {
+    "command": (["trian"], "unknown command 'trian', did you mean 'train'?"),
+    "recipe": (["train", "shapes_tny"], "unknown recipe 'shapes_tny', did you mean 'shapes_tiny'?"),
+    "no recipe": (["train"], "name a recipe first"),
+    "option first": (["train", "--seed", "1"], "name a recipe first"),
+    "file": (["train", "none.py"], "no such file: none.py"),
+    "key": (["train", "shapes_tiny", "--train.stepps", "3"], "unknown option --train.stepps, did you mean --train.steps?"),
+    "nested key": (["train", "shapes_tiny", "--method.moment", "3"], "unknown option --method.moment, did you mean --method.ema-momentum?"),
+    "key=value": (["train", "shapes_tiny", "--sede=3"], "unknown option --sede, did you mean --seed?"),
+    "no such key": (["train", "shapes_tiny", "--zzzzzzzz", "3"], "unknown option --zzzzzzzz. seqjepa train shapes_tiny --help"),
+    "stray word": (["train", "shapes_tiny", "stray"], "unrecognized options: stray"),
+    "type": (["train", "shapes_tiny", "--train.steps", "abc"], "--train.steps: invalid literal for int() with base 10: 'abc'"),
+    "choice": (
+        ["train", "shapes_tiny", "--method.predict", "lst"],
+        "'lst' for argument '--method.predict'. Expected one of ('last', 'every')",
+    ),
+    "no value": (["train", "shapes_tiny", "--train.steps"], "missing value for argument '--train.steps'"),
+    "range": (["train", "shapes_tiny", "--train.steps", "0"], "train.steps must be at least 1, got 0"),
+    "momentum": (["train", "shapes_tiny", "--method.ema-momentum", "1.2"], "method.ema_momentum must lie in 0..1, got 1.2"),
+    "image size": (["train", "shapes_tiny", "--world.image-size", "1"], "world.image_size must be at least 8, got 1"),
+    "action": (["train", "shapes_tiny", "--world.actions", "rotatoin"], "unknown action group 'rotatoin', did you mean 'rotation'?"),
+    "tracker": (["train", "shapes_tiny", "--track", "tensorbord"], "'tensorbord' for argument '--track'"),
+    "no run": (["evaluate", "nothing"], "nothing is not the folder of a run: it has no config.json"),
+    "no folder": (["evaluate"], "missing from seqjepa evaluate"),
+    "split": (["evaluate", "nothing", "--split", "tset"], "'tset' for argument '--split'. Expected one of ('test', 'val')"),
+    "code": (["evaluate", "nothing", "--code", "none.py"], "no such file: none.py"),
+    "no out": (["report", "nothing"], "--out"),
+    "no run to report": (["report", "nothing", "--out", "page"], "nothing"),
+    "data action": (["data", "rendr"], "unknown action 'rendr', did you mean 'render'?"),
+    "data world": (["data", "render", "shpes", "--out", "there"], "unknown world 'shpes', did you mean 'shapes'?"),
+    "quality": (["data", "render", "shapes", "--out", "there", "--quality", "101"], "quality must lie in 1..100, got 101"),
+    "benchmark": (["bench", "stpe"], "unknown benchmark 'stpe', did you mean 'step'?"),
+    "rounds": (["bench", "load", "--rounds", "0"], "--rounds must be at least 1, got 0"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_named_with_its_cure_and_leaves_nothing(run, elsewhere: Path, name: str) -> None:
+    arguments, message = MISTAKES[name]
+    result = run(*arguments)
+    assert result.code == 2 and not result.out
+    assert result.err.startswith("error: ") and message in result.err
+    assert result.err.count("\n") <= 2 and "Traceback" not in result.err and len(result.err) < 400
+    assert [path for path in elsewhere.rglob("*") if path.name != "work"] == []
+
+
+def test_a_mistake_ends_a_process_within_ten_seconds_without_traceback(elsewhere: Path) -> None:
+    """R9, in CPU time."""
+    before, began = os.times(), time.monotonic()
+    command = [sys.executable, "-m", "seqjepa.cli", "train", "shapes_tiny", "--optim.lrr", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    after = os.times()
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr == "error: unknown option --optim.lrr, did you mean --optim.lr? seqjepa train shapes_tiny --help lists the options\n"
+    assert after.children_user - before.children_user < 10, f"{time.monotonic() - began} s on the clock"
+    assert [path for path in elsewhere.rglob("*") if path.name != "work"] == []
+
+
+def test_debug_shows_the_traceback() -> None:
+    with pytest.raises(ConfigError, match="did you mean --seed"):
+        cli.run(["train", "shapes_tiny", "--sed", "1", "--debug"])
+
+
+def test_a_run_from_training_to_report(run, elsewhere: Path) -> None:
+    """Everything a user types, on a world and a recipe of their own."""
+    trained = run("train", TINY, "--run-dir", "run", "--seed", "1", "--train.steps=8", "--train.batch_size", "4")
+    assert trained.code == 0 and "Next: seqjepa evaluate run" in trained.out
+    evaluated = run("evaluate", "run", "--code", TINY, "--split", "val")
+    assert evaluated.code == 0, evaluated.err
+    assert Path("run/results.json").exists()
+    for words in ("z_AGG of 3 views", "z of two views", "relative phase", "top-1", "R²", "random", "pixels", "Next: seqjepa report run"):
+        assert words in evaluated.out
+    reported = run("report", "run", "--out", "page", "--code", TINY)
+    assert reported.code == 0 and Path("page/index.html").exists() and "page/index.html" in reported.out
+
+
+def test_data_render(run, elsewhere: Path) -> None:
+    result = run(
+        "data", "render", "shapes", "--out", "there", "--image-size", "16", "--train-objects", "2", "--test-objects", "1", "--views", "2"
+    )
+    assert result.code == 0 and "done: there" in result.out
+    assert len(list(Path("there").glob("*/*/*.jpg"))) == (2 + 5) * 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    """Options in another group."""
+
+    depth_here: int = 1
+    ratio: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Middle:
+    """Options that hold others."""
+
+    width: int = 4
+    inner: Inner = Inner()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Like those of `train`."""
+
+    middle: Annotated[Middle, tyro.conf.arg(name="")] = Middle()
+    fast: bool = False
+    names: tuple[str, ...] = ()
+
+
+def test_parse_takes_names_with_dashes_underscores_and_equals_signs() -> None:
+    wanted = Options(middle=Middle(width=8, inner=Inner(depth_here=-2, ratio=1e-3)), fast=True, names=("a", "b"))
+    for depth in (["--inner.depth-here", "-2"], ["--inner.depth_here", "-2"], ["--inner.depth-here=-2"]):
+        arguments = ["--width", "8", *depth, "--inner.ratio=1e-3", "--fast", "--names", "a", "b"]
+        assert parse(Options, arguments, prog="test", default=Options()) == wanted
+
+
+def test_parse_keeps_the_defaults_it_is_given() -> None:
+    default = Options(middle=Middle(width=9), names=("c",))
+    assert parse(Options, [], prog="test", default=default) == default
+
+
+def test_choose() -> None:
+    assert choose("recipe", ["a", "--x"], ["a", "b"], prog="test") == ("a", ["--x"])
+    assert choose("recipe", ["my/own.py"], ["a"], prog="test", also=".py") == ("my/own.py", [])
+    with pytest.raises(ConfigError, match=r"unknown recipe 'my/own.py'\. Known: a"):
+        choose("recipe", ["my/own.py"], ["a"], prog="test")
+    with pytest.raises(ConfigError, match=r"name a recipe first: test RECIPE \[OPTIONS\]\. Known: a, b"):
+        choose("recipe", [], ["a", "b"], prog="test")
