@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from seqjepa.report import style
 from seqjepa.report.runs import Floats, Variant
@@ -81,6 +81,7 @@ def _plot(panel: Panel, keys: Sequence[str], variants: Sequence[Variant]) -> Fig
             axes.fill_between(x, panel.scale * (mean - spread), panel.scale * (mean + spread), color=colour, alpha=0.15, linewidth=0)
     if panel.log:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(_count))
         axes.yaxis.set_minor_formatter(NullFormatter())
     _finish(axes, legend=len(keys) > 1 or not alone)

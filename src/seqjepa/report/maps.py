@@ -85,7 +85,7 @@ def _map(title: str, points: Floats, size: tuple[float, float] = style.SQUARE) -
     axes.grid(visible=False)
     axes.set(xticks=[], yticks=[])
     low, high = points.min(0), points.max(0)
-    room = 0.04 * (high - low).max()
+    room = 0.07 * (high - low).max()  # for names at the rim
     axes.set(xlim=(low[0] - room, high[0] + room), ylim=(low[1] - room, high[1] + room))
     return figure, axes
 
@@ -96,10 +96,10 @@ def _write_names(figure: Figure, spots: list[tuple[float, Floats, str]]) -> None
     taken: list[Bbox] = []
     figure.draw_without_rendering()
     for _, place, name in spots:
-        label = axes.annotate(name, tuple(place), ha="center", va="center", fontsize=7.5, fontweight="bold", clip_on=True)
+        label = axes.annotate(name, tuple(place), (0, 5), textcoords="offset points", ha="center", fontsize=7.5, fontweight="bold")
         label.set_path_effects([effects.withStroke(linewidth=2.2, foreground=style.PAPER)])
         box = label.get_window_extent().padded(2)
-        if any(box.overlaps(other) for other in taken) or not axes.bbox.contains(box.x0, box.y0) or not axes.bbox.contains(box.x1, box.y1):
+        if any(box.overlaps(other) for other in taken) or box.x0 < axes.bbox.x0 or box.x1 > axes.bbox.x1:
             label.remove()
         else:
             taken.append(box)

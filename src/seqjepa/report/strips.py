@@ -73,7 +73,7 @@ def describe(space: ActionSpace, action: Tensor) -> list[str]:
     for group, part in zip(space.groups, action.split([group.action_dim for group in space.groups], -1), strict=True):
         if group.is_rotation:
             angle, axis = angle_axis(part)
-            numbers = ", ".join(f"{x:.1f}".replace("-", "−") for x in axis)
+            numbers = ", ".join(f"{round(x, 1) + 0:.1f}".replace("-", "−") for x in axis)  # + 0: no minus zero
             lines += [f"rotate {angle:.0f}° about", f"({numbers})"]
         else:
             lines += [f"{dim.replace('_', ' ')} {_signed(float(x) * group.scale)}" for dim, x in zip(group.dims, part, strict=True)]
