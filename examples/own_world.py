@@ -82,10 +82,10 @@ def recipe() -> Experiment:
     """What `seqjepa train examples/own_world.py` runs."""
     return Experiment(
         name="own_world",
-        method=seq_jepa.Config(predict="every", action_width=32, ema_momentum=0.99),
+        method=seq_jepa.Config(predict="every", action_width=32, dropout=0.0, ema_momentum=0.9),
         world=Config(),
         encoder=EncoderConfig(width=16, stem="compact"),
-        optim=OptimConfig(lr=1e-3, lr_end=1e-4),
-        train=TrainConfig(steps=600, batch_size=64, num_views=5, log_every=25, checkpoint_every=200),
-        evaluate=EvaluateConfig(linear_epochs=60, mlp_epochs=60, linear_regression_epochs=60),
+        optim=OptimConfig(lr=1e-3, lr_end=3e-4),
+        train=TrainConfig(steps=1000, batch_size=64, num_views=5, log_every=25, checkpoint_every=200),
+        evaluate=EvaluateConfig(linear_epochs=20, mlp_epochs=40, linear_regression_epochs=20, lr=1e-2, cosine=True),
     )

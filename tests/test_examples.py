@@ -28,9 +28,14 @@ def check_results(run_dir: Path) -> None:
     assert json.loads((run_dir / "results.json").read_text())
 
 
-def test_own_arrays(tmp_path):
+@pytest.mark.parametrize("labelled", [True, False])
+def test_own_arrays(tmp_path, labelled):
     example = load_code(EXAMPLES / "own_arrays.py")
     example.main(tmp_path / "digits", objects=40, views=4)
+    if not labelled:
+        (tmp_path / "digits" / "labels.npy").unlink()
+        description = json.loads((tmp_path / "digits" / "world.json").read_text())
+        (tmp_path / "digits" / "world.json").write_text(json.dumps({key: description[key] for key in ("pose", "groups")}))
     run("train", "arrays", "--world.path", tmp_path / "digits", "--run-dir", tmp_path / "run", *TINY)
     run("evaluate", tmp_path / "run")
     check_results(tmp_path / "run")

@@ -44,7 +44,8 @@ class Config(WorldConfig):
     Attributes:
         path: of the folder.
         actions: groups to condition on; None for all of them.
-        val_fraction, test_fraction: of the objects, where `world.json` does not say which objects make each split.
+        val_fraction: of the objects that are held out for choosing settings, where `world.json` does not say which.
+        test_fraction: the same for the test.
         split_seed: of the choice of those objects.
     """
 
