@@ -19,8 +19,19 @@ def shapes_tiny() -> Experiment:
         world=world.Config(image_size=32, train_objects=12_000, test_objects=1_000),
         encoder=EncoderConfig(width=16, stem="compact"),
         optim=OptimConfig(lr=1e-3, lr_end=3e-4, warmup=0.03),
-        train=TrainConfig(steps=3000, batch_size=64, checkpoint_every=250, log_every=25),
-        evaluate=EvaluateConfig(precision="auto", linear_epochs=20, mlp_epochs=40, linear_regression_epochs=10, lr=1e-2, cosine=True),
+        train=TrainConfig(steps=2000, batch_size=64, checkpoint_every=250, log_every=25),
+        evaluate=EvaluateConfig(
+            objects=6000,
+            encoded_views=16,
+            draws=2,
+            precision="auto",
+            linear_epochs=20,
+            linear_regression_epochs=20,
+            mlp_epochs=12,
+            lr=1e-2,
+            mlp_lr=5e-4,
+            cosine=True,
+        ),
     )
 
 
