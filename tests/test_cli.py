@@ -116,6 +116,8 @@ MISTAKES = {
     "momentum": (["train", "shapes_tiny", "--method.ema-momentum", "1.2"], "method.ema_momentum must lie in 0..1, got 1.2"),
     "image size": (["train", "shapes_tiny", "--world.image-size", "1"], "world.image_size must be at least 8, got 1"),
     "action": (["train", "shapes_tiny", "--world.actions", "rotatoin"], "unknown action group 'rotatoin', did you mean 'rotation'?"),
+    "heads": (["train", "shapes_tiny", "--method.heads", "7"], "must be a multiple of method.heads = 7"),
+    "one view": (["train", "shapes_tiny", "--train.num-views", "1"], "train.num_views must be at least 2, got 1"),
     "tracker": (["train", "shapes_tiny", "--track", "tensorbord"], "'tensorbord' for argument '--track'"),
     "no run": (["evaluate", "nothing"], "nothing is not the folder of a run: it has no config.json"),
     "no folder": (["evaluate"], "missing from seqjepa evaluate"),
@@ -139,6 +141,20 @@ def test_a_mistake_is_named_with_its_cure_and_leaves_nothing(run, elsewhere: Pat
     assert result.err.startswith("error: ") and message in result.err
     assert result.err.count("\n") <= 2 and "Traceback" not in result.err and len(result.err) < 400
     assert [path for path in elsewhere.rglob("*") if path.name != "work"] == []
+
+
+def test_what_does_not_fit_the_world_or_the_run_folder_is_told_before_the_world_is_rendered(run, elsewhere: Path) -> None:
+    assert (run("train", TINY, "--run-dir", "run")).code == 0
+    Path("file").touch()
+    for arguments, code, message in (
+        (["--train.num-views", "17"], 3, "17 views asked for, objects of world 'shapes' have 16"),
+        (["--run-dir", "run"], 2, "run holds a run of another configuration"),
+        (["--run-dir", "file"], 2, "file cannot be the run folder: there is a file in the way"),
+        (["--run-dir", "file/below"], 2, "file/below cannot be the run folder: there is a file in the way"),
+    ):
+        result = run("train", "shapes_tiny", *arguments)
+        assert result.code == code and message in result.err
+    assert not (elsewhere / "cache").exists()
 
 
 def test_a_mistake_ends_a_process_within_ten_seconds_without_traceback(elsewhere: Path) -> None:

@@ -71,6 +71,23 @@ class RunFolder:
             raise DiskError(f"cannot write to the run folder {path}: {error.strerror or error}") from error
         return run
 
+    @staticmethod
+    def check(path: Path, experiment: Experiment, *, resume: bool) -> None:
+        """Raise what `open` would raise, as far as that can be told without writing: before preparations that take long."""
+        reason = None
+        try:
+            nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+            if not nearest.is_dir():
+                reason = "there is a file in the way"
+            elif not os.access(nearest, os.W_OK | os.X_OK):
+                reason = f"{nearest} cannot be written to"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        if reason is not None:
+            raise ConfigError(f"{path} cannot be the run folder: {reason}. Choose another --run-dir")
+        if path.is_dir():
+            _require_ours(path, experiment, resume)
+
     def __enter__(self) -> Self:
         return self
 

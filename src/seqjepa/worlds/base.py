@@ -27,6 +27,13 @@ class WorldConfig:
         """
         raise NotImplementedError
 
+    def outline(self) -> "WorldSpec | None":
+        """The spec, pixel statistics apart, where it is known before anything is read or rendered; else None.
+
+        With it, what does not fit the world is refused at once and not after minutes of rendering.
+        """
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorldSpec:
@@ -52,6 +59,11 @@ class WorldSpec:
     views_per_object: int | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def check_views(self, num_views: int) -> None:
+        """Raise a DataError if objects have fewer views than that."""
+        if self.views_per_object is not None and num_views > self.views_per_object:
+            raise DataError(f"{num_views} views asked for, objects of world {self.name!r} have {self.views_per_object}: ask for fewer")
 
 
 class World(ABC):
@@ -97,9 +109,7 @@ class World(ABC):
         """Raise a DataError if the split is unknown, has fewer objects than a batch, or its objects have too few views."""
         if split not in self.spec.splits:
             raise DataError(unknown("split", split, self.spec.splits))
-        available = self.spec.views_per_object
-        if available is not None and num_views > available:
-            raise DataError(f"{num_views} views asked for, objects of world {self.spec.name!r} have {available}: ask for fewer")
+        self.spec.check_views(num_views)
         if (size := self.size(split)) < batch_size:
             raise DataError(f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a batch of {batch_size}")
 

@@ -66,8 +66,22 @@ class Config(WorldConfig):
     def build(self) -> TableWorld:
         """The world, rendered on first use into the cache."""
         tables = cached_tables("shapes", self.key(), self.plans())
-        mean, std = pixel_statistics(tables["train"])
-        spec = WorldSpec(
+        return TableWorld(self._spec(*pixel_statistics(tables["train"])), tables)
+
+    def outline(self) -> WorldSpec:
+        """See `WorldConfig.outline`."""
+        return self._spec((0.5,) * 3, (0.25,) * 3)
+
+    def key(self) -> dict[str, Any]:
+        """All that the views depend on, as JSON data."""
+        return {"version": VERSION} | {name: value for name, value in asdict(self).items() if name != "actions"}
+
+    def plans(self) -> dict[str, Plan]:
+        """How to make the views of each split."""
+        return {split: self._plan(split) for split in SPLITS}
+
+    def _spec(self, mean: tuple[float, ...], std: tuple[float, ...]) -> WorldSpec:
+        return WorldSpec(
             name="shapes",
             image_shape=(3, self.image_size, self.image_size),
             classes=self.classes,
@@ -78,15 +92,6 @@ class Config(WorldConfig):
             mean=mean,
             std=std,
         )
-        return TableWorld(spec, tables)
-
-    def key(self) -> dict[str, Any]:
-        """All that the views depend on, as JSON data."""
-        return {"version": VERSION} | {name: value for name, value in asdict(self).items() if name != "actions"}
-
-    def plans(self) -> dict[str, Plan]:
-        """How to make the views of each split."""
-        return {split: self._plan(split) for split in SPLITS}
 
     def _plan(self, split: str) -> Plan:
         """Objects, poses and labels of a split; classes take turns, so that all are equally frequent."""
