@@ -23,7 +23,8 @@ class OptimConfig:
 
     Attributes:
         lr: peak learning rate.
-        lr_start, lr_end: at the first and at the last step.
+        lr_start: at the first step.
+        lr_end: at the last step.
         warmup: fraction of the steps that warm up (paper: 20 of 1000 epochs).
         weight_decay: decoupled.
     """

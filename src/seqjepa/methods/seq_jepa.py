@@ -36,7 +36,9 @@ class Config(MethodConfig):
         condition: where action embeddings go: `both`, only the `predictor`, only the `aggregator`, or `none` (Table 4). What is not
             conditioned has no input for actions, so its width shrinks.
         action_width: width of an action embedding (Table 4: 16 to 256).
-        layers, heads, dropout: of the aggregator; its feed-forward width is 4 times the token width.
+        layers: of the aggregator; their feed-forward width is 4 times the token width.
+        heads: of the aggregator's attention; must divide the token width, features plus action_width.
+        dropout: in the aggregator.
         predictor_width: hidden units of the predictor.
         ema_momentum: of the target encoder at the start; rises to 1 along half a cosine.
         ema_buffers: average the target's BatchNorm statistics too, instead of letting it keep its own.

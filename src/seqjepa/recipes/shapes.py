@@ -1,6 +1,7 @@
 """Recipes on the `shapes` world, the procedural 3DIEBench that needs no download."""
 
 from dataclasses import replace
+from typing import Literal
 
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
 from seqjepa.methods import seq_jepa
@@ -15,7 +16,7 @@ def shapes_tiny() -> Experiment:
     """
     return Experiment(
         name="shapes_tiny",
-        method=seq_jepa.Config(predict="every", action_width=64, dropout=0.0, ema_momentum=0.9),
+        method=_tiny_method("every"),
         world=world.Config(image_size=32, train_objects=12_000, test_objects=1_000),
         encoder=EncoderConfig(width=16, stem="compact"),
         optim=OptimConfig(lr=1e-3, lr_end=3e-4, warmup=0.03),
@@ -41,8 +42,8 @@ def shapes_tiny_last() -> Experiment:
     Command: seqjepa train shapes_tiny_last --run-dir runs/last
     """
     tiny = shapes_tiny()
-    method = replace(tiny.method, predict="last")
-    return replace(tiny, name="shapes_tiny_last", method=method, train=replace(tiny.train, steps=round(1.31 * tiny.train.steps)))
+    train = replace(tiny.train, steps=round(1.31 * tiny.train.steps))
+    return replace(tiny, name="shapes_tiny_last", method=_tiny_method("last"), train=train)
 
 
 def shapes_small() -> Experiment:
@@ -76,3 +77,7 @@ def shapes_every() -> Experiment:
     Command: seqjepa train shapes_every --run-dir runs/shapes_every
     """
     return replace(shapes(), name="shapes_every", method=seq_jepa.Config(predict="every"))
+
+
+def _tiny_method(predict: Literal["last", "every"]) -> seq_jepa.Config:
+    return seq_jepa.Config(predict=predict, action_width=64, dropout=0.0, ema_momentum=0.9)

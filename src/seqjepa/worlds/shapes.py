@@ -42,7 +42,8 @@ class Config(WorldConfig):
 
     Attributes:
         image_size: pixels per side.
-        train_objects, test_objects: objects for training; objects in each of the five other splits.
+        train_objects: objects for training.
+        test_objects: objects in each of the five other splits.
         views: per object.
         actions: groups to condition on: `rotation`, `floor_hue`, `light_hue`, `light_direction`.
         render_seed: of objects and poses.
