@@ -64,8 +64,14 @@ def poison_gradient_at_step(value: float, step: int) -> None:
 
 
 def slow_step(seconds: float, step: int) -> None:
-    """The batch of a step (from 1) takes so long."""
-    _on_batch(step, lambda batch: time.sleep(seconds) or batch)
+    """The batch of a step (from 1) takes so long; says so when it begins."""
+
+    def wait(batch: SequenceBatch) -> SequenceBatch:
+        print(f"slow step {step}", flush=True)
+        time.sleep(seconds)
+        return batch
+
+    _on_batch(step, wait)
 
 
 def constant_encoder() -> None:
