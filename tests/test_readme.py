@@ -1,0 +1,72 @@
+"""What the README shows runs as printed, only smaller; so does every recipe."""
+
+import json
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import seqjepa
+from seqjepa import cli
+from seqjepa.config import Experiment
+from seqjepa.recipes import load_code, recipes
+from seqjepa.worlds import arrays, shapes
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for language, block in BLOCKS if not language for line in block.splitlines() if line.startswith("seqjepa ")]
+
+
+def small(experiment: Experiment) -> Experiment:
+    """The same in every choice that is none of size."""
+    world = experiment.world
+    if isinstance(world, shapes.Config):
+        world = replace(world, image_size=min(world.image_size, 32), train_objects=29, test_objects=29, views=6)
+    return replace(
+        experiment,
+        world=world,
+        encoder=replace(experiment.encoder, width=4),
+        train=replace(experiment.train, steps=2, batch_size=4, log_every=1),
+        evaluate=replace(experiment.evaluate, views=2, linear_epochs=1, mlp_epochs=1, linear_regression_epochs=1, objects=16),
+    )
+
+
+@pytest.fixture
+def small_recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Recipes of all names, small; a working folder and a cache of one's own."""
+    find = seqjepa.recipes.find
+    for module in ("seqjepa.recipes", "seqjepa.commands.train"):
+        monkeypatch.setattr(f"{module}.find", lambda name: lambda: small(find(name)()))
+    monkeypatch.setenv("SEQJEPA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_python_snippet(small_recipes: None) -> None:
+    snippets = [block for language, block in BLOCKS if language == "python"]
+    assert len(snippets) == 1
+    names: dict[str, object] = {}
+    exec(snippets[0], names)
+    assert [len(names[name].shape) for name in ("z", "z_agg", "z_next")] == [3, 2, 2]  # type: ignore[attr-defined]
+    assert Path("runs/demo/results.json").exists()
+
+
+def test_the_commands(small_recipes: None, tmp_path: Path) -> None:
+    assert len(COMMANDS) >= 7
+    load_code(ROOT / "examples" / "own_arrays.py").main(tmp_path / "my_folder", objects=40, views=4)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for command in COMMANDS:
+        assert cli.run(shlex.split(command)[1:]) == 0, command
+
+
+def test_the_world_json() -> None:
+    described = [json.loads(block) for language, block in BLOCKS if language == "json"]
+    assert len(described) == 1 and set(described[0]) == {"pose", "groups"}
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in recipes().items() if not isinstance(recipe().world, arrays.Config)])
+def test_every_recipe_trains(name: str, small_recipes: None) -> None:
+    assert cli.run(["train", name, "--run-dir", "run"]) == 0
+    assert f"`{name}`" in README
