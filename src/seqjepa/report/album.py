@@ -73,10 +73,10 @@ def make(variant: Variant, name: str) -> Album:
     index = neighbours.examples(drawn, STRIPS)
     length = min(model.experiment.train.num_views, LONGEST, world.spec.views_per_object or LONGEST)
     few = world.sequences("test", drawn.index[index], length, draw_key(0, "test", 0, drawn.index[index]))
-    told, untold = strips.told_and_untold(world.spec)
-    caption = f"The model is told the change of {told}." if told else "The model is told of no action."
+    told, untold = strips.factors_in_words(world.spec)
+    caption = f"Actions: the change of {told}." if told else "Without actions."
     if untold:
-        caption += f" It is not told that of {untold}."
+        caption += f" What changes besides is no part of them: {untold}."
     if any(g.is_rotation for g in world.spec.actions.groups):
         caption += " A globe shows the turn as the camera of shapes and 3DIEBench sees it, the numbers its axis in the object’s own frame."
     return Album(
@@ -98,8 +98,10 @@ def _maps(drawn: Sample, name: str) -> list[Picture]:
     if drawn.classes:
         figure = maps.map_by_class(points, drawn.labels[where[:, 0]], drawn, "z of views, by class")
         pictures.append(picture(f"{name}map_z_class", figure, "UMAP of z coloured by class", f"z of {len(points):,} views."))
-    figure = maps.map_by_factor(points, where, drawn, "z of views, by")
-    pictures.append(picture(f"{name}map_z_factor", figure, "UMAP of z coloured by a factor of the pose", "The same points."))
+    figure = maps.map_by_factor(points, where, maps.best_ordered(drawn), "z of views, by")
+    kind = "angle" if drawn.rotations is not None else "factor"
+    caption = f"The same points, coloured by the {kind} that neighbours in z agree on most."
+    pictures.append(picture(f"{name}map_z_factor", figure, "UMAP of z coloured by a factor of the pose", caption))
     if drawn.classes:
         figure = maps.map_by_class(maps.umap(drawn.agg), drawn.labels, drawn, "z_AGG of sequences, by class")
         caption = f"z_AGG of {len(drawn.agg)} sequences of {drawn.z.shape[1]} views."

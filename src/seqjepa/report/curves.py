@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -51,40 +52,48 @@ NAMES = {"z": "z", "agg": "z_AGG", "class_view": "z, one view", "class_sequence"
 
 
 def training(variants: Sequence[Variant]) -> list[tuple[Panel, Figure]]:
-    """One plot per kind of figure in the logs, whichever are there; what no panel knows gets one by its prefix."""
-    keys = list(dict.fromkeys(key for variant in variants for run in variant.runs for key in run.metrics if not IGNORED.fullmatch(key)))
+    """One plot per kind of figure in the logs, whichever are there; with several variants, one per figure."""
     shown = []
-    for panel in PANELS:
-        matching = [key for key in keys if re.fullmatch(panel.pattern, key)]
-        keys = [key for key in keys if key not in matching]
-        if matching:
-            shown.append((panel, _plot(panel, matching, variants)))
-    for prefix in dict.fromkeys(key.partition("/")[0] for key in keys):
-        panel = Panel(prefix.replace("_", " ").capitalize(), prefix.replace("_", " "), "")
-        shown.append((panel, _plot(panel, [key for key in keys if key.partition("/")[0] == prefix], variants)))
+    for panel, keys in _panels(dict.fromkeys(key for variant in variants for run in variant.runs for key in run.metrics)):
+        if len(variants) == 1:
+            shown.append((panel, _plot(panel, {_name(key): (key, variants[0], _colour(key, i)) for i, key in enumerate(keys)}, variants)))
+            continue
+        for key in keys:
+            named = replace(panel, title=f"{panel.title}, {_name(key)}") if len(keys) > 1 else panel
+            coloured = zip(variants, cycle(style.VARIANTS), strict=False)
+            lines = {v.label: (key, v, colour) for v, colour in coloured if any(key in run.metrics for run in v.runs)}
+            shown.append((named, _plot(named, lines, variants)))
     return shown
 
 
-def _plot(panel: Panel, keys: Sequence[str], variants: Sequence[Variant]) -> Figure:
-    """One line per key and variant: of a single variant coloured by representation, of several by variant and dashed by key."""
+def _panels(keys: Iterable[str]) -> list[tuple[Panel, list[str]]]:
+    """Which keys of the log go into which plot; what no panel knows gets one by its prefix."""
+    left = [key for key in keys if not IGNORED.fullmatch(key)]
+    found = []
+    for panel in PANELS:
+        matching = [key for key in left if re.fullmatch(panel.pattern, key)]
+        left = [key for key in left if key not in matching]
+        found.append((panel, matching))
+    for prefix in dict.fromkeys(key.partition("/")[0] for key in left):
+        words = prefix.replace("_", " ")
+        found.append((Panel(words.capitalize(), words, ""), [key for key in left if key.partition("/")[0] == prefix]))
+    return [(panel, matching) for panel, matching in found if matching]
+
+
+def _plot(panel: Panel, lines: Mapping[str, tuple[str, Variant, str]], variants: Sequence[Variant]) -> Figure:
+    """Lines by name, each a figure of a variant in a colour. The axis is the same for all plots of a report."""
     axis = "views_seen" if all("views_seen" in run.metrics for variant in variants for run in variant.runs) else "step"
     figure, axes = style.panel(panel.title, {"step": "optimizer step", "views_seen": "views seen"}[axis], panel.ylabel)
-    alone = len(variants) == 1
-    for number, variant in enumerate(variants):
-        for order, key in enumerate(keys):
-            logs = [run.metrics for run in variant.runs if key in run.metrics]
-            x, mean, spread = _over_seeds(logs, key, axis)
-            colour = _colour(key, order) if alone else style.VARIANTS[number % len(style.VARIANTS)]
-            label = _name(key) if alone else ", ".join([variant.label] * (len(variants) > 1) + [_name(key)] * (len(keys) > 1))
-            dash = "-" if alone or order == 0 else (0, (3, 1.5 + order))
-            axes.plot(x, panel.scale * mean, color=colour, linestyle=dash, label=style.mathtext(label))
-            axes.fill_between(x, panel.scale * (mean - spread), panel.scale * (mean + spread), color=colour, alpha=0.15, linewidth=0)
+    for name, (key, variant, colour) in lines.items():
+        x, mean, spread = _over_seeds([run.metrics for run in variant.runs if key in run.metrics], key, axis)
+        axes.plot(x, panel.scale * mean, color=colour, label=style.mathtext(name))
+        axes.fill_between(x, panel.scale * (mean - spread), panel.scale * (mean + spread), color=colour, alpha=0.15, linewidth=0)
     if panel.log:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(_count))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    _finish(axes, legend=len(keys) > 1 or not alone)
+    _finish(axes, legend=len(lines) > 1)
     return figure
 
 

@@ -1,5 +1,7 @@
 """Maps of the two representations: UMAP, coloured by class and by a factor of the pose."""
 
+from dataclasses import dataclass
+
 import matplotlib.patheffects as effects
 import numpy as np
 import roma
@@ -8,10 +10,37 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from seqjepa.report import style
+from seqjepa.report.neighbours import nearest
 from seqjepa.report.runs import Floats
 from seqjepa.report.sample import Ints, Sample
 
 POINTS = 2000
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A column of the pose.
+
+    Attributes:
+        name, unit: of it.
+        values: [N, M].
+        period: after which it repeats; None if it does not.
+    """
+
+    name: str
+    unit: str
+    values: Floats
+    period: float | None
+
+    @property
+    def cyclic(self) -> bool:
+        """Whether the ends of its range meet."""
+        return self.period is not None and float(np.ptp(self.values)) > 0.9 * self.period
+
+    def distance(self, one: Floats, other: Floats) -> Floats:
+        """How far apart values are."""
+        apart = np.abs(one - other)
+        return apart if self.period is None else np.minimum(apart, self.period - apart)
 
 
 def umap(features: Floats) -> Floats:
@@ -46,29 +75,45 @@ def map_by_class(points: Floats, labels: Ints, sample: Sample, title: str) -> Fi
     return figure
 
 
-def map_by_factor(points: Floats, where: Ints, sample: Sample, title: str) -> Figure:
-    """The map of z coloured by the last angle of the first rotation of the world, else by its first factor."""
-    name, values, cyclic = factor(sample)
-    figure, axes = _map(f"{title} {name.partition(',')[0]}", points, (4.4, 4.72))  # the map itself is as large as the others
-    shade = values[where[:, 0], where[:, 1]]
-    dots = axes.scatter(points[:, 0], points[:, 1], c=shade, s=11, cmap="twilight_shifted" if cyclic else "viridis", linewidths=0)
-    bar = figure.colorbar(dots, ax=axes, location="bottom", aspect=40, pad=0.03, shrink=0.9, label=name)
+def map_by_factor(points: Floats, where: Ints, shown: Factor, title: str) -> Figure:
+    """The map of z coloured by a factor of the pose."""
+    figure, axes = _map(f"{title} {shown.name}", points, (4.4, 4.72))  # the map itself is as large as the others
+    shade, colours = shown.values[where[:, 0], where[:, 1]], "twilight_shifted" if shown.cyclic else "viridis"
+    dots = axes.scatter(points[:, 0], points[:, 1], c=shade, s=11, cmap=colours, linewidths=0)
+    label = style.mathtext(", ".join(filter(None, (shown.name, shown.unit))))
+    bar = figure.colorbar(dots, ax=axes, location="bottom", aspect=40, pad=0.03, shrink=0.9, label=label)
     bar.outline.set_visible(False)
     return figure
 
 
-def factor(sample: Sample) -> tuple[str, Floats, bool]:
-    """The factor that colours a map: its name with unit, [N, M] values, and whether its ends meet."""
+def best_ordered(sample: Sample) -> Factor:
+    """Of the angles of the world's first rotation, or else of its first factors, the one that neighbours in z agree on most."""
+    z, owner = sample.z.reshape(-1, sample.z.shape[-1]), np.repeat(np.arange(len(sample.z)), sample.z.shape[1])
+    queries = np.arange(0, len(z), max(1, len(z) // 1000))
+    found = nearest(z, owner, queries)
+
+    def disagreement(factor: Factor) -> float:
+        """Mean distance to the neighbours, relative to that of two views at random."""
+        values = factor.values.reshape(-1)
+        near, any_two = factor.distance(values[queries, None], values[found]), factor.distance(values[:, None], values[queries])
+        return float(near.mean() / any_two.mean())
+
+    return min(factors(sample), key=disagreement)
+
+
+def factors(sample: Sample) -> list[Factor]:
+    """The angles in degrees of the world's first rotation, else the columns of its first group of factors."""
     space = sample.spec.factors
     group = next((g for g in space.groups if g.is_rotation), space.groups[0])
     poses = sample.batch.poses[..., space.columns(group)].double()
+    names = [dim.replace("_", " ") for dim in group.dims]
     if group.kind == "quaternion":
-        angles = roma.unitquat_to_euler("xyz", group.absolute(poses).flatten(0, 1), degrees=True)
-        return "rotation about z, °", angles[:, 2].reshape(poses.shape[:2]).numpy(), True
-    values = poses[..., -1].numpy() if group.is_rotation else poses[..., 0].numpy()
+        poses = roma.unitquat_to_euler("xyz", group.absolute(poses).flatten(0, 1)).unflatten(0, poses.shape[:2])
+        names = [f"rotation about {axis}" for axis in "xyz"]
     if group.is_rotation:
-        return f"{group.dims[-1].replace('_', ' ')}, °", np.degrees(values), float(np.ptp(values)) > 1.75 * np.pi
-    return group.dims[0].replace("_", " "), values, group.kind == "circular"
+        return [Factor(name, "°", np.degrees(poses[..., i].numpy()), 360.0) for i, name in enumerate(names)]
+    period = group.period if group.kind == "circular" else None
+    return [Factor(name, "", poses[..., i].numpy(), period) for i, name in enumerate(names)]
 
 
 def legend(sample: Sample) -> list[tuple[str, str, str, int]]:

@@ -160,8 +160,8 @@ def _arrow(axes: Axes, start: Sequence[float] | Floats, end: Sequence[float] | F
     axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=8, color=colour, linewidth=width, shrinkA=0, shrinkB=0))
 
 
-def told_and_untold(spec: WorldSpec) -> tuple[str, str]:
-    """The names of the factor groups that make the actions, and of those that change without the model being told."""
+def factors_in_words(spec: WorldSpec) -> tuple[str, str]:
+    """The names of the factor groups that make the actions, and of the others."""
     told = [group.name for group in spec.actions.groups]
     untold = [group.name for group in spec.factors.groups if group.name not in told]
     return ", ".join(told).replace("_", " "), ", ".join(untold).replace("_", " ")
