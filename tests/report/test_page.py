@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from run_copies import copy_run
-from seqjepa.report import page, report, tables
+from seqjepa.report import page, report, runs, tables
 
 SECTIONS = ("sequences", "results", "maps", "neighbours", "training", "settings")
 
@@ -141,7 +141,8 @@ def test_seeds_are_one_and_variants_stand_side_by_side(run_dir: Path, tmp_path: 
     text = report([run_dir, seed, every, run_dir], tmp_path / "out").read_text(encoding="utf-8")
     found = Page(text)
     head = next(rows for rows in found.tables if "test" in rows[0])[1]
-    assert head == ["", "predict lastn = 2", "predict every", "random featuresn = 3", "raw pixelsn = 3"]
+    controls = [f"{name} · predict {which}" for name in ("random features", "raw pixels") for which in ("lastn = 2", "every")]
+    assert head == ["", "predict lastn = 2", "predict every", *controls]
     records = json.loads((run_dir / "results.json").read_text())["records"]
     [value] = [r["value"] for r in records if (r["features"], r["split"], r["input"], r["task"]) == ("model", "test", "view", "class")]
     both = [100 * value, 100 * value + 6.25]
@@ -149,7 +150,14 @@ def test_seeds_are_one_and_variants_stand_side_by_side(run_dir: Path, tmp_path: 
     assert row[1:3] == [f"{statistics.mean(both):.1f} ± {statistics.stdev(both):.1f}", f"{100 * value + 3.125:.1f}"]
     assert len(list((tmp_path / "out").glob("[12]_*_map_*.png"))) == 2 * 3, "maps of each variant"
     names = {path.stem for path in (tmp_path / "out").glob("training_*.png")}
-    assert {"training_loss_last_view_only", "training_effective_rank_z", "training_effective_rank_z_agg"} < names
+    assert {"training_loss", "training_loss_last_view_only", "training_effective_rank_z", "training_effective_rank_z_agg"} < names
+
+
+def test_variants_share_controls_that_are_the_same(run_dir: Path) -> None:
+    run = runs.read_run(run_dir)
+    both = [runs.Variant(label, (run,)) for label in ("one", "two")]
+    assert [column.label for column in tables.columns(both)] == ["one", "two", "random features", "raw pixels"]
+    assert [len(column.runs) for column in tables.columns(both)] == [1, 1, 1, 1], "the same control twice is no second sample"
 
 
 def test_mathematics_is_set_and_the_rest_escaped() -> None:

@@ -59,7 +59,7 @@ def training(variants: Sequence[Variant]) -> list[tuple[Panel, Figure]]:
             shown.append((panel, _plot(panel, {_name(key): (key, variants[0], _colour(key, i)) for i, key in enumerate(keys)}, variants)))
             continue
         for key in keys:
-            named = replace(panel, title=f"{panel.title}, {_name(key)}") if len(keys) > 1 else panel
+            named = panel if _name(key) == panel.title.lower() or len(keys) == 1 else replace(panel, title=f"{panel.title}, {_name(key)}")
             coloured = zip(variants, cycle(style.VARIANTS), strict=False)
             lines = {v.label: (key, v, colour) for v, colour in coloured if any(key in run.metrics for run in v.runs)}
             shown.append((named, _plot(named, lines, variants)))

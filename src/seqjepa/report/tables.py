@@ -8,7 +8,7 @@ import numpy as np
 
 from seqjepa.protocol import Record
 from seqjepa.report import style
-from seqjepa.report.runs import Run, Variant, differing
+from seqjepa.report.runs import Run, Variant
 
 Question = tuple[str, str, int, str]  # task, input, views and metric
 
@@ -100,24 +100,22 @@ def text(figure: Value | None, metric: str) -> str:
 
 
 def columns(variants: Sequence[Variant]) -> tuple[Column, ...]:
-    """The model columns, one per variant, then the controls, one per kind of encoder and world."""
+    """The model columns, one per variant, then the controls; variants whose controls came out the same share them."""
     alone = len(variants) == 1
     chosen = [Column("model" if alone else variant.label, "model", variant.runs) for variant in variants]
     for features, name in (("random", "random features"), ("pixels", "raw pixels")):
-        pools: list[list[Run]] = []
-        for run in (run for variant in variants for run in variant.runs if any(r.features == features for r in run.records)):
-            for pool in pools:
-                if all(pool[0].config.get(part) == run.config.get(part) for part in ("encoder", "world")):
-                    pool.append(run)
-                    break
-            else:
-                pools.append([run])
-        firsts = [pool[0] for pool in pools]
-        keys = [key for key in differing(firsts) if key.startswith(("encoder.", "world."))]
-        for pool in pools:
-            detail = ", ".join(f"{key.rpartition('.')[2].replace('_', ' ')} {pool[0].settings.get(key, '–')}" for key in keys)
-            chosen.append(Column(f"{name} · {detail}" if detail else name, features, tuple(pool)))
+        different: list[Variant] = []
+        for variant in variants:
+            mine = _figures(variant, features)
+            if mine and all(mine != _figures(other, features) for other in different):
+                different.append(variant)
+        chosen += [Column(name if len(different) == 1 else f"{name} · {v.label}", features, v.runs) for v in different]
     return tuple(chosen)
+
+
+def _figures(variant: Variant, features: str) -> list[tuple[str, Question, float]]:
+    """All that was measured on some features, to a thousandth: the number of threads shows in the digits beyond."""
+    return [(r.split, question_of(r), round(r.value, 3)) for run in variant.runs for r in run.records if r.features == features]
 
 
 def table(variants: Sequence[Variant], splits: Sequence[str], *, every: bool) -> Table:
