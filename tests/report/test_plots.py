@@ -62,6 +62,17 @@ def test_strips_show_views_and_actions(run_dir: Path) -> None:
     assert sum(len(axes.get_images()) for axes in figure.axes) == 6
 
 
+def test_strips_without_actions_and_with_many(run_dir: Path) -> None:
+    world = load(run_dir).experiment.world.build()
+    heights = []
+    for names in ((), ("light", "noise"), ("rotation", "light", "noise")):
+        spec = replace(world.spec, actions=world.spec.factors.select(names))
+        batch = world.sequences("test", np.arange(1), 5, np.arange(1))
+        moved = replace(batch, actions=spec.actions.along(batch.poses))
+        heights.append(strips.strips(moved, spec).get_size_inches()[1])
+    assert heights[0] == heights[1] < heights[2], "more words, more room"
+
+
 def test_actions_in_words() -> None:
     space = ActionSpace(
         ("x", "y", "z", "hue", "floor_hue"),
