@@ -48,11 +48,9 @@ POSE = [(name, (f, task, i, m, metric, split)) for name, f, task, i, m, metric, 
 
 def main() -> None:
     every, last = _variant("every next view", "shapes_tiny_seed*"), _variant("last view (paper)", "shapes_tiny_last_seed*")
-    blind, sighted = _variant("no actions", "small_unconditioned"), _variant("actions", "small")
-    objective = _table([every, last], CLASS + POSE)
-    conditioning = _table([sighted, blind], CLASS + POSE)
-    text = (DOCS / "results.md.in").read_text()
-    (DOCS / "results.md").write_text(text.replace("{objective}", objective).replace("{conditioning}", conditioning))
+    sighted, blind = _variant("actions", "small"), _variant("no actions", "small_unconditioned")
+    tables = {"objective": _table([every, last], CLASS + POSE), "conditioning": _table([sighted, blind], CLASS + POSE)}
+    (DOCS / "results.md").write_text((DOCS / "results.md.in").read_text().format(**tables))
     readme = DOCS.parent / "README.md"
     table = _table([every, last], [CLASS[i] for i in (0, 1, 4, 6)] + [POSE[i] for i in (0, 1, 8, 9)])
     readme.write_text(re.sub(r"(?s)(<!-- results -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table}{m[2]}", readme.read_text()))
@@ -72,6 +70,9 @@ def _variant(label: str, pattern: str) -> Variant:
 
 
 def _table(variants: list[Variant], rows: list[tuple[str, Question]]) -> str:
+    variants = [variant for variant in variants if variant.runs]
+    if not variants:
+        return "*Not measured yet.*\n"
     heads = [f"{v.label} (n = {len(v.runs)}, {v.runs[0].results['step']:,} steps)" for v in variants]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     lines += [f"| {name} | " + " | ".join(_cell(v, question) for v in variants) + " |" for name, question in rows]

@@ -158,9 +158,10 @@ def train(
             display.update(step)
 
             seen = outputs[-1][1].representation
-            if step % min(config.log_every, 100) == 0 and (message := collapse_message(seen)):
-                collapsed += 1
-                if collapsed == 2:
+            if step % min(config.log_every, 100) == 0:
+                message = collapse_message(seen)
+                collapsed = collapsed + 1 if message else 0
+                if collapsed == 2:  # in a row: one odd batch is no collapse
                     display.warn(f"step {step}: {message}")
                     if fail_on_collapse:
                         learner.save(run, step, seconds_before + display.seconds)
