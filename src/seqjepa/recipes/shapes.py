@@ -10,9 +10,19 @@ from seqjepa.worlds import shapes as world
 
 
 def shapes_tiny() -> Experiment:
-    """The demo: 32 px, a quarter of ResNet-18's width, every next view predicted; minutes on two CPU cores.
+    """The demo: 32 px, a quarter of ResNet-18's width, every next view predicted.
 
     Command: seqjepa train shapes_tiny --run-dir runs/demo
+    Time: 9 minutes for 1.02 million views on two cores with bf16 (AMD EPYC, avx512_bf16), rendering apart.
+    Result (test, seed 0): top-1 of z 65.7 %, of the mean of five views' z 90.3 %, of z_AGG of five views 92.3 %; relative rotation R2 0.152,
+    where raw pixels give 0.067 and the untrained encoder 0.003.
+
+    Chosen on the val split, one seed each, by online figures and quick probes, views seen and then time being equal:
+    - width 16 against 32: as good after equal views, 2.6 times as many views per second;
+    - batch 64 against 32: the same after equal views;
+    - ema_momentum 0.99, 0.96, 0.9 (the last without dropout): top-1 of z_AGG(5) .25, .44, .54 after 1,000 steps; a fast target learns fast;
+    - lr 3e-3 against 1e-3: z learns faster, z_AGG loses most of its rank (5 of 128): post-norm layers do not bear it;
+    - 2,000 steps: z_AGG(5) 76.9 %, R2 only 0.02 above raw pixels: rotation comes late.
     """
     return Experiment(
         name="shapes_tiny",
@@ -37,7 +47,7 @@ def shapes_tiny() -> Experiment:
 
 
 def shapes_tiny_last() -> Experiment:
-    """`shapes_tiny` with the paper's objective, the last view only, for as long: a step costs 1/1.31 of one with `every`.
+    """`shapes_tiny` with the paper's objective, the last view only, for as long: a step with `every` costs 1.31 times as much.
 
     Command: seqjepa train shapes_tiny_last --run-dir runs/last
     """
