@@ -57,7 +57,7 @@ def main() -> None:
     with style.look():
         pictures = [
             picture("sequences", _sequences(), "views of objects and the rotations between them"),
-            picture("invariance", charts.accuracy_by_views(every, 29), "accuracy against the number of views"),
+            picture("invariance", charts.accuracy_by_views(every, 29, top=100), "accuracy against the number of views"),
             picture("equivariance", charts.pose_by_features(every), "what two views' z tell of the change of pose"),
         ]
     for p in pictures:
