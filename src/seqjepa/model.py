@@ -110,7 +110,11 @@ def load(run_dir: str | Path, device: str | torch.device = "cpu") -> Model:
         CheckpointError: if it has no valid checkpoint.
     """
     folder = Path(run_dir)
-    experiment, spec = from_json(read_config(folder)), read_spec(folder)
+    config, spec = read_config(folder), read_spec(folder)
+    try:
+        experiment = from_json(config)
+    except ConfigError as error:
+        raise ConfigError(f"{folder / 'config.json'} does not fit this version or its code: {error}") from error
     warnings: list[str] = []
     checkpoint = latest(folder / "checkpoints", warnings.append)
     if checkpoint is None:

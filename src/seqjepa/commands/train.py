@@ -10,6 +10,7 @@ import tyro
 from seqjepa.commands.options import choose, parse
 from seqjepa.config import Experiment
 from seqjepa.recipes import find, recipes
+from seqjepa.trackers import TRACKERS
 from seqjepa.training import train
 
 
@@ -35,8 +36,6 @@ def main(arguments: list[str]) -> None:
     name, rest = choose("recipe", arguments, recipes(), prog="seqjepa train", also=".py")
     options = parse(Options, rest, prog=f"seqjepa train {name}", default=Options(experiment=find(name)()))
     run_dir = options.run_dir or Path("runs") / options.experiment.name
-    from seqjepa.trackers import TRACKERS
-
     trackers = [TRACKERS[tracker] for tracker in options.track]
     train(
         options.experiment,
