@@ -100,7 +100,7 @@ def test_sequences_are_what_the_method_says_of_them(world: TableWorld, condition
     recipe = signal_world.recipe()
     config = type(recipe.method)(**{**vars(recipe.method), "condition": condition})
     encoder = recipe.encoder.build(3, world.spec.mean, world.spec.std)
-    method = config.build(encoder, world.spec.actions.action_dim, 3).eval()
+    method = config.build(encoder, world.spec.actions).eval()
     batch = views_of(world)
     orders = windows(5, 4, 2)
     sequences = aggregate(method, extract(method, world, "test", SAMPLING), world.spec.actions, orders)

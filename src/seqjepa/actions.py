@@ -55,6 +55,11 @@ class Group:
         """Width of the group's actions."""
         return 4 if self.is_rotation else len(self.dims)
 
+    @property
+    def absolute_dim(self) -> int:
+        """Width of what `absolute` gives."""
+        return 4 if self.is_rotation else len(self.dims) * (2 if self.kind == "circular" else 1)
+
     def between(self, start: Tensor, end: Tensor) -> Tensor:
         """The action [..., action_dim] that takes pose `start` [..., len(dims)] to pose `end`."""
         if self.is_rotation:
@@ -124,6 +129,10 @@ class ActionSpace:
             columns = self.columns(group)
             parts.append(group.between(start[..., columns], end[..., columns]))
         return torch.cat(parts, -1)
+
+    def absolute(self, poses: Tensor) -> Tensor:
+        """Poses [..., P] as regression targets, group after group (see `Group.absolute`)."""
+        return torch.cat([group.absolute(poses[..., self.columns(group)]) for group in self.groups], -1)
 
     def along(self, poses: Tensor) -> Tensor:
         """Actions [..., T-1, A] along a sequence of poses [..., T, P]."""

@@ -7,7 +7,7 @@ Beyond the paper's protocol: these controls, the splits out of distribution, and
 import itertools
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -16,12 +16,13 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 
+from seqjepa.actions import ActionSpace
 from seqjepa.config import Experiment, to_json
 from seqjepa.devices import find_device
 from seqjepa.errors import DiskError
-from seqjepa.features import Sampling, aggregate, device_of, extract, extract_pixels, windows
+from seqjepa.features import FeatureTable, Sampling, aggregate, device_of, extract, extract_pixels, frozen, windows
 from seqjepa.files import json_bytes, write_atomically
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method, load
@@ -118,16 +119,42 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
                 else:
                     tables[name] = extract(source, world, name, sampling, bf16=bf16)
         known = labelled(tables)
-        if source is not None and known:
+        if source is not None and source.aggregates and known:
             with stages(f"{kind}: sequences"):
                 orders = windows(num_views, min(config.views, num_views), config.draws)
                 sequences = {name: aggregate(source, table, spec.actions, orders, bf16=bf16) for name, table in known.items()}
-        if known:
-            with stages(f"{kind}: class probes"):
-                records += protocol.classify(known, sequences)
-        with stages(f"{kind}: factor probes"):
-            records += protocol.regress(tables, spec.factors)
+        records += _probe(protocol, tables, known, sequences, spec.factors, stages)
+        if source is method:
+            for name, read in _readouts(method, world, experiment.seed).items():
+                with stages(f"{name}: features"), frozen(method):
+                    read_tables = {split: table.read(read) for split, table in tables.items()}
+                records += _probe(Protocol(name, config, experiment.seed), read_tables, labelled(read_tables), None, spec.factors, stages)
     return records, {name: len(table) for name, table in tables.items()}
+
+
+def _probe(
+    protocol: Protocol,
+    tables: Mapping[str, FeatureTable],
+    known: Mapping[str, FeatureTable],
+    sequences: Mapping[str, Tensor] | None,
+    factors: ActionSpace,
+    stages: Stages,
+) -> list[Record]:
+    """All figures of one kind of features."""
+    records: list[Record] = []
+    if known:
+        with stages(f"{protocol.features}: class probes"):
+            records += protocol.classify(known, sequences)
+    with stages(f"{protocol.features}: factor probes"):
+        return records + protocol.regress(tables, factors)
+
+
+def _readouts(method: Method, world: World, seed: int) -> Mapping[str, Callable[[Tensor], Tensor]]:
+    """The method's other representations; the context that they may read is drawn from the training objects."""
+    size = min(method.context_size, world.size("train"))
+    context = next(world.loader("train", num_views=2, batch_size=size, seed=seed)).to(device_of(method))
+    with frozen(method), torch.inference_mode():
+        return method.readouts(context)
 
 
 def random_control(experiment: Experiment, world: World, device: torch.device) -> Method:

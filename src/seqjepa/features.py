@@ -39,6 +39,11 @@ class FeatureTable:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def read(self, readout: Callable[[Tensor], Tensor]) -> Self:
+        """The same views in another representation, a function of features [..., D] (see `Method.readouts`)."""
+        with torch.inference_mode():
+            return replace(self, views=torch.cat([readout(part) for part in self.views.split(IMAGES)]))
+
     def where(self, chosen: Tensor) -> Self:
         """The objects for which `chosen` [N] is true; the table itself if all are."""
         if bool(chosen.all()):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from seqjepa.checkpoint import latest, restore
-from seqjepa.config import Experiment, from_json
+from seqjepa.config import Experiment, from_json, kind
 from seqjepa.errors import CheckpointError, ConfigError
 from seqjepa.methods.base import Method
 from seqjepa.run_folder import read_config, read_spec
@@ -92,10 +92,15 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
     Raises:
         ConfigError: if method, encoder and world do not fit together.
     """
+    reads, available = experiment.method.reads, spec.views_per_object
+    if reads is not None and available is not None and reads > available:
+        name = kind(type(experiment.method))
+        raise ConfigError(f"{name} reads {reads} views of an object, those of world {spec.name!r} have {available}: change method or world")
+    experiment.method.check(spec.actions, experiment.train.num_views)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         encoder = experiment.encoder.build(spec.image_shape[0], spec.mean, spec.std)
-        method = experiment.method.build(encoder, spec.actions.action_dim, experiment.train.num_views)
+        method = experiment.method.build(encoder, spec.actions)
     for parameter in method.parameters():
         if parameter.ndim == 4:  # convolutions: images come channels-last
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -121,12 +121,14 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(outer)
         self.conv2 = nn.Conv2d(outer, outer, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outer)
-        reshapes = stride != 1 or inner != outer
-        self.downsample = nn.Sequential(nn.Conv2d(inner, outer, 1, stride=stride, bias=False), nn.BatchNorm2d(outer)) if reshapes else None
+        self.stride, reshapes = stride, stride != 1 or inner != outer
+        self.downsample = nn.Sequential(nn.Conv2d(inner, outer, 1, bias=False), nn.BatchNorm2d(outer)) if reshapes else None
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inner, H, W] to [N, outer, H / stride, W / stride]."""
-        shortcut = x if self.downsample is None else self.downsample(x)
+        # Pixels are picked before the 1x1 convolution, not by its stride: that is the same, and a stride corrupts memory in oneDNN on CPUs
+        # without AVX-512 where channels are few (https://github.com/uxlfoundation/oneDNN/issues/6035).
+        shortcut = x if self.downsample is None else self.downsample(x[:, :, :: self.stride, :: self.stride])
         x = torch.relu(self.bn1(self.conv1(x)))
         return torch.relu(self.bn2(self.conv2(x)) + shortcut)
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.config import EvaluateConfig
-from seqjepa.features import FeatureTable
+from seqjepa.features import FeatureTable, windows
 from seqjepa.probes import (
     Inputs,
+    Probe,
     Training,
     classes,
     concatenated,
@@ -40,10 +41,11 @@ class Record:
     """One figure.
 
     Attributes:
-        features: `model`, or a control: `random` (the untrained model) or `pixels`.
+        features: `model`, a readout of it (`Method.readouts`), or a control: `random` (the untrained model) or `pixels`.
         split: that it was measured on.
         task: `class`, `relative <group>` or `individual <group>`.
-        input: what the probe reads: one `view`, the `mean` of views, the whole `sequence` (z_AGG), or a `pair` of views.
+        input: what the probe reads: one `view`, the `mean` of views, the whole `sequence` (z_AGG), or a `pair` of views; `logits` is the
+            mean of what the probe of one view says of each.
         views: how many views that takes.
         metric: `top1`, `r2`, `r2_global` or `median_degrees`.
         value: the figure; top1 is a share.
@@ -73,7 +75,8 @@ class Protocol:
     seed: int
 
     def classify(self, tables: Tables, sequences: Mapping[str, Tensor] | None) -> list[Record]:
-        """Top-1 of linear probes on one view, on the mean of M views and on z_AGG of M views; for each M a probe of its own.
+        """Top-1 of linear probes on one view, on the mean of M views and on z_AGG of M views, for each M a probe of its own; and of the
+        mean of the logits that the probe of one view gives for M views.
 
         The views of a mean are drawn afresh in each epoch, z_AGG is one of the object's cached ones: if this favours one, then the mean.
 
@@ -98,7 +101,19 @@ class Protocol:
                 truth = table.labels.repeat(len(logits) // len(table))
                 scores = [top1(truth, head) for head in logits.unbind(1)]
                 records += [Record(self.features, split, "class", name, m, "top1", score) for m, score in enumerate(scores, 1)]
+                if name == "view":
+                    records += self._vote(probe, split, table, longest)
         return records
+
+    def _vote(self, probe: Probe, split: str, table: FeatureTable, longest: int) -> list[Record]:
+        """Top-1 of the mean of M views' logits, over the same draws of views as the mean of their features."""
+        everything = table.views.shape[1]
+        of_views = Inputs(table.views, 1, concatenated)
+        each_view = torch.stack([probe.predict(of_views, choice)[:, 0] for choice in of_views.fixed(everything)], 1)  # [N, V, C]
+        draws = [running_mean(each_view[:, order]) for order in windows(everything, longest, self.config.draws)]
+        truth = table.labels.repeat(len(draws))
+        scores = [top1(truth, logits) for logits in torch.cat(draws).unbind(1)]
+        return [Record(self.features, split, "class", "logits", m, "top1", score) for m, score in enumerate(scores, 1)]
 
     def regress(self, tables: Tables, space: ActionSpace) -> list[Record]:
         """How well each group of factors can be told: its change from the features of two views, its value from those of one.

@@ -104,8 +104,8 @@ def train(
     device = find_device(device)
     RunFolder.check(Path(run_dir), experiment, resume=resume)
     if (outline := experiment.world.outline()) is not None:  # what does not fit is told before minutes of rendering
-        outline.check_views(config.num_views)
         build_method(experiment, outline)
+        outline.check_views(config.num_views)
     world = experiment.world.build()
     world.check("train", config.num_views, config.batch_size)
     learner = Learner.build(experiment, world, device)

@@ -71,6 +71,11 @@ class Representation:
     views: Tensor
     sequence: Tensor
 
+    @classmethod
+    def of_views(cls, features: Tensor) -> Self:
+        """Of a method without an aggregator, detached: features [B, T, D], the first view's for the sequence."""
+        return cls(features.detach(), features[:, 0].detach())
+
     def detach(self) -> "Representation":
         """The same numbers, cut from the graph."""
         return Representation(self.views.detach(), self.sequence.detach())

@@ -13,6 +13,7 @@ from seqjepa.methods.seq_jepa import Config, SeqJEPA
 from seqjepa.nn import EncoderConfig
 from seqjepa.training import build_optimizer
 from seqjepa.types import SequenceBatch
+from spaces import differences
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 PREDICTS, CONDITIONS = ("last", "every"), ("both", "predictor", "aggregator", "none")
@@ -22,7 +23,9 @@ def make(num_views=4, action_dim=4, width=1, **fields) -> SeqJEPA:
     """A small method whose weights are all random, zero-initialised ones too, and differ between encoder and target."""
     torch.manual_seed(0)
     fields = {"action_width": 4, "layers": 2, "heads": 2, "dropout": 0.0, "predictor_width": 12} | fields
-    method = Config(**fields).build(EncoderConfig(width=width, stem="compact").build(3, MEAN, STD), action_dim, num_views)
+    config, space = Config(**fields), differences(action_dim)
+    config.check(space, num_views)
+    method = config.build(EncoderConfig(width=width, stem="compact").build(3, MEAN, STD), space)
     for parameter in method.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return method
@@ -90,7 +93,7 @@ def test_single_precision_agrees(predict):
 )
 def test_parameter_counts_of_the_paper(action_dim, stem, config, trainable):
     with torch.device("meta"):
-        method = config.build(EncoderConfig(stem=stem).build(3, MEAN, STD), action_dim, 4)
+        method = config.build(EncoderConfig(stem=stem).build(3, MEAN, STD), differences(action_dim))
     assert sum(p.numel() for p in method.parameters() if p.requires_grad) == trainable
     assert count(method.target_encoder) == (11_168_832 if stem == "cifar" else 11_176_512)
     if config.condition == "none":
@@ -109,7 +112,7 @@ def test_flops_of_a_step(pixels, stem, teraflops):
     """P8, forward and backward, two operations per multiply-add: a target encoder that got gradients would stand out."""
     with torch.device("meta"):
         action_dim = 9 if stem == "cifar" else 4
-        method = Config().build(EncoderConfig(stem=stem).build(3, MEAN, STD), action_dim, 4)
+        method = Config().build(EncoderConfig(stem=stem).build(3, MEAN, STD), differences(action_dim))
         views, actions, poses = torch.zeros(512, 4, 3, pixels, pixels), torch.zeros(512, 3, action_dim), torch.zeros(512, 4, 1)
         data = SequenceBatch(views, actions, poses, torch.zeros(512, dtype=torch.int64))
     with FlopCounterMode(display=False) as counter:
@@ -215,7 +218,7 @@ def test_bad_settings_are_refused():
             Config(**fields)
     with pytest.raises(ConfigError, match=r"width 12 .* multiple of method\.heads = 5"):
         make(heads=5)
-    with pytest.raises(ConfigError, match="at least 2, got 1"):
+    with pytest.raises(ConfigError, match=r"at least 2 views .* raise train\.num_views, now 1"):
         make(num_views=1)
     with pytest.raises(ConfigError, match="no actions to condition on"):
         make(action_dim=0)

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from seqjepa.actions import ActionSpace, Group
 from seqjepa.bench.figure import Amount, Figure
 from seqjepa.bench.plain import BareStep, PlainStep
 from seqjepa.bench.timing import alternate, alternate_with_training, device_clock, one_thread, scratch
@@ -142,8 +143,10 @@ def flops() -> list[Figure]:
 def count_teraflops(pixels: int, stem: Stem, sequences: int = 512, num_views: int = 4) -> float:
     """Of forward and backward of the paper's seq-JEPA, two operations per multiply-add; on tensors without contents."""
     action_dim = 9 if stem == "cifar" else 4  # crop, jitter and blur; or a rotation
+    names = tuple(f"a{i}" for i in range(action_dim))
+    actions = ActionSpace(names, (Group(name="a", dims=names),))
     with torch.device("meta"):
-        method = seq_jepa.Config().build(EncoderConfig(stem=stem).build(3, (0.5,) * 3, (0.25,) * 3), action_dim, num_views)
+        method = seq_jepa.Config().build(EncoderConfig(stem=stem).build(3, (0.5,) * 3, (0.25,) * 3), actions)
         batch = SequenceBatch(
             views=torch.empty(sequences, num_views, 3, pixels, pixels),
             actions=torch.empty(sequences, num_views - 1, action_dim),

@@ -76,6 +76,26 @@ def choose(what: str, arguments: Sequence[str], known: Collection[str], *, prog:
     return name, rest
 
 
+def take_option(name: str, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The value of an option that decides what the other options are, None where it is not given, and the other arguments.
+
+    Raises:
+        ConfigError: if it has no value or is given twice.
+    """
+    values, rest = [], list(arguments)
+    while found := [argument for argument in rest if argument.partition("=")[0] == name]:
+        at = rest.index(found[0])
+        inline, value = found[0].partition("=")[1:]
+        following = rest[at + 1 : at + 2]
+        if not inline and (not following or following[0].startswith("-")):
+            raise ConfigError(f"{name} needs a value")
+        values.append(value if inline else following[0])
+        del rest[at : at + (1 if inline else 2)]
+    if len(values) > 1:
+        raise ConfigError(f"{name} is given {len(values)} times: give it once")
+    return (values[0] if values else None), rest
+
+
 def _names(options: Any, prefix: str | None = None) -> Iterator[str]:
     """The options of a dataclass; those of a dataclass that stands in it directly have no prefix."""
     for field in dataclasses.fields(options):

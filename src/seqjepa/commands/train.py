@@ -1,4 +1,4 @@
-"""`seqjepa train RECIPE`: every field of the recipe's Experiment is an option."""
+"""`seqjepa train RECIPE [--method NAME]`: every field of the recipe's Experiment is an option."""
 
 import sys
 from dataclasses import dataclass
@@ -7,16 +7,19 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seqjepa.commands.options import choose, parse
+from seqjepa.commands.options import choose, parse, take_option
 from seqjepa.config import Experiment
-from seqjepa.recipes import find, recipes
+from seqjepa.recipes import find, recipes, with_method
 from seqjepa.trackers import TRACKERS
 from seqjepa.training import train
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Options of the run, and below them every field of the experiment."""
+    """Options of the run, and below them every field of the experiment.
+
+    `--method NAME` (or FILE.py) trains another method than the recipe's own; the options below are then that method's.
+    """
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     run_dir: Path | None = None
@@ -34,7 +37,9 @@ class Options:
 def main(arguments: list[str]) -> None:
     """Parse and train."""
     name, rest = choose("recipe", arguments, recipes(), prog="seqjepa train", also=".py")
-    options = parse(Options, rest, prog=f"seqjepa train {name}", default=Options(experiment=find(name)()))
+    method, rest = take_option("--method", rest)
+    experiment = find(name)() if method is None else with_method(find(name)(), method)
+    options = parse(Options, rest, prog=f"seqjepa train {name}", default=Options(experiment=experiment))
     run_dir = options.run_dir or Path("runs") / options.experiment.name
     trackers = [TRACKERS[tracker] for tracker in options.track]
     train(

@@ -1,10 +1,14 @@
 """Method: a self-supervised objective together with the representation it learns."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from seqjepa.actions import ActionSpace
 from seqjepa.errors import ConfigError
 from seqjepa.nn import Encoder
 from seqjepa.types import Representation, SequenceBatch, StepOutput
@@ -12,20 +16,35 @@ from seqjepa.types import Representation, SequenceBatch, StepOutput
 
 @dataclass(frozen=True, kw_only=True)
 class MethodConfig:
-    """Base of the frozen configs of methods; a method's own config adds its fields and knows how to build the method."""
+    """Base of the frozen configs of methods; a method's own config adds its fields and knows how to build the method.
 
-    def build(self, encoder: Encoder, action_dim: int, num_views: int) -> "Method":
-        """The method around an encoder.
+    Fields of the same name mean the same in all methods, so that a recipe's choice of them holds for whichever method it is run with.
 
-        Args:
-            encoder: freshly initialised.
-            action_dim: A, width of the world's actions.
-            num_views: T, views per training sequence.
+    Attributes:
+        reads: how many views of a training sequence the method reads; None where it takes any number from two.
+        conditioned: whether it needs actions.
+    """
+
+    reads: ClassVar[int | None] = None
+    conditioned: ClassVar[bool] = True
+
+    def build(self, encoder: Encoder, actions: ActionSpace) -> "Method":
+        """The method around a freshly initialised encoder, for the actions that the world gives.
 
         Raises:
-            ConfigError: if the config does not fit the world or the sequences.
+            ConfigError: if the config does not fit encoder or actions.
         """
         raise NotImplementedError
+
+    def check(self, actions: ActionSpace, num_views: int) -> None:
+        """Raise a ConfigError if the method cannot learn from sequences of `num_views` views with such actions."""
+        name = type(self).__module__.rpartition(".")[2]
+        if self.reads is None and num_views < 2:
+            raise ConfigError(f"{name} needs at least 2 views of a sequence: raise train.num_views, now {num_views}")
+        if self.reads is not None and num_views != self.reads:
+            raise ConfigError(f"{name} reads {self.reads} views of a sequence: set train.num_views to {self.reads}, got {num_views}")
+        if self.conditioned and not actions.groups:
+            raise ConfigError(f"{name} is conditioned on actions and the world has none: name some in world.actions")
 
 
 class Method(nn.Module, ABC):
@@ -33,7 +52,14 @@ class Method(nn.Module, ABC):
 
     A new method implements `forward`; one with an aggregator or a predictor overrides `aggregate` or `predict`, one with an EMA
     `after_step`.
+
+    Attributes:
+        aggregates: whether `aggregate` makes more of a sequence than its first view's features.
+        context_size: how many training sequences `readouts` asks for.
     """
+
+    aggregates: ClassVar[bool] = False
+    context_size: ClassVar[int] = 1
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -41,7 +67,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss of a batch, and the detached representation for probes."""
+        """The loss of a batch, and the detached representation for probes. Under several ranks, that of the global batch."""
 
     def after_step(self, progress: float) -> None:
         """Called after each optimizer step; progress is the fraction of the run that is done, in (0, 1]."""
@@ -71,3 +97,38 @@ class Method(nn.Module, ABC):
             ConfigError: if the method has no predictor.
         """
         raise ConfigError(f"{type(self).__name__} does not predict views from actions")
+
+    def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        """Other representations of a view that the method's paper reports, from the encoder's features [..., D] and by name.
+
+        Args:
+            context: training sequences, for methods that read a view beside others; `context_size` of them or as many as there are.
+        """
+        return {}
+
+
+def weighted(config: MethodConfig, terms: Mapping[str, Tensor], features: Tensor) -> StepOutput:
+    """The sum of loss terms, each times the config's field of its name, as the output of a method without an aggregator."""
+    loss = torch.stack([getattr(config, name) * term for name, term in terms.items()]).sum()
+    return StepOutput(loss, {name: term.detach() for name, term in terms.items()}, Representation.of_views(features))
+
+
+def positive(config: MethodConfig, *names: str) -> None:
+    """Raise a ConfigError if one of these fields is not above 0."""
+    _require(config, names, "be above 0", lambda value: value > 0)
+
+
+def not_negative(config: MethodConfig, *names: str) -> None:
+    """Raise a ConfigError if one of these fields is below 0."""
+    _require(config, names, "be at least 0", lambda value: value >= 0)
+
+
+def fraction(config: MethodConfig, *names: str) -> None:
+    """Raise a ConfigError if one of these fields is not in 0..1."""
+    _require(config, names, "lie in 0..1", lambda value: 0 <= value <= 1)
+
+
+def _require(config: MethodConfig, names: tuple[str, ...], what: str, holds: Callable[[float], bool]) -> None:
+    for name in names:
+        if not holds(getattr(config, name)):
+            raise ConfigError(f"method.{name} must {what}, got {getattr(config, name)}")

@@ -14,12 +14,14 @@ The encoder runs once on each view and the aggregator once on all prefixes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from seqjepa.actions import ActionSpace
 from seqjepa.errors import ConfigError
+from seqjepa.heads import mlp
 from seqjepa.losses import cosine_loss
 from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.nn import ActionEmbedding, Aggregator, EMATarget, Encoder
@@ -44,6 +46,8 @@ class Config(MethodConfig):
         ema_buffers: average the target's BatchNorm statistics too, instead of letting it keep its own.
     """
 
+    conditioned: ClassVar[bool] = False  # it may be, see `check`
+
     predict: Literal["last", "every"] = "last"
     condition: Literal["both", "predictor", "aggregator", "none"] = "both"
     action_width: int = 128
@@ -63,19 +67,23 @@ class Config(MethodConfig):
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"method.dropout must lie in 0..1 (1 excluded), got {self.dropout}")
 
-    def build(self, encoder: Encoder, action_dim: int, num_views: int) -> "SeqJEPA":
+    def build(self, encoder: Encoder, actions: ActionSpace) -> "SeqJEPA":
         """See `MethodConfig.build`."""
-        if num_views < 2:
-            raise ConfigError(f"seq_jepa predicts a view from at least one other: train.num_views must be at least 2, got {num_views}")
-        if self.condition != "none" and action_dim == 0:
+        return SeqJEPA(self, encoder, actions.action_dim)
+
+    def check(self, actions: ActionSpace, num_views: int) -> None:
+        """See `MethodConfig.check`."""
+        super().check(actions, num_views)
+        if self.condition != "none" and not actions.groups:
             raise ConfigError("the world has no actions to condition on: name some in world.actions or set method.condition to none")
         if self.condition == "aggregator" and num_views == 2:
             raise ConfigError("with train.num_views = 2 the aggregator sees no action: use 3 or more, or another method.condition")
-        return SeqJEPA(self, encoder, action_dim)
 
 
 class SeqJEPA(Method):
     """The method of the module's docstring. Letters as there: B sequences, M observed views, D features, A action width, E token width."""
+
+    aggregates: ClassVar[bool] = True
 
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
@@ -87,12 +95,7 @@ class SeqJEPA(Method):
         self.target_encoder = EMATarget(encoder, buffers=config.ema_buffers)
         self.action_embedding = ActionEmbedding(action_dim, width) if config.condition != "none" else None
         self.aggregator = Aggregator(token, layers=config.layers, heads=config.heads, feedforward=4 * token, dropout=config.dropout)
-        self.predictor = nn.Sequential(
-            nn.Linear(token + width * self.in_predictor, config.predictor_width, bias=False),
-            nn.BatchNorm1d(config.predictor_width),
-            nn.ReLU(),
-            nn.Linear(config.predictor_width, features),
-        )
+        self.predictor = mlp(token + width * self.in_predictor, (config.predictor_width, features), last="bias")
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """The loss on views [B, M + 1, ...]. The logged `loss_last` is the paper's part of the loss: the last view from all M before it."""

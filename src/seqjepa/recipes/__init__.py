@@ -6,11 +6,13 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 
-from seqjepa.config import Experiment
+from seqjepa.config import Experiment, find_kind
 from seqjepa.errors import ConfigError, unknown
+from seqjepa.methods.base import MethodConfig
 
 Recipe = Callable[[], Experiment]
 
@@ -37,6 +39,36 @@ def find(name: str) -> Recipe:
     if name not in known:
         raise ConfigError(f"{unknown('recipe', name, known)}. A file of your own: path/to/file.py with a function recipe()")
     return known[name]
+
+
+def with_method(experiment: Experiment, name: str) -> Experiment:
+    """The same experiment with another method, for comparisons: world, encoder, optimizer and steps stay, and so do views per step.
+
+    The method has its defaults, but fields that the experiment's own method has too (`action_width`, `ema_momentum` ...) keep their values.
+    A method that reads fewer views of a sequence sees more sequences per step.
+
+    Args:
+        experiment: with any method.
+        name: of a method, or a Python file of one's own that defines it.
+
+    Raises:
+        ConfigError: if there is no such method.
+    """
+    if name.endswith(".py"):
+        name = load_code(Path(name)).__name__
+    config = find_kind(MethodConfig, name)
+    if isinstance(experiment.method, config):
+        return experiment
+    shared = {field.name: getattr(experiment.method, field.name) for field in fields(config) if hasattr(experiment.method, field.name)}
+    train = experiment.train
+    num_views = config.reads or train.num_views
+    batch_size = max(2, train.batch_size * train.num_views // (num_views * train.accumulate)) * train.accumulate
+    return replace(
+        experiment,
+        name=f"{experiment.name}_{name}",
+        method=config(**shared),
+        train=replace(train, num_views=num_views, batch_size=batch_size),
+    )
 
 
 def load_code(path: Path) -> ModuleType:

@@ -1,0 +1,109 @@
+"""Several processes, one global batch: what losses and norms need of the other ranks, with gradients. On one process it does nothing.
+
+Every rank computes the loss of the whole batch from gathered tensors. A gathered tensor's gradient is the sum over ranks, so that after
+DistributedDataParallel's mean over ranks each parameter has the gradient that one process with the whole batch would give it.
+"""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def gather(x: Tensor) -> Tensor:
+    """Every rank's x [B, ...], of one shape on all, as [ranks B, ...] in the order of ranks."""
+    if world_size() == 1:
+        return x
+    whole: Tensor = _Gather.apply(x)  # type: ignore[no-untyped-call]
+    return whole
+
+
+def synchronise_batch_norm(module: nn.Module) -> nn.Module:
+    """Make all BatchNorm layers of a module normalise by the statistics of the global batch, in place but for a module that is itself one.
+
+    Parameters and buffers stay the very same. Unlike `nn.SyncBatchNorm` it runs on the CPU too.
+    """
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, GlobalBatchNorm):
+        shell = GlobalBatchNorm(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats)
+        shell.__dict__.update(module.__dict__)
+        return shell
+    for name, child in module.named_children():
+        setattr(module, name, synchronise_batch_norm(child))
+    return module
+
+
+class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """BatchNorm of inputs [N, C, ...] whose training statistics are those of all ranks' samples, each rank having as many."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim < 2:
+            raise ValueError(f"expected [N, C, ...], got {list(input.shape)}")
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The same shape and type."""
+        if not self.training or world_size() == 1:
+            return super().forward(input)
+        x, axes = input.float(), [axis for axis in range(input.ndim) if axis != 1]
+        count = x.numel() // x.shape[1] * world_size()
+        shape = [1, -1] + [1] * (x.ndim - 2)
+        mean = _sum(x.sum(axes)) / count
+        centred = x - mean.view(shape)
+        variance = _sum(centred.square().sum(axes)) / count
+        self._track(mean.detach(), variance.detach() * count / (count - 1))
+        y = centred * (variance + self.eps).rsqrt().view(shape)
+        if self.affine:
+            y = y * self.weight.view(shape) + self.bias.view(shape)
+        return y.to(input.dtype)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += 1
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+def _sum(x: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _Gather(torch.autograd.Function):
+    """torch.distributed's own differentiable collectives change names between the versions that we support."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.rows = len(x)
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world_size())]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        total = grads[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total[dist.get_rank() * ctx.rows :][: ctx.rows]
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over ranks, on every rank."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        total = grads[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total

@@ -1,0 +1,105 @@
+"""Heads: what stands between an encoder's features and a loss, and is thrown away after training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from seqjepa.errors import ConfigError
+
+
+def mlp(inputs: int, widths: Sequence[int], *, hidden_bias: bool = False, last: Literal["norm", "bias", "bare"]) -> nn.Sequential:
+    """Linear layers with BatchNorm and ReLU between them: the heads and predictors of the methods.
+
+    Args:
+        inputs: width of what goes in.
+        widths: of the layers, the output's last.
+        hidden_bias: whether all layers but the last have a bias.
+        last: what the last layer is: Linear without bias and a BatchNorm without affine part (`norm`), Linear (`bias`), or Linear without
+            bias (`bare`).
+    """
+    layers: list[nn.Module] = []
+    for width in widths[:-1]:
+        layers += [nn.Linear(inputs, width, bias=hidden_bias), nn.BatchNorm1d(width), nn.ReLU()]
+        inputs = width
+    layers.append(nn.Linear(inputs, widths[-1], bias=last == "bias"))
+    if last == "norm":
+        layers.append(nn.BatchNorm1d(widths[-1], affine=False))
+    return nn.Sequential(*layers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectorConfig:
+    """The head between encoder and loss; only training sees its outputs.
+
+    Attributes:
+        kind: `mlp`, or `transformer`: an encoder over sequences of length one in its place (seq-JEPA, Table 8, the methods with a "+").
+        widths: of the MLP's layers, in multiples of the number of features: the papers' 2048 over a ResNet-18's 512 is 4.
+        layers, heads, dropout: of the transformer, post-norm, its feed-forward width 4 times the number of features, which it keeps.
+    """
+
+    kind: Literal["mlp", "transformer"] = "mlp"
+    widths: tuple[float, ...] = (4.0, 4.0, 4.0)
+    layers: int = 3
+    heads: int = 4
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.widths) <= 0:
+            raise ConfigError(f"method.projector.widths must be positive multiples of the features, got {list(self.widths)}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"method.projector.dropout must lie in 0..1 (1 excluded), got {self.dropout}")
+        if self.layers < 1 or self.heads < 1:
+            raise ConfigError(f"method.projector.layers and heads must be at least 1, got {self.layers} and {self.heads}")
+
+    def build(
+        self, features: int, *, hidden_bias: bool = False, last: Literal["norm", "bare"] = "norm", of: int | None = None
+    ) -> "Projector":
+        """The head.
+
+        Args:
+            features: D, width of its input.
+            hidden_bias, last: see `mlp`; a transformer has neither.
+            of: what the widths are multiples of, if not of the input's.
+        """
+        if self.kind == "transformer":
+            return Projector(OneTokenTransformer(features, self.layers, self.heads, self.dropout), features)
+        widths = [max(1, round((of or features) * share)) for share in self.widths]
+        return Projector(mlp(features, widths, hidden_bias=hidden_bias, last=last), widths[-1])
+
+
+class Projector(nn.Module):
+    """A head on features.
+
+    Attributes:
+        dim: width of its output.
+    """
+
+    def __init__(self, layers: nn.Module, dim: int) -> None:
+        super().__init__()
+        self.layers, self.dim = layers, dim
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[..., D] to [..., dim]."""
+        projected: Tensor = self.layers(features.flatten(0, -2)).unflatten(0, features.shape[:-1])
+        return projected
+
+
+class OneTokenTransformer(nn.Module):
+    """A transformer encoder over sequences of one token, with a final LayerNorm."""
+
+    def __init__(self, dim: int, layers: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ConfigError(f"the projector's width {dim} must be a multiple of method.projector.heads = {heads}")
+        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(dim, heads, 4 * dim, dropout, batch_first=True) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[N, D] to [N, D]."""
+        tokens = rows[:, None]
+        for layer in self.layers:
+            tokens = layer(tokens)
+        out: Tensor = self.norm(tokens[:, 0])
+        return out

@@ -1,0 +1,72 @@
+"""BYOL (Grill et al. 2020), as in seq-JEPA's comparison: each view predicts the other's projection by the EMA target networks.
+
+    p    = projector(f(x)),  q = predictor(p),  p' = target_projector(f_ema(x))
+    loss = (2 - 2 cos(q_1, sg p'_2)) + (2 - 2 cos(q_2, sg p'_1))
+
+The paper's widths (projector 4D - 4D - 4D, predictor hidden D); the release has projector 4D - D/4, predictor hidden 4D:
+`--method.projector.widths 4 0.25 --method.predictor-hidden 4`. Without `--ema` the release never moves its target; ours moves every step.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from seqjepa.actions import ActionSpace
+from seqjepa.heads import ProjectorConfig, mlp
+from seqjepa.losses import cosine_loss
+from seqjepa.methods.base import Method, MethodConfig, fraction, positive
+from seqjepa.nn import EMATarget, Encoder
+from seqjepa.schedules import ema_momentum
+from seqjepa.types import Representation, SequenceBatch, StepOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(MethodConfig):
+    """The paper's settings.
+
+    Attributes:
+        projector: the head.
+        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of features.
+        ema_momentum: of the target networks at the start; rises to 1 along half a cosine.
+    """
+
+    reads: ClassVar[int | None] = 2
+    conditioned: ClassVar[bool] = False
+
+    projector: ProjectorConfig = ProjectorConfig()
+    predictor_hidden: float = 1.0
+    ema_momentum: float = 0.996
+
+    def __post_init__(self) -> None:
+        positive(self, "predictor_hidden")
+        fraction(self, "ema_momentum")
+
+    def build(self, encoder: Encoder, actions: ActionSpace) -> "BYOL":
+        """See `MethodConfig.build`."""
+        return BYOL(self, encoder)
+
+
+class BYOL(Method):
+    """The method of the module's docstring."""
+
+    def __init__(self, config: Config, encoder: Encoder) -> None:
+        super().__init__(encoder)
+        self.momentum = config.ema_momentum
+        self.projector = config.projector.build(encoder.dim)
+        width = self.projector.dim
+        self.predictor = mlp(width, (round(config.predictor_hidden * encoder.dim), width), last="bias")
+        self.target_encoder, self.target_projector = EMATarget(encoder), EMATarget(self.projector)
+
+    def forward(self, batch: SequenceBatch) -> StepOutput:
+        """The loss on views [B, 2, ...]."""
+        features = self.encoder(batch.views)
+        projected = self.projector(features)
+        predicted = self.predictor(projected.flatten(0, 1)).view_as(projected)
+        target = self.target_projector(self.target_encoder(batch.views)).flip(1)
+        loss = 2 * cosine_loss(predicted, target).sum(1).mean()
+        return StepOutput(loss, {}, Representation.of_views(features))
+
+    def after_step(self, progress: float) -> None:
+        """Move the target networks."""
+        momentum = ema_momentum(progress, self.momentum)
+        self.target_encoder.update(self.encoder, momentum)
+        self.target_projector.update(self.projector, momentum)

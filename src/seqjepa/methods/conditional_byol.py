@@ -1,0 +1,74 @@
+"""Conditional BYOL, of seq-JEPA's comparison: BYOL whose predictor knows the action; a seq-JEPA of two views without aggregator.
+
+    p    = projector(f(x)),  p' = target_projector(f_ema(x)),  e = P(a)
+    loss = 2 - 2 cos(predictor([e; p_1]), sg p'_2)
+
+In one direction only, as the action is. Widths as in `byol`.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from seqjepa.actions import ActionSpace
+from seqjepa.heads import ProjectorConfig, mlp
+from seqjepa.losses import cosine_loss
+from seqjepa.methods.base import Method, MethodConfig, fraction, positive
+from seqjepa.nn import ActionEmbedding, EMATarget, Encoder
+from seqjepa.schedules import ema_momentum
+from seqjepa.types import Representation, SequenceBatch, StepOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(MethodConfig):
+    """The paper's settings.
+
+    Attributes:
+        projector: the head.
+        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of features.
+        action_width: width of the action embedding.
+        ema_momentum: of the target networks at the start; rises to 1 along half a cosine.
+    """
+
+    reads: ClassVar[int | None] = 2
+
+    projector: ProjectorConfig = ProjectorConfig()
+    predictor_hidden: float = 1.0
+    action_width: int = 128
+    ema_momentum: float = 0.996
+
+    def __post_init__(self) -> None:
+        positive(self, "predictor_hidden", "action_width")
+        fraction(self, "ema_momentum")
+
+    def build(self, encoder: Encoder, actions: ActionSpace) -> "ConditionalBYOL":
+        """See `MethodConfig.build`."""
+        return ConditionalBYOL(self, encoder, actions.action_dim)
+
+
+class ConditionalBYOL(Method):
+    """The method of the module's docstring."""
+
+    def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
+        super().__init__(encoder)
+        self.momentum = config.ema_momentum
+        self.projector = config.projector.build(encoder.dim)
+        width = self.projector.dim
+        self.action_embedding = ActionEmbedding(action_dim, config.action_width)
+        self.predictor = mlp(config.action_width + width, (round(config.predictor_hidden * encoder.dim), width), last="bias")
+        self.target_encoder, self.target_projector = EMATarget(encoder), EMATarget(self.projector)
+
+    def forward(self, batch: SequenceBatch) -> StepOutput:
+        """The loss on views [B, 2, ...]; the second view is seen by the target networks only."""
+        features = self.encoder(batch.views[:, :1])
+        embedded = self.action_embedding(batch.actions)[:, 0]
+        predicted = self.predictor(torch.cat([embedded, self.projector(features)[:, 0]], -1))
+        target = self.target_projector(self.target_encoder(batch.views[:, 1:]))[:, 0]
+        return StepOutput(2 * cosine_loss(predicted, target).mean(), {}, Representation.of_views(features))
+
+    def after_step(self, progress: float) -> None:
+        """Move the target networks."""
+        momentum = ema_momentum(progress, self.momentum)
+        self.target_encoder.update(self.encoder, momentum)
+        self.target_projector.update(self.projector, momentum)

@@ -1,0 +1,160 @@
+"""ContextSSL (Gupta et al. 2024): a transformer that reads pairs of views as context and becomes equivariant to what the context shows.
+
+    tokens   [f(x_k); a_k], [f(x+_k); 0] for the pairs k = 1 .. K of a context
+    z        = transformer(tokens): causal, a view never sees its own partner, each query row and layer drops each earlier pair with p 0.9
+    loss     = NT-Xent(z_k, z+_k; tau = 0.1, cosines from 1e-7 on) + 5 MSE(regressor(z / |z|), pose of x+_k)
+
+An action's groups are the environments: each batch lives in one of them, drawn at random, and the others' part of action and pose is left
+out. A view's pose is regressed from both tokens. The transformer is GPT-2's (pre-norm, GELU), 4 D wide, without positions.
+
+Deviation: environments are the world's single groups, drawn evenly (the original: rotation, or both hues). `readouts` gives the paper's
+context sweep: a query [f(x); 0] after c tokens of training pairs from the first group; every query sees the context and itself.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqjepa.actions import ActionSpace
+from seqjepa.distributed import gather
+from seqjepa.errors import ConfigError
+from seqjepa.losses import nt_xent
+from seqjepa.methods.base import Method, MethodConfig, fraction, not_negative, positive, weighted
+from seqjepa.nn import Encoder
+from seqjepa.types import SequenceBatch, StepOutput
+
+CONTEXTS = (0, 2, 14, 30, 126)  # tokens, in the paper's tables
+QUERIES = 512  # views that are read out in one pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(MethodConfig):
+    """The original's settings.
+
+    Attributes:
+        pairs: K, the pairs of a training context; the batch, or micro-batch, must be a multiple.
+        expansion: the transformer's width in multiples of the number of features.
+        layers, heads: of the transformer.
+        drop_pairs: probability that a query row does not see an earlier pair.
+        temperature: tau of NT-Xent.
+        contrast, regression: coefficients of the two terms.
+    """
+
+    reads: ClassVar[int | None] = 2
+
+    pairs: int = 64
+    expansion: int = 4
+    layers: int = 3
+    heads: int = 4
+    drop_pairs: float = 0.9
+    temperature: float = 0.1
+    contrast: float = 1.0
+    regression: float = 5.0
+
+    def __post_init__(self) -> None:
+        positive(self, "pairs", "expansion", "layers", "heads", "temperature")
+        fraction(self, "drop_pairs")
+        not_negative(self, "contrast", "regression")
+
+    def build(self, encoder: Encoder, actions: ActionSpace) -> "ContextSSL":
+        """See `MethodConfig.build`."""
+        if (width := self.expansion * encoder.dim) % self.heads:
+            raise ConfigError(f"the transformer's width {width} (expansion x features) must be a multiple of method.heads = {self.heads}")
+        return ContextSSL(self, encoder, actions)
+
+
+class ContextSSL(Method):
+    """The method of the module's docstring. Letters as there: B pairs of views in n contexts of K, D features, A action width."""
+
+    context_size: ClassVar[int] = max(CONTEXTS) // 2
+
+    def __init__(self, config: Config, encoder: Encoder, actions: ActionSpace) -> None:
+        super().__init__(encoder)
+        self.config, self.actions = config, actions
+        features, width = encoder.dim, config.expansion * encoder.dim
+        self.read_in = nn.Linear(features + actions.action_dim, width)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(width, config.heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+            for _ in range(config.layers)
+        )
+        self.norm, self.read_out = nn.LayerNorm(width), nn.Linear(width, features)
+        outputs = sum(group.absolute_dim for group in actions.groups)
+        self.regressor = nn.Sequential(
+            nn.Linear(features, 2 * features), nn.ReLU(), nn.Linear(2 * features, 2 * features), nn.ReLU(), nn.Linear(2 * features, outputs)
+        )
+
+    def forward(self, batch: SequenceBatch) -> StepOutput:
+        """The loss on views [B, 2, ...]."""
+        config, size = self.config, len(batch)
+        if size % config.pairs:
+            raise ConfigError(f"context_ssl reads contexts of method.pairs = {config.pairs} pairs: {size} of a micro-batch are no multiple")
+        features = self.encoder(batch.views)
+        groups = self.actions.groups
+        chosen = int(torch.randint(len(groups), ()))
+        actions = batch.actions[:, 0] * _only(chosen, [group.action_dim for group in groups], features)
+        tokens = self._pairs(features, actions).unflatten(0, (-1, config.pairs)).flatten(1, 2)  # [n, 2 K, D + A]
+        z = F.normalize(self._transform(tokens, self._random_masks(len(tokens), features)).view(size, 2, -1).float(), dim=-1)
+        contrast = nt_xent(gather(z[:, 0]), gather(z[:, 1]), config.temperature, least_cosine=1e-7)
+        told, truth = self.regressor(z), self.actions.absolute(batch.poses[:, 1:])
+        asked = _only(chosen, [group.absolute_dim for group in groups], truth)
+        regression = ((told - truth).square() * asked).mean((0, 1)).sum() / asked.sum()
+        return weighted(config, {"contrast": contrast, "regression": regression}, features)
+
+    def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        """z of a view after contexts of 0 .. 126 tokens, as far as there are so many."""
+        actions = context.actions[:, 0] * _only(0, [group.action_dim for group in self.actions.groups], context.actions)
+        tokens = self._pairs(self.encoder(context.views), actions).flatten(0, 1)  # [2 K, D + A]
+        return {f"context {c}": partial(self._read, tokens[:c]) for c in CONTEXTS if c <= len(tokens)}
+
+    def _read(self, context: Tensor, features: Tensor) -> Tensor:
+        """Normalised outputs [..., D] of features [..., D], each after the same context [c, D + A]."""
+        found, c = [], len(context)
+        for rows in features.flatten(0, -2).split(QUERIES):
+            queries = torch.cat([rows, rows.new_zeros(len(rows), context.shape[1] - rows.shape[1])], -1)
+            visible = torch.eye(c + len(rows), dtype=torch.bool, device=rows.device)
+            visible[:c, :c] |= _earlier(c // 2, rows.device)
+            visible[c:, :c] = True
+            out = self._transform(torch.cat([context, queries])[None], [~visible] * self.config.layers)
+            found.append(F.normalize(out[0, c:].float(), dim=-1))
+        return torch.cat(found).view_as(features)
+
+    def _pairs(self, features: Tensor, actions: Tensor) -> Tensor:
+        """The tokens [B, 2, D + A] of pairs, from features [B, 2, D] and actions [B, A]."""
+        moves = torch.stack([actions, torch.zeros_like(actions)], 1)
+        return torch.cat([features, moves.to(features.dtype)], -1)
+
+    def _transform(self, tokens: Tensor, masks: list[Tensor]) -> Tensor:
+        """Tokens [n, S, D + A] to outputs [n, S, D]; a layer's mask is true where a row must not look."""
+        x = self.read_in(tokens)
+        for layer, mask in zip(self.layers, masks, strict=True):
+            x = layer(x, src_mask=mask)
+        out: Tensor = self.read_out(self.norm(x))
+        return out
+
+    def _random_masks(self, contexts: int, like: Tensor) -> list[Tensor]:
+        """For each layer [n heads, 2 K, 2 K]: a row sees itself and those earlier pairs that are not dropped for it."""
+        config, device = self.config, like.device
+        itself, earlier = torch.eye(2 * config.pairs, dtype=torch.bool, device=device), _earlier(config.pairs, device)
+        masks = []
+        for _ in range(config.layers):
+            kept = torch.rand(contexts, 2 * config.pairs, config.pairs, device=device) >= config.drop_pairs
+            blocked = ~(itself | (earlier & kept.repeat_interleave(2, -1)))
+            masks.append(blocked.repeat_interleave(config.heads, 0))
+        return masks
+
+
+def _earlier(pairs: int, device: torch.device) -> Tensor:
+    """[2 K, 2 K]: whether the column's token belongs to an earlier pair than the row's."""
+    pair = torch.arange(pairs, device=device).repeat_interleave(2)
+    return pair[None] < pair[:, None]
+
+
+def _only(chosen: int, widths: list[int], like: Tensor) -> Tensor:
+    """1 in the columns of one group, 0 in those of the others."""
+    columns = torch.cat([torch.full((width,), float(number == chosen)) for number, width in enumerate(widths)])
+    return columns.to(like.device)

@@ -1,0 +1,72 @@
+"""EquiMod (Devillers and Lefort 2023), as in seq-JEPA's comparison: SimCLR on one head, prediction by the action on another.
+
+    i    = projector(f(x)),  e = equivariant_projector(f(x)),  each D - 2D - 2D - D/4
+    loss = NT-Xent(i_1, i_2; tau = 0.1) + NT-Xent(predictor([P(a); e_1]), e_2; tau = 0.1)
+
+As in seq-JEPA's release, both views are augmented and actions are relative; EquiMod itself predicts from an unaugmented view.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from seqjepa.actions import ActionSpace
+from seqjepa.distributed import gather
+from seqjepa.heads import ProjectorConfig, mlp
+from seqjepa.losses import nt_xent
+from seqjepa.methods.base import Method, MethodConfig, not_negative, positive, weighted
+from seqjepa.nn import ActionEmbedding, Encoder
+from seqjepa.types import SequenceBatch, StepOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(MethodConfig):
+    """The paper's settings.
+
+    Attributes:
+        projector: each of the two heads.
+        action_width: width of the action embedding.
+        temperature: tau of both NT-Xent terms.
+        invariance, equivariance: coefficients of the two terms.
+    """
+
+    reads: ClassVar[int | None] = 2
+
+    projector: ProjectorConfig = ProjectorConfig(widths=(2.0, 2.0, 0.25))
+    action_width: int = 128
+    temperature: float = 0.1
+    invariance: float = 1.0
+    equivariance: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive(self, "action_width", "temperature")
+        not_negative(self, "invariance", "equivariance")
+
+    def build(self, encoder: Encoder, actions: ActionSpace) -> "EquiMod":
+        """See `MethodConfig.build`."""
+        return EquiMod(self, encoder, actions.action_dim)
+
+
+class EquiMod(Method):
+    """The method of the module's docstring."""
+
+    def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
+        super().__init__(encoder)
+        self.config = config
+        self.projector = config.projector.build(encoder.dim)
+        self.equivariant_projector = config.projector.build(encoder.dim)
+        width = self.equivariant_projector.dim
+        self.action_embedding = ActionEmbedding(action_dim, config.action_width)
+        self.predictor = mlp(config.action_width + width, (width,), last="norm")
+
+    def forward(self, batch: SequenceBatch) -> StepOutput:
+        """The loss on views [B, 2, ...]."""
+        features = self.encoder(batch.views)
+        first, second = gather(self.projector(features)).unbind(1)
+        source, target = self.equivariant_projector(features).unbind(1)
+        embedded = self.action_embedding(batch.actions)[:, 0]
+        predicted = self.predictor(torch.cat([embedded, source], -1))
+        tau = self.config.temperature
+        terms = {"invariance": nt_xent(first, second, tau), "equivariance": nt_xent(gather(predicted), gather(target), tau)}
+        return weighted(self.config, terms, features)

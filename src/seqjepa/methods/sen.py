@@ -1,0 +1,64 @@
+"""SEN (Park et al. 2022) in its contrastive form, as in seq-JEPA's comparison: one view and the action predict the other view.
+
+    p    = projector(f(x)),  e = P(a)
+    loss = NT-Xent(predictor([e; p_1]), p_2; tau = 0.5)
+
+There is no invariance term. The predictor is one Linear and BatchNorm; the original's energy hinge and delta prediction are not used.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from seqjepa.actions import ActionSpace
+from seqjepa.distributed import gather
+from seqjepa.heads import ProjectorConfig, mlp
+from seqjepa.losses import nt_xent
+from seqjepa.methods.base import Method, MethodConfig, positive
+from seqjepa.nn import ActionEmbedding, Encoder
+from seqjepa.types import Representation, SequenceBatch, StepOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(MethodConfig):
+    """The paper's settings.
+
+    Attributes:
+        projector: the head.
+        action_width: width of the action embedding.
+        temperature: tau of NT-Xent.
+    """
+
+    reads: ClassVar[int | None] = 2
+
+    projector: ProjectorConfig = ProjectorConfig()
+    action_width: int = 128
+    temperature: float = 0.5
+
+    def __post_init__(self) -> None:
+        positive(self, "action_width", "temperature")
+
+    def build(self, encoder: Encoder, actions: ActionSpace) -> "SEN":
+        """See `MethodConfig.build`."""
+        return SEN(self, encoder, actions.action_dim)
+
+
+class SEN(Method):
+    """The method of the module's docstring."""
+
+    def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
+        super().__init__(encoder)
+        self.temperature = config.temperature
+        self.projector = config.projector.build(encoder.dim)
+        self.action_embedding = ActionEmbedding(action_dim, config.action_width)
+        self.predictor = mlp(config.action_width + self.projector.dim, (self.projector.dim,), last="norm")
+
+    def forward(self, batch: SequenceBatch) -> StepOutput:
+        """The loss on views [B, 2, ...]."""
+        features = self.encoder(batch.views)
+        first, second = self.projector(features).unbind(1)
+        embedded = self.action_embedding(batch.actions)[:, 0]
+        predicted = self.predictor(torch.cat([embedded, first], -1))
+        loss = nt_xent(gather(predicted), gather(second), self.temperature)
+        return StepOutput(loss, {}, Representation.of_views(features))

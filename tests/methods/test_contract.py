@@ -1,0 +1,182 @@
+"""What every method promises, on every kind of world: one table of checks for all."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import signal_world
+from contract import NAMES, config, experiment
+from seqjepa import checkpoint
+from seqjepa.errors import ConfigError
+from seqjepa.evaluation import evaluate
+from seqjepa.methods.base import Method
+from seqjepa.model import build_method, load
+from seqjepa.nn import EncoderConfig
+from seqjepa.recipes import load_code, with_method
+from seqjepa.recipes.shapes import shapes
+from seqjepa.training import build_optimizer, train
+from seqjepa.worlds import shapes as shapes_world
+from seqjepa.worlds.base import World
+
+ROOT = Path(__file__).parents[2]
+WORLDS = ("signal", "shapes", "windows")
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory) -> dict[str, World]:
+    """Rotations in pixels, the renderer's scenes with two groups of actions, and windows of digits, whose actions are shifts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQJEPA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        scenes = shapes_world.Config(image_size=16, train_objects=29, test_objects=29, views=4, actions=("rotation", "floor_hue")).build()
+    windows = load_code(ROOT / "examples" / "own_world.py").recipe().world.build()
+    return {"signal": signal_world.Config().build(), "shapes": scenes, "windows": windows}
+
+
+def make(name: str, world: World, **changes) -> tuple[Method, object]:
+    """The method, and a batch for it."""
+    chosen = experiment(name, **changes)
+    batch = next(world.loader("train", num_views=chosen.train.num_views, batch_size=chosen.train.batch_size, seed=3))
+    return build_method(chosen, world.spec), batch
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step(name, world, worlds):
+    """The loss is finite before and after; every trained parameter gets a gradient and no target does; the batch stays as it was; the
+    encoder's features and the representation have the shapes that the seams name."""
+    method, batch = make(name, worlds[world])
+    for parameter in method.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.2)  # zero-initialised ones would hide missing gradients behind them
+    before = copy.deepcopy(batch)
+    optimizer = build_optimizer(method, experiment(name).optim)
+    output = method(batch)
+    output.loss.backward()
+    for key, parameter in method.named_parameters():
+        if key.startswith("target_"):
+            assert not parameter.requires_grad and parameter.grad is None, key
+        else:
+            assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), key
+    optimizer.step()
+    method.after_step(0.5)
+    assert method(batch).loss.isfinite() and output.loss.shape == ()
+    for field in ("views", "actions", "poses", "labels"):
+        assert torch.equal(getattr(batch, field), getattr(before, field)), field
+    size, length, dim = len(batch), batch.views.shape[1], method.encoder.dim
+    assert output.representation.views.shape[::2] == (size, dim) and not output.representation.views.requires_grad
+    assert all(not term.requires_grad for term in output.terms.values())
+    with torch.no_grad():
+        whole = method.eval().represent(batch)
+    assert whole.views.shape == (size, length, dim) and whole.sequence.shape[0] == size
+    assert whole.sequence.shape == output.representation.sequence.shape
+    assert method.aggregates == (name == "seq_jepa")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_targets_move_and_nothing_else_does(name, worlds):
+    method, _ = make(name, worlds["signal"])
+    with torch.no_grad():
+        for parameter in method.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    before = {key: value.clone() for key, value in method.state_dict().items()}
+    method.after_step(0.5)
+    moved = {key.partition(".")[0] for key, value in method.state_dict().items() if not torch.equal(value, before[key])}
+    targets = {key.partition(".")[0] for key in before if key.startswith("target_")}
+    assert moved == targets
+    assert bool(targets) == (name in ("byol", "conditional_byol", "conv_jepa", "seq_jepa"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_seed_same_loss(name, worlds):
+    losses = []
+    for _ in range(2):
+        method, batch = make(name, worlds["signal"])
+        torch.manual_seed(5)
+        losses.append(method(batch).loss.item())
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_reads(name, worlds):
+    """A method that is not conditioned does not care about actions and poses, one that is does."""
+    method, batch = make(name, worlds["signal"])
+    chance = torch.Generator().manual_seed(0)
+    order = torch.randperm(len(batch), generator=chance)
+    other = replace(batch, actions=batch.actions[order], poses=batch.poses[order])
+    losses = []
+    for data in (batch, other):
+        torch.manual_seed(1)
+        losses.append(copy.deepcopy(method)(data).loss.item())
+    assert (losses[0] != losses[1]) == (config(name).conditioned or name == "seq_jepa")
+
+
+@pytest.mark.parametrize("kind", ["mlp", "transformer"])
+@pytest.mark.parametrize("name", [name for name in NAMES if hasattr(config(name)(), "projector")])
+def test_projectors(name, kind, worlds):
+    """The "+" variants of Table 8 are a choice of every method that has a projector."""
+    projector = replace(config(name)().projector, kind=kind)
+    if kind == "transformer" and name == "sie":
+        projector = replace(projector, heads=2)
+    method, batch = make(name, worlds["signal"], projector=projector)
+    method(batch).loss.backward()
+    assert all(parameter.grad is not None for parameter in method.projector.parameters())
+    assert any("self_attn" in key for key, _ in method.projector.named_parameters()) == (kind == "transformer")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_trains_resumes_loads_and_is_evaluated(name, tmp_path):
+    """A run that was stopped after 2 of 4 steps ends in the same bits; what is loaded gives the features that were trained."""
+    whole = train(experiment(name), tmp_path / "whole", quiet=True, device="cpu")
+    part = tmp_path / "part"
+    train(experiment(name), part, quiet=True, device="cpu")
+    for folder in (part / "checkpoints").glob("step_00000004"):
+        (folder / "manifest.json").unlink()
+    train(experiment(name), part, resume=True, quiet=True, device="cpu")
+    digests = [checkpoint.digest(folder / "checkpoints" / "step_00000004") for folder in (whole, part)]
+    assert digests[0] == digests[1]
+    model = load(whole)
+    views = torch.randint(0, 256, (2, 3, 3, 16, 16), dtype=torch.uint8)
+    assert model.encode(views).shape == (2, 3, 16)
+    assert model.aggregate(views, torch.zeros(2, 2, 4)).shape[0] == 2
+    results = evaluate(whole, progress=False, device="cpu")
+    inputs = {record["input"] for record in results["records"] if record["features"] == "model"}
+    assert inputs == {"view", "mean", "logits", "pair"} | ({"sequence"} if model.method.aggregates else set())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_refuses_what_does_not_fit(name, worlds):
+    chosen, spec = experiment(name), worlds["signal"].spec
+    reads = chosen.method.reads
+    wrong = replace(chosen, train=replace(chosen.train, num_views=1))
+    with pytest.raises(ConfigError, match=r"train\.num_views"):
+        build_method(wrong, spec)
+    if reads is not None:
+        with pytest.raises(ConfigError, match=rf"{name} reads {reads} views of a sequence: set train\.num_views to {reads}, got 5"):
+            build_method(replace(chosen, train=replace(chosen.train, num_views=5)), spec)
+        with pytest.raises(ConfigError, match=rf"{name} reads {reads} views of an object, those of world 'signal' have 1"):
+            build_method(chosen, replace(spec, views_per_object=1))
+    blind = replace(spec, actions=spec.factors.select(()))
+    if config(name).conditioned or name == "seq_jepa":
+        with pytest.raises(ConfigError, match=r"name some in world\.actions"):
+            build_method(chosen, blind)
+    else:
+        assert build_method(chosen, blind)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_defaults_build_at_full_size(name):
+    """In the paper's recipe, with the paper's encoder; views per step stay within one sequence's."""
+    chosen = with_method(shapes(), name)
+    assert abs(chosen.train.batch_size * chosen.train.num_views - 512 * 4) < 4
+    with torch.device("meta"):
+        spec = chosen.world.outline()
+        method = chosen.method.build(EncoderConfig().build(3, spec.mean, spec.std), spec.actions)
+    assert method.encoder.dim == 512
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_short_file_each(name):
+    assert len((ROOT / "src" / "seqjepa" / "methods" / f"{name}.py").read_text().splitlines()) <= 180
