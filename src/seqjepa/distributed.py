@@ -49,7 +49,7 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
         """The same shape and type."""
         if not self.training or world_size() == 1:
             return super().forward(input)
-        x, axes = input.float(), [axis for axis in range(input.ndim) if axis != 1]
+        x, axes = input.to(torch.promote_types(input.dtype, torch.float32)), [axis for axis in range(input.ndim) if axis != 1]
         count = x.numel() // x.shape[1] * world_size()
         shape = [1, -1] + [1] * (x.ndim - 2)
         mean = _sum(x.sum(axes)) / count

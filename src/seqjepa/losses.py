@@ -15,7 +15,7 @@ def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
     Returns:
         [...], in fp32 at least, whatever the inputs' precision.
     """
-    return 1 - F.cosine_similarity(_precise(predicted), _precise(target), dim=-1)
+    return 1 - F.cosine_similarity(precise(predicted), precise(target), dim=-1)
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float, *, least_cosine: float = -1.0) -> Tensor:
@@ -28,7 +28,7 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float, *, least_cosine: 
         temperature: tau.
         least_cosine: smaller similarities count as this (ContextSSL's release: 1e-7).
     """
-    rows = F.normalize(_precise(torch.cat([first, second])), dim=-1)
+    rows = F.normalize(precise(torch.cat([first, second])), dim=-1)
     logits = (rows @ rows.T).clamp_min(least_cosine) / temperature
     logits = logits.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf)
     return F.cross_entropy(logits, torch.arange(len(rows), device=rows.device).roll(len(first)))
@@ -36,19 +36,19 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float, *, least_cosine: 
 
 def variance_hinge(rows: Tensor) -> Tensor:
     """How far the standard deviations of [B, D] stay below 1, mean over dimensions (VICReg, eqs. 1, 2; gamma 1, epsilon 1e-4)."""
-    return F.relu(1 - (_precise(rows).var(0) + 1e-4).sqrt()).mean()
+    return F.relu(1 - (precise(rows).var(0) + 1e-4).sqrt()).mean()
 
 
 def covariance_penalty(rows: Tensor) -> Tensor:
     """Sum of the squared covariances between different dimensions of [B, D], over D (VICReg, eqs. 3, 4)."""
-    centred = _precise(rows) - _precise(rows).mean(0)
+    centred = precise(rows) - precise(rows).mean(0)
     covariance = centred.T @ centred / (len(rows) - 1)
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / rows.shape[1]
 
 
 def mean_squared_error(first: Tensor, second: Tensor) -> Tensor:
     """Over all elements of [B, D] (VICReg, eq. 5, divided by D as in its code)."""
-    return F.mse_loss(_precise(first), _precise(second))
+    return F.mse_loss(precise(first), precise(second))
 
 
 def vicreg_terms(first: Tensor, second: Tensor) -> dict[str, Tensor]:
@@ -66,7 +66,7 @@ def trajectory_loss(before: Tensor, centre: Tensor, after: Tensor) -> Tensor:
     Args:
         before, centre, after: [B, D], of three views; normalised here.
     """
-    left, middle, right = (F.normalize(_precise(x), dim=-1) for x in (before, centre, after))
+    left, middle, right = (F.normalize(precise(x), dim=-1) for x in (before, centre, after))
 
     def tangent(leg: Tensor) -> Tensor:
         return leg - (leg * middle).sum(-1, keepdim=True) * middle
@@ -74,5 +74,6 @@ def trajectory_loss(before: Tensor, centre: Tensor, after: Tensor) -> Tensor:
     return -F.cosine_similarity(tangent(middle - left), tangent(right - middle), dim=-1).mean()
 
 
-def _precise(x: Tensor) -> Tensor:
+def precise(x: Tensor) -> Tensor:
+    """In fp32 at least, as sums over many elements need."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

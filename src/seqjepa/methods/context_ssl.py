@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from seqjepa.actions import ActionSpace
 from seqjepa.distributed import gather
 from seqjepa.errors import ConfigError
-from seqjepa.losses import nt_xent
+from seqjepa.losses import nt_xent, precise
 from seqjepa.methods.base import Method, MethodConfig, fraction, not_negative, positive, weighted
 from seqjepa.nn import Encoder
 from seqjepa.types import SequenceBatch, StepOutput
@@ -98,7 +98,7 @@ class ContextSSL(Method):
         chosen = int(torch.randint(len(groups), ()))
         actions = batch.actions[:, 0] * _only(chosen, [group.action_dim for group in groups], features)
         tokens = self._pairs(features, actions).unflatten(0, (-1, config.pairs)).flatten(1, 2)  # [n, 2 K, D + A]
-        z = F.normalize(self._transform(tokens, self._random_masks(len(tokens), features)).view(size, 2, -1).float(), dim=-1)
+        z = F.normalize(precise(self._transform(tokens, self._random_masks(len(tokens), features)).view(size, 2, -1)), dim=-1)
         contrast = nt_xent(gather(z[:, 0]), gather(z[:, 1]), config.temperature, least_cosine=1e-7)
         told, truth = self.regressor(z), self.actions.absolute(batch.poses[:, 1:])
         asked = _only(chosen, [group.absolute_dim for group in groups], truth)
@@ -120,7 +120,7 @@ class ContextSSL(Method):
             visible[:c, :c] |= _earlier(c // 2, rows.device)
             visible[c:, :c] = True
             out = self._transform(torch.cat([context, queries])[None], [~visible] * self.config.layers)
-            found.append(F.normalize(out[0, c:].float(), dim=-1))
+            found.append(F.normalize(precise(out[0, c:]), dim=-1))
         return torch.cat(found).view_as(features)
 
     def _pairs(self, features: Tensor, actions: Tensor) -> Tensor:
