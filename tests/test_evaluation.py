@@ -49,7 +49,7 @@ def test_results_are_written_as_returned(run_dir: Path, results: dict) -> None:
 def test_every_question_is_answered_once(results: dict) -> None:
     asked = [tuple(value for key, value in record.items() if key != "value") for record in results["records"]]
     assert len(set(asked)) == len(asked)
-    inputs = {"model": 1 + 4 + 4, "random": 1 + 4 + 4, "pixels": 1 + 4}
+    inputs = {"model": 1 + 4 + 4 + 4, "random": 1 + 4 + 4 + 4, "pixels": 1 + 4 + 4}  # view, mean, logits and, of an aggregator, sequence
     factors = 2 * (3 + 1 + 1)  # relative and individual: rotation with three metrics, light, noise
     for features, number in inputs.items():
         mine = [record for record in results["records"] if record["features"] == features]

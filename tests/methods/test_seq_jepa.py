@@ -218,7 +218,7 @@ def test_bad_settings_are_refused():
             Config(**fields)
     with pytest.raises(ConfigError, match=r"width 12 .* multiple of method\.heads = 5"):
         make(heads=5)
-    with pytest.raises(ConfigError, match=r"at least 2 views .* raise train\.num_views, now 1"):
+    with pytest.raises(ConfigError, match="at least 2, got 1"):
         make(num_views=1)
     with pytest.raises(ConfigError, match="no actions to condition on"):
         make(action_dim=0)

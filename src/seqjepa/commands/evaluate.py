@@ -14,10 +14,15 @@ from seqjepa.commands.options import parse
 from seqjepa.evaluation import evaluate
 from seqjepa.recipes import load_code
 
-INPUTS = {"view": "z of one view", "mean": "mean of {} views' z", "sequence": "z_AGG of {} views", "pair": "z of two views"}
+INPUTS = {
+    "view": "z of one view",
+    "mean": "mean of {} views' z",
+    "logits": "mean of {} views' logits",
+    "sequence": "z_AGG of {} views",
+    "pair": "z of two views",
+}
 METRICS = {"top1": "top-1", "r2": "R²", "median_degrees": "median error"}
 SHOWN_VIEWS = 5  # of means and sequences, as in the paper's tables
-FEATURES = ("model", "random", "pixels")  # the trained model's, and two controls
 
 
 @dataclass(frozen=True)
@@ -46,23 +51,24 @@ def main(arguments: list[str]) -> None:
 
 
 def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
-    """One row for each question to the features of the trained model, with the answers of the controls beside it; the split first."""
+    """One row for each question to the features of the trained model, with those of its readouts and controls beside it; the split first."""
     longest = max((record["views"] for record in records), default=1)
     splits: dict[str, dict[tuple[str, ...], dict[str, str]]] = {split: {}}
     for record in records:
-        whole = record["input"] in ("mean", "sequence")
+        whole = record["input"] in ("mean", "logits", "sequence")
         if record["metric"] not in METRICS or (whole and record["views"] != min(SHOWN_VIEWS, longest)):
             continue
         question = (record["task"], INPUTS[record["input"]].format(record["views"]), METRICS[record["metric"]])
         answers = splits.setdefault(record["split"], {}).setdefault(question, {})
         answers[record["features"]] = _shown(record["metric"], record["value"])
     table = Table("split / task", "told from", "metric", title="frozen features, probed on held-out objects", box=box.SIMPLE_HEAD)
-    for features in FEATURES:
+    kinds = list(dict.fromkeys(record["features"] for record in records))
+    for features in kinds:
         table.add_column(features, justify="right")
     for name, questions in splits.items():
         table.add_row(f"[bold]{name}[/]")
         for (task, told_from, metric), answers in questions.items():
-            table.add_row(f"  {task}", told_from, metric, *(answers.get(features, "") for features in FEATURES))
+            table.add_row(f"  {task}", told_from, metric, *(answers.get(features, "") for features in kinds))
     return table
 
 

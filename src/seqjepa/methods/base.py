@@ -40,7 +40,7 @@ class MethodConfig:
         """Raise a ConfigError if the method cannot learn from sequences of `num_views` views with such actions."""
         name = type(self).__module__.rpartition(".")[2]
         if self.reads is None and num_views < 2:
-            raise ConfigError(f"{name} needs at least 2 views of a sequence: raise train.num_views, now {num_views}")
+            raise ConfigError(f"{name} needs several views of a sequence: train.num_views must be at least 2, got {num_views}")
         if self.reads is not None and num_views != self.reads:
             raise ConfigError(f"{name} reads {self.reads} views of a sequence: set train.num_views to {self.reads}, got {num_views}")
         if self.conditioned and not actions.groups:

@@ -12,8 +12,15 @@ from seqjepa.report.runs import Run, Variant
 
 Question = tuple[str, str, int, str]  # task, input, views and metric
 
-INPUTS = {"view": "z of one view", "mean": "mean of {} views’ z", "sequence": "z_AGG of {} views", "pair": "z of two views"}
-COLOURS = {"view": style.Z, "mean": style.Z, "pair": style.Z, "sequence": style.AGG}
+INPUTS = {
+    "view": "z of one view",
+    "mean": "mean of {} views’ z",
+    "logits": "mean of {} views’ logits",
+    "sequence": "z_AGG of {} views",
+    "pair": "z of two views",
+}
+COLOURS = {"view": style.Z, "mean": style.Z, "logits": style.Z, "pair": style.Z, "sequence": style.AGG}
+CONTROLS = {"random": "random features", "pixels": "raw pixels"}
 METRICS = {
     "top1": "top-1 accuracy, %",
     "r2": "R²",
@@ -100,10 +107,12 @@ def text(figure: Value | None, metric: str) -> str:
 
 
 def columns(variants: Sequence[Variant]) -> tuple[Column, ...]:
-    """The model columns, one per variant, then the controls; variants whose controls came out the same share them."""
+    """The model columns, one per variant, then readouts and controls; variants of which these came out the same share them."""
     alone = len(variants) == 1
     chosen = [Column("model" if alone else variant.label, "model", variant.runs) for variant in variants]
-    for features, name in (("random", "random features"), ("pixels", "raw pixels")):
+    others = dict.fromkeys(r.features for variant in variants for run in variant.runs for r in run.records if r.features != "model")
+    for features in sorted(others, key=lambda features: list(CONTROLS).index(features) if features in CONTROLS else -1):
+        name = CONTROLS.get(features, features)
         different: list[Variant] = []
         for variant in variants:
             mine = _figures(variant, features)
@@ -136,7 +145,7 @@ def table(variants: Sequence[Variant], splits: Sequence[str], *, every: bool) ->
 def questions(variants: Sequence[Variant], *, every: bool) -> list[Question]:
     """What was measured, in the order of results.json."""
     records = [record for variant in variants for run in variant.runs for record in run.records]
-    several = {record.views for record in records if record.input in ("mean", "sequence")}
+    several = {record.views for record in records if record.input in ("mean", "logits", "sequence")}
     shown = several if every or not several else {SHOWN_VIEWS if SHOWN_VIEWS in several else max(several)}
     return list(dict.fromkeys(question_of(r) for r in records if r.views in shown or r.input in ("view", "pair")))
 
