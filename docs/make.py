@@ -1,7 +1,7 @@
 """Make the committed tables and figures again from the committed results: `make docs`.
 
-Reads docs/results/*.json (one results.json per run, see scripts/experiments.py), writes docs/results.md, docs/figures/ and the table in
-README.md between its two markers. The sequences in docs/figures/sequences.png are rendered.
+Reads docs/results/*.json (one results.json per run, see scripts/experiments.py), writes docs/results.md, docs/claims.md, docs/figures/
+and the table in README.md between its two markers. The sequences in docs/figures/sequences.png are rendered.
 """
 
 import json
@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
+import claims
 import numpy as np
 
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import charts, style
-from seqjepa.report.runs import Run, Variant
+from seqjepa.report.runs import Run, Variant, group
 from seqjepa.report.strips import strips
 from seqjepa.report.style import Picture, picture
 from seqjepa.worlds.base import draw_key
@@ -51,6 +52,7 @@ def main() -> None:
     sighted, blind = _variant("actions", "small"), _variant("no actions", "small_unconditioned")
     tables = {"objective": _table([every, last], CLASS + POSE), "conditioning": _table([sighted, blind], CLASS + POSE)}
     (DOCS / "results.md").write_text((DOCS / "results.md.in").read_text().format(**tables))
+    (DOCS / "claims.md").write_text(claims.page(group(runs("**/*"))))
     readme = DOCS.parent / "README.md"
     table = _table([every, last], [CLASS[i] for i in (0, 1, 4, 6)] + [POSE[i] for i in (0, 1, 8, 9)])
     readme.write_text(re.sub(r"(?s)(<!-- results -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table}{m[2]}", readme.read_text()))
@@ -64,9 +66,14 @@ def main() -> None:
         _write(p)
 
 
-def _variant(label: str, pattern: str) -> Variant:
+def runs(pattern: str) -> list[Run]:
+    """The committed results whose file in docs/results matches."""
     found = [(path, json.loads(path.read_text())) for path in sorted((DOCS / "results").glob(f"{pattern}.json"))]
-    return Variant(label, tuple(Run(path, data["experiment"], {}, data) for path, data in found))
+    return [Run(path, data["experiment"], {}, data) for path, data in found]
+
+
+def _variant(label: str, pattern: str) -> Variant:
+    return Variant(label, tuple(runs(pattern)))
 
 
 def _table(variants: list[Variant], rows: list[tuple[str, Question]]) -> str:

@@ -1,0 +1,91 @@
+"""The committed pages are what the committed results give, and verdicts follow their rules."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from seqjepa.config import to_json
+from seqjepa.recipes import with_method
+from seqjepa.recipes.shapes import shapes_small, shapes_tiny, shapes_tiny_last
+from seqjepa.report.runs import Run, group
+
+DOCS = Path(__file__).parents[1] / "docs"
+sys.path.insert(0, str(DOCS))
+import claims  # noqa: E402
+import make  # noqa: E402
+
+
+def test_the_claims_page_is_up_to_date():
+    assert (DOCS / "claims.md").read_text() == claims.page(group(make.runs("**/*"))), "make docs, and commit"
+
+
+def run(experiment, folder="results", *, seed=0, **config) -> Run:
+    """A run whose figures are the last keywords: view, mean, agg (shares), r2."""
+    figures = {name: config.pop(name) for name in ("view", "mean", "agg", "r2") if name in config}
+    data = to_json(experiment) | {"seed": seed}
+    for path, value in config.items():
+        part, _, key = path.partition("__")
+        data[part] = data[part] | {key: value}
+    asked = {"view": ("class", "view", 1, "top1"), "mean": ("class", "mean", 5, "top1"), "r2": ("relative rotation", "pair", 2, "r2")}
+    keys = ("task", "input", "views", "metric")
+    records = [dict(zip(keys, asked[name], strict=True), value=value) for name, value in figures.items() if name != "agg"]
+    agg = figures.get("agg", 0.0)
+    records += [{"task": "class", "input": "sequence", "views": m, "metric": "top1", "value": agg + (m - 5) / 100} for m in range(1, 9)]
+    results = {"split": "test", "records": [record | {"features": "model", "split": "test"} for record in records]}
+    return Run(DOCS / folder / f"{experiment.name}_{seed}.json", data, {}, results)
+
+
+def verdicts(*runs: Run) -> dict[str, str]:
+    variants = group(runs)
+    return {claim.name: claim.judge(variants).verdict for claim in claims.CLAIMS}
+
+
+def test_nothing_is_not_tested():
+    assert set(verdicts().values()) == {claims.OPEN}
+
+
+@pytest.mark.parametrize(
+    ("blind", "verdict"),
+    [({"agg": 0.9, "r2": 0.15}, claims.HOLDS), ({"agg": 0.9, "r2": 0.25}, claims.FAILS), ({"agg": 0.8, "r2": 0.15}, claims.FAILS)],
+)
+def test_conditioning(blind, verdict):
+    found = verdicts(run(shapes_small(), agg=0.91, r2=0.5, view=0.5), run(shapes_small(), method__condition="none", view=0.5, **blind))
+    assert found["C2"] == verdict
+
+
+def test_inputs_and_objectives():
+    every = {"view": 0.6, "mean": 0.8, "agg": 0.9, "r2": 0.2}
+    last = {"view": 0.5, "mean": 0.85, "agg": 0.8, "r2": 0.1}
+    found = verdicts(run(shapes_tiny(), **every), run(shapes_tiny_last(), **last))
+    assert (found["C3"], found["C6"], found["Q2"]) == (claims.HOLDS, claims.HOLDS, claims.FAILS), "last has the better mean of views"
+    assert found["Q1"] == "does not hold with last view predicted; holds with every view predicted"
+    assert verdicts(run(shapes_tiny(), **every), run(shapes_tiny_last(), **last | {"mean": 0.7}))["Q2"] == claims.HOLDS
+
+
+def test_a_difference_within_its_error_does_not_count():
+    noisy = [run(shapes_tiny(), seed=seed, view=0.5, mean=mean, agg=0.8, r2=0.1) for seed, mean in enumerate((0.7, 0.8, 0.89))]
+    assert verdicts(*noisy)["Q1"] == claims.FAILS
+    clear = [run(shapes_tiny(), seed=seed, view=0.5, mean=mean, agg=0.8, r2=0.1) for seed, mean in enumerate((0.70, 0.71, 0.72))]
+    assert verdicts(*clear)["Q1"] == claims.HOLDS
+
+
+def test_the_comparison():
+    def entry(name, **figures):
+        return run(with_method(shapes_tiny_last(), name), "results/benchmark", **figures)
+
+    ours = entry("seq_jepa", view=0.6, mean=0.7, agg=0.9, r2=0.4)
+    others = [entry("simclr", view=0.8, mean=0.95, r2=0.5), entry("sie", view=0.95, mean=0.99, r2=0.3)]
+    assert verdicts(ours, *others)["C1"] == claims.HOLDS
+    assert "does not stay" in " ".join(claims.best_of_all(group([ours, *others])).lines)
+    assert verdicts(ours, *others, entry("equimod", r2=0.41))["C1"] == claims.FAILS
+    assert verdicts(ours, *others, entry("byol", view=0.91, mean=0.91))["C1"] == claims.FAILS
+
+
+def test_longer_training():
+    def length(m, r2):
+        return run(shapes_tiny_last(), "results/benchmark", train__num_views=m + 1, agg=0.9, r2=r2)
+
+    rising = [length(1, 0.1), length(2, 0.2), length(3, 0.3)]
+    assert verdicts(*rising)["C4"] == claims.HOLDS
+    assert verdicts(*rising, length(4, 0.25))["C4"] == claims.FAILS
