@@ -79,6 +79,7 @@ def test_help(run, arguments: list[str]) -> None:
     ("arguments", "words"),
     [
         (["train", "--help"], ["shapes_tiny", "FILE.py"]),
+        (["train", "shapes_tiny", "--method", "sie", "--help"], ["--method.equivariance", "--method.projector.widths"]),
         (["train", "shapes_tiny", "--help"], ["--train.steps", "--method.predict", "--world.image-size", "--resume", "--seed"]),
         (["evaluate", "--help"], ["--split", "--code"]),
         (["report", "--help"], ["--out", "--code"]),
@@ -118,6 +119,20 @@ MISTAKES = {
     "action": (["train", "shapes_tiny", "--world.actions", "rotatoin"], "unknown action group 'rotatoin', did you mean 'rotation'?"),
     "heads": (["train", "shapes_tiny", "--method.heads", "7"], "must be a multiple of method.heads = 7"),
     "one view": (["train", "shapes_tiny", "--train.num-views", "1"], "train.num_views must be at least 2, got 1"),
+    "method": (["train", "shapes_tiny", "--method", "simcrl"], "unknown method 'simcrl', did you mean 'simclr'?"),
+    "method's file": (["train", "shapes_tiny", "--method", "none.py"], "no such file: none.py"),
+    "no method": (["train", "shapes_tiny", "--method", "--seed", "1"], "--method needs a value"),
+    "two methods": (["train", "shapes_tiny", "--method", "sie", "--method=byol"], "--method is given 2 times: give it once"),
+    "other method's key": (["train", "shapes_tiny", "--method", "simclr", "--method.predict", "last"], "unknown option --method.predict"),
+    "too many views": (
+        ["train", "shapes_tiny", "--method", "sie", "--train.num-views", "4"],
+        "sie reads 2 views of a sequence: set train.num_views to 2, got 4",
+    ),
+    "too short a world": (
+        ["train", "shapes_tiny", "--method", "vicreg_traj", "--world.views", "2"],
+        "vicreg_traj reads 3 views of an object, those of world 'shapes' have 2",
+    ),
+    "no actions": (["train", "shapes_tiny", "--method=sen", "--world.actions"], "sen is conditioned on actions and the world has none"),
     "tracker": (["train", "shapes_tiny", "--track", "tensorbord"], "'tensorbord' for argument '--track'"),
     "no run": (["evaluate", "nothing"], "nothing is not the folder of a run: it has no config.json"),
     "no folder": (["evaluate"], "missing from seqjepa evaluate"),

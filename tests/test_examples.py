@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from seqjepa import cli
+from seqjepa.nn import EncoderConfig
 from seqjepa.recipes import load_code
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -67,6 +68,31 @@ def test_own_world_shows_what_its_poses_say():
         fits = [(window == view[0].numpy()).all((1, 2)) for window, view in zip(windows, views, strict=True)]
         assert np.all(fits, 0).any(), "one digit of the label's class fits all views"
     torch.testing.assert_close(batch.actions, (batch.poses[:, 1:] - batch.poses[:, :-1]) / 8)
+
+
+def test_own_method(tmp_path):
+    tiny = TINY[:2] + TINY[8:]  # without the options of seq_jepa
+    method = EXAMPLES / "own_method.py"
+    run("train", EXAMPLES / "own_world.py", "--method", method, "--run-dir", tmp_path / "run", *tiny)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["method"]["kind"] == "own_method" and config["train"]["num_views"] == 2
+    run("evaluate", tmp_path / "run", "--code", method)
+    check_results(tmp_path / "run")
+
+
+def test_own_method_is_barlow_twins():
+    """Equation 1 of the paper, written out."""
+    example = load_code(EXAMPLES / "own_method.py")
+    world = load_code(EXAMPLES / "own_world.py").recipe().world.build()
+    encoder = EncoderConfig(width=2, stem="compact").build(1, (0.3,), (0.35,))
+    method = example.Config(off_diagonal=0.1).build(encoder, world.spec.actions)
+    batch = next(world.loader("train", num_views=2, batch_size=16, seed=0))
+    loss = method(batch).loss.item()
+    first, second = method.projector(method.encoder(batch.views)).detach().double().unbind(1)
+    expected = sum(
+        (1 - c if i == j else 0.1**0.5 * c) ** 2 for i, row in enumerate((first.T @ second / 16).tolist()) for j, c in enumerate(row)
+    )
+    assert loss == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("window", [7, 32])

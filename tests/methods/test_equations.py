@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import plain_heads as plain
-from contract import config, experiment
+from contract import NAMES, config, experiment
 from plain_heads import under
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.heads import ProjectorConfig
@@ -183,6 +183,10 @@ EQUATIONS = {
     "conv_jepa": (conv_jepa, 4, {"projector": ProjectorConfig(widths=(2.0, 0.5))}),
     "context_ssl": (context_ssl, 2, {"pairs": 3, "drop_pairs": 0.0}),
 }
+
+
+def test_every_method_has_its_equation():
+    assert {*EQUATIONS, "seq_jepa"} == set(NAMES), "seq_jepa's is in test_seq_jepa"
 
 
 @pytest.mark.parametrize("name", EQUATIONS)

@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
-    """One row for each question to the features of the trained model, with those of its readouts and controls beside it; the split first."""
+    """One row for each question to the features of the trained model, beside those of its readouts and controls; the split first."""
     longest = max((record["views"] for record in records), default=1)
     splits: dict[str, dict[tuple[str, ...], dict[str, str]]] = {split: {}}
     for record in records:

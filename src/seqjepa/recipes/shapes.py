@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Literal
 
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
-from seqjepa.methods import seq_jepa
+from seqjepa.methods import seq_jepa, simclr
 from seqjepa.nn import EncoderConfig
 from seqjepa.worlds import shapes as world
 
@@ -87,6 +87,17 @@ def shapes_every() -> Experiment:
     Command: seqjepa train shapes_every --run-dir runs/shapes_every
     """
     return replace(shapes(), name="shapes_every", method=seq_jepa.Config(predict="every"))
+
+
+def shapes_baseline() -> Experiment:
+    """`shapes` for the paper's baselines: two views a sequence and Adam at a constant 1e-3; seq-JEPA's own recipe has a schedule and decay.
+
+    Command: seqjepa train shapes_baseline --method byol --run-dir runs/byol
+    """
+    constant = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0)
+    base = shapes()
+    train = replace(base.train, num_views=2)
+    return replace(base, name="shapes_baseline", method=simclr.Config(), optim=constant, train=train)
 
 
 def _tiny_method(predict: Literal["last", "every"]) -> seq_jepa.Config:
