@@ -73,4 +73,7 @@ def test_half_precision_is_summed_in_single(loss):
     a, b = torch.randn(2, 8, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
     arguments = {nt_xent: (a, b, 0.1), mean_squared_error: (a, b)}.get(loss, (a,))
     single = [x.float() if isinstance(x, torch.Tensor) else x for x in arguments]
-    assert loss(*arguments).dtype == torch.float32 and torch.equal(loss(*arguments), loss(*single))
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            found = loss(*arguments)
+        assert found.dtype == torch.float32 and torch.equal(found, loss(*single))

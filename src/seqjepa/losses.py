@@ -29,7 +29,8 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float, *, least_cosine: 
         least_cosine: smaller similarities count as this (ContextSSL's release: 1e-7).
     """
     rows = F.normalize(precise(torch.cat([first, second])), dim=-1)
-    logits = (rows @ rows.T).clamp_min(least_cosine) / temperature
+    with torch.autocast(rows.device.type, enabled=False):  # it would multiply in bf16
+        logits = (rows @ rows.T).clamp_min(least_cosine) / temperature
     logits = logits.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf)
     return F.cross_entropy(logits, torch.arange(len(rows), device=rows.device).roll(len(first)))
 
@@ -42,7 +43,8 @@ def variance_hinge(rows: Tensor) -> Tensor:
 def covariance_penalty(rows: Tensor) -> Tensor:
     """Sum of the squared covariances between different dimensions of [B, D], over D (VICReg, eqs. 3, 4)."""
     centred = precise(rows) - precise(rows).mean(0)
-    covariance = centred.T @ centred / (len(rows) - 1)
+    with torch.autocast(rows.device.type, enabled=False):  # it would multiply in bf16
+        covariance = centred.T @ centred / (len(rows) - 1)
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / rows.shape[1]
 
 
