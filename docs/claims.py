@@ -186,8 +186,9 @@ def _exceeds(a: Value, b: Value) -> bool:
 
 
 def _views(variant: Variant) -> str:
-    train = variant.runs[0].config["train"]
-    return f"{train['steps'] * train['batch_size'] * train['num_views'] / 1e6:.1f} million"
+    run = variant.runs[0]
+    train, steps = run.config["train"], (run.results or {}).get("step", 0)
+    return f"{steps * train['batch_size'] * train['num_views'] / 1e6:.1f} million"
 
 
 def _percent(v: Value) -> str:

@@ -9,6 +9,7 @@ from seqjepa.errors import Interrupted, SeqJepaError, unknown
 COMMANDS = {
     "train": "train a recipe: seqjepa train shapes_tiny --run-dir runs/demo",
     "evaluate": "probe a trained run: seqjepa evaluate runs/demo",
+    "benchmark": "compare methods in a recipe: seqjepa benchmark shapes_tiny --methods all --seeds 3",
     "report": "one HTML page of one or more runs: seqjepa report runs/demo --out report",
     "data": "render data to files: seqjepa data render shapes --out DIR",
     "bench": "measure speed against a plain reference: seqjepa bench step",

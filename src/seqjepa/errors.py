@@ -19,6 +19,10 @@ class ConfigError(SeqJepaError):
     exit_code = 2
 
 
+class InUseError(ConfigError):
+    """Another process writes to the folder."""
+
+
 class DataError(SeqJepaError):
     """A data file is missing, damaged or not what was expected."""
 

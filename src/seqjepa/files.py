@@ -1,9 +1,11 @@
 """Files that are either whole or not there."""
 
-import contextlib
+import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,19 @@ def write_atomically(path: Path, data: bytes) -> None:
         at("before rename")
         temporary.replace(path)
     except OSError:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
     at("after rename")
     sync(path.parent)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time; others wait. The folder's file `lock` stays there."""
+    with (folder / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def sync(folder: Path) -> None:

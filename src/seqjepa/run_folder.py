@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from seqjepa import checkpoint, files
 from seqjepa.config import Experiment, differences, to_json
-from seqjepa.errors import ConfigError, DataError, DiskError
+from seqjepa.errors import ConfigError, DataError, DiskError, InUseError
 from seqjepa.structure import structure
 from seqjepa.worlds.base import WorldSpec
 
@@ -51,7 +51,8 @@ class RunFolder:
             warn: is told, once, when lines of the log are lost.
 
         Raises:
-            ConfigError: if the folder cannot be written to, is in use, is another experiment's, or holds a run that was not to be resumed.
+            InUseError: if another process writes to the folder.
+            ConfigError: if the folder cannot be written to, is another experiment's, or holds a run that was not to be resumed.
             DiskError: if the disk is full or broken.
         """
         try:
@@ -212,7 +213,7 @@ def _acquire(path: Path) -> int:
         except BlockingIOError as error:
             os.close(descriptor)
             owner = lock.read_text() if lock.exists() else "unknown"
-            raise ConfigError(f"{path} is in use by process {owner.strip()}: wait for it, or choose another --run-dir") from error
+            raise InUseError(f"{path} is in use by process {owner.strip()}: wait for it, or choose another --run-dir") from error
         if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
             break
         os.close(descriptor)  # its owner removed it between our open and our lock: what we hold has no name any more

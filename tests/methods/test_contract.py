@@ -48,9 +48,10 @@ def test_a_step(name, world, worlds):
     """The loss is finite before and after; every trained parameter gets a gradient and no target does; the batch stays as it was; the
     encoder's features and the representation have the shapes that the seams name."""
     method, batch = make(name, worlds[world])
+    torch.manual_seed(0)
     for parameter in method.parameters():
-        if parameter.requires_grad:
-            torch.nn.init.normal_(parameter, std=0.2)  # zero-initialised ones would hide missing gradients behind them
+        if parameter.requires_grad:  # zero-initialised ones would hide missing gradients behind them, and so would dead units
+            torch.nn.init.normal_(parameter, mean=0.05, std=0.2)
     before = copy.deepcopy(batch)
     optimizer = build_optimizer(method, experiment(name).optim)
     output = method(batch)
@@ -78,6 +79,7 @@ def test_a_step(name, world, worlds):
 @pytest.mark.parametrize("name", NAMES)
 def test_targets_move_and_nothing_else_does(name, worlds):
     method, _ = make(name, worlds["signal"])
+    torch.manual_seed(0)
     with torch.no_grad():
         for parameter in method.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

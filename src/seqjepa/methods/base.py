@@ -28,6 +28,11 @@ class MethodConfig:
     reads: ClassVar[int | None] = None
     conditioned: ClassVar[bool] = True
 
+    @property
+    def uses_actions(self) -> bool:
+        """Whether the method is given actions: one that can do without is only where its fields say so."""
+        return self.conditioned
+
     def build(self, encoder: Encoder, actions: ActionSpace) -> "Method":
         """The method around a freshly initialised encoder, for the actions that the world gives.
 

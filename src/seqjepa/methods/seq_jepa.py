@@ -67,6 +67,11 @@ class Config(MethodConfig):
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"method.dropout must lie in 0..1 (1 excluded), got {self.dropout}")
 
+    @property
+    def uses_actions(self) -> bool:
+        """See `MethodConfig.uses_actions`."""
+        return self.condition != "none"
+
     def build(self, encoder: Encoder, actions: ActionSpace) -> "SeqJEPA":
         """See `MethodConfig.build`."""
         return SeqJEPA(self, encoder, actions.action_dim)

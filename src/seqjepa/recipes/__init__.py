@@ -10,7 +10,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 
-from seqjepa.config import Experiment, find_kind
+from seqjepa import methods
+from seqjepa.config import Experiment, TrainConfig, find_kind
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.methods.base import MethodConfig
 
@@ -60,15 +61,21 @@ def with_method(experiment: Experiment, name: str) -> Experiment:
     if isinstance(experiment.method, config):
         return experiment
     shared = {field.name: getattr(experiment.method, field.name) for field in fields(config) if hasattr(experiment.method, field.name)}
-    train = experiment.train
-    num_views = config.reads or train.num_views
+    train = with_views(experiment.train, config.reads or experiment.train.num_views)
+    return replace(experiment, name=f"{experiment.name}_{name}", method=config(**shared), train=train)
+
+
+def with_views(train: TrainConfig, num_views: int) -> TrainConfig:
+    """The same training on sequences of so many views, with as many views per step as batches of them allow, and never more."""
     batch_size = max(2, train.batch_size * train.num_views // (num_views * train.accumulate)) * train.accumulate
-    return replace(
-        experiment,
-        name=f"{experiment.name}_{name}",
-        method=config(**shared),
-        train=replace(train, num_views=num_views, batch_size=batch_size),
-    )
+    return replace(train, num_views=num_views, batch_size=batch_size)
+
+
+def every_method() -> list[str]:
+    """Every method of this package as a contender of `seqjepa benchmark`: with its defaults, seq-JEPA with each of its two objectives."""
+    names = sorted(module.name for module in pkgutil.iter_modules(methods.__path__) if module.name != "base")
+    objectives = {"seq_jepa": ["seq_jepa:predict=last", "seq_jepa:predict=every"]}
+    return [contender for name in names for contender in objectives.get(name, [name])]
 
 
 def load_code(path: Path) -> ModuleType:

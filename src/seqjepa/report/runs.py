@@ -78,11 +78,11 @@ def read_run(folder: Path) -> Run:
     """
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{folder} is no run folder: it has no config.json. Give folders that `seqjepa train` wrote")
-    config = _object(folder / "config.json")  # as it is written, "~" for the home folder: a report may be shown to others
+    config = read_object(folder / "config.json")  # as it is written, "~" for the home folder: a report may be shown to others
     if missing := {"name", "seed", "method", "world"} - set(config):
         raise DataError(f"{folder / 'config.json'} has no {', '.join(sorted(missing))}: restore the file or train again")
     results = folder / "results.json"
-    return Run(folder, config, _metrics(folder / "metrics.jsonl"), _results(results) if results.exists() else None)
+    return Run(folder, config, _metrics(folder / "metrics.jsonl"), read_results(results) if results.exists() else None)
 
 
 def group(runs: Sequence[Run]) -> list[Variant]:
@@ -144,8 +144,13 @@ def _metrics(path: Path) -> dict[str, Floats]:
     return {key: np.array([entry.get(key, math.nan) for entry in steps]) for key in keys}
 
 
-def _results(path: Path) -> dict[str, Any]:
-    data = _object(path)
+def read_results(path: Path) -> dict[str, Any]:
+    """The data of a results.json, its records as `protocol.Record` has them.
+
+    Raises:
+        DataError: if the file is damaged or of another version.
+    """
+    data = read_object(path)
     if data.get("format") != 1:
         raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: evaluate the run again, seqjepa evaluate")
     fields = {field.name for field in dataclasses.fields(Record)}
@@ -155,7 +160,12 @@ def _results(path: Path) -> dict[str, Any]:
     return data
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        DataError: if there is none.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

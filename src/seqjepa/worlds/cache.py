@@ -1,6 +1,5 @@
 """Rendered views on disk: built once, resumable, verified byte for byte, memory-mapped."""
 
-import fcntl
 import hashlib
 import io
 import itertools
@@ -8,8 +7,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from seqjepa.errors import DataError, DiskError
-from seqjepa.files import json_bytes, sha256, write_atomically
+from seqjepa.files import json_bytes, locked, sha256, write_atomically
 from seqjepa.worlds.table import ViewTable
 
 FORMAT = 1
@@ -67,7 +65,7 @@ def cached_tables(name: str, key: Mapping[str, Any], plans: Mapping[str, Plan]) 
     folder = cache_root() / f"{name}-{fingerprint[:12]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        with locked(folder):  # the others wait, and then find the work done
             tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
             if any(table is None for table in tables.values()):
                 write_atomically(folder / "key.json", json_bytes(key))
@@ -81,14 +79,6 @@ def cached_tables(name: str, key: Mapping[str, Any], plans: Mapping[str, Plan]) 
     if missing := plans.keys() - found.keys():
         raise DataError(f"views just rendered to {folder} do not read back right: {', '.join(sorted(missing))}. Is the disk failing?")
     return found
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One builder at a time; others wait and then find the work done."""
-    with (folder / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _open(folder: Path, plan: Plan) -> ViewTable | None:

@@ -1,0 +1,91 @@
+"""Contenders of a benchmark: a recipe with another method, perhaps with changed settings.
+
+vicreg                                    a method with its defaults
+own.py                                    one of your own
+seq_jepa:predict=every                    with another value of a field of the method
+seq_jepa:train.num_views=2,condition=none and of any other field of the experiment, by its path in config.json
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from seqjepa.config import Experiment, from_json, to_json
+from seqjepa.errors import ConfigError
+from seqjepa.recipes import with_method, with_views
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A contender.
+
+    Attributes:
+        name: as it is written, but a file of one's own is called by its module's name.
+        experiment: the recipe with the contender's method and settings.
+    """
+
+    name: str
+    experiment: Experiment
+
+
+def contenders(texts: Iterable[str], base: Experiment) -> list[Contender]:
+    """The contenders that are written so, each once.
+
+    Args:
+        texts: see the module's docstring.
+        base: the recipe, with any method. World, encoder, optimizer, steps and views per step stay as they are there.
+
+    Raises:
+        ConfigError: at an unknown method or key or at a bad value, or if the run folders of two contenders would have the same name.
+    """
+    found = list({each.name: each for each in (_contender(text, base) for text in dict.fromkeys(texts))}.values())
+    names: dict[str, str] = {}
+    for each in found:
+        if (other := names.setdefault(folder_name(each.name, 0), each.name)) != each.name:
+            raise ConfigError(f"contenders {other!r} and {each.name!r} would share a folder: give one of them another --out")
+    return found
+
+
+def folder_name(name: str, seed: int) -> str:
+    """What the run folder of a contender is called."""
+    slug = re.sub(r"[^a-z0-9.+-]+", "_", name.lower()).strip("_")
+    return f"{slug}_seed{seed}"
+
+
+def _contender(text: str, base: Experiment) -> Contender:
+    method, colon, rest = text.partition(":")
+    try:
+        settings = dict(map(_setting, re.split(r",(?=[\w.]+=)", rest))) if colon else {}
+        views = settings.get("train.num_views")
+        if isinstance(views, int) and views >= 1:
+            base = replace(base, train=with_views(base.train, views))
+        data = to_json(with_method(base, method))
+        for path, value in settings.items():
+            _set(data, path.split("."), value)
+        name = data["method"]["kind"] + colon + rest
+        return Contender(name, from_json(data | {"name": f"{base.name}_{name}"}))
+    except ConfigError as error:
+        raise ConfigError(f"contender {text!r}: {error}") from error
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """The path and the value of `key=value`."""
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"\w+(\.\w+)*", key):
+        raise ConfigError(f"{text!r} is no setting: write METHOD:key=value,key=value")
+    path = key if "." in key else f"method.{key}"
+    try:
+        return path, json.loads(value)
+    except ValueError:
+        return path, value
+
+
+def _set(data: dict[str, Any], path: list[str], value: Any) -> None:
+    """Put a value there, whether or not there is such a place: `from_json` says what is wrong with it."""
+    for key in path[:-1]:
+        if not isinstance(data.get(key), dict):
+            data[key] = {}
+        data = data[key]
+    data[path[-1]] = value

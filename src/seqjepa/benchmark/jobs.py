@@ -1,0 +1,136 @@
+"""The runs of a benchmark, and all that can be wrong with them before the first one starts."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from seqjepa.benchmark.contenders import Contender, contenders, folder_name
+from seqjepa.benchmark.standings import finished, read
+from seqjepa.config import Experiment, differences, to_json
+from seqjepa.devices import find_device
+from seqjepa.errors import ConfigError, DataError
+from seqjepa.model import build_method
+from seqjepa.run_folder import RunFolder
+from seqjepa.worlds.base import World, WorldConfig
+
+Device = str | torch.device | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the benchmark.
+
+    Attributes:
+        contender: who runs.
+        seed: of the run.
+        folder: of the run.
+    """
+
+    contender: Contender
+    seed: int
+    folder: Path
+
+    @property
+    def experiment(self) -> Experiment:
+        """What is run."""
+        return replace(self.contender.experiment, seed=self.seed)
+
+    @property
+    def done(self) -> bool:
+        """Whether its results are there."""
+        results = finished(self.folder)
+        return results is not None and not differences(results["experiment"], to_json(self.experiment))
+
+    def __str__(self) -> str:
+        return f"{self.contender.name}, seed {self.seed}"
+
+
+def plan(experiment: Experiment, texts: Sequence[str], out: Path, seeds: int) -> list[Job]:
+    """All runs, seed by seed.
+
+    Args:
+        experiment: the recipe that contenders change.
+        texts: contenders as they are written.
+        out: the benchmark's folder.
+        seeds: how many, from 0 on.
+
+    Raises:
+        ConfigError: if there are no contenders or seeds, or a contender is not one.
+    """
+    if seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1, got {seeds}")
+    if not texts:
+        raise ConfigError("name at least one contender after --methods, or all")
+    chosen = contenders(texts, experiment)
+    return [Job(each, seed, out / folder_name(each.name, seed)) for seed in range(seeds) for each in chosen]
+
+
+def refuse(planned: Sequence[Job], out: Path, recipe: str, *, resume: bool, device: Device, warn: Callable[[str], None]) -> None:
+    """Raise what would otherwise be raised after hours; nothing has been written to the benchmark's folder then.
+
+    Raises:
+        ConfigError: if folders are there and not to be resumed, or hold something else; if a method does not fit the world.
+        DataError: if the world's data are missing, too few for a batch, or damaged.
+    """
+    there = [job.folder for job in planned if job.folder.exists()]
+    if there and not resume:
+        others = f" and {len(there) - 1} other runs" if len(there) > 1 else ""
+        raise ConfigError(f"{out} already holds {there[0].name}{others}: --resume to go on with them, or another --out")
+    left = [job for job in planned if not job.done]
+    for job in left:
+        try:
+            RunFolder.check(job.folder, job.experiment, resume=True)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace("--run-dir", "--out")) from error  # what the option is called here
+    _require_same_settings(planned, out, recipe, warn)
+    _try(list({job.contender.name: job.experiment for job in left}.items()), find_device(device))
+
+
+def _require_same_settings(planned: Sequence[Job], out: Path, recipe: str, warn: Callable[[str], None]) -> None:
+    """The runs that are already there must differ from ours of the same contender in nothing but the seed."""
+    ours = {job.contender.name: job.contender.experiment for job in planned}
+    for there in read(out, recipe, warn):
+        if there.name in ours:
+            mine = replace(ours[there.name], seed=there.experiment.seed)
+            if changed := differences(to_json(there.experiment), to_json(mine)):
+                raise ConfigError(f"{there.folder} has run with other settings; choose another --out or undo:\n  " + "\n  ".join(changed))
+
+
+def _try(chosen: Iterable[tuple[str, Experiment]], device: torch.device) -> None:
+    """Build all contenders, and show each a micro-batch: before minutes of rendering as far as their worlds can be told before."""
+    for name, experiment in chosen:
+        with _naming(name):
+            if (outline := experiment.world.outline()) is not None:
+                build_method(experiment, outline)
+                outline.check_views(experiment.train.num_views)
+    worlds: list[tuple[WorldConfig, World]] = []
+    for name, experiment in chosen:
+        with _naming(name):
+            world = next((built for config, built in worlds if config == experiment.world), None)
+            if world is None:
+                world = experiment.world.build()
+                worlds.append((experiment.world, world))
+            _try_batch(experiment, world, device)
+
+
+def _try_batch(experiment: Experiment, world: World, device: torch.device) -> None:
+    config = experiment.train
+    method = build_method(experiment, world.spec).to(device).train()
+    world.check("train", config.num_views, config.batch_size)
+    size = config.batch_size // config.accumulate
+    batch = next(world.loader("train", num_views=config.num_views, batch_size=size, seed=experiment.seed)).to(device)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(experiment.seed)
+        method(batch)
+
+
+@contextmanager
+def _naming(contender: str) -> Iterator[None]:
+    """Errors name the contender."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        raise type(error)(f"contender {contender!r}: {error}") from error

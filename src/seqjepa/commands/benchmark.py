@@ -1,0 +1,91 @@
+"""`seqjepa benchmark RECIPE --methods all --seeds 3`: methods side by side, with equal views, encoder, optimizer and steps."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from seqjepa.benchmark import benchmark
+from seqjepa.commands.options import choose, parse
+from seqjepa.config import Experiment
+from seqjepa.errors import ConfigError
+from seqjepa.recipes import every_method, find, recipes
+from seqjepa.report import benchmark as shown
+
+WIDTH = 240  # of the table where it goes into a file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train and evaluate contenders in a recipe, each with several seeds, and compare them in one table.
+
+    World, encoder, optimizer, steps and views per step are the recipe's for all contenders; what differs is said below the table. Each run
+    has its folder in OUT, and OUT gets benchmark.md, benchmark.json and benchmark.png, anew after every run. Everything may be killed and
+    gone on with by --resume; several processes with the same OUT (and --resume) share the work; further methods and seeds add up.
+
+    Options of the experiment change the recipe before methods take their places. The seed is set by --seeds.
+    """
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    methods: tuple[str, ...] = ("all",)
+    """Contenders: `all`, or names of methods or FILE.py of your own, each perhaps with changed settings: `seq_jepa:predict=every`,
+    `seq_jepa:train.num_views=2,condition=none` (a key without a dot is a field of the method)."""
+    seeds: int = 1
+    """So many runs of each contender, with seeds from 0 on."""
+    out: Path | None = None
+    """Folder of the benchmark; default runs/benchmark_NAME."""
+    resume: bool = False
+    """Go on with a benchmark, or join another process at it."""
+    fail_on_collapse: bool = False
+    """End a run when its representation collapses, instead of warning; the others go on."""
+    device: str | None = None
+    """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
+
+
+def main(arguments: list[str]) -> None:
+    """Parse, run, and print the table."""
+    name, rest = choose("recipe", arguments, recipes(), prog="seqjepa benchmark", also=".py")
+    recipe = find(name)()
+    options = parse(Options, rest, prog=f"seqjepa benchmark {name}", default=Options(experiment=recipe))
+    if options.experiment.seed != recipe.seed:
+        raise ConfigError("--seed is for a single run: a benchmark has --seeds N, which are the seeds from 0 to N - 1")
+    contenders = [each for method in options.methods for each in (every_method() if method == "all" else [method])]
+    out = options.out or Path("runs") / f"benchmark_{options.experiment.name}"
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    outcome = benchmark(
+        options.experiment,
+        contenders,
+        out,
+        seeds=options.seeds,
+        resume=options.resume,
+        fail_on_collapse=options.fail_on_collapse,
+        device=options.device,
+        quiet=not sys.stderr.isatty(),
+        say=lambda text: console.print(text, soft_wrap=True, markup=False, highlight=False),
+    )
+    console.print(_table(outcome.table, options.experiment.name))
+    for note in outcome.table.notes:
+        console.print(note, markup=False, highlight=False, style="dim")
+    ends = f"; runs still with other processes: {outcome.elsewhere}. Whoever ends last writes the whole table" if outcome.elsewhere else ""
+    sys.stdout.write(f"done: {out / 'benchmark.md'}{ends}\n")
+    if outcome.failures:
+        first, several = outcome.failures[0], len(outcome.failures)
+        raise type(first)(f"{several} of the runs failed: {first}" if several > 1 else str(first))
+
+
+def _table(table: shown.Table, title: str) -> Table:
+    """As on the page: readouts are indented, the best of each column is bold."""
+    drawn = Table(title=f"benchmark: {title}", box=box.SIMPLE_HEAD)
+    for number, parts in enumerate(table.heads):
+        drawn.add_column("\n".join(parts), justify="left" if number < 2 else "right")
+    for line in table.lines:
+        label = Text(f"  {line.label}" if line.kind == "readout" else line.label, style="italic" if line.kind == "control" else "")
+        cells = [Text(cell.text, style="bold" if cell.best else "") for cell in line.cells]
+        drawn.add_row(label, line.conditioned, *cells, line.views_seen, line.n)
+    return drawn
