@@ -121,6 +121,10 @@ MISTAKES = {
     "one view": (["train", "shapes_tiny", "--train.num-views", "1"], "train.num_views must be at least 2, got 1"),
     "method": (["train", "shapes_tiny", "--method", "simcrl"], "unknown method 'simcrl', did you mean 'simclr'?"),
     "method's file": (["train", "shapes_tiny", "--method", "none.py"], "no such file: none.py"),
+    "pairs": (
+        ["train", "shapes_tiny", "--method", "context_ssl", "--train.batch-size", "100"],
+        "train.batch_size / train.accumulate must be a multiple of method.pairs = 64, got 100",
+    ),
     "no method": (["train", "shapes_tiny", "--method", "--seed", "1"], "--method needs a value"),
     "two methods": (["train", "shapes_tiny", "--method", "sie", "--method=byol"], "--method is given 2 times: give it once"),
     "other method's key": (["train", "shapes_tiny", "--method", "simclr", "--method.predict", "last"], "unknown option --method.predict"),

@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 import signal_world
 from contract import NAMES, experiment
 from seqjepa.distributed import GlobalBatchNorm, gather, synchronise_batch_norm, world_size
+from seqjepa.errors import ConfigError
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
 from seqjepa.types import SequenceBatch
@@ -102,6 +103,15 @@ def test_alone_it_is_nothing():
     assert isinstance(shared, GlobalBatchNorm)
     data = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(shared(data), plain(data)) and torch.equal(shared.running_var, plain.running_var)
+
+
+def test_only_plain_batch_norm_is_synchronised():
+    class WithReLU(torch.nn.BatchNorm2d):
+        def forward(self, input: Tensor) -> Tensor:
+            return super().forward(input).relu()
+
+    with pytest.raises(ConfigError, match="WithReLU cannot be synchronised"):
+        synchronise_batch_norm(torch.nn.Sequential(WithReLU(3)))
 
 
 def test_synchronising_keeps_weights_and_names():

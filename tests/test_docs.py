@@ -38,7 +38,7 @@ def run(experiment, folder="results", *, seed=0, **config) -> Run:
 
 def verdicts(*runs: Run) -> dict[str, str]:
     variants = group(runs)
-    return {claim.name: claim.judge(variants).verdict for claim in claims.CLAIMS}
+    return {claim.name: claims.judge(claim, variants).verdict for claim in claims.CLAIMS}
 
 
 def test_nothing_is_not_tested():
@@ -72,14 +72,26 @@ def test_a_difference_within_its_error_does_not_count():
 
 def test_the_comparison():
     def entry(name, **figures):
-        return run(with_method(shapes_tiny_last(), name), "results/benchmark", **figures)
+        return run(with_method(shapes_tiny_last(), name), "results/benchmark", **{"view": 0.8, "mean": 0.95, "r2": 0.3} | figures)
 
     ours = entry("seq_jepa", view=0.6, mean=0.7, agg=0.9, r2=0.4)
-    others = [entry("simclr", view=0.8, mean=0.95, r2=0.5), entry("sie", view=0.95, mean=0.99, r2=0.3)]
-    assert verdicts(ours, *others)["C1"] == claims.HOLDS
-    assert "does not stay" in " ".join(claims.best_of_all(group([ours, *others])).lines)
-    assert verdicts(ours, *others, entry("equimod", r2=0.41))["C1"] == claims.FAILS
-    assert verdicts(ours, *others, entry("byol", view=0.91, mean=0.91))["C1"] == claims.FAILS
+    others = {name: entry(name, r2=0.5) for name in claims.INVARIANT} | {name: entry(name, view=0.95) for name in claims.EQUIVARIANT}
+    assert verdicts(ours, *others.values())["C1"] == claims.HOLDS
+    assert "does not stay" in " ".join(claims.best_of_all(group([ours, *others.values()])).lines)
+    assert verdicts(ours, *(others | {"equimod": entry("equimod", r2=0.41)}).values())["C1"] == claims.FAILS
+    assert verdicts(ours, *(others | {"byol": entry("byol", view=0.91)}).values())["C1"] == claims.FAILS
+    for name in others:
+        rest = [other for key, other in others.items() if key != name]
+        assert verdicts(ours, *rest)["C1"] == claims.OPEN, f"{name} is missing"
+    half = others["sie"].results["records"][2] | {"features": "equivariant half", "value": 0.45}
+    better = entry("sie", view=0.95)
+    better.results["records"].append(half)
+    assert verdicts(ours, *(others | {"sie": better}).values())["C1"] == claims.FAILS, "a readout of SIE's has more R2"
+
+
+def test_a_missing_figure_is_not_tested():
+    blind = run(shapes_small(), agg=0.9, r2=0.1, method__condition="none")
+    assert verdicts(run(shapes_small(), agg=0.9, r2=0.5), blind)["C2"] == claims.OPEN
 
 
 def test_longer_training():

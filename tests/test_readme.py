@@ -10,6 +10,7 @@ import pytest
 
 import seqjepa
 from seqjepa import cli
+from seqjepa.commands import benchmark as benchmark_command
 from seqjepa.commands import train as train_command
 from seqjepa.config import Experiment
 from seqjepa.recipes import load_code, recipes
@@ -39,7 +40,7 @@ def small(experiment: Experiment) -> Experiment:
 def small_recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Recipes of all names, small; a working folder and a cache of one's own."""
     find = seqjepa.recipes.find
-    for module in (seqjepa.recipes, train_command):
+    for module in (seqjepa.recipes, train_command, benchmark_command):
         monkeypatch.setattr(module, "find", lambda name: lambda: small(find(name)()))
     monkeypatch.setenv("SEQJEPA_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

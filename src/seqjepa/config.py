@@ -48,8 +48,8 @@ class TrainConfig:
     Attributes:
         steps: optimizer steps.
         batch_size: sequences per step.
-        num_views: T, views per sequence: M observed ones and the one to predict.
-        accumulate: micro-batches per step; batch_size must be a multiple. BatchNorm sees micro-batches.
+        num_views: T, views per sequence; of seq-JEPA M observed ones and the one to predict.
+        accumulate: micro-batches per step; batch_size must be a multiple. BatchNorm, and losses that compare samples, see micro-batches.
         precision: `bf16` (autocast), `fp32`, or `auto`: bf16 where the hardware computes in it.
         log_every: steps between lines of metrics.jsonl.
         checkpoint_every: steps between checkpoints: at most so many are lost to a crash.
@@ -85,7 +85,7 @@ class EvaluateConfig:
         draws: random sequences of each object whose z_AGG are cached, for training and for testing.
         precision: of the frozen forward passes, as in `train.precision`. Probes compute in fp32.
         linear_epochs: passes over the training objects for linear probes, one draw of views per object and pass.
-        mlp_epochs: the same for the MLP probes of rotation.
+        mlp_epochs: the same for the MLP probes of rotation, crop and jitter.
         linear_regression_epochs: the same for linear regressions (hues, positions).
         batch_size: of probe training.
         lr: of Adam, for linear probes. With few epochs 1e-2 and `cosine` come within a point of convergence.

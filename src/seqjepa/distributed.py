@@ -1,7 +1,7 @@
 """Several processes, one global batch: what losses and norms need of the other ranks, with gradients. On one process it does nothing.
 
-Every rank computes the loss of the whole batch from gathered tensors. A gathered tensor's gradient is the sum over ranks, so that after
-DistributedDataParallel's mean over ranks each parameter has the gradient that one process with the whole batch would give it.
+Losses that compare samples are those of the whole batch on every rank, from gathered tensors; a gathered tensor's gradient is the sum over
+ranks. So after DistributedDataParallel's mean over ranks each parameter has the gradient that one process with all samples would give it.
 """
 
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from seqjepa.errors import ConfigError
 
 
 def world_size() -> int:
@@ -28,8 +30,13 @@ def synchronise_batch_norm(module: nn.Module) -> nn.Module:
     """Make all BatchNorm layers of a module normalise by the statistics of the global batch, in place but for a module that is itself one.
 
     Parameters and buffers stay the very same. Unlike `nn.SyncBatchNorm` it runs on the CPU too.
+
+    Raises:
+        ConfigError: at a subclass of BatchNorm, whose own doing would be lost.
     """
     if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, GlobalBatchNorm):
+        if type(module) not in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+            raise ConfigError(f"{type(module).__name__} cannot be synchronised, only plain BatchNorm can: choose another encoder")
         shell = GlobalBatchNorm(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats)
         shell.__dict__.update(module.__dict__)
         return shell

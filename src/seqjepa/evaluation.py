@@ -1,7 +1,8 @@
 """Evaluation of a trained run on held-out objects, beside two controls. Writes `results.json`.
 
-Every figure is measured on three kinds of features: the `model`'s, a `random` model's (same architecture, untrained) and raw `pixels`.
-Beyond the paper's protocol: these controls, the splits out of distribution, and the mean of M views' z beside their z_AGG.
+Every figure is measured on several kinds of features: the `model`'s, its readouts' where a method has any, a `random` model's (same
+architecture, untrained) and raw `pixels`. Beyond the paper's protocol: these controls, the splits out of distribution, and the mean of M
+views' z and of their logits beside their z_AGG.
 """
 
 import itertools

@@ -29,6 +29,11 @@ def mlp(inputs: int, widths: Sequence[int], *, hidden_bias: bool = False, last: 
     return nn.Sequential(*layers)
 
 
+def multiple(features: int, share: float) -> int:
+    """A width given in multiples of the number of features."""
+    return max(1, round(share * features))
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProjectorConfig:
     """The head between encoder and loss; only training sees its outputs.
@@ -36,7 +41,8 @@ class ProjectorConfig:
     Attributes:
         kind: `mlp`, or `transformer`: an encoder over sequences of length one in its place (seq-JEPA, Table 8, the methods with a "+").
         widths: of the MLP's layers, in multiples of the number of features: the papers' 2048 over a ResNet-18's 512 is 4.
-        layers, heads, dropout: of the transformer, post-norm, its feed-forward width 4 times the number of features, which it keeps.
+        layers, heads, dropout: of the transformer, post-norm, its feed-forward width 4 times the number of features, which it keeps. An EMA
+            copy drops out too, as it trains on its own statistics.
     """
 
     kind: Literal["mlp", "transformer"] = "mlp"
@@ -65,7 +71,7 @@ class ProjectorConfig:
         """
         if self.kind == "transformer":
             return Projector(OneTokenTransformer(features, self.layers, self.heads, self.dropout), features)
-        widths = [max(1, round((of or features) * share)) for share in self.widths]
+        widths = [multiple(of or features, share) for share in self.widths]
         return Projector(mlp(features, widths, hidden_bias=hidden_bias, last=last), widths[-1])
 
 

@@ -96,7 +96,8 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
     if reads is not None and available is not None and reads > available:
         name = kind(type(experiment.method))
         raise ConfigError(f"{name} reads {reads} views of an object, those of world {spec.name!r} have {available}: change method or world")
-    experiment.method.check(spec.actions, experiment.train.num_views)
+    train = experiment.train
+    experiment.method.check(spec.actions, train.num_views, train.batch_size // train.accumulate)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         encoder = experiment.encoder.build(spec.image_shape[0], spec.mean, spec.std)

@@ -229,7 +229,7 @@ def collapse_message(representation: Representation) -> str | None:
         if (spread := feature_std(features).item()) < COLLAPSED:
             return (
                 f"the representation of {name} has collapsed: std of normalised features {spread:.1e} (healthy: above 0.1). "
-                "Try a lower optim.lr, a longer optim.warmup or a higher method.ema_momentum"
+                "Try a lower optim.lr or a longer optim.warmup; with an EMA target, a higher method.ema_momentum"
             )
     return None
 

@@ -1,7 +1,7 @@
 """What every method promises, on every kind of world: one table of checks for all."""
 
 import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from seqjepa.methods.base import Method
 from seqjepa.model import build_method, load
 from seqjepa.nn import EncoderConfig
 from seqjepa.recipes import load_code, with_method
-from seqjepa.recipes.shapes import shapes
+from seqjepa.recipes.shapes import shapes, shapes_baseline, shapes_tiny
 from seqjepa.training import build_optimizer, train
 from seqjepa.worlds import shapes as shapes_world
 from seqjepa.worlds.base import World
@@ -84,11 +84,17 @@ def test_targets_move_and_nothing_else_does(name, worlds):
         for parameter in method.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     before = {key: value.clone() for key, value in method.state_dict().items()}
+    method.after_step(1.0)
+    assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items()), "tau is 1 at the end"
     method.after_step(0.5)
-    moved = {key.partition(".")[0] for key, value in method.state_dict().items() if not torch.equal(value, before[key])}
-    targets = {key.partition(".")[0] for key in before if key.startswith("target_")}
-    assert moved == targets
-    assert bool(targets) == (name in ("byol", "conditional_byol", "conv_jepa", "seq_jepa"))
+    averaged = [key for key, _ in method.named_parameters() if key.startswith("target_")]
+    assert bool(averaged) == (name in ("byol", "conditional_byol", "conv_jepa", "seq_jepa"))
+    for key, value in method.state_dict().items():
+        if key in averaged:
+            online = before[key.removeprefix("target_").replace(".module", "", 1)]
+            torch.testing.assert_close(value, before[key] + 0.002 * (online - before[key]), rtol=0, atol=1e-6)  # 1 - tau = .004 / 2
+        else:
+            assert torch.equal(value, before[key]), key
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,9 +129,15 @@ def test_projectors(name, kind, worlds):
     if kind == "transformer" and name == "sie":
         projector = replace(projector, heads=2)
     method, batch = make(name, worlds["signal"], projector=projector)
-    method(batch).loss.backward()
-    assert all(parameter.grad is not None for parameter in method.projector.parameters())
-    assert any("self_attn" in key for key, _ in method.projector.named_parameters()) == (kind == "transformer")
+    loss = method(batch).loss
+    loss.backward()
+    assert loss.isfinite()
+    heads = [key for key, _ in method.named_children() if key.endswith("projector") and not key.startswith("target_")]
+    assert heads == ["projector", "equivariant_projector"][: 1 + (name in ("equimod", "sie"))]
+    for head in heads:
+        found = dict(method.get_submodule(head).named_parameters())
+        assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in found.values())
+        assert any("self_attn" in key for key in found) == (kind == "transformer")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -177,6 +189,15 @@ def test_defaults_build_at_full_size(name):
         spec = chosen.world.outline()
         method = chosen.method.build(EncoderConfig().build(3, spec.mean, spec.std), spec.actions)
     assert method.encoder.dim == 512
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_recipe_chose_holds_for_all_methods_and_nothing_else_does(name):
+    default = config(name)()
+    assert with_method(shapes(), name).method == with_method(shapes_baseline(), name).method == default
+    chosen = {"action_width": 64, "ema_momentum": 0.9, "predict": "every", "dropout": 0.0}
+    known = {field.name: chosen[field.name] for field in fields(default) if field.name in chosen}
+    assert with_method(shapes_tiny(), name).method == replace(default, **known)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -24,7 +24,7 @@ def make(num_views=4, action_dim=4, width=1, **fields) -> SeqJEPA:
     torch.manual_seed(0)
     fields = {"action_width": 4, "layers": 2, "heads": 2, "dropout": 0.0, "predictor_width": 12} | fields
     config, space = Config(**fields), differences(action_dim)
-    config.check(space, num_views)
+    config.check(space, num_views, 6)
     method = config.build(EncoderConfig(width=width, stem="compact").build(3, MEAN, STD), space)
     for parameter in method.parameters():
         torch.nn.init.normal_(parameter, std=0.5)

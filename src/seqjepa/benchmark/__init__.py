@@ -61,7 +61,7 @@ def benchmark(
         contenders: as `seqjepa.benchmark.contenders` reads them.
         out: the benchmark's folder.
         seeds: how many, from 0 on.
-        resume: go on with the runs that are there, and leave those that another process is at to it.
+        resume: go on with the runs that are there, those that failed too, and leave those that another process is at to it.
         fail_on_collapse: end a run when its representation collapses, instead of warning.
         device: default: CUDA where there is one, else the CPU.
         quiet: no progress on the terminal.
@@ -92,7 +92,7 @@ def benchmark(
         say(f"{number}/{len(planned)} {job}: {ended}")
         if ended.startswith(("done", "failed")) and number < len(planned):
             publish(folder, experiment.name)
-    elsewhere = sum(not job.done for number, job in enumerate(planned, 1) if number not in failures)
+    elsewhere = sum(not job.done and not (job.folder / FAILED).exists() for job in planned)
     return Outcome(publish(folder, experiment.name, say), tuple(failures.values()), elsewhere)
 
 

@@ -41,8 +41,8 @@ class MethodConfig:
         """
         raise NotImplementedError
 
-    def check(self, actions: ActionSpace, num_views: int) -> None:
-        """Raise a ConfigError if the method cannot learn from sequences of `num_views` views with such actions."""
+    def check(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
+        """Raise a ConfigError if the method cannot learn from (micro-)batches of so many sequences of so many views with such actions."""
         name = type(self).__module__.rpartition(".")[2]
         if self.reads is None and num_views < 2:
             raise ConfigError(f"{name} needs several views of a sequence: train.num_views must be at least 2, got {num_views}")
@@ -72,7 +72,10 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss of a batch, and the detached representation for probes. Under several ranks, that of the global batch."""
+        """The loss of a batch, and the detached representation for probes.
+
+        Under several ranks its mean over them is the loss of the global batch: losses that compare samples gather them, others do not.
+        """
 
     def after_step(self, progress: float) -> None:
         """Called after each optimizer step; progress is the fraction of the run that is done, in (0, 1]."""
@@ -101,7 +104,7 @@ class Method(nn.Module, ABC):
         Raises:
             ConfigError: if the method has no predictor.
         """
-        raise ConfigError(f"{type(self).__name__} does not predict views from actions")
+        raise ConfigError(f"{type(self).__name__} does not predict views from actions; seq_jepa does")
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
         """Other representations of a view that the method's paper reports, from the encoder's features [..., D] and by name.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from seqjepa.actions import ActionSpace
-from seqjepa.heads import ProjectorConfig, mlp
+from seqjepa.heads import ProjectorConfig, mlp, multiple
 from seqjepa.losses import cosine_loss
 from seqjepa.methods.base import Method, MethodConfig, fraction, positive
 from seqjepa.nn import EMATarget, Encoder
@@ -53,7 +53,7 @@ class BYOL(Method):
         self.momentum = config.ema_momentum
         self.projector = config.projector.build(encoder.dim)
         width = self.projector.dim
-        self.predictor = mlp(width, (round(config.predictor_hidden * encoder.dim), width), last="bias")
+        self.predictor = mlp(width, (multiple(encoder.dim, config.predictor_hidden), width), last="bias")
         self.target_encoder, self.target_projector = EMATarget(encoder), EMATarget(self.projector)
 
     def forward(self, batch: SequenceBatch) -> StepOutput:

@@ -7,8 +7,10 @@
 An action's groups are the environments: each batch lives in one of them, drawn at random, and the others' part of action and pose is left
 out. A view's pose is regressed from both tokens. The transformer is GPT-2's (pre-norm, GELU), 4 D wide, without positions.
 
-Deviation: environments are the world's single groups, drawn evenly (the original: rotation, or both hues). `readouts` gives the paper's
-context sweep: a query [f(x); 0] after c tokens of training pairs from the first group; every query sees the context and itself.
+Deviations: environments are the world's single groups, drawn evenly (originally rotation, or both hues); circular groups enter as wrapped
+differences and are regressed as (sin, cos). The original's optimizer is Adam, lr 2e-7 x pairs per batch, weight decay 1e-3, warm-up and
+cosine to 0; here it is the recipe's. `readouts` gives the paper's context sweep: a query [f(x); 0] after c tokens of training pairs from
+the first group; every query sees the context and itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -67,6 +69,13 @@ class Config(MethodConfig):
             raise ConfigError(f"the transformer's width {width} (expansion x features) must be a multiple of method.heads = {self.heads}")
         return ContextSSL(self, encoder, actions)
 
+    def check(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
+        """See `MethodConfig.check`."""
+        super().check(actions, num_views, batch_size)
+        if batch_size % self.pairs:
+            what = "train.batch_size / train.accumulate must be a multiple of method.pairs"
+            raise ConfigError(f"context_ssl reads whole contexts: {what} = {self.pairs}, got {batch_size}")
+
 
 class ContextSSL(Method):
     """The method of the module's docstring. Letters as there: B pairs of views in n contexts of K, D features, A action width."""
@@ -91,8 +100,6 @@ class ContextSSL(Method):
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """The loss on views [B, 2, ...]."""
         config, size = self.config, len(batch)
-        if size % config.pairs:
-            raise ConfigError(f"context_ssl reads contexts of method.pairs = {config.pairs} pairs: {size} of a micro-batch are no multiple")
         features = self.encoder(batch.views)
         groups = self.actions.groups
         chosen = int(torch.randint(len(groups), ()))

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 
 from seqjepa.actions import ActionSpace
-from seqjepa.heads import ProjectorConfig, mlp
+from seqjepa.heads import ProjectorConfig, mlp, multiple
 from seqjepa.losses import cosine_loss
 from seqjepa.methods.base import Method, MethodConfig, fraction, positive
 from seqjepa.nn import ActionEmbedding, EMATarget, Encoder
@@ -57,7 +57,7 @@ class ConvJEPA(Method):
         self.projector = config.projector.build(encoder.dim)
         width = self.projector.dim
         self.action_embedding = ActionEmbedding(actions.action_dim, config.action_width)
-        self.predictor = mlp(config.action_width + width, (round(config.predictor_hidden * encoder.dim), width), last="bias")
+        self.predictor = mlp(config.action_width + width, (multiple(encoder.dim, config.predictor_hidden), width), last="bias")
         self.target_encoder, self.target_projector = EMATarget(encoder), EMATarget(self.projector)
 
     def forward(self, batch: SequenceBatch) -> StepOutput:

@@ -23,7 +23,7 @@ from seqjepa.actions import ActionSpace
 from seqjepa.errors import ConfigError
 from seqjepa.heads import mlp
 from seqjepa.losses import cosine_loss
-from seqjepa.methods.base import Method, MethodConfig
+from seqjepa.methods.base import Method, MethodConfig, fraction, positive
 from seqjepa.nn import ActionEmbedding, Aggregator, EMATarget, Encoder
 from seqjepa.schedules import ema_momentum
 from seqjepa.types import Representation, SequenceBatch, StepOutput
@@ -59,11 +59,8 @@ class Config(MethodConfig):
     ema_buffers: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("action_width", "layers", "heads", "predictor_width"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"method.{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.ema_momentum <= 1:
-            raise ConfigError(f"method.ema_momentum must lie in 0..1, got {self.ema_momentum}")
+        positive(self, "action_width", "layers", "heads", "predictor_width")
+        fraction(self, "ema_momentum")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"method.dropout must lie in 0..1 (1 excluded), got {self.dropout}")
 
@@ -76,9 +73,9 @@ class Config(MethodConfig):
         """See `MethodConfig.build`."""
         return SeqJEPA(self, encoder, actions.action_dim)
 
-    def check(self, actions: ActionSpace, num_views: int) -> None:
+    def check(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
         """See `MethodConfig.check`."""
-        super().check(actions, num_views)
+        super().check(actions, num_views, batch_size)
         if self.condition != "none" and not actions.groups:
             raise ConfigError("the world has no actions to condition on: name some in world.actions or set method.condition to none")
         if self.condition == "aggregator" and num_views == 2:

@@ -45,8 +45,8 @@ def find(name: str) -> Recipe:
 def with_method(experiment: Experiment, name: str) -> Experiment:
     """The same experiment with another method, for comparisons: world, encoder, optimizer and steps stay, and so do views per step.
 
-    The method has its defaults, but fields that the experiment's own method has too (`action_width`, `ema_momentum` ...) keep their values.
-    A method that reads fewer views of a sequence sees more sequences per step.
+    The method has its defaults, but what the experiment chose for its own method (a narrower `action_width`, a faster `ema_momentum` ...)
+    holds for fields of the same name. A method that reads fewer views of a sequence sees more sequences per step.
 
     Args:
         experiment: with any method.
@@ -60,13 +60,15 @@ def with_method(experiment: Experiment, name: str) -> Experiment:
     config = find_kind(MethodConfig, name)
     if isinstance(experiment.method, config):
         return experiment
-    shared = {field.name: getattr(experiment.method, field.name) for field in fields(config) if hasattr(experiment.method, field.name)}
+    before, names = experiment.method, {field.name for field in fields(config)}
+    chosen = {field.name: value for field in fields(before) if (value := getattr(before, field.name)) != field.default}
+    shared = {key: value for key, value in chosen.items() if key in names}
     train = with_views(experiment.train, config.reads or experiment.train.num_views)
     return replace(experiment, name=f"{experiment.name}_{name}", method=config(**shared), train=train)
 
 
 def with_views(train: TrainConfig, num_views: int) -> TrainConfig:
-    """The same training on sequences of so many views, with as many views per step as batches of them allow, and never more."""
+    """The same training on sequences of so many views, with as many views per step as whole sequences of them allow."""
     batch_size = max(2, train.batch_size * train.num_views // (num_views * train.accumulate)) * train.accumulate
     return replace(train, num_views=num_views, batch_size=batch_size)
 
@@ -87,6 +89,10 @@ def load_code(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"no such file: {path}")
     name = path.stem
+    if any(importlib.util.find_spec(f"seqjepa.{package}.{name}") for package in ("methods", "worlds") if name.isidentifier()):
+        raise ConfigError(
+            f"{path} has the name of a method or world of seqjepa, which a run's config could not tell apart: rename the file"
+        )
     if name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(path.resolve()):
         raise ConfigError(f"{path} cannot be imported as {name!r}: another module has that name. Rename the file")
     spec = importlib.util.spec_from_file_location(name, path.resolve())

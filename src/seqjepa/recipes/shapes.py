@@ -92,9 +92,11 @@ def shapes_every() -> Experiment:
 
 
 def shapes_baseline() -> Experiment:
-    """`shapes` for the paper's baselines: two views a sequence and Adam at a constant 1e-3; seq-JEPA's own recipe has a schedule and decay.
+    """`shapes` for the paper's baselines: two views a sequence, batch 512 and Adam at a constant 1e-3; seq-JEPA has a schedule and decay.
 
     Command: seqjepa train shapes_baseline --method byol --run-dir runs/byol
+    Three methods need more to be as published: vicreg_traj --train.batch-size 512 (else it sees as many views as the others); conv_jepa
+    --train.num-views 5 --train.batch-size 512; context_ssl --optim.lr 1e-4 --optim.weight-decay 1e-3 --optim.warmup 0.01 --optim.lr-end 0.
     """
     constant = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0)
     base = shapes()
