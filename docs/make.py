@@ -12,6 +12,7 @@ from statistics import mean, stdev
 
 import claims
 import numpy as np
+from matplotlib.figure import Figure
 
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import charts, style
@@ -62,6 +63,10 @@ def main() -> None:
             picture("invariance", charts.accuracy_by_views(every, 29, top=100), "accuracy against the number of views"),
             picture("equivariance", charts.pose_by_features(every), "what two views' z tell of the change of pose"),
         ]
+        if (figure := _rotation_in_time()) is not None:
+            pictures.append(
+                picture("conditioning", figure, "what two views' z tell of their rotation, while training, with and without actions")
+            )
     for p in pictures:
         _write(p)
 
@@ -101,6 +106,25 @@ def _cell(variant: Variant, question: Question) -> str:
     scale, digits = {"top1": (100, 1), "median_degrees": (1, 1)}.get(metric, (1, 3))
     spread = f" ± {scale * stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{scale * mean(values):.{digits}f}{spread}"
+
+
+def _rotation_in_time() -> Figure | None:
+    """The online probe's R² against the views seen, with actions and without; each point is the mean of ten logged ones."""
+    figure, axes = style.panel("Rotation, from two views' z, while training", "views seen, millions", "R² of the online probe", (5.0, 3.5))
+    ends = []
+    for name, label, colour in (("small", "actions", style.Z), ("small_unconditioned", "no actions", style.RANDOM)):
+        path = DOCS / "curves" / f"{name}.json"
+        if not path.exists():
+            return None
+        curves = json.loads(path.read_text())
+        whole = len(curves["views_seen"]) // 10 * 10
+        views, scores = (np.array(curves[key][:whole]).reshape(-1, 10) for key in ("views_seen", "online/action_r2"))
+        x, y = views[:, -1] / 1e6, scores.mean(1)
+        axes.plot(x, y, color=colour)
+        ends.append((float(x[-1]), float(y[-1]), label, colour))
+    axes.set_ylim(0, None)
+    style.place_labels(axes, ends)
+    return figure
 
 
 def _sequences():

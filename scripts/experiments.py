@@ -1,4 +1,5 @@
-"""The experiments behind docs/results.md, each a set of runs: trained, evaluated, and their results.json copied to docs/results.
+"""The experiments behind docs/results.md, each a set of runs: trained, evaluated, and their results.json copied to docs/results, the online
+probes' curves to docs/curves.
 
     .venv/bin/python scripts/experiments.py conditioning objective --jobs 2
 
@@ -6,6 +7,7 @@ Killed, it goes on where it was when started again. Every run is one process wit
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
+CURVES = RESULTS.parent / "curves"
 EXPERIMENTS = {
     # Does action conditioning give rotation? (claim C2) The same recipe with and without it.
     "conditioning": {
@@ -51,9 +54,18 @@ def run(name: str, arguments: list[str]) -> int:
         for command in (train, evaluate):
             if code := subprocess.run(command, check=False, env=environment, stdout=log, stderr=log).returncode:
                 return code
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    shutil.copy(folder / "results.json", RESULTS / f"{name}.json")
+    keep(folder, name)
     return 0
+
+
+def keep(folder: Path, name: str) -> None:
+    """Copy what is committed of a run."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    CURVES.mkdir(exist_ok=True)
+    logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    curves = {key: [round(record[key], 4) for record in logged] for key in ("views_seen", "online/class_view", "online/action_r2")}
+    (CURVES / f"{name}.json").write_text(json.dumps(curves) + "\n")
+    shutil.copy(folder / "results.json", RESULTS / f"{name}.json")
 
 
 if __name__ == "__main__":
