@@ -8,7 +8,6 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
 
 import claims
 import numpy as np
@@ -19,6 +18,7 @@ from seqjepa.report import charts, style
 from seqjepa.report.runs import Run, Variant, group
 from seqjepa.report.strips import strips
 from seqjepa.report.style import Picture, picture
+from seqjepa.report.tables import text, value
 from seqjepa.worlds.base import draw_key
 
 DOCS = Path(__file__).parent
@@ -94,18 +94,7 @@ def _table(variants: list[Variant], rows: list[tuple[str, Question]]) -> str:
 def _cell(variant: Variant, question: Question) -> str:
     """Mean ± standard deviation over seeds; accuracies in per cent."""
     features, task, source, views, metric, split = question
-    asked = (features, split, task, source, views, metric)
-    values = [
-        record.value
-        for run in variant.runs
-        for record in run.records
-        if (record.features, record.split, record.task, record.input, record.views, record.metric) == asked
-    ]
-    if not values:
-        return "–"
-    scale, digits = {"top1": (100, 1), "median_degrees": (1, 1)}.get(metric, (1, 3))
-    spread = f" ± {scale * stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{scale * mean(values):.{digits}f}{spread}"
+    return text(value(variant.runs, features, split, (task, source, views, metric)), metric)
 
 
 def _rotation_in_time() -> Figure | None:
