@@ -192,7 +192,8 @@ def find_kind(base: type[T], name: str) -> type[T]:
     known = _kinds(base)
     if name not in known:
         what = package.removesuffix("s")
-        raise ConfigError(f"{unknown(what, name, known)}. If it is your own, import its file first (command line: --code FILE)")
+        how = "--code FILE, or FILE.py in place of a method's name"
+        raise ConfigError(f"{unknown(what, name, known)}. If it is your own, import its file first (command line: {how})")
     return known[name]
 
 
