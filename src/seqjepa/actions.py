@@ -26,14 +26,14 @@ class Group:
         kind: `difference` (next minus this, divided by `scale`); `circular` (the same wrapped to half a period either way); `euler` (three
             angles in radians, R = Rz Ry Rx, that is extrinsic xyz) and `quaternion` (x, y, z, w), whose action is the unit quaternion of
             R_i^-1 R_{i+1} with w >= 0 (methods: seq-JEPA, section 3.1; SIE).
-        scale: one fixed divisor for all of the group's differences, so that actions are of order one.
+        scale: a fixed divisor of the group's differences, or one for each dim, so that actions are of order one.
         period: of `circular` groups, in the pose's unit.
     """
 
     name: str
     dims: tuple[str, ...]
     kind: Kind = "difference"
-    scale: float = 1.0
+    scale: float | tuple[float, ...] = 1.0
     period: float = 1.0
 
     def __post_init__(self) -> None:
@@ -42,8 +42,15 @@ class Group:
             raise ConfigError(unknown(f"kind of pose group {self.name!r}:", self.kind, ("difference", "circular", "euler", "quaternion")))
         if not self.dims or len(self.dims) != expected:
             raise ConfigError(f"pose group {self.name!r} of kind {self.kind!r} needs {expected or 'some'} dims, got {list(self.dims)}")
-        if not (0 < self.scale < math.inf and 0 < self.period < math.inf):
+        if not all(0 < x < math.inf for x in (*self.scales, self.period)):
             raise ConfigError(f"pose group {self.name!r}: scale and period must be positive, got {self.scale} and {self.period}")
+        if len(self.scales) != len(self.dims):
+            raise ConfigError(f"pose group {self.name!r}: give one scale, or one for each of {list(self.dims)}, got {list(self.scales)}")
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The divisor of each dim."""
+        return self.scale if isinstance(self.scale, tuple) else (self.scale,) * len(self.dims)
 
     @property
     def is_rotation(self) -> bool:
@@ -67,7 +74,7 @@ class Group:
         step = end - start
         if self.kind == "circular":
             step = torch.remainder(step + self.period / 2, self.period) - self.period / 2
-        return step / self.scale
+        return step / step.new_tensor(self.scales)
 
     def absolute(self, pose: Tensor) -> Tensor:
         """A view's own pose as a regression target: canonical quaternion, (sin, cos) of a circular factor, else the value over `scale`."""
@@ -76,7 +83,7 @@ class Group:
         if self.kind == "circular":
             angle = pose * (2 * torch.pi / self.period)
             return torch.cat([angle.sin(), angle.cos()], -1)
-        return pose / self.scale
+        return pose / pose.new_tensor(self.scales)
 
     def _quaternion(self, pose: Tensor) -> Tensor:
         quaternion: Tensor = roma.euler_to_unitquat("xyz", pose) if self.kind == "euler" else roma.quat_normalize(pose)

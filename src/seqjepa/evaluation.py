@@ -77,7 +77,7 @@ def evaluate(
     place = find_device(device)
     with stages("model and world"):
         model = load(run_dir, place)
-        world = model.experiment.world.build()
+        world = model.experiment.world.build().to(place)
     records, sizes = measure(model.method, model.experiment, world, split=split, stages=stages)
     results = {
         "format": FORMAT,
@@ -102,8 +102,9 @@ def evaluate(
 def measure(method: Method, experiment: Experiment, world: World, *, split: str, stages: Stages) -> tuple[list[Record], dict[str, int]]:
     """All figures of a method, which is left as it was, and the number of objects of each split that they come from."""
     config, spec, device = experiment.evaluate, world.spec, device_of(method)
-    splits = dict.fromkeys(["train", split, *(name for name in spec.splits if name not in ("train", "val", "test"))])
-    for name in splits:
+    known_splits = ("train", "val", "test", spec.probe_split)
+    splits = {"train": spec.probe_split} | {name: name for name in (split, *(name for name in spec.splits if name not in known_splits))}
+    for name in splits.values():
         world.check(name, 2)  # a pair, before anything is computed
     num_views = min(config.encoded_views, spec.views_per_object or config.encoded_views)
     bf16 = use_bf16(config.precision, device)
@@ -113,12 +114,12 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
     for kind, source in (("model", method), ("random", control), ("pixels", None)):
         protocol, tables, sequences = Protocol(kind, config, experiment.seed), {}, None
         with stages(f"{kind}: features"):
-            for name in splits:
+            for name, source_split in splits.items():
                 sampling = Sampling(num_views=num_views, seed=experiment.seed, objects=config.objects if name == "train" else None)
                 if source is None:
-                    tables[name] = extract_pixels(world, name, sampling, device)
+                    tables[name] = extract_pixels(world, source_split, sampling, device)
                 else:
-                    tables[name] = extract(source, world, name, sampling, bf16=bf16)
+                    tables[name] = extract(source, world, source_split, sampling, bf16=bf16)
         known = labelled(tables)
         if source is not None and source.aggregates and known:
             with stages(f"{kind}: sequences"):

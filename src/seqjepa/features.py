@@ -30,11 +30,13 @@ class FeatureTable:
         views: [N, V, D] float32, the features of each view. The V views stand in random order.
         poses: [N, V, P] float32, every absolute factor of each view.
         labels: [N] int64 class index, -1 where unknown.
+        whole: [N, D] float32, the features of the whole images that views are made from; None where there is no such thing.
     """
 
     views: Tensor
     poses: Tensor
     labels: Tensor
+    whole: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,13 +44,15 @@ class FeatureTable:
     def read(self, readout: Callable[[Tensor], Tensor]) -> Self:
         """The same views in another representation, a function of features [..., D] (see `Method.readouts`)."""
         with torch.inference_mode():
-            return replace(self, views=torch.cat([readout(part) for part in self.views.split(IMAGES)]))
+            views = torch.cat([readout(part) for part in self.views.split(IMAGES)])
+            return replace(self, views=views, whole=None if self.whole is None else readout(self.whole))
 
     def where(self, chosen: Tensor) -> Self:
         """The objects for which `chosen` [N] is true; the table itself if all are."""
         if bool(chosen.all()):
             return self
-        return replace(self, views=self.views[chosen], poses=self.poses[chosen], labels=self.labels[chosen])
+        whole = None if self.whole is None else self.whole[chosen]
+        return replace(self, views=self.views[chosen], poses=self.poses[chosen], labels=self.labels[chosen], whole=whole)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +174,7 @@ def _collect(
     if sampling.objects is not None and sampling.objects < len(index):
         index = np.sort(np.random.default_rng([seed, *split.encode()]).choice(index, sampling.objects, replace=False))
     views = torch.empty(len(index), num_views, dim, device=device)
-    poses, labels = [], []
+    poses, labels, whole = [], [], []
     step = max(1, IMAGES // num_views)
     for start in range(0, len(index), step):
         part = index[start : start + step]
@@ -178,6 +182,8 @@ def _collect(
         views[start : start + step] = encode(batch.views.flatten(0, 1)).unflatten(0, (len(part), num_views))
         poses.append(batch.poses)
         labels.append(batch.labels)
+        if (images := world.whole(split, part)) is not None:
+            whole.append(encode(images.to(device)).float())
     if not bool(torch.isfinite(views).all()):
         raise NonFiniteError(f"the features of split {split!r} are not finite: the model, or an image in the data, is broken")
-    return FeatureTable(views, torch.cat(poses), torch.cat(labels))
+    return FeatureTable(views, torch.cat(poses), torch.cat(labels), torch.cat(whole) if whole else None)

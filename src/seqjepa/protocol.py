@@ -44,8 +44,8 @@ class Record:
         features: `model`, a readout of it (`Method.readouts`), or a control: `random` (the untrained model) or `pixels`.
         split: that it was measured on.
         task: `class`, `relative <group>` or `individual <group>`.
-        input: what the probe reads: one `view`, the `mean` of views, the whole `sequence` (z_AGG), or a `pair` of views; `logits` is the
-            mean of what the probe of one view says of each.
+        input: what the probe reads: one `view`, the whole `image` that views are made from, the `mean` of views, the whole `sequence`
+            (z_AGG), or a `pair` of views; `logits` is the mean of what the probe of one view says of each.
         views: how many views that takes.
         metric: `top1`, `r2`, `r2_global` or `median_degrees`.
         value: the figure; top1 is a share.
@@ -89,6 +89,9 @@ class Protocol:
             "view": ({split: Inputs(table.views, 1, concatenated) for split, table in tables.items()}, ROUNDS),
             "mean": ({split: Inputs(table.views, longest, running_mean) for split, table in tables.items()}, self.config.draws),
         }
+        if all(table.whole is not None for table in tables.values()):
+            wholes = {split: table.whole[:, None] for split, table in tables.items() if table.whole is not None}
+            questions["image"] = {split: Inputs(whole, 1, concatenated) for split, whole in wholes.items()}, 1
         if sequences is not None:
             questions["sequence"] = {split: Inputs(values, 1, each) for split, values in sequences.items()}, self.config.draws
         labels, training = tables["train"].labels, self._linear(self.config.linear_epochs)

@@ -172,7 +172,7 @@ def read_spec(path: Path) -> WorldSpec:
     """
     data = _load(path / WORLD)
     try:
-        return structure(WorldSpec, data)
+        return structure(WorldSpec, data, defaults=True)
     except ConfigError as error:
         raise ConfigError(f"{path / WORLD} is damaged or of another version: {error}") from error
 

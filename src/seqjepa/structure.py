@@ -23,7 +23,8 @@ def structure(cls: type[T], data: Any, where: str = "", *, concrete: Concrete = 
     """A dataclass from what `json.loads` returned.
 
     Args:
-        cls: the dataclass; its fields may be dataclasses, tuples, dictionaries, literals, optional or plain values.
+        cls: the dataclass; its fields may be dataclasses, tuples, dictionaries, literals, optional or plain values, or either a
+            tuple or a plain value.
         data: an object with the fields' names as keys.
         where: prefix of the keys in messages, such as `train.`.
         concrete: from a declared class, its data and where they stand to the class to build and its data.
@@ -56,8 +57,12 @@ def _value(hint: Any, value: Any, where: str, nested: Callable[..., Any]) -> Any
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
         return nested(hint, value, where + ".")
-    if origin in (typing.Union, types.UnionType) and type(None) in arguments:
-        return None if value is None else _value(arguments[0], value, where, nested)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        options = [option for option in arguments if option is not type(None)]
+        lists = [option for option in options if typing.get_origin(option) is tuple]
+        return _value((lists if lists and isinstance(value, list) else options)[0], value, where, nested)
     if origin is Literal and isinstance(value, str) and value not in arguments:
         raise ConfigError(unknown(f"value of key {where!r}:", value, arguments))
     if origin is Literal and value in arguments:

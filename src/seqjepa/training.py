@@ -43,8 +43,9 @@ class Learner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(experiment.seed)
             method.eval()  # one look at the shapes, which must not move BatchNorm
+            one = next(world.loader("train", num_views=experiment.train.num_views, batch_size=1, seed=0)).to(torch.device("cpu"))
             with torch.no_grad():
-                look = method.represent(next(world.loader("train", num_views=experiment.train.num_views, batch_size=1, seed=0)))
+                look = method.represent(one)
             probe = OnlineProbe(look.views.shape[-1], look.sequence.shape[-1], len(spec.classes), spec.actions.action_dim)
         method.train().to(device)
         return cls(method, build_optimizer(method, experiment.optim), probe.to(device))
@@ -106,7 +107,7 @@ def train(
     if (outline := experiment.world.outline()) is not None:  # what does not fit is told before minutes of rendering
         build_method(experiment, outline)
         outline.check_views(config.num_views)
-    world = experiment.world.build()
+    world = experiment.world.build().to(device)
     world.check("train", config.num_views, config.batch_size)
     learner = Learner.build(experiment, world, device)
     method, optimizer, probe = learner.method, learner.optimizer, learner.probe

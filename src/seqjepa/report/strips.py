@@ -80,7 +80,8 @@ def describe(space: ActionSpace, action: Tensor) -> list[str]:
             numbers = ", ".join(f"{round(x, 1) + 0:.1f}".replace("-", "−") for x in axis)  # + 0: no minus zero
             lines += [f"rotate {angle:.0f}° about", f"({numbers})"]
         else:
-            lines += [f"{dim.replace('_', ' ')} {_signed(float(x) * group.scale)}" for dim, x in zip(group.dims, part, strict=True)]
+            steps = zip(group.dims, group.scales, part, strict=True)
+            lines += [f"{dim.replace('_', ' ')} {_signed(float(x) * scale)}" for dim, scale, x in steps]
     return lines
 
 

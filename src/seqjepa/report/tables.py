@@ -14,12 +14,13 @@ Question = tuple[str, str, int, str]  # task, input, views and metric
 
 INPUTS = {
     "view": "z of one view",
+    "image": "z of the whole image",
     "mean": "mean of {} views’ z",
     "logits": "mean of {} views’ logits",
     "sequence": "z_AGG of {} views",
     "pair": "z of two views",
 }
-COLOURS = {"view": style.Z, "mean": style.Z, "logits": style.Z, "pair": style.Z, "sequence": style.AGG}
+COLOURS = {"view": style.Z, "image": style.Z, "mean": style.Z, "logits": style.Z, "pair": style.Z, "sequence": style.AGG}
 CONTROLS = {"random": "random features", "pixels": "raw pixels"}
 METRICS = {
     "top1": "top-1 accuracy, %",

@@ -3,13 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from seqjepa.actions import ActionSpace
 from seqjepa.errors import DataError, unknown
 from seqjepa.types import SequenceBatch
+from seqjepa.worlds.check import Report
 
 Indices = npt.NDArray[np.int64]
 
@@ -34,6 +39,12 @@ class WorldConfig:
         """
         return None
 
+    @classmethod
+    def inspect(cls, path: Path) -> Report | None:
+        """What `seqjepa data check` says of a file or folder: whether all that this world reads is there and whole; None if it is not of
+        this world's format at all. It takes seconds, whatever the size."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorldSpec:
@@ -48,6 +59,7 @@ class WorldSpec:
         splits: split names; `train`, `val` and `test` are always there, others are out-of-distribution tests.
         views_per_object: how many different views an object has; None where views are drawn without limit.
         mean, std: per channel, of pixels in 0..1; encoders normalise with them.
+        probe_split: that evaluation's probes learn from, where it is not the one that methods are trained on (STL-10's labelled images).
     """
 
     name: str
@@ -59,6 +71,7 @@ class WorldSpec:
     views_per_object: int | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    probe_split: str = "train"
 
     def check_views(self, num_views: int) -> None:
         """Raise a DataError if objects have fewer views than that."""
@@ -70,9 +83,19 @@ class World(ABC):
     """A source of view sequences. A new one implements `spec`, `size` and `sequences`; order and randomness are settled here.
 
     Every draw is a pure function of (seed, split, epoch, object, view): it depends neither on workers nor on where a run was interrupted.
+
+    Attributes:
+        spec: what can be known of it without drawing from it.
+        device: where a world that computes on pixels does so; see `to`.
     """
 
     spec: WorldSpec
+    device: torch.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> Self:
+        """The world itself, which from now on makes its views there if making them is arithmetic on pixels (augmentation, patches)."""
+        self.device = device
+        return self
 
     @abstractmethod
     def size(self, split: str) -> int:
@@ -88,6 +111,11 @@ class World(ABC):
             num_views: T.
             key: [B] the random key of each object's draw: equal keys give equal draws.
         """
+
+    def whole(self, split: str, index: Indices) -> Tensor | None:
+        """Whole images, [B, C, H, W] uint8, of any size, that views are parts or changes of, for the probe on the encoder's features of
+        those (seq-JEPA, table 12); None where there is no such thing."""
+        return None
 
     def loader(self, split: str, *, num_views: int, batch_size: int, seed: int, start_step: int = 0) -> Iterator[SequenceBatch]:
         """Batches without end: each epoch visits every object once, in a new order; a batch may span two epochs, so none is ever short.

@@ -27,9 +27,8 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Parse and render."""
-    action, rest = choose("action", arguments, ("render",), prog="seqjepa data")
-    name, rest = choose("world", rest, WORLDS, prog=f"seqjepa data {action}")
-    options = parse(Options, rest, prog=f"seqjepa data {action} {name}", default=Options(world=WORLDS[name](), out=tyro.MISSING))
+    name, rest = choose("world", arguments, WORLDS, prog="seqjepa data render")
+    options = parse(Options, rest, prog=f"seqjepa data render {name}", default=Options(world=WORLDS[name](), out=tyro.MISSING))
     world = options.world
     export(world.plans(), world.classes, world.key(), options.out, quality=options.quality)
     sys.stdout.write(f"done: {options.out}\n")

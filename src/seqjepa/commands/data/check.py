@@ -1,0 +1,53 @@
+"""`seqjepa data check PATH`: whether files are what a world expects, and what is missing."""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from seqjepa import worlds
+from seqjepa.commands.options import parse
+from seqjepa.errors import DataError
+from seqjepa.worlds.base import WorldConfig
+from seqjepa.worlds.check import Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to look at."""
+
+    path: tyro.conf.Positional[Path]
+    """A data set's folder, archive or file."""
+
+
+def main(arguments: list[str]) -> None:
+    """Parse, look and print.
+
+    Raises:
+        DataError: if there is nothing, nothing that any world reads, or something that is not as expected.
+    """
+    path = parse(Options, arguments, prog="seqjepa data check").path.expanduser()
+    if not path.exists():
+        raise DataError(f"there is no {path}")
+    found = reports(path)
+    if not found:
+        raise DataError(f"{path} is not in a format that a world of seqjepa reads; docs/data.md lists them")
+    console = Console(highlight=False, soft_wrap=True)
+    for report in found:
+        console.print(f"[bold]{report.format}[/bold]")
+        for finding in report.findings:
+            console.print("[green]good[/green]" if finding.good else "[red]bad [/red]", end=" ")
+            console.print(finding.what, markup=False)
+    if not any(report.good for report in found):
+        raise DataError(f"{path} is not as expected: see what is marked bad above")
+
+
+def reports(path: Path) -> list[Report]:
+    """What every world that knows the format says."""
+    for module in pkgutil.walk_packages(worlds.__path__, f"{worlds.__name__}."):
+        importlib.import_module(module.name)
+    found = [config.inspect(path) for config in WorldConfig.__subclasses__()]
+    return [report for report in found if report is not None]
