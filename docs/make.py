@@ -1,7 +1,8 @@
 """Make the committed tables and figures again from the committed results: `make docs`.
 
-Reads docs/results/*.json (one results.json per run, see scripts/experiments.py), writes docs/results.md, docs/claims.md, docs/figures/
-and the table in README.md between its two markers. The sequences in docs/figures/sequences.png are rendered.
+Reads docs/results/*.json (one results.json per run, see scripts/experiments.py) and docs/results/benchmark/*.json (those of `seqjepa
+benchmark`), writes docs/results.md, docs/benchmark.md, docs/claims.md, docs/figures/ and the table in README.md between its two markers.
+The sequences in docs/figures/sequences.png are rendered.
 """
 
 import json
@@ -13,8 +14,12 @@ import claims
 import numpy as np
 from matplotlib.figure import Figure
 
+from seqjepa.config import from_json
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import charts, style
+from seqjepa.report.benchmark import markdown, table
+from seqjepa.report.entries import Entry, entries
+from seqjepa.report.front import front
 from seqjepa.report.runs import Run, Variant, group
 from seqjepa.report.strips import strips
 from seqjepa.report.style import Picture, picture
@@ -53,6 +58,8 @@ def main() -> None:
     sighted, blind = _variant("actions", "small"), _variant("no actions", "small_unconditioned")
     tables = {"objective": _table([every, last], CLASS + POSE), "conditioning": _table([sighted, blind], CLASS + POSE)}
     (DOCS / "results.md").write_text((DOCS / "results.md.in").read_text().format(**tables))
+    compared, by_length = benchmark()
+    (DOCS / "benchmark.md").write_text((DOCS / "benchmark.md.in").read_text().format(all=_compared(compared), lengths=_compared(by_length)))
     (DOCS / "claims.md").write_text(claims.page(group(runs("**/*"))))
     readme = DOCS.parent / "README.md"
     table = _table([every, last], [CLASS[i] for i in (0, 1, 4, 6)] + [POSE[i] for i in (0, 1, 8, 9)])
@@ -63,6 +70,8 @@ def main() -> None:
             picture("invariance", charts.accuracy_by_views(every, 29, top=100), "accuracy against the number of views"),
             picture("equivariance", charts.pose_by_features(every), "what two views' z tell of the change of pose"),
         ]
+        if (figure := front(compared)) is not None:
+            pictures.append(picture("benchmark", figure, "accuracy of all methods against the R² of rotation"))
         if (figure := _rotation_in_time()) is not None:
             pictures.append(
                 picture("conditioning", figure, "what two views' z tell of their rotation, while training, with and without actions")
@@ -75,6 +84,24 @@ def runs(pattern: str) -> list[Run]:
     """The committed results whose file in docs/results matches."""
     found = [(path, json.loads(path.read_text())) for path in sorted((DOCS / "results").glob(f"{pattern}.json"))]
     return [Run(path, data["experiment"], {}, data) for path, data in found]
+
+
+def benchmark() -> tuple[list[Entry], list[Entry]]:
+    """The contenders on sequences of equal length, and seq-JEPA's on sequences of several. The demo's recipe is one of the contenders."""
+    demo = [("seq_jepa:predict=every", run) for run in runs("shapes_tiny_seed*")]
+    found = demo + [(run.config["name"].removeprefix("shapes_tiny_"), run) for run in runs("benchmark/*")]
+    conditioned = {name: from_json(run.config).method.uses_actions for name, run in found}
+    lengths = {name for name, _ in found if "num_views" in name} | {"seq_jepa:predict=last"}
+    chosen = ([(name, run) for name, run in found if "num_views" not in name], [(name, run) for name, run in found if name in lengths])
+    compared, by_length = (entries([(name, run.results) for name, run in part if run.results], conditioned) for part in chosen)
+    return compared, by_length
+
+
+def _compared(found: list[Entry]) -> str:
+    """Their table; each links to the results of its first seed, which hold its config."""
+    first = {run.config["name"].removeprefix("shapes_tiny_"): run.folder for run in reversed(runs("benchmark/*"))}
+    links = {name: path.relative_to(DOCS).as_posix() for name, path in first.items()}
+    return markdown(table(found), links) if found else "*Not measured yet.*"
 
 
 def _variant(label: str, pattern: str) -> Variant:

@@ -65,8 +65,6 @@ HEAD = (
     "| z_AGG of 5 views, top-1, % | relative rotation, R² | individual rotation, R² | relative rotation, median error, ° | views seen | n |"
 )
 PAGE = f"""\
-# A title
-
 {HEAD}
 |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 | vicreg_traj | – | **70.0** | 80.0 | 79.0 | – | 0.050 | 0.100 | 95.0 | 1.02 million | 1 |
@@ -89,12 +87,12 @@ world (actions rotation, image_size 32, kind shapes, render_seed 0, test_objects
 """
 
 
-def test_the_page(three: list[Entry]) -> None:
-    assert markdown(table(three), "A title", {"sie": "sie_seed0/config.json"}) == PAGE
+def test_in_markdown(three: list[Entry]) -> None:
+    assert markdown(table(three), {"sie": "sie_seed0/config.json"}) == PAGE
 
 
 def test_one_seed_has_no_spread_and_one_contender_no_best(three: list[Entry]) -> None:
-    page = markdown(table(three[:1]), "One")
+    page = markdown(table(three[:1]))
     assert "| vicreg_traj | – | 70.0 | 80.0 | 79.0 | 0.050 |" in page and "- One seed." in page and "Equal for all: 4,000" in page
     assert "Except" not in page and "±" not in page and "z_AGG" not in page, "a column that nobody has is left out"
 

@@ -119,7 +119,7 @@ def _publish(out: Path, recipe: str, standings: Sequence[Standing]) -> Table:
     shown = table(found, group)
     links = {standing.name: f"{standing.folder.name}/{CONFIG}" for standing in reversed(ended)}
     write_atomically(out / "benchmark.json", json_bytes(_summary(found, standings, group, recipe)))
-    write_atomically(out / "benchmark.md", markdown(shown, f"Benchmark: {recipe}", links).encode())
+    write_atomically(out / "benchmark.md", f"# Benchmark: {recipe}\n\n{markdown(shown, links)}".encode())
     with style.look():
         if (figure := front(found, group)) is not None:
             write_atomically(out / "benchmark.png", style.picture("benchmark", figure, "").png)

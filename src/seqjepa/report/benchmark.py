@@ -65,16 +65,15 @@ def table(found: Sequence[Entry], group: str = "rotation") -> Table:
     return Table(heads, tuple(lines), tuple(footnotes(found)))
 
 
-def markdown(shown: Table, title: str, links: Mapping[str, str] | None = None) -> str:
-    """The table as a page of Markdown.
+def markdown(shown: Table, links: Mapping[str, str] | None = None) -> str:
+    """The table in Markdown, its footnotes below.
 
     Args:
         shown: the table.
-        title: of the page.
         links: by contender, a path to the config.json that rebuilds it.
     """
     heads = [", ".join(parts) for parts in shown.heads]
-    lines = [f"# {title}", "", f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (len(heads) - 2)}"]
+    lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (len(heads) - 2)}"]
     for line in shown.lines:
         label = {"method": line.label, "readout": f"&emsp;{line.label}", "control": f"*{line.label}*"}[line.kind]
         if line.kind == "method" and links and line.label in links:
