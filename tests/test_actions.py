@@ -103,6 +103,14 @@ def test_circular_differences_take_the_short_way(start, turn, turns):
     torch.testing.assert_close(group.absolute(begin), group.absolute(begin + 360 * turns), rtol=0, atol=1e-9)
 
 
+def test_each_dim_may_have_its_scale():
+    group = Group(name="crop", dims=("row", "height"), scale=(32.0, 4.0))
+    start, end = torch.tensor([1.0, 2.0]), torch.tensor([17.0, 8.0])
+    assert torch.equal(group.between(start, end), torch.tensor([0.5, 1.5])) and torch.equal(group.absolute(end), torch.tensor([17 / 32, 2]))
+    with pytest.raises(ConfigError, match=r"give one scale, or one for each of \['row', 'height'\], got \[1.0, 2.0, 3.0\]"):
+        Group(name="crop", dims=("row", "height"), scale=(1.0, 2.0, 3.0))
+
+
 def test_circular_target_is_a_point_on_the_circle():
     group = Group(name="hue", dims=("a", "b"), kind="circular")
     point = group.absolute(torch.tensor([[0.25, 0.5]]))

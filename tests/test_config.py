@@ -30,6 +30,8 @@ class Config(WorldConfig):
     shadows: bool = True
     inner: Inner = Inner()
     table: dict[str, tuple[int, ...]] | None = None
+    scale: float | tuple[float, ...] = 1.0
+    scales: float | tuple[float, ...] = (1.0, 2.0)
 
 
 def experiment() -> Experiment:

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,8 @@ from seqjepa.features import FeatureTable, Sampling, extract
 from seqjepa.model import build_method, load
 from seqjepa.protocol import Protocol, Record, labelled
 from seqjepa.training import train
+from seqjepa.worlds.base import Indices
+from seqjepa.worlds.table import TableWorld
 
 CPU = torch.device("cpu")
 
@@ -193,3 +196,26 @@ def quick(**changes: object) -> Experiment:
 def built(experiment: Experiment) -> tuple:
     world = experiment.world.build()
     return build_method(experiment, world.spec), experiment, world
+
+
+class Glimpses(TableWorld):
+    """Views without a trace of the class, and whole images that are nothing else; only the images of one split have labels."""
+
+    def whole(self, split: str, index: Indices) -> torch.Tensor:
+        shown = torch.from_numpy(self.tables[split].labels[index]).clamp_min(0)
+        return (255 * torch.eye(3))[shown].to(torch.uint8)[:, :, None, None].expand(-1, -1, 20, 20)
+
+
+def test_probes_on_whole_images_and_on_the_labelled_split() -> None:
+    recipe = signal_world.recipe()
+    world = recipe.world.build()
+    tables = {split: replace(table, views=np.full_like(table.views, 128)) for split, table in world.tables.items()}
+    tables["labelled"] = tables["train"]
+    tables["train"] = replace(tables["train"], labels=np.full(64, -1))
+    spec = replace(world.spec, splits=("train", "labelled", "val", "test"), probe_split="labelled")
+    glimpses = Glimpses(spec, tables)
+    records, sizes = measure(random_control(recipe, glimpses, CPU), recipe, glimpses, split="test", stages=Stages(progress=False))
+    found = {(r.features, r.input, r.views): r.value for r in records if r.task == "class"}
+    assert sizes == {"train": 64, "test": 32}, "the labelled split is where probes learn, and no test"
+    assert found["model", "image", 1] == found["random", "image", 1] == found["pixels", "image", 1] == 1
+    assert found["model", "view", 1] < 0.5 and found["model", "sequence", 4] < 0.5
