@@ -13,6 +13,7 @@ import numpy.typing as npt
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.worlds import images as package
 from seqjepa.worlds.check import Report
+from seqjepa.worlds.sums import Sums
 
 
 @dataclass(frozen=True)
@@ -20,21 +21,40 @@ class ImageSplit:
     """The images of one split.
 
     Attributes:
-        images: [N, S, S, 3] uint8, usually a memory map.
+        images: [N', S, S, 3] uint8, usually a memory map; those of other splits may stand there too.
         labels: [N] int64, -1 where unknown.
-        rows: [N], where these stand in `images`, which may hold others too; None where it holds just these, in order.
+        rows: [N], where these stand in `images`; None where `images` holds just these, in order.
+        origin: which of the published files or folders `images` was decoded from (`unlabeled`, `train`, `test` ...). `images` has all of
+            its images in the published order, so what was computed elsewhere for each of them (saliency) is found by `places`.
+        names: [N'] of the files that `images` was decoded from, as UTF-8 bytes; None where they have none.
+        sums: of `images`, where these are checked when they are read.
     """
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64] | None = None
+    origin: str = ""
+    names: npt.NDArray[np.bytes_] | None = None
+    sums: Sums | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def places(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """[B]: where the images `index` [B] stand in `images`, `names` and whatever else has the published order."""
+        return index if self.rows is None else self.rows[index]
+
     def pick(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        """[B, S, S, 3]: the images `index` [B]."""
-        return self.images[index if self.rows is None else self.rows[index]]
+        """[B, S, S, 3]: the images `index` [B].
+
+        Raises:
+            DataError: if one is not as it was written to the cache.
+        """
+        places = self.places(index)
+        picked = self.images[places]
+        if self.sums is not None:
+            self.sums.check((places, np.zeros_like(places)), picked)
+        return picked
 
 
 @dataclass(frozen=True)
@@ -44,7 +64,7 @@ class ImageSet:
     Attributes:
         splits: by name.
         classes: class names; a label is an index into them.
-        mean, std: per channel, of pixels in 0..1, of the training images.
+        mean, std: per channel, of pixels in 0..1, of the published training images, `val` included.
         probe_split: that probes learn from (see `WorldSpec`).
     """
 
@@ -71,7 +91,7 @@ class Source(ABC):
         Args:
             path: of the data set.
             image_size: S, pixels per side.
-            val_fraction: of the training images that make up `val`, the same ones on every machine.
+            val_fraction: of the training images that make up `val`, the same ones on every machine; 0 leaves it empty.
 
         Raises:
             DataError: if files are missing or damaged.
