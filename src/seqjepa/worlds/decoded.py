@@ -193,6 +193,7 @@ class ImageFiles:
         return Finding(True, f"{tried} of them, spread evenly, can be decoded")
 
     def __call__(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
+        """Images [stop - start, S, S, 3]."""
         if start != self.place:  # the first time, and where a killed build goes on
             self.rest = itertools.islice(self.begin(), start, None)
         with ThreadPoolExecutor() as pool:

@@ -20,7 +20,7 @@ from seqjepa.errors import DataError
 from seqjepa.worlds.archives import Member, fingerprint, is_archive, members
 from seqjepa.worlds.check import Finding, Report
 from seqjepa.worlds.decoded import ImageFiles, Part, Published, decoded
-from seqjepa.worlds.images.base import ImageSet, Source
+from seqjepa.worlds.images.base import ImageSet, ImageSplit, Source, hold_out
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png")
 OTHERS = (".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".heic", ".avif", ".jp2", ".jxl", ".ico", ".svg")
@@ -77,10 +77,10 @@ def _read(path: Path, size: int) -> tuple[tuple[str, ...], Part, int]:
         raise DataError(f"{path / wrong[0]} and {len(wrong) - 1} others are neither JPEG nor PNG: convert them or leave them out")
     if not images:
         raise DataError(f"{path} holds no JPEG or PNG images")
-    root = _common(images) if not path.is_dir() else ""
+    root = "" if path.is_dir() else _common(images)
     inside = [name.removeprefix(root) for name in images]
-    _check_splits(path, inside)
-    found = [_class(name, _tops(inside)) for name in inside]
+    has_splits = _check_tops(path, inside)
+    found = [_class(name, has_splits) for name in inside]
     classes = tuple(sorted({name for name in found if name is not None}))
     numbers = {name: number for number, name in enumerate(classes)}
     labels = np.array([-1 if name is None else numbers[name] for name in found], np.int64)
@@ -97,7 +97,44 @@ def _files(path: Path) -> Iterator[Member]:
 
 
 def _common(names: list[str]) -> str:
-    """The top folder that all are in, with a slash, unless it is a class or a split; else nothing."""
+    """The top folder that all are in, in folders of it, with its slash; else nothing."""
     tops = {name.partition("/")[0] for name in names}
     deep = all(name.count("/") >= 2 for name in names)
-    return f"{tops.pop()}/" if len(tops) == 1 and deep else ""
+    return f"{tops.pop()}/" if len(tops) == 1 and deep and tops.isdisjoint(SPLITS) else ""
+
+
+def _check_tops(path: Path, names: list[str]) -> bool:
+    """Whether the top folders are splits.
+
+    Raises:
+        DataError: if some are and others are not, or one is missing.
+    """
+    tops = {name.partition("/")[0] for name in names}
+    if tops.isdisjoint(SPLITS):
+        return False
+    if "train" not in tops or len(tops) == 1 or not tops <= set(SPLITS):
+        expected = "train and at least one of val and test, and no images beside them"
+        raise DataError(
+            f"{path} has {', '.join(sorted(tops)[:5])} at its top, expected {expected}, or none of these: rename or move folders"
+        )
+    return True
+
+
+def _class(name: str, has_splits: bool) -> str | None:
+    folders = name.split("/")[int(has_splits) : -1]
+    return folders[0] if folders else None
+
+
+def _splits(everything: ImageSplit, val_fraction: float) -> dict[str, ImageSplit]:
+    """The splits that the names say, or drawn ones."""
+    assert everything.names is not None, "images of files have names"
+    tops = np.array([name.partition(b"/")[0].decode(errors="replace") for name in everything.names.tolist()])
+    given = {split: everything.select(np.flatnonzero(tops == split)) for split in SPLITS if (tops == split).any()}
+    if len(given) == len(SPLITS):
+        return given
+    if given:
+        train, test = given.values()
+    else:
+        train, test = hold_out(everything, TEST_FRACTION)
+    train, val = hold_out(train, val_fraction)
+    return {"train": train, "val": val, "test": test}

@@ -35,7 +35,7 @@ class ImageNet(Source):
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
         root = _root(path.expanduser())
-        files = " ".join(fingerprint(root / origin, _is_image) for origin in COUNTS if _check_folder(root / origin))
+        files = " ".join(fingerprint(_folder(root / origin), _is_image) for origin in COUNTS)
         found = decoded("imagenet", files, image_size, partial(_publish, root, image_size), lambda parts: parts["train"])
         train, val = hold_out(found.parts["train"], val_fraction)
         return ImageSet({"train": train, "val": val, "test": found.parts["val"]}, found.classes, found.mean, found.std)
@@ -55,10 +55,10 @@ def _root(path: Path) -> Path:
     return locate(path, "ILSVRC/Data/CLS-LOC")
 
 
-def _check_folder(folder: Path) -> bool:
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}: {LAYOUT}")
-    return True
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise DataError(f"there is no folder {path}: {LAYOUT}")
+    return path
 
 
 def _is_image(name: str) -> bool:
@@ -79,22 +79,19 @@ def _findings(root: Path) -> Iterator[Finding]:
 
 
 def _publish(root: Path, size: int) -> Published:
-    parts, numbers = {}, {}
+    wnids = sorted(folder.name for folder in _folder(root / "train").iterdir() if folder.is_dir())
+    numbers = {wnid: number for number, wnid in enumerate(wnids)}
+    parts = {}
     for origin in COUNTS:
-        _check_folder(root / origin)
-        if origin == "train":
-            numbers = {
-                wnid: number for number, wnid in enumerate(sorted({folder.name for folder in (root / origin).iterdir() if folder.is_dir()}))
-            }
         files = ImageFiles(partial(_files, root, origin), (size, size))
-        parts[origin] = files.part(partial(_label, numbers, {} if origin == "train" else _solution(root)))
+        parts[origin] = files.part(partial(_label, numbers, _solution(root)))
         if not len(parts[origin].labels):
             raise DataError(f"{root / origin} holds no images: {LAYOUT}")
-    return Published(tuple(numbers), parts)
+    return Published(tuple(wnids), parts)
 
 
 def _files(root: Path, origin: str) -> Iterator[Member]:
-    return (replace(member, name=f"{origin}/{member.name}") for member in members(root / origin) if _is_image(member.name))
+    return (replace(member, name=f"{origin}/{member.name}") for member in members(_folder(root / origin)) if _is_image(member.name))
 
 
 def _solution(root: Path) -> dict[str, str]:

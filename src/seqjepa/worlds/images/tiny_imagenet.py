@@ -1,7 +1,8 @@
 """Tiny ImageNet (Stanford CS231n): 100,000 training and 10,000 validation images of 64 x 64 pixels, 200 classes; some are gray.
 
-The path is that of, or of a folder with, `tiny-imagenet-200.zip` or what it unpacks to. A class's label is its line in `wnids.txt`. The test
-labels were never published: the published validation images are our `test`, and `val` is held out from the training images.
+The path is that of, or of a folder with, `tiny-imagenet-200.zip` or what it unpacks to. A class's label is its line in `wnids.txt`. The
+labels of the test images were never published: the published validation images are our `test`, and `val` is held out from the training
+images.
 """
 
 import re
