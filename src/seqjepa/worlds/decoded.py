@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,12 @@ class Decoded:
 
 
 def decoded(
-    name: str, files: str, size: int, read: Callable[[], Published], training: Callable[[Mapping[str, ImageSplit]], ImageSplit]
+    name: str,
+    files: str,
+    size: int,
+    read: Callable[[], Published],
+    training: Callable[[Mapping[str, ImageSplit]], ImageSplit],
+    stretched: bool = True,
 ) -> Decoded:
     """A data set from the cache, where it is put if it is not there yet.
 
@@ -90,6 +95,7 @@ def decoded(
         size: S, pixels per side.
         read: what the files hold; called only if the cache does not hold it as a whole.
         training: those images of all that statistics are of.
+        stretched: see `ImageSplit`.
 
     Raises:
         DataError: if files are damaged.
@@ -97,19 +103,13 @@ def decoded(
     """
     key = {"version": VERSION, "image_size": size, "files": files}
     path = cache_folder(name, key) / "index.npz"
-    published: list[Published] = []
-
-    def once() -> Published:
-        if not published:
-            published.append(read())
-        return published[0]
-
+    once = cache(read)
     index = _read_index(path)
     listed = _listing(once()) if index is None else index
     origins = [array.removeprefix("labels/") for array in listed if array.startswith("labels/")]
     plans = {origin: _plan(listed[f"labels/{origin}"], size, partial(_later, once, origin)) for origin in origins}
     tables = cached_tables(name, key, plans, doing="decoding")
-    parts = {origin: _split(tables[origin], origin, listed[f"names/{origin}"]) for origin in origins}
+    parts = {origin: _split(tables[origin], origin, listed[f"names/{origin}"], stretched) for origin in origins}
     if index is None:
         mean, std = statistics(training(parts))
         listed |= {"mean": np.array(mean), "std": np.array(std)}
@@ -133,8 +133,8 @@ def _plan(labels: Indices, size: int, decode: Decode) -> Plan:
     return Plan(np.zeros((len(labels), 1, 0), np.float32), labels, (size, size, 3), lambda *at: decode(*at)[:, None], chunk)
 
 
-def _split(table: ViewTable, origin: str, names: npt.NDArray[np.bytes_]) -> ImageSplit:
-    return ImageSplit(table.views[:, 0], table.labels, None, origin, names if len(names) else None, table.sums)
+def _split(table: ViewTable, origin: str, names: npt.NDArray[np.bytes_], stretched: bool) -> ImageSplit:
+    return ImageSplit(table.views[:, 0], table.labels, None, origin, names if len(names) else None, table.sums, stretched)
 
 
 def _listing(published: Published) -> Arrays:

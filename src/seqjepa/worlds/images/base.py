@@ -28,8 +28,9 @@ class ImageSplit:
         rows: [N], where these stand in `images`; None where `images` holds just these, in order.
         origin: which of the published files or folders `images` was decoded from (`unlabeled`, `train`, `test` ...). `images` has all of
             its images in the published order, so what was computed elsewhere for each of them (saliency) is found by `places`.
-        names: [N'] of the files that `images` was decoded from, as UTF-8 bytes; None where they have none.
+        names: [N'] of the files that `images` was decoded from, below the folder of that origin, as UTF-8 bytes; None where they have none.
         sums: of `images`, where these are checked when they are read.
+        stretched: whether whole images were stretched to the square; else it is their middle that was cut out.
     """
 
     images: npt.NDArray[np.uint8]
@@ -38,6 +39,7 @@ class ImageSplit:
     origin: str = ""
     names: npt.NDArray[np.bytes_] | None = None
     sums: Sums | None = None
+    stretched: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -37,7 +37,8 @@ class ImageFolder(Source):
         """See `Source.open`."""
         place = path.expanduser()
         files = fingerprint(place, _is_image)
-        found = decoded("folder", files, image_size, partial(_publish, place, image_size), lambda parts: _splits(parts[""], 0)["train"])
+        read = partial(_publish, place, image_size)
+        found = decoded("folder", files, image_size, read, lambda parts: _splits(parts[""], 0)["train"], stretched=False)
         return ImageSet(_splits(found.parts[""], val_fraction), found.classes, found.mean, found.std)
 
     def inspect(self, path: Path) -> Report | None:

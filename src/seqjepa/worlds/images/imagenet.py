@@ -11,7 +11,6 @@ The published validation images are our `test`, and `val` is held out from the t
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -91,7 +90,7 @@ def _publish(root: Path, size: int) -> Published:
 
 
 def _files(root: Path, origin: str) -> Iterator[Member]:
-    return (replace(member, name=f"{origin}/{member.name}") for member in members(_folder(root / origin)) if _is_image(member.name))
+    return (member for member in members(_folder(root / origin)) if _is_image(member.name))
 
 
 def _solution(root: Path) -> dict[str, str]:
@@ -107,7 +106,7 @@ def _solution(root: Path) -> dict[str, str]:
 
 
 def _label(numbers: Mapping[str, int], solution: Mapping[str, str], member: Member) -> int:
-    _, *folders, name = member.name.split("/")
+    *folders, name = member.name.split("/")
     wnid = folders[0] if folders else solution.get(name.rpartition(".")[0])
     if wnid is None or len(folders) > 1:
         raise DataError(f"{member.where} has no class: {LAYOUT}")

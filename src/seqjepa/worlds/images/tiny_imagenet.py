@@ -7,6 +7,7 @@ images.
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -81,23 +82,24 @@ def _publish(place: Path, size: int) -> Published:
 
 
 def _texts(place: Path) -> dict[str, str]:
-    texts = {_inside(member): member.read(MOST_BYTES).decode("utf-8", "replace") for member in members(place) if _inside(member) in TEXTS}
+    texts = {member.name: member.read(MOST_BYTES).decode("utf-8", "replace") for member in _members(place) if member.name in TEXTS}
     if missing := [name for name in TEXTS if name not in texts]:
         raise DataError(f"{place} lacks {', '.join(missing)}: {REMEDY}")
     return texts
 
 
 def _files(place: Path, pattern: str) -> Iterator[Member]:
-    return (member for member in members(place) if re.fullmatch(pattern, _inside(member)))
+    return (member for member in _members(place) if re.fullmatch(pattern, member.name))
 
 
-def _inside(member: Member) -> str:
-    return member.name.removeprefix(f"{FOLDER}/")
+def _members(place: Path) -> Iterator[Member]:
+    """Under the same names whether unpacked or not."""
+    return (replace(member, name=member.name.removeprefix(f"{FOLDER}/")) for member in members(place))
 
 
 def _label(pattern: str, annotations: Mapping[str, str], numbers: Mapping[str, int], member: Member) -> int:
     """A training image's folder is its class; a validation image's class stands beside its name in `val_annotations.txt`."""
-    found = re.sub(pattern, r"\1", _inside(member))
+    found = re.sub(pattern, r"\1", member.name)
     wnid = annotations.get(found, found)
     if wnid not in numbers:
         raise DataError(f"{member.where} is of class {wnid!r}, which wnids.txt does not have: {REMEDY}")
