@@ -32,7 +32,7 @@ def cifar_samples() -> tuple[np.ndarray, np.ndarray]:
 class Python2Pickler(pickle._Pickler):
     """Writes strings as Python 2 did, in which CIFAR was pickled."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch = dict(pickle._Pickler.dispatch)  # noqa: RUF012
 
     def save_string(self, text: str | bytes) -> None:
         data = text.encode("latin-1") if isinstance(text, str) else text
@@ -89,6 +89,13 @@ def jpeg(pixels: np.ndarray, **options: object) -> bytes:
     """Pixels [H, W, 3] or [H, W] as a file."""
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "JPEG", **options)
+    return data.getvalue()
+
+
+def png(pixels: np.ndarray, **options: object) -> bytes:
+    """The same without loss."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG", **options)
     return data.getvalue()
 
 

@@ -65,7 +65,13 @@ class Member:
 
 def is_archive(path: Path) -> bool:
     """Whether it is a tar (packed or not) or a zip file, by its contents."""
-    return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+    if not path.is_file() or zipfile.is_zipfile(path):
+        return path.is_file()
+    try:
+        tarfile.open(path, "r:*", tarinfo=_Info).close()
+    except BROKEN:
+        return False
+    return True
 
 
 def members(path: Path) -> Iterator[Member]:
@@ -176,14 +182,19 @@ def _tar(path: Path) -> Iterator[Member]:
                 yield Member(info.name.removeprefix("./"), where, info.size, partial(_extract, archive, info), lasting=False)
             _check_end(archive)
     except BROKEN as error:
-        raise DataError(f"{path} is a damaged tar file, or no archive at all ({error}): get it again") from error
+        said = " ".join(str(error).split())  # a line for each way in which it might be packed
+        raise DataError(f"{path} is a damaged tar file, or no archive at all ({said}): get it again") from error
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """Raise unless the block of zeros that ends every tar stands there: `tarfile` takes any damaged header, or a cut, for the end."""
+    """Raise unless the zeros that end every tar stand there: `tarfile` takes any damaged header, or a cut, for the end.
+
+    Only who reads all that is packed, a few kilobytes more, is told by gzip and its like whether it came out as it went in.
+    """
     file = cast(BinaryIO, archive.fileobj)
     file.seek(archive.offset)
-    if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+    end = file.read(MOST_HEADER)
+    if end[: tarfile.BLOCKSIZE] != tarfile.NUL * tarfile.BLOCKSIZE or len(end) == MOST_HEADER:
         raise tarfile.ReadError(f"no member and no end at byte {archive.offset:,}")
 
 

@@ -129,8 +129,13 @@ def statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def _plan(labels: Indices, size: int, decode: Decode) -> Plan:
-    chunk = min(max(CHUNK_BYTES // (3 * size**2), 64), 8192)
-    return Plan(np.zeros((len(labels), 1, 0), np.float32), labels, (size, size, 3), lambda *at: decode(*at)[:, None], chunk)
+    poses = np.zeros((len(labels), 1, 0), np.float32)
+    return Plan(poses, labels, (size, size, 3), lambda *at: decode(*at)[:, None], _chunk(size))
+
+
+def _chunk(size: int) -> int:
+    """Images decoded between two records of progress."""
+    return min(max(CHUNK_BYTES // (3 * size**2), 64), 8192)
 
 
 def _split(table: ViewTable, origin: str, names: npt.NDArray[np.bytes_], stretched: bool) -> ImageSplit:
