@@ -3,8 +3,6 @@
 import io
 import itertools
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from seqjepa.errors import DataError, DiskError
-from seqjepa.files import write_atomically
+from seqjepa.files import sha256, write_atomically
 from seqjepa.worlds.archives import Member
 from seqjepa.worlds.base import Indices
 from seqjepa.worlds.cache import Plan, cache_folder, cached_tables
@@ -29,7 +27,6 @@ from seqjepa.worlds.table import ViewTable, pixel_statistics
 VERSION = 1  # of decoding: raise it when pixels or the order of images change
 SAMPLE = 32  # images that a check decodes
 CHUNK_BYTES = 32 << 20  # of pixels between two records of progress
-BROKEN = (FileNotFoundError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError)
 
 Decode = Callable[[int, int], npt.NDArray[np.uint8]]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -102,7 +99,7 @@ def decoded(
         DiskError: if the cache folder cannot be written.
     """
     key = {"version": VERSION, "image_size": size, "files": files}
-    path = cache_folder(name, key) / "index.npz"
+    path = cache_folder(name, key) / "index"
     once = cache(read)
     index = _read_index(path)
     listed = _listing(once()) if index is None else index
@@ -151,19 +148,23 @@ def _listing(published: Published) -> Arrays:
 
 
 def _read_index(path: Path) -> Arrays | None:
-    """What was written there, if it is whole: every array in the archive has a checksum."""
+    """What was written there, if it is whole: arrays after their digest."""
     try:
-        with np.load(path) as arrays:
-            return dict(arrays)
-    except BROKEN:
+        data = path.read_bytes()
+    except FileNotFoundError:
         return None
+    digest, contents = data[:64], data[64:]
+    if sha256(contents).encode() != digest:
+        return None
+    with np.load(io.BytesIO(contents)) as arrays:
+        return dict(arrays)
 
 
 def _write_index(path: Path, arrays: Arrays) -> None:
     data = io.BytesIO()
     np.savez(data, allow_pickle=False, **arrays)
     try:
-        write_atomically(path, data.getvalue())
+        write_atomically(path, sha256(data.getvalue()).encode() + data.getvalue())
     except OSError as error:
         raise DiskError(f"cannot write {path}: {error.strerror}. Free space or set SEQJEPA_CACHE to another folder") from error
 

@@ -45,7 +45,7 @@ def test_every_class_has_its_share_of_val() -> None:
     labels = np.arange(50_000) % 100
     _, val = hold_out(ImageSplit(np.zeros((50_000, 1, 1, 3), np.uint8), labels), 0.1)
     counts = np.bincount(val.labels, minlength=100)
-    assert 25 <= counts.min() and counts.max() <= 80
+    assert counts.min() >= 25 and counts.max() <= 80
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])
@@ -74,5 +74,5 @@ def test_sources_are_found_by_the_names_of_their_modules() -> None:
         "imagenet": 0,
         "folder": 0,
     }
-    with pytest.raises(ConfigError, match="unknown world.source 'cifar10', did you mean 'cifar100'"):
+    with pytest.raises(ConfigError, match=r"unknown world\.source 'cifar10', did you mean 'cifar100'"):
         find_source("cifar10")

@@ -38,8 +38,8 @@ class ImageFolder(Source):
         place = path.expanduser()
         files = fingerprint(place, _is_image)
         read = partial(_publish, place, image_size)
-        found = decoded("folder", files, image_size, read, lambda parts: _splits(parts[""], 0)["train"], stretched=False)
-        return ImageSet(_splits(found.parts[""], val_fraction), found.classes, found.mean, found.std)
+        found = decoded("folder", files, image_size, read, lambda parts: _splits(parts["images"], 0)["train"], stretched=False)
+        return ImageSet(_splits(found.parts["images"], val_fraction), found.classes, found.mean, found.std)
 
     def inspect(self, path: Path) -> Report | None:
         """See `Source.inspect`."""
@@ -67,7 +67,7 @@ def _publish(path: Path, size: int) -> Published:
     classes, part, ignored = _read(path, size)
     if ignored:
         Console(stderr=True).print(f"{path}: {ignored:,} files are no images by their names and left out", markup=False, soft_wrap=True)
-    return Published(classes, {"": part})
+    return Published(classes, {"images": part})
 
 
 def _read(path: Path, size: int) -> tuple[tuple[str, ...], Part, int]:
