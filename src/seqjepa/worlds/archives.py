@@ -6,6 +6,7 @@ Archives come from strangers: names that leave the folder, links, doubles, and m
 import hashlib
 import io
 import os
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -124,14 +125,17 @@ def _walk_below(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) ->
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
-        for entry in entries:
-            status = entry.stat()
-            if not entry.is_dir():
-                yield prefix + entry.name, entry.path, status
-            elif (here := (status.st_dev, status.st_ino)) not in above:  # a link to a folder that it is in
-                yield from _walk_below(entry.path, f"{prefix}{entry.name}/", (*above, here))
     except OSError as error:
-        raise DataError(f"{error.filename or folder} cannot be read ({error.strerror}): get it again or leave it out") from error
+        raise DataError(f"{folder} cannot be read ({error.strerror}): allow it, or leave the folder out") from error
+    for entry in entries:
+        try:
+            status = entry.stat()
+        except OSError:  # a link to nothing, which is said to whoever reads it
+            status = entry.stat(follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            yield prefix + entry.name, entry.path, status
+        elif (here := (status.st_dev, status.st_ino)) not in above:  # a link to a folder that it is in
+            yield from _walk_below(entry.path, f"{prefix}{entry.name}/", (*above, here))
 
 
 def _zip(path: Path) -> Iterator[Member]:
