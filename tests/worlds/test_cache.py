@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqjepa.errors import DiskError
+from seqjepa.errors import DataError, DiskError
 from seqjepa.worlds import cache
 from seqjepa.worlds.cache import Plan, cache_root, cached_tables
+from seqjepa.worlds.table import ViewTable
 
 OBJECTS, VIEWS, SHAPE = 40, 3, (4, 5, 3)
 KEY = {"version": 1, "size": 4}
@@ -240,3 +241,67 @@ def test_a_folder_that_cannot_be_made(root: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("SEQJEPA_CACHE", str(root / "file"))
     with pytest.raises(DiskError, match="SEQJEPA_CACHE"):
         build()
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every table counts as too large to verify as a whole."""
+    monkeypatch.setattr(cache, "LARGE", 0)
+
+
+def table() -> ViewTable:
+    return cached_tables("test", KEY, {"train": plan()})["train"]
+
+
+def test_views_of_a_large_table_are_verified_when_they_are_read(root: Path, large: None) -> None:
+    build()
+    assert {path.name for path in only(root, "*/train").iterdir()} == {"views.npy", "sums.npy", "manifest.json"}
+    views = only(root, "*/train/views.npy")
+    data = bytearray(views.read_bytes())
+    size = int(np.prod(SHAPE))
+    data[len(data) - size * VIEWS * OBJECTS + size * (VIEWS * 17 + 2) + 5] ^= 64  # object 17, view 2
+    views.write_bytes(data)
+    found, everything = table(), np.arange(OBJECTS)
+    assert np.array_equal(found.images(everything, np.array([[0, 1]])), pixels(0, OBJECTS)[:, :2])
+    for _ in ("first", "again"):
+        with pytest.raises(DataError, match=r"train/views\.npy is damaged at object 17, view 2: delete the folder"):
+            found.images(np.array([16, 17]), np.array([[0, 1], [1, 2]]))
+    chosen = ViewTable(found.views, found.poses[:2], found.labels[:2], np.array([3, 17]), found.sums)
+    with pytest.raises(DataError, match="object 17, view 2"):
+        chosen.images(np.array([1]), np.array([[2]]))
+
+
+def test_a_large_table_is_not_read_when_it_is_opened(large: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    build()
+    verify, read = cache._sha256, []
+    monkeypatch.setattr(cache, "_sha256", lambda path: read.append(path.name) or verify(path))
+    build()
+    assert read == ["sums.npy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("views.npy", 40), ("sums.npy", 40), ("sums.npy", -1), ("views.npy", None), ("sums.npy", None)]
+)
+def test_header_size_and_sums_of_a_large_table_are_verified(root: Path, large: None, name: str, place: int | None) -> None:
+    build()
+    path = only(root, f"*/train/{name}")
+    data = bytearray(path.read_bytes())
+    if place is not None:
+        data[place] ^= 1
+    path.write_bytes(data if place is not None else data[:-1])
+    calls: list[int] = []
+    assert np.array_equal(build(calls), pixels(0, OBJECTS)) and len(calls) == 5
+
+
+def test_a_resumed_build_has_all_sums(large: None) -> None:
+    interrupted(24)
+    assert np.array_equal(table().images(np.arange(OBJECTS), np.arange(VIEWS)[None]), pixels(0, OBJECTS))
+
+
+def test_what_does_not_fit_on_the_disk_is_not_begun(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = cache.shutil.disk_usage(root)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    calls: list[int] = []
+    with pytest.raises(DiskError, match=r"they need 0\.0 GB, 0\.0 GB are free\. Free space or set SEQJEPA_CACHE"):
+        build(calls)
+    assert not calls

@@ -4,7 +4,8 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.worlds import images as package
+from seqjepa.worlds.base import scramble
 from seqjepa.worlds.check import Report
+from seqjepa.worlds.sums import Sums
 
 
 @dataclass(frozen=True)
@@ -20,21 +23,46 @@ class ImageSplit:
     """The images of one split.
 
     Attributes:
-        images: [N, S, S, 3] uint8, usually a memory map.
+        images: [N', S, S, 3] uint8, usually a memory map; those of other splits may stand there too.
         labels: [N] int64, -1 where unknown.
-        rows: [N], where these stand in `images`, which may hold others too; None where it holds just these, in order.
+        rows: [N], where these stand in `images`; None where `images` holds just these, in order.
+        origin: which of the published files or folders `images` was decoded from (`unlabeled`, `train`, `test` ...). `images` has all of
+            its images in the published order, so what was computed elsewhere for each of them (saliency) is found by `places`.
+        names: [N'] of the files that `images` was decoded from, below the folder of that origin, as UTF-8 bytes; None where they have none.
+        sums: of `images`, where these are checked when they are read.
+        stretched: whether whole images were stretched to the square; else it is their middle that was cut out.
     """
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64] | None = None
+    origin: str = ""
+    names: npt.NDArray[np.bytes_] | None = None
+    sums: Sums | None = None
+    stretched: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def places(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """[B]: where the images `index` [B] stand in `images`, `names` and whatever else has the published order."""
+        return index if self.rows is None else self.rows[index]
+
+    def select(self, rows: npt.NDArray[np.int64]) -> "ImageSplit":
+        """Of these images those in `rows`."""
+        return replace(self, labels=self.labels[rows], rows=self.places(rows))
+
     def pick(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        """[B, S, S, 3]: the images `index` [B]."""
-        return self.images[index if self.rows is None else self.rows[index]]
+        """[B, S, S, 3]: the images `index` [B].
+
+        Raises:
+            DataError: if one is not as it was written to the cache.
+        """
+        places = self.places(index)
+        picked = self.images[places]
+        if self.sums is not None:
+            self.sums.check((places, np.zeros_like(places)), picked)
+        return picked
 
 
 @dataclass(frozen=True)
@@ -44,7 +72,7 @@ class ImageSet:
     Attributes:
         splits: by name.
         classes: class names; a label is an index into them.
-        mean, std: per channel, of pixels in 0..1, of the training images.
+        mean, std: per channel, of pixels in 0..1, of the published training images, `val` included.
         probe_split: that probes learn from (see `WorldSpec`).
     """
 
@@ -53,6 +81,27 @@ class ImageSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     probe_split: str = "train"
+
+
+def hold_out(split: ImageSplit, fraction: float) -> tuple[ImageSplit, ImageSplit]:
+    """The images of a split to train on, and those that make up `val`.
+
+    Which ones is settled by a hash of their files' names, or of their places where they have none: the same ones on every machine, and
+    nearly the same ones when a few images are added.
+
+    Raises:
+        ConfigError: if the fraction is not in 0..1, or 1.
+    """
+    if not 0 <= fraction < 1:
+        raise ConfigError(f"world.val_fraction must be at least 0 and below 1, got {fraction}")
+    places = split.places(np.arange(len(split)))
+    if split.names is None:
+        hashes = scramble(places.astype(np.uint64))
+    else:
+        hashes = np.array([int.from_bytes(sha256(name).digest()[:8]) for name in split.names[places].tolist()], np.uint64)
+    order = np.argsort(hashes, kind="stable")
+    held = round(fraction * len(split))
+    return split.select(np.sort(order[held:])), split.select(np.sort(order[:held]))
 
 
 class Source(ABC):
@@ -71,7 +120,7 @@ class Source(ABC):
         Args:
             path: of the data set.
             image_size: S, pixels per side.
-            val_fraction: of the training images that make up `val`, the same ones on every machine.
+            val_fraction: of the training images that make up `val`, the same ones on every machine; 0 leaves it empty.
 
         Raises:
             DataError: if files are missing or damaged.

@@ -1,0 +1,68 @@
+"""A recipe over a set of images on disk: `seqjepa train tests/faults/image_recipe.py --world.source NAME --world.path PATH`.
+
+Its views are an image moved round and round, as many pixels as the pose says.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from faults import tiny
+from seqjepa.actions import ActionSpace, Group
+from seqjepa.config import Experiment
+from seqjepa.types import SequenceBatch
+from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec, choose_views
+from seqjepa.worlds.images.base import ImageSet, find_source
+
+SPACE = ActionSpace(("shift",), (Group(name="shift", dims=("shift",), kind="circular", period=16.0),))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(WorldConfig):
+    """Where the images are."""
+
+    source: str = "folder"
+    path: str = ""
+
+    def build(self) -> World:
+        """See `WorldConfig.build`."""
+        images = find_source(self.source).open(Path(self.path), 16, 0.1)
+        spec = WorldSpec(
+            name="moved images",
+            image_shape=(3, 16, 16),
+            classes=images.classes,
+            factors=SPACE,
+            actions=SPACE,
+            splits=tuple(images.splits),
+            views_per_object=16,
+            mean=images.mean,
+            std=images.std,
+        )
+        return Moved(spec, images)
+
+
+class Moved(World):
+    """See the module."""
+
+    def __init__(self, spec: WorldSpec, images: ImageSet) -> None:
+        self.spec, self.images = spec, images
+
+    def size(self, split: str) -> int:
+        """See `World.size`."""
+        return len(self.images.splits[split])
+
+    def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
+        """See `World.sequences`."""
+        found, shifts = self.images.splits[split], choose_views(key, num_views, 16)
+        columns = (np.arange(16) - shifts[..., None]) % 16
+        views = np.take_along_axis(found.pick(index)[:, None], columns[:, :, None, :, None], 3)
+        poses = torch.from_numpy(shifts.astype(np.float32)[..., None])
+        labels = torch.from_numpy(found.labels[index])
+        return SequenceBatch(torch.from_numpy(views).permute(0, 1, 4, 2, 3), SPACE.along(poses), poses, labels)
+
+
+def recipe() -> Experiment:
+    """As `tiny`, on those images."""
+    return replace(tiny.recipe(), name="images", world=Config())
