@@ -133,7 +133,7 @@ class _Pool:
 
 def uniforms(keys: Indices, number: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """[B, number] in 0 .. 1 with 53 bits each, a pure function of (key, place)."""
-    counter = np.arange(1, number + 1, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
+    counter = np.arange(number, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
     noise = scramble(keys.astype(np.uint64)[:, None] ^ counter[None])
     return (noise >> np.uint64(11)).astype(np.float64) * 2.0**-53
 

@@ -102,6 +102,7 @@ class Config(WorldConfig):
             mean=(0.5,) * 3 if images is None else images.mean,
             std=(0.25,) * 3 if images is None else images.std,
             probe_split="train" if images is None else images.probe_split,
+            ordered=True,
         )
 
 
