@@ -1,22 +1,27 @@
 """Folders, tar and zip archives, file by file and all in the same way; nothing is ever unpacked to the disk.
 
-Archives come from strangers: names that leave the folder, links, and members that grow beyond reason are refused.
+Archives come from strangers: names that leave the folder, links, doubles, and members that grow beyond reason are refused.
 """
 
+import hashlib
 import io
+import os
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 from seqjepa.errors import DataError
 
 MOST_BYTES = 8 << 30  # of a member
 MOST_RATIO = 200  # unpacked to packed, of a zip's member or a whole tar
-BROKEN = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+MOST_HEADER = 1 << 20  # bytes of what a tar says of one member, which is read as a whole
+HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+BROKEN = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,16 @@ class Member:
         name: its path inside, with slashes.
         where: folder or archive and name, for messages.
         size: in bytes.
-        open: its contents, to be read before the next member is asked for.
+        open: its contents.
+        lasting: whether it may be opened until the iteration is at its end, and from several threads; that of a tar only before the next
+            member is asked for.
     """
 
     name: str
     where: str
     size: int
     open: Callable[[], BinaryIO]
+    lasting: bool = True
 
     def read(self, most: int) -> bytes:
         """All its bytes.
@@ -65,10 +73,11 @@ def members(path: Path) -> Iterator[Member]:
 
     Raises:
         DataError: if there is no such thing, or an archive is damaged or holds what no data set needs: absolute names, names with `..`,
-            links, devices, or members that unpack to hundreds of times their size.
+            links, devices, two files of one name, or members that unpack to hundreds of times their size.
     """
     if path.is_dir():
-        yield from _folder(path)
+        for name, file, status in _walk(path):
+            yield Member(name, file, status.st_size, partial(open, file, "rb"))  # type: ignore[arg-type]
     elif not path.is_file():
         raise DataError(f"there is no {path}")
     elif zipfile.is_zipfile(path):
@@ -77,13 +86,50 @@ def members(path: Path) -> Iterator[Member]:
         yield from _tar(path)
 
 
-def _folder(path: Path) -> Iterator[Member]:
-    for file in sorted(path.rglob("*")):
-        if file.is_file():
-            yield Member(file.relative_to(path).as_posix(), str(file), file.stat().st_size, lambda file=file: file.open("rb"))  # type: ignore[misc]
+def locate(path: Path, *names: str) -> Path:
+    """The first of the folders or archives of those names in a folder; the path itself if none is there."""
+    return next((path / name for name in names if (path / name).exists()), path)
+
+
+def fingerprint(path: Path, wanted: Callable[[str], bool] = bool) -> str:
+    """A digest of an archive's size and time of change, or of the names, sizes and times of those files of a folder that are wanted.
+
+    Raises:
+        DataError: if there is no such thing.
+    """
+    if not path.is_dir():
+        if not path.is_file():
+            raise DataError(f"there is no {path}")
+        status = path.stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
+    digest = hashlib.sha256()
+    for name, _, status in _walk(path):
+        if wanted(name):
+            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, str, os.stat_result]]:
+    """Name, path and status of every file below a folder, links followed, in the order of names."""
+    yield from _walk_below(str(folder), "", ())
+
+
+def _walk_below(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, str, os.stat_result]]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+        for entry in entries:
+            status = entry.stat()
+            if not entry.is_dir():
+                yield prefix + entry.name, entry.path, status
+            elif (here := (status.st_dev, status.st_ino)) not in above:  # a link to a folder that it is in
+                yield from _walk_below(entry.path, f"{prefix}{entry.name}/", (*above, here))
+    except OSError as error:
+        raise DataError(f"{error.filename or folder} cannot be read ({error.strerror}): get it again or leave it out") from error
 
 
 def _zip(path: Path) -> Iterator[Member]:
+    names: set[str] = set()
     try:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
@@ -95,17 +141,28 @@ def _zip(path: Path) -> Iterator[Member]:
                     continue
                 if info.flag_bits & 1:
                     raise DataError(f"{where} is encrypted: unpack it yourself and name the folder")
+                _check_once(info.filename, where, names)
                 _check_size(info.file_size, info.compress_size, where)
-                yield Member(info.filename, where, info.file_size, lambda info=info: cast(BinaryIO, archive.open(info)))  # type: ignore[misc]
+                yield Member(info.filename, where, info.file_size, cast(Callable[[], BinaryIO], partial(archive.open, info)))
     except BROKEN as error:
         raise DataError(f"{path} is a damaged zip file ({error}): get it again") from error
 
 
+class _Info(tarfile.TarInfo):
+    """A member of sane size; headers that carry long names and comments are read as a whole, before anyone is asked."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> Self:
+        if self.size < 0 or (self.type in HEADERS and self.size > MOST_HEADER):
+            raise tarfile.ReadError(f"a header says {self.size:,} bytes")
+        return cast(Self, super()._proc_member(tar))  # type: ignore[misc]
+
+
 def _tar(path: Path) -> Iterator[Member]:
-    packed, unpacked = path.stat().st_size, 0
+    packed, unpacked, names = path.stat().st_size, 0, set[str]()
     try:
-        with tarfile.open(path, "r:*") as archive:
-            for info in archive:
+        with tarfile.open(path, "r:*", tarinfo=_Info) as archive:
+            while info := archive.next():
+                archive.members.clear()  # type: ignore[attr-defined]  # which would grow with each of a million
                 where = f"{path}:{info.name}"
                 _check_name(info.name, where)
                 if info.isdir():
@@ -113,11 +170,21 @@ def _tar(path: Path) -> Iterator[Member]:
                 if not info.isreg():
                     raise DataError(f"{where} is a link or device, which is not followed: get the archive from its publisher")
                 unpacked += info.size
+                _check_once(info.name, where, names)
                 _check_size(info.size, info.size, where)
                 _check_size(unpacked, packed, str(path))
-                yield Member(info.name.removeprefix("./"), where, info.size, lambda info=info: _extract(archive, info))  # type: ignore[misc]
+                yield Member(info.name.removeprefix("./"), where, info.size, partial(_extract, archive, info), lasting=False)
+            _check_end(archive)
     except BROKEN as error:
         raise DataError(f"{path} is a damaged tar file, or no archive at all ({error}): get it again") from error
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Raise unless the block of zeros that ends every tar stands there: `tarfile` takes any damaged header, or a cut, for the end."""
+    file = cast(BinaryIO, archive.fileobj)
+    file.seek(archive.offset)
+    if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise tarfile.ReadError(f"no member and no end at byte {archive.offset:,}")
 
 
 def _extract(archive: tarfile.TarFile, info: tarfile.TarInfo) -> BinaryIO:
@@ -126,8 +193,14 @@ def _extract(archive: tarfile.TarFile, info: tarfile.TarInfo) -> BinaryIO:
 
 def _check_name(name: str, where: str) -> None:
     pure = PurePosixPath(name.replace("\\", "/"))
-    if pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[:1] or "\0" in name:
+    if pure.is_absolute() or ".." in pure.parts or name[1:2] == ":" or "\0" in name:
         raise DataError(f"{where} points outside the archive: get it from its publisher")
+
+
+def _check_once(name: str, where: str, names: set[str]) -> None:
+    if (plain := str(PurePosixPath(name))) in names:
+        raise DataError(f"{where} is there twice: get the archive from its publisher")
+    names.add(plain)
 
 
 def _check_size(size: int, packed: int, where: str) -> None:

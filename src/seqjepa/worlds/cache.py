@@ -1,12 +1,17 @@
-"""Rendered views on disk: built once, resumable, verified byte for byte, memory-mapped."""
+"""Rendered or decoded views on disk: built once, resumable, verified, memory-mapped.
 
+What is verified when: a table of up to 4 GiB byte for byte whenever it is opened; of a larger one size, header and checksums then, and each
+view the first time it is read (`sums.py`). An unfinished table is compared with what was written, chunk by chunk, before it is completed.
+"""
+
+import errno
 import hashlib
 import io
-import itertools
 import json
 import math
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,10 +25,12 @@ from rich.progress import Progress
 
 from seqjepa.errors import DataError, DiskError
 from seqjepa.files import json_bytes, locked, sha256, write_atomically
+from seqjepa.worlds.sums import Sums
 from seqjepa.worlds.table import ViewTable
 
 FORMAT = 1
 CHUNK = 256  # objects rendered between two records of progress
+LARGE = 4 << 30  # bytes; verifying so many takes seconds
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,19 @@ class Plan:
         labels: [N] int64.
         image_shape: (H, W, C).
         render: views [stop - start, V, H, W, C] uint8 of the objects start .. stop - 1, a pure function of them.
+        chunk: objects rendered between two records of progress; None for what suits rendering.
     """
 
     poses: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     image_shape: tuple[int, int, int]
     render: Callable[[int, int], npt.NDArray[np.uint8]]
+    chunk: int | None = None
+
+    @property
+    def table_shape(self) -> tuple[int, ...]:
+        """[N, V, H, W, C]."""
+        return (*self.poses.shape[:2], *self.image_shape)
 
 
 def cache_root() -> Path:
@@ -50,55 +64,75 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqjepa"
 
 
-def cached_tables(name: str, key: Mapping[str, Any], plans: Mapping[str, Plan]) -> dict[str, ViewTable]:
+def cache_folder(name: str, key: Mapping[str, Any]) -> Path:
+    """Where the cache of that name and key lives."""
+    fingerprint = hashlib.sha256(json.dumps({"format": FORMAT, **key}, sort_keys=True).encode()).hexdigest()
+    return cache_root() / f"{name}-{fingerprint[:12]}"
+
+
+def cached_tables(name: str, key: Mapping[str, Any], plans: Mapping[str, Plan], doing: str = "rendering") -> dict[str, ViewTable]:
     """The tables of all splits, rendered if need be; a damaged split is rendered again.
 
     Args:
         name: of the world.
         key: everything the views depend on; another key is another cache.
         plans: one per split.
+        doing: what making the views is called beside the progress.
 
     Raises:
         DiskError: if the cache folder cannot be written.
     """
-    fingerprint = hashlib.sha256(json.dumps({"format": FORMAT, **key}, sort_keys=True).encode()).hexdigest()
-    folder = cache_root() / f"{name}-{fingerprint[:12]}"
+    folder = cache_folder(name, key)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):  # the others wait, and then find the work done
             tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
             if any(table is None for table in tables.values()):
                 write_atomically(folder / "key.json", json_bytes(key))
-                _build(name, folder, {split: plans[split] for split, table in tables.items() if table is None})
+                _build(f"{doing} {name}", folder, {split: plans[split] for split, table in tables.items() if table is None})
                 tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
     except OSError as error:
         raise DiskError(
-            f"cannot keep rendered views in {folder}: {error.strerror or error}. Free space or set SEQJEPA_CACHE to another folder"
+            f"cannot keep views in {folder}: {error.strerror or error}. Free space or set SEQJEPA_CACHE to another folder"
         ) from error
     found = {split: table for split, table in tables.items() if table is not None}
     if missing := plans.keys() - found.keys():
-        raise DataError(f"views just rendered to {folder} do not read back right: {', '.join(sorted(missing))}. Is the disk failing?")
+        raise DataError(f"views just written to {folder} do not read back right: {', '.join(sorted(missing))}. Is the disk failing?")
     return found
 
 
 def _open(folder: Path, plan: Plan) -> ViewTable | None:
-    """The table of a finished split whose every byte is as written, else None."""
-    views = folder / "views.npy"
+    """The table of a finished split that is as written, so far as that is verified at once, else None."""
+    views, sums = folder / "views.npy", folder / "sums.npy"
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-        if manifest["sha256"] != _sha256(views):
+        large = "sums" in manifest
+        whole = _sha256(sums) == manifest["sums"] and _fits(views, plan) if large else _sha256(views) == manifest["sha256"]
+        if not whole:
             shutil.rmtree(folder)
             return None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return ViewTable(np.load(views, mmap_mode="r"), plan.poses, plan.labels)
+    checks = Sums(np.load(sums), folder) if large else None
+    return ViewTable(np.load(views, mmap_mode="r"), plan.poses, plan.labels, sums=checks)
 
 
-def _build(name: str, folder: Path, plans: Mapping[str, Plan]) -> None:
+def _fits(views: Path, plan: Plan) -> bool:
+    """Whether size and header are those of the table."""
+    header = _header(plan.table_shape)
+    with views.open("rb") as file:
+        return views.stat().st_size == len(header) + math.prod(plan.table_shape) and file.read(len(header)) == header
+
+
+def _build(task: str, folder: Path, plans: Mapping[str, Plan]) -> None:
+    wanted = sum(math.prod(plan.table_shape) for plan in plans.values())
+    begun = sum(path.stat().st_size for split in plans for path in (folder / split).glob("views.partial.npy"))
+    if (free := shutil.disk_usage(folder).free) < wanted - begun:
+        raise OSError(errno.ENOSPC, f"they need {(wanted - begun) / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free")
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"rendering {name}", total=sum(plan.poses.shape[0] * plan.poses.shape[1] for plan in plans.values()))
+        bar = progress.add_task(task, total=sum(math.prod(plan.table_shape[:2]) for plan in plans.values()))
         for split, plan in plans.items():
-            _build_split(folder / split, plan, partial(progress.advance, task))
+            _build_split(folder / split, plan, partial(progress.advance, bar))
 
 
 def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> None:
@@ -107,27 +141,39 @@ def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> 
     The file is written, not mapped: on a full disk, writing to a sparse map kills the process without a word.
     """
     folder.mkdir(exist_ok=True)
-    unfinished, record = folder / "views.partial.npy", folder / "progress.json"
-    objects, per_object = plan.poses.shape[:2]
-    header, size = _header((objects, per_object, *plan.image_shape)), per_object * math.prod(plan.image_shape)
-    digests = _whole_chunks(unfinished, record, header, CHUNK * size)
-    done = min(len(digests) * CHUNK, objects)
+    unfinished, record, chunk = folder / "views.partial.npy", folder / "progress.json", plan.chunk or CHUNK
+    objects, per_object = plan.table_shape[:2]
+    view, header = math.prod(plan.image_shape), _header(plan.table_shape)
+    size = per_object * view
+    digests, sums = _whole_chunks(unfinished, record, header, chunk * size, view)
+    done = min(len(digests) * chunk, objects)
     advance(done * per_object)
     with unfinished.open("ab") as file:
         file.truncate(len(header) + done * size if done else 0)
         file.write(b"" if done else header)
-        for start in range(done, objects, CHUNK):
-            stop = min(start + CHUNK, objects)
+        for start in range(done, objects, chunk):
+            stop = min(start + chunk, objects)
             data = plan.render(start, stop).tobytes()
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
             digests.append(sha256(data))
+            sums += _crc32s(data, view)
             write_atomically(record, json_bytes(digests))
             advance((stop - start) * per_object)
     unfinished.replace(folder / "views.npy")
     record.unlink()
-    write_atomically(folder / "manifest.json", json_bytes({"format": FORMAT, "sha256": _sha256(folder / "views.npy")}))
+    write_atomically(folder / "manifest.json", json_bytes({"format": FORMAT, **_seal(folder, sums, (objects, per_object))}))
+
+
+def _seal(folder: Path, sums: list[int], shape: tuple[int, int]) -> dict[str, str]:
+    """What the manifest says of finished views: their digest, or that of the checksums of every view."""
+    if (folder / "views.npy").stat().st_size <= LARGE:
+        return {"sha256": _sha256(folder / "views.npy")}
+    data = io.BytesIO()
+    np.save(data, np.array(sums, np.uint32).reshape(shape))
+    write_atomically(folder / "sums.npy", data.getvalue())
+    return {"sums": sha256(data.getvalue())}
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
@@ -137,16 +183,28 @@ def _header(shape: tuple[int, ...]) -> bytes:
     return header.getvalue()
 
 
-def _whole_chunks(unfinished: Path, record: Path, header: bytes, size: int) -> list[str]:
-    """The digests of those chunks of a killed build that are as they were rendered, up to the first that is not."""
+def _whole_chunks(unfinished: Path, record: Path, header: bytes, size: int, view: int) -> tuple[list[str], list[int]]:
+    """Of those chunks of a killed build that are as they were rendered, up to the first that is not: digests, and checksums of views."""
+    whole: list[str] = []
+    sums: list[int] = []
     try:
         digests: list[str] = json.loads(record.read_bytes())
         with unfinished.open("rb") as file:
             if file.read(len(header)) != header:
-                return []
-            return list(itertools.takewhile(lambda digest: sha256(file.read(size)) == digest, digests))
+                return [], []
+            for digest in digests:
+                if sha256(data := file.read(size)) != digest:
+                    break
+                whole.append(digest)
+                sums += _crc32s(data, view)
     except (FileNotFoundError, ValueError):
-        return []
+        return [], []
+    return whole, sums
+
+
+def _crc32s(data: bytes, size: int) -> list[int]:
+    """Of each view of so many bytes."""
+    return [zlib.crc32(memoryview(data)[start : start + size]) for start in range(0, len(data), size)]
 
 
 def _sha256(path: Path) -> str:

@@ -1,6 +1,8 @@
 """Image files to pixels: bounded, whole and RGB, or an error that names the file."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ from seqjepa.errors import DataError
 FORMATS = ("JPEG", "PNG")
 MOST_PIXELS = 64_000_000  # a file that claims more is refused before anything is decoded
 MOST_BYTES = 256_000_000  # of a file
+BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, zlib.error)  # Pillow's
 
 
 def decode(data: bytes, name: str, size: int | tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
@@ -35,9 +38,11 @@ def decode(data: bytes, name: str, size: int | tuple[int, int] | None = None) ->
                 raise DataError(
                     f"{name} claims {image.width} x {image.height} pixels, more than {MOST_PIXELS:,}: shrink it or leave it out"
                 )
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(_fit(_rgb(upright), size))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's, at files that are broken
+            ImageOps.exif_transpose(image, in_place=True)
+            return np.asarray(_fit(_rgb(image), size))
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name} claims more than {MOST_PIXELS:,} pixels ({error}): shrink it or leave it out") from error
+    except BROKEN as error:
         raise DataError(f"{name} is no whole {' or '.join(FORMATS)} image ({error}): get the file again or leave it out") from error
 
 

@@ -36,4 +36,4 @@ class Sums:
 
 def crc32(view: npt.NDArray[np.uint8]) -> int:
     """Of the bytes of an array."""
-    return zlib.crc32(np.ascontiguousarray(view).reshape(-1))
+    return zlib.crc32(np.ascontiguousarray(view).data)

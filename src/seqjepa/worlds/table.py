@@ -1,5 +1,6 @@
 """Worlds whose views are all on disk: so many objects, each with so many views of known pose."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import torch
 from seqjepa.errors import DataError
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import Indices, World, WorldSpec, choose_views
+from seqjepa.worlds.sums import Sums
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,14 @@ class ViewTable:
         poses: [N, V, P] float32.
         labels: [N] int64, -1 where unknown.
         rows: [N], where the objects stand in `views`, which may then hold those of other splits too; None where it holds these, in order.
+        sums: of `views`, where these are checked when they are read.
     """
 
     views: npt.NDArray[np.uint8]
     poses: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     rows: Indices | None = None
+    sums: Sums | None = None
 
     def __post_init__(self) -> None:
         if self.views.ndim != 5 or self.views.dtype != np.uint8:
@@ -38,9 +42,17 @@ class ViewTable:
             raise DataError(f"labels must be [N={size}], got {list(self.labels.shape)}")
 
     def images(self, index: Indices, chosen: Indices) -> npt.NDArray[np.uint8]:
-        """[B, T, H, W, C]: the views `chosen` [B, T] of the objects `index` [B]."""
+        """[B, T, H, W, C]: the views `chosen` [B, T] of the objects `index` [B].
+
+        Raises:
+            DataError: if one is not as it was written to the cache.
+        """
         rows = index if self.rows is None else self.rows[index]
-        return self.views[rows[:, None], chosen]
+        places = np.broadcast_arrays(rows[:, None], chosen)
+        picked: npt.NDArray[np.uint8] = self.views[places[0], places[1]]
+        if self.sums is not None:
+            self.sums.check((places[0], places[1]), picked)
+        return picked
 
 
 class TableWorld(World):
@@ -68,7 +80,7 @@ def pixel_statistics(table: ViewTable) -> tuple[tuple[float, ...], tuple[float, 
     """Mean and standard deviation per channel, of pixels in 0..1, over all views of objects spread evenly, some 4,096 views in all."""
     everything = np.arange(table.views.shape[1])[None]
     counts = np.zeros((table.views.shape[-1], 256), np.int64)
-    for place in range(0, len(table.labels), max(1, table.poses[..., 0].size // 4096)):
+    for place in range(0, len(table.labels), max(1, math.prod(table.poses.shape[:2]) // 4096)):
         pixels = table.images(np.array([place]), everything).reshape(-1, len(counts))
         counts += [np.bincount(channel, minlength=256) for channel in pixels.T]
     shares, value = counts / counts.sum(1, keepdims=True), np.arange(256) / 255

@@ -13,6 +13,8 @@ from seqjepa.commands.options import parse
 from seqjepa.errors import DataError
 from seqjepa.worlds.base import WorldConfig
 from seqjepa.worlds.check import Report
+from seqjepa.worlds.images import folder
+from seqjepa.worlds.images.base import sources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,12 @@ def main(arguments: list[str]) -> None:
 
 
 def reports(path: Path) -> list[Report]:
-    """What every world that knows the format says."""
+    """What every world, and every set of images, that knows the format says."""
     for module in pkgutil.walk_packages(worlds.__path__, f"{worlds.__name__}."):
         importlib.import_module(module.name)
     found = [config.inspect(path) for config in WorldConfig.__subclasses__()]
-    return [report for report in found if report is not None]
+    found += [source.inspect(path) for name, source in sources().items() if name != "folder"]
+    known = [report for report in found if report is not None]
+    if not known and (plain := folder.SOURCE.inspect(path)):  # whatever else has images in it would be that too
+        return [plain]
+    return known

@@ -4,7 +4,8 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.worlds import images as package
+from seqjepa.worlds.base import scramble
 from seqjepa.worlds.check import Report
 from seqjepa.worlds.sums import Sums
 
@@ -26,8 +28,9 @@ class ImageSplit:
         rows: [N], where these stand in `images`; None where `images` holds just these, in order.
         origin: which of the published files or folders `images` was decoded from (`unlabeled`, `train`, `test` ...). `images` has all of
             its images in the published order, so what was computed elsewhere for each of them (saliency) is found by `places`.
-        names: [N'] of the files that `images` was decoded from, as UTF-8 bytes; None where they have none.
+        names: [N'] of the files that `images` was decoded from, below the folder of that origin, as UTF-8 bytes; None where they have none.
         sums: of `images`, where these are checked when they are read.
+        stretched: whether whole images were stretched to the square; else it is their middle that was cut out.
     """
 
     images: npt.NDArray[np.uint8]
@@ -36,6 +39,7 @@ class ImageSplit:
     origin: str = ""
     names: npt.NDArray[np.bytes_] | None = None
     sums: Sums | None = None
+    stretched: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,6 +47,10 @@ class ImageSplit:
     def places(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """[B]: where the images `index` [B] stand in `images`, `names` and whatever else has the published order."""
         return index if self.rows is None else self.rows[index]
+
+    def select(self, rows: npt.NDArray[np.int64]) -> "ImageSplit":
+        """Of these images those in `rows`."""
+        return replace(self, labels=self.labels[rows], rows=self.places(rows))
 
     def pick(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """[B, S, S, 3]: the images `index` [B].
@@ -73,6 +81,27 @@ class ImageSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     probe_split: str = "train"
+
+
+def hold_out(split: ImageSplit, fraction: float) -> tuple[ImageSplit, ImageSplit]:
+    """The images of a split to train on, and those that make up `val`.
+
+    Which ones is settled by a hash of their files' names, or of their places where they have none: the same ones on every machine, and
+    nearly the same ones when a few images are added.
+
+    Raises:
+        ConfigError: if the fraction is not in 0..1, or 1.
+    """
+    if not 0 <= fraction < 1:
+        raise ConfigError(f"world.val_fraction must be at least 0 and below 1, got {fraction}")
+    places = split.places(np.arange(len(split)))
+    if split.names is None:
+        hashes = scramble(places.astype(np.uint64))
+    else:
+        hashes = np.array([int.from_bytes(sha256(name).digest()[:8]) for name in split.names[places].tolist()], np.uint64)
+    order = np.argsort(hashes, kind="stable")
+    held = round(fraction * len(split))
+    return split.select(np.sort(order[held:])), split.select(np.sort(order[:held]))
 
 
 class Source(ABC):

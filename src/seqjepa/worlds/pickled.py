@@ -1,0 +1,197 @@
+"""CIFAR's pickles without Python's unpickler, which runs whatever a file tells it to.
+
+Of the pickle machine (PEP 307; `pickletools` describes every instruction) just those instructions are there that write plain data and
+numpy's uint8 arrays with protocol 2, from Python 2 or 3. Whatever else a file asks for is refused before anything comes of it.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from seqjepa.errors import DataError
+
+MOST_STEPS = 4_000_000  # instructions; CIFAR-100's training file has some 400,000
+GLOBALS = {
+    "numpy ndarray",
+    "numpy dtype",
+    "numpy.core.multiarray _reconstruct",
+    "numpy._core.multiarray _reconstruct",  # numpy 2
+    "_codecs encode",  # how Python 3 writes bytes
+}
+
+
+class Refused(ValueError):
+    """What a file asks for is not needed for plain data."""
+
+
+class Made:
+    """What a file wants called, one of `GLOBALS`, and once it is built an array's value."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.value: npt.NDArray[np.uint8] | None = None
+
+
+def read_pickle(data: bytes, name: str) -> Any:
+    """The dicts, lists, tuples, strings, bytes, numbers and uint8 arrays in a pickle.
+
+    Args:
+        data: the file's bytes.
+        name: of the file, for messages.
+
+    Raises:
+        DataError: if it is damaged or asks for anything else.
+    """
+    try:
+        return _plain(_Machine(data).run())
+    except (ValueError, LookupError, TypeError, struct.error) as error:
+        raise DataError(f"{name} is no pickle of plain data and uint8 arrays ({error}): get the data set from its publisher") from error
+
+
+def _plain(value: Any) -> Any:
+    """With a dict's arrays in place of what they were made of."""
+    if not isinstance(value, dict):
+        return value
+    return {key: item.value if isinstance(item, Made) else item for key, item in value.items()}
+
+
+class _Machine:
+    """A stack, marks into it, and a memo of what was made before."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at, self.encoded = data, 0, 0
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self) -> Any:
+        for _ in range(MOST_STEPS):
+            code = self.take(1)
+            if code == b".":
+                return self.stack.pop()
+            if code not in self.STEPS:
+                raise Refused(f"instruction {code!r} at byte {self.at - 1}")
+            self.STEPS[code](self)
+        raise Refused(f"more than {MOST_STEPS:,} instructions")
+
+    def take(self, size: int) -> bytes:
+        """The next bytes of the file."""
+        if not 0 <= size <= len(self.data) - self.at:
+            raise Refused(f"it ends at byte {len(self.data)}, {size:,} more are announced at byte {self.at}")
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def number(self, form: str) -> int:
+        """The next bytes as a little-endian number."""
+        return int(struct.unpack(f"<{form}", self.take(struct.calcsize(form)))[0])
+
+    def line(self) -> str:
+        """The next bytes up to the end of the line."""
+        text = self.take(self.data.index(b"\n", self.at) - self.at).decode("ascii")
+        self.take(1)
+        return text
+
+    def above_mark(self) -> list[Any]:
+        """What was put on the stack since the last mark."""
+        return self.top(len(self.stack) - self.marks.pop())
+
+    def top(self, size: int) -> list[Any]:
+        """The last items of the stack."""
+        if not 0 <= size <= len(self.stack):
+            raise Refused("nothing left on its stack")
+        items = self.stack[len(self.stack) - size :]
+        del self.stack[len(self.stack) - size :]
+        return items
+
+    def protocol(self) -> None:
+        if (version := self.number("B")) != 2:
+            raise Refused(f"protocol {version}, not 2")
+
+    def name_global(self) -> None:
+        name = f"{self.line()} {self.line()}"
+        if name not in GLOBALS:
+            raise Refused(f"it wants {name.replace(' ', '.')!r}")
+        self.stack.append(Made(name))
+
+    def call(self) -> None:
+        function, arguments = self.top(2)
+        match function, arguments:
+            case Made(what="_codecs encode", value=None), (str() as text, "latin1" | "latin-1"):
+                self.encoded += len(text)
+                if self.encoded > len(self.data):  # the same text again and again
+                    raise Refused("more bytes than it has itself")
+                self.stack.append(text.encode("latin-1"))
+            case Made(what=what, value=None), (Made(what="numpy ndarray"), *_) if what.endswith("_reconstruct"):
+                self.stack.append(Made("array"))
+            case Made(what="numpy dtype", value=None), ("u1" | b"u1", *_):
+                self.stack.append(Made("uint8"))
+            case _:
+                raise Refused("a call of something else than an array of uint8")
+
+    def build(self) -> None:
+        """Fill in an array: (1, shape, uint8, whether in Fortran's order, bytes)."""
+        made, state = self.top(2)
+        match made, state:
+            case Made(what="array", value=None), (1, tuple() as shape, Made(what="uint8"), False | 0, bytes() as data):
+                made.value = np.frombuffer(data, np.uint8).reshape([_length(axis) for axis in shape])
+            case Made(what="uint8"), (int(), *_):
+                pass  # byte order and the like, of which one byte has none
+            case _:
+                raise Refused("an array of something else than uint8")
+        self.stack.append(made)
+
+    def append(self, items: list[Any]) -> None:
+        if not isinstance(self.stack[-1], list):
+            raise Refused("items for something that is no list")
+        self.stack[-1].extend(items)
+
+    def set_items(self, items: list[Any]) -> None:
+        if not isinstance(self.stack[-1], dict) or len(items) % 2:
+            raise Refused("items for something that is no dict")
+        if not all(isinstance(key, str | bytes) for key in items[::2]):
+            raise Refused("a key that is no string")
+        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+
+    def remember(self, place: int) -> None:
+        self.memo[place] = self.stack[-1]
+
+    STEPS: ClassVar[dict[bytes, Callable[["_Machine"], None]]] = {
+        b"\x80": protocol,
+        b"(": lambda m: m.marks.append(len(m.stack)),
+        b"}": lambda m: m.stack.append({}),
+        b"]": lambda m: m.stack.append([]),
+        b")": lambda m: m.stack.append(()),
+        b"N": lambda m: m.stack.append(None),
+        b"\x88": lambda m: m.stack.append(True),
+        b"\x89": lambda m: m.stack.append(False),
+        b"K": lambda m: m.stack.append(m.number("B")),
+        b"M": lambda m: m.stack.append(m.number("H")),
+        b"J": lambda m: m.stack.append(m.number("i")),
+        b"U": lambda m: m.stack.append(m.take(m.number("B"))),
+        b"T": lambda m: m.stack.append(m.take(m.number("i"))),
+        b"X": lambda m: m.stack.append(m.take(m.number("I")).decode("utf-8")),
+        b"q": lambda m: m.remember(m.number("B")),
+        b"r": lambda m: m.remember(m.number("I")),
+        b"h": lambda m: m.stack.append(m.memo[m.number("B")]),
+        b"j": lambda m: m.stack.append(m.memo[m.number("I")]),
+        b"t": lambda m: m.stack.append(tuple(m.above_mark())),
+        b"\x85": lambda m: m.stack.append(tuple(m.top(1))),
+        b"\x86": lambda m: m.stack.append(tuple(m.top(2))),
+        b"\x87": lambda m: m.stack.append(tuple(m.top(3))),
+        b"a": lambda m: m.append(m.top(1)),
+        b"e": lambda m: m.append(m.above_mark()),
+        b"s": lambda m: m.set_items(m.top(2)),
+        b"u": lambda m: m.set_items(m.above_mark()),
+        b"c": name_global,
+        b"R": call,
+        b"b": build,
+    }
+
+
+def _length(axis: Any) -> int:
+    if not isinstance(axis, int) or axis < 0:
+        raise Refused(f"an axis of {axis!r}")
+    return axis
