@@ -32,7 +32,7 @@ class Config(WorldConfig):
     """Which images, and how they are looked at. The defaults are the paper's on STL-10, but for the saliency, DeepGaze's there.
 
     Attributes:
-        source: format of the images: `stl10`, `imagenet`, `folder` ...
+        source: format of the images: `stl10`, `imagenet`, `folder`, or another module of `seqjepa.worlds.images`.
         path: of the images.
         image_size: pixels per side of an image.
         patch_size: pixels per side of a view.
@@ -63,8 +63,8 @@ class Config(WorldConfig):
             raise ConfigError(f"world.patch_size {self.patch_size} must not be larger than world.image_size {self.image_size}")
         if self.inhibition_radius is not None and self.inhibition_radius < 0:
             raise ConfigError(f"world.inhibition_radius must not be negative, got {self.inhibition_radius}")
-        if not 0 < self.val_fraction < 1:
-            raise ConfigError(f"world.val_fraction must lie between 0 and 1, got {self.val_fraction}")
+        if not 0 <= self.val_fraction < 1:
+            raise ConfigError(f"world.val_fraction must be at least 0 and below 1, got {self.val_fraction}")
         FACTORS.select(self.actions)
 
     def build(self) -> "Saccades":

@@ -99,6 +99,7 @@ def cached_maps(key: Mapping[str, Any], plans: Mapping[str, MapPlan], size: int)
             )
             for name, (number, compute) in plans.items()
         },
+        doing="computing",
     )
 
     def maps(name: str) -> Maps:

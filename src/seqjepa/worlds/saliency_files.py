@@ -4,7 +4,7 @@
   published images;
 - one file for each image (ImageNet): `<folder>/{train,val}/<class>/<image>-sal.npy`, or `_sal.npy`, float [H, W], as large as the image.
 
-Maps of another size than the images follow them: cut to the middle square and resized. Scale does not matter.
+Maps of another size follow their images, stretched or cut to the middle square as these were. Their scale does not matter.
 """
 
 import hashlib
@@ -42,10 +42,11 @@ def published_maps(folder: Path, images: ImageSet) -> dict[str, Maps]:
         raise DataError(f"world.saliency: there is no folder {folder}. Known besides folders: spectral_residual, uniform")
     maps = {}
     for name, split in distinct(images).items():
-        files = sorted((folder / name).glob("saliency_*.npy"))
+        root = folder / split.origin if (folder / split.origin).is_dir() else folder
+        files = sorted(root.glob("saliency_*.npy"))
         if len(files) > 1:
-            raise DataError(f"{folder / name} holds several saliency files, {', '.join(file.name for file in files)}: leave one")
-        maps[name] = _from_one_file(files[0], name, split) if files else _from_many_files(folder, name, split)
+            raise DataError(f"{root} holds several saliency files, {', '.join(file.name for file in files)}: leave one")
+        maps[name] = _from_one_file(files[0], name, split) if files else _from_many_files(root, name, split)
     return by_split(images, maps)
 
 
@@ -65,18 +66,18 @@ def _from_one_file(path: Path, name: str, split: ImageSplit) -> Maps:
         check(stored[start : start + 256], path, start)
     if stored.shape[1:] == (size, size):
         return lambda places: torch.from_numpy(stored[places].astype(np.float32))
-    key = {"file": str(path.resolve()), "state": _state([path]), "fit": "middle square, bilinear"}
-    plan = number, lambda index: torch.stack([fit(stored[place], size) for place in index])
+    key = {"file": str(path.resolve()), "state": _state([path]), "stretched": split.stretched}
+    plan = number, lambda index: torch.stack([fit(stored[place], size, split.stretched) for place in index])
     return cached_maps(key, {name: plan}, size)[name]
 
 
-def _from_many_files(folder: Path, name: str, split: ImageSplit) -> Maps:
+def _from_many_files(root: Path, name: str, split: ImageSplit) -> Maps:
     """The maps of a part that has one file for each image, checked as they go into the cache."""
-    root, size = folder / name if (folder / name).is_dir() else folder, split.images.shape[1]
-    known = _index(root)
+    known, size = _index(root), split.images.shape[1]
     if split.names is None or not known:
         raise DataError(
-            f"{root} holds neither saliency_*.npy nor files for single images (CLASS/IMAGE{ENDINGS[0]}) that belong to {name!r}; {ADVICE}"
+            f"{root} holds no saliency maps of {name!r}, neither saliency_*.npy nor CLASS/IMAGE{ENDINGS[0]} for each image: name another "
+            "folder, or set world.saliency to spectral_residual"
         )
     files = [_find(known, bytes(image).decode(errors="surrogateescape"), root) for image in split.names]
 
@@ -87,10 +88,10 @@ def _from_many_files(folder: Path, name: str, split: ImageSplit) -> Maps:
             if stored.ndim != 2 or stored.dtype.kind != "f" or max(stored.shape) > MOST_SIDE:
                 raise DataError(f"{files[place]} must hold a float map [H, W], got {stored.dtype} {list(stored.shape)}: {ADVICE}")
             check(stored[None], files[place], None)
-            maps.append(fit(stored, size))
+            maps.append(fit(stored, size, split.stretched))
         return torch.stack(maps)
 
-    key = {"folder": str(root.resolve()), "state": _state(files), "fit": "middle square, bilinear"}
+    key = {"folder": str(root.resolve()), "state": _state(files), "stretched": split.stretched}
     return cached_maps(key, {name: (len(files), compute)}, size)[name]
 
 
@@ -104,14 +105,14 @@ def check(maps: npt.NDArray[Any], path: Path, start: int | None) -> None:
             raise DataError(f"{path}: {which} {fault}, a saliency map is not negative and has a positive sum; {ADVICE}")
 
 
-def fit(stored: npt.NDArray[Any], size: int) -> Tensor:
-    """A map [H, W] on the image that `decode` makes of its file: the middle square [S, S], its sum 1."""
-    # float32 rescaled by the largest value: a map of a large image, whose sum is 1, has tiny ones
+def fit(stored: npt.NDArray[Any], size: int, stretched: bool) -> Tensor:
+    """A map [H, W] brought to [S, S] as its image was (`ImageSplit.stretched`), its largest value 1; even, if all of it was cut away."""
     image = Image.fromarray((stored / stored.max()).astype(np.float32))
-    fitted = np.asarray(image if image.size == (size, size) else ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
-    if not fitted.any():  # all of it lay outside the square
-        fitted = np.ones_like(fitted)
-    return torch.from_numpy(fitted / fitted.sum(dtype=np.float64)).float()
+    if image.size != (size, size):
+        bilinear = Image.Resampling.BILINEAR
+        image = image.resize((size, size), bilinear) if stretched else ImageOps.fit(image, (size, size), bilinear)
+    fitted = np.asarray(image, np.float32)
+    return torch.from_numpy(fitted / fitted.max() if fitted.any() else np.ones_like(fitted))
 
 
 def _open(path: Path, wanted: str) -> npt.NDArray[Any]:
