@@ -43,12 +43,13 @@ def spectral_residual(images: Tensor) -> Tensor:
     size = images.shape[-1]
     gray = _gray(images)
     small = F.interpolate(gray[:, None], (SCALE, SCALE), mode="bilinear", antialias=True)[:, 0]
+    small = small.double()  # the residual lifts weak frequencies to the height of strong ones, and with them rounding errors
     spectrum = torch.fft.fft2(small - small.mean((1, 2), keepdim=True))
     amplitude = spectrum.abs()
     log = (amplitude + 1e-6 * amplitude.amax((1, 2), keepdim=True).clamp(min=1e-12)).log()
     residual = log - F.avg_pool2d(F.pad(log[:, None], (1, 1, 1, 1), mode="replicate"), 3, 1)[:, 0]
     energy = torch.fft.ifft2(torch.polar(residual.exp(), spectrum.angle())).abs().square()
-    smooth = _blur(energy)
+    smooth = _blur(energy).float()
     flat = gray.std((1, 2), correction=0) < FLAT
     salient = F.interpolate(torch.where(flat[:, None, None], 1.0, smooth)[:, None], (size, size), mode="bilinear")[:, 0]
     maps = salient * centre_bias(size).to(salient)
