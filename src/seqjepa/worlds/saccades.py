@@ -70,8 +70,7 @@ class Config(WorldConfig):
     def build(self) -> "Saccades":
         """The world; images are decoded, and built-in saliency maps computed, on first use into the cache."""
         images = self.images()
-        maps = None if self.saliency == "uniform" else self.maps(images)
-        return Saccades(self, self._spec(images), images, maps)
+        return Saccades(self, self._spec(images), images, self.maps(images))
 
     def outline(self) -> WorldSpec:
         """See `WorldConfig.outline`; classes are not known yet."""
@@ -81,9 +80,13 @@ class Config(WorldConfig):
         """The images."""
         return find_source(self.source).open(Path(self.path).expanduser(), self.image_size, self.val_fraction)
 
-    def maps(self, images: ImageSet) -> dict[str, Maps]:
-        """Their saliency maps, by split."""
-        return spectral_residual_maps(images) if self.saliency == "spectral_residual" else published_maps(Path(self.saliency), images)
+    def maps(self, images: ImageSet) -> dict[str, Maps] | None:
+        """Their saliency maps, by split; None where all positions are alike."""
+        if self.saliency == "uniform":
+            return None
+        if self.saliency == "spectral_residual":
+            return spectral_residual_maps(images)
+        return published_maps(Path(self.saliency).expanduser(), images)
 
     @property
     def inhibits(self) -> Inhibition:
