@@ -14,8 +14,9 @@ from published import write_stl10
 from seqjepa import cli
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.evaluation import evaluate
+from seqjepa.evaluation import Stages, evaluate, measure
 from seqjepa.methods import seq_jepa
+from seqjepa.model import load
 from seqjepa.nn import EncoderConfig
 from seqjepa.recipes import recipes
 from seqjepa.training import train
@@ -167,6 +168,17 @@ def test_trained_and_evaluated(tmp_path: Path) -> None:
         assert (features, "relative position", "pair", 2, "r2") in value and (features, "individual position", "view", 1, "r2") in value
     assert value["pixels", "class", "view", 1, "top1"] > 0.8 and value["pixels", "relative position", "pair", 2, "r2"] > 0.7
     assert {key[3] for key in value if key[:3] == ("model", "class", "sequence")} == {1, 2, 3}
+
+
+@pytest.mark.usefixtures("memory")
+def test_transfer_to_other_images(tmp_path: Path) -> None:
+    """As docs/data/saccades.md says: a trained model, frozen, on larger images and patches."""
+    model = load(train(tiny(config()), tmp_path / "run", quiet=True, device="cpu"))
+    there = replace(model.experiment, world=config(image_size=48, patch_size=16))
+    records, sizes = measure(model.method, there, there.world.build(), split="test", stages=Stages(False))
+    assert sizes == {"train": 18, "test": 12}
+    asked = {(record.features, record.task, record.input, record.views) for record in records}
+    assert {("model", "class", "sequence", m) for m in (1, 2, 3)} < asked
 
 
 def photos(number: int, seed: int) -> np.ndarray:

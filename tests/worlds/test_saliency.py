@@ -14,7 +14,7 @@ from seqjepa.worlds import saliency
 from seqjepa.worlds.glimpse import weights
 from seqjepa.worlds.images.base import ImageSet, ImageSplit
 from seqjepa.worlds.saliency import centre_bias, half, spectral_residual, spectral_residual_maps
-from seqjepa.worlds.saliency_files import fit, published_maps
+from seqjepa.worlds.saliency_files import fit, inspect_maps, published_maps
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +222,18 @@ def test_cut_off_and_missing_files_are_refused(tmp_path: Path) -> None:
         published_maps(folder, images)
     with pytest.raises(DataError, match=r"world\.saliency: there is no folder .*spectral_residuals"):
         published_maps(tmp_path / "spectral_residuals", images)
+
+
+def test_data_check_looks_at_maps(tmp_path: Path) -> None:
+    maps = maps_for(images_of(), 32)
+    report = inspect_maps(publish(tmp_path / "many", maps))
+    assert report is not None and report.good and "saliency_unlabeled.npy: 6 maps" in report.findings[1].what
+    maps["test"][1] = 0
+    report = inspect_maps(publish(tmp_path / "many", maps))
+    assert report is not None and not report.good and "saliency_test.npy: map 1 is zero everywhere" in report.findings[-1].what
+    report = inspect_maps(write_single(tmp_path / "single", "_sal"))
+    assert report is not None and report.good and report.findings[0].what.startswith("8 maps of single images")
+    assert inspect_maps(tmp_path) is None
 
 
 def named(images: ImageSet) -> ImageSet:

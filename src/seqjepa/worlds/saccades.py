@@ -18,10 +18,11 @@ from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec
+from seqjepa.worlds.check import Report
 from seqjepa.worlds.glimpse import Inhibition, Shape, fixations, patches, weights
 from seqjepa.worlds.images.base import ImageSet, find_source
 from seqjepa.worlds.saliency import Maps, spectral_residual_maps
-from seqjepa.worlds.saliency_files import published_maps
+from seqjepa.worlds.saliency_files import inspect_maps, published_maps
 
 FACTORS = ActionSpace(("row", "column"), (Group(name="position", dims=("row", "column")),))
 SPLITS = ("train", "val", "test")
@@ -75,6 +76,11 @@ class Config(WorldConfig):
     def outline(self) -> WorldSpec:
         """See `WorldConfig.outline`; classes are not known yet."""
         return self._spec(None)
+
+    @classmethod
+    def inspect(cls, path: Path) -> Report | None:
+        """See `WorldConfig.inspect`: of folders of saliency maps; images are their sources' business."""
+        return inspect_maps(path)
 
     def images(self) -> ImageSet:
         """The images."""

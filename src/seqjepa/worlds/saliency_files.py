@@ -10,7 +10,7 @@ Maps of another size follow their images, stretched or cut to the middle square 
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch import Tensor
 from seqjepa.errors import DataError
 from seqjepa.worlds.arrays import BROKEN
 from seqjepa.worlds.base import Indices
+from seqjepa.worlds.check import Finding, Report
 from seqjepa.worlds.images.base import ImageSet, ImageSplit
 from seqjepa.worlds.saliency import SAMPLE, Maps, by_split, cached_maps, distinct
 
@@ -50,20 +51,35 @@ def published_maps(folder: Path, images: ImageSet) -> dict[str, Maps]:
     return by_split(images, maps)
 
 
+def inspect_maps(path: Path) -> Report | None:
+    """What `seqjepa data check` says of a folder of maps; None if it holds none."""
+    files = sorted(path.glob("*/saliency_*.npy"))
+    singles = [] if files else [file for ending in ENDINGS for file in sorted(path.glob(f"*/*/*{ending}"))]
+    return Report.of("saliency maps", _findings(files, singles)) if files or singles else None
+
+
+def _findings(files: Sequence[Path], singles: Sequence[Path]) -> Iterator[Finding]:
+    some = singles[:: max(1, len(singles) // 64)]
+    try:
+        for file in files:
+            yield Finding(True, f"{file}: {len(_read_many(file)):,} maps, each with a positive, finite sum")
+        for file in some:
+            _read_single(file)
+    except DataError as error:
+        yield Finding(False, str(error))
+    else:
+        if singles:
+            yield Finding(True, f"{len(singles):,} maps of single images; {len(some)} of them, spread evenly, are good")
+
+
 def _from_one_file(path: Path, name: str, split: ImageSplit) -> Maps:
     """All maps of a part: checked, every one, before any is used."""
-    stored = _open(path, "float [N, 1, H, W]")
     number, size = len(split.images), split.images.shape[1]
-    if stored.ndim == 4 and stored.shape[1] == 1:
-        stored = stored[:, 0]
-    if stored.ndim != 3 or stored.dtype.kind != "f" or max(stored.shape[1:]) > MOST_SIDE:
-        raise DataError(f"{path} must hold float maps [N, 1, H, W], got {stored.dtype} {list(stored.shape)}: {ADVICE}")
+    stored = _read_many(path)
     if len(stored) != number:
         raise DataError(
             f"{path} has {len(stored):,} maps, the data set has {number:,} images in {name!r}: a map for each, in their order; {ADVICE}"
         )
-    for start in range(0, number, 256):
-        check(stored[start : start + 256], path, start)
     if stored.shape[1:] == (size, size):
         return lambda places: torch.from_numpy(stored[places].astype(np.float32))
     key = {"file": str(path.resolve()), "state": _state([path]), "stretched": split.stretched}
@@ -82,14 +98,7 @@ def _from_many_files(root: Path, name: str, split: ImageSplit) -> Maps:
     files = [_find(known, bytes(image).decode(errors="surrogateescape"), root) for image in split.names]
 
     def compute(index: Indices) -> Tensor:
-        maps = []
-        for place in index:
-            stored = _open(files[place], "float [H, W]")
-            if stored.ndim != 2 or stored.dtype.kind != "f" or max(stored.shape) > MOST_SIDE:
-                raise DataError(f"{files[place]} must hold a float map [H, W], got {stored.dtype} {list(stored.shape)}: {ADVICE}")
-            check(stored[None], files[place], None)
-            maps.append(fit(stored, size, split.stretched))
-        return torch.stack(maps)
+        return torch.stack([fit(_read_single(files[place]), size, split.stretched) for place in index])
 
     key = {"folder": str(root.resolve()), "state": _state(files), "stretched": split.stretched}
     return cached_maps(key, {name: (len(files), compute)}, size)[name]
@@ -113,6 +122,27 @@ def fit(stored: npt.NDArray[Any], size: int, stretched: bool) -> Tensor:
         image = image.resize((size, size), bilinear) if stretched else ImageOps.fit(image, (size, size), bilinear)
     fitted = np.asarray(image, np.float32)
     return torch.from_numpy(fitted / fitted.max() if fitted.any() else np.ones_like(fitted))
+
+
+def _read_many(path: Path) -> npt.NDArray[Any]:
+    """[N, H, W]: a file's maps, every one checked."""
+    stored = _open(path, "float [N, 1, H, W]")
+    if stored.ndim == 4 and stored.shape[1] == 1:
+        stored = stored[:, 0]
+    if stored.ndim != 3 or stored.dtype.kind != "f" or max(stored.shape[1:]) > MOST_SIDE:
+        raise DataError(f"{path} must hold float maps [N, 1, H, W], got {stored.dtype} {list(stored.shape)}: {ADVICE}")
+    for start in range(0, len(stored), 256):
+        check(stored[start : start + 256], path, start)
+    return stored
+
+
+def _read_single(path: Path) -> npt.NDArray[Any]:
+    """[H, W]: the map of one image, checked."""
+    stored = _open(path, "float [H, W]")
+    if stored.ndim != 2 or stored.dtype.kind != "f" or not 0 < max(stored.shape) <= MOST_SIDE:
+        raise DataError(f"{path} must hold a float map [H, W], got {stored.dtype} {list(stored.shape)}: {ADVICE}")
+    check(stored[None], path, None)
+    return stored
 
 
 def _open(path: Path, wanted: str) -> npt.NDArray[Any]:
