@@ -5,13 +5,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from seqjepa import cli
-from seqjepa.bench import load, render, start, step
+from seqjepa.bench import load, render, saccades, start, step
 from seqjepa.bench.figure import Amount, Figure, as_json, as_table
-from seqjepa.bench.plain import BareStep, PlainStep, decode
+from seqjepa.bench.plain import BareStep, PlainStep, decode, look
 from seqjepa.bench.timing import alternate, alternate_with_training, one_thread, scratch
 from seqjepa.config import Experiment
 from seqjepa.errors import ConfigError
@@ -178,6 +179,25 @@ def test_render_figures_and_the_compiler_changes_no_bit() -> None:
 
 def test_pictures_of_the_render_benchmark_are_a_list_that_never_changes() -> None:
     assert (render.draw(3) == render.draw(20)[:3]).all()
+
+
+def test_saccades_figures() -> None:
+    """P3: the distribution at its size; the speed, small."""
+    found = saccades.figures(rounds=1, batch_size=8, plain_number=2, draws=50_000)
+    assert [each.promise for each in found] == ["P3"] * 3 and found[0].least == 4000 and found[0].value.value > 1
+    assert found[1].holds and found[2].holds
+    assert saccades.p_value(np.array([44, 56]), np.array([50.0, 50.0])) == pytest.approx(0.2301, abs=1e-4), "a table's chi-square 1.44"
+    assert saccades.p_value(np.array([5000, 1000]), np.array([3000.0, 3000.0])) < 1e-6
+
+
+def test_the_plain_saccades_look_where_the_map_says() -> None:
+    """One pixel of each map counts, then the square around it no more."""
+    images = np.zeros((2, 40, 40, 3), np.uint8)
+    images[:, 20, 10] = 255
+    maps = torch.zeros(2, 40, 40)
+    maps[:, 20, 10], maps[:, 2, 30] = 1, 1e-12
+    views = look(images, maps, 2, 8)
+    assert views.shape == (2, 2, 8, 8, 3) and (views[:, 0, 4, 4] == 255).all() and (views[:, 1] == 0).all()
 
 
 def test_start_figures() -> None:

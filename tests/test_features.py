@@ -5,7 +5,7 @@ import torch
 import signal_world
 from seqjepa import features
 from seqjepa.errors import DataError, NonFiniteError
-from seqjepa.features import FeatureTable, Sampling, aggregate, extract, extract_pixels, windows
+from seqjepa.features import FeatureTable, Sampling, aggregate, extract, extract_pixels, frozen, windows
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
 from seqjepa.types import SequenceBatch
@@ -148,3 +148,15 @@ def test_where_keeps_rows_together(world: TableWorld, method: Method) -> None:
     assert torch.equal(red.views, table.views[::3])
     assert torch.equal(red.poses, table.poses[::3])
     assert table.where(table.labels >= 0) is table
+
+
+def test_several_draws_stand_one_after_the_other(world: TableWorld, method: Method) -> None:
+    """Each is the sequence of a key of its own, in its order, and the windows of as many rounds are their beginnings."""
+    table = extract(method, world, "test", Sampling(num_views=3, seed=3, draws=4))
+    index = np.arange(world.size("test"))
+    drawn = [world.sequences("test", index, 3, draw_key(3, "test", draw, index)) for draw in range(4)]
+    assert table.views.shape[1] == 12 and torch.equal(table.poses, torch.cat([batch.poses for batch in drawn], 1))
+    with frozen(method), torch.inference_mode():
+        last = method.encoder(drawn[3].views[:, 2])
+    torch.testing.assert_close(table.views[:, 11], last)
+    assert windows(12, 2, 4).tolist() == [[0, 1], [3, 4], [6, 7], [9, 10]]

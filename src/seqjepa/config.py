@@ -81,7 +81,8 @@ class EvaluateConfig:
     Attributes:
         views: largest number M of views that are aggregated, as far as objects have so many.
         objects: training objects that probes learn from, at most; None for all.
-        encoded_views: views of each object whose features are cached, at most.
+        encoded_views: views of each object whose features are cached, at most; where the order of views means something, as in saccades,
+            they are those of `draws` sequences of `views` views instead.
         draws: random sequences of each object whose z_AGG are cached, for training and for testing.
         precision: of the frozen forward passes, as in `train.precision`. Probes compute in fp32.
         linear_epochs: passes over the training objects for linear probes, one draw of views per object and pass.

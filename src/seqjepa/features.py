@@ -27,7 +27,7 @@ class FeatureTable:
     """What evaluation knows of a split.
 
     Attributes:
-        views: [N, V, D] float32, the features of each view. The V views stand in random order.
+        views: [N, V, D] float32, the features of each view, in the order of the sequences drawn: at random, unless `WorldSpec.ordered`.
         poses: [N, V, P] float32, every absolute factor of each view.
         labels: [N] int64 class index, -1 where unknown.
         whole: [N, D] float32, the features of the whole images that views are made from; None where there is no such thing.
@@ -60,13 +60,15 @@ class Sampling:
     """Which views of a split are looked at.
 
     Attributes:
-        num_views: V, views of each object.
+        num_views: views of each object, V if they are drawn once.
         seed: of the views drawn, and of the choice of objects.
+        draws: so many sequences of that many views are drawn, and stand one after the other.
         objects: at most so many of the split's objects, chosen at random; None for all.
     """
 
     num_views: int
     seed: int
+    draws: int = 1
     objects: int | None = None
 
 
@@ -110,7 +112,8 @@ def extract_pixels(world: World, split: str, sampling: Sampling, device: torch.d
 def windows(available: int, length: int, rounds: int) -> Tensor:
     """[min(rounds, available), length] int64: cyclic runs of a table's V views that begin at even distances.
 
-    As the views of each object stand in an order of its own at random, these are random sequences, and overlap as little as can be.
+    As the views of each object stand in an order of its own at random, these are random sequences, and overlap as little as can be. Of as
+    many sequences drawn as there are rounds, they are the beginnings.
     """
     rounds = min(rounds, available)
     return (torch.arange(rounds)[:, None] * available // rounds + torch.arange(length)) % available
@@ -173,15 +176,17 @@ def _collect(
     index = np.arange(world.size(split))
     if sampling.objects is not None and sampling.objects < len(index):
         index = np.sort(np.random.default_rng([seed, *split.encode()]).choice(index, sampling.objects, replace=False))
-    views = torch.empty(len(index), num_views, dim, device=device)
+    views = torch.empty(len(index), sampling.draws * num_views, dim, device=device)
     poses, labels, whole = [], [], []
     step = max(1, IMAGES // num_views)
     for start in range(0, len(index), step):
         part = index[start : start + step]
-        batch = world.sequences(split, part, num_views, draw_key(seed, split, 0, part)).to(device)
-        views[start : start + step] = encode(batch.views.flatten(0, 1)).unflatten(0, (len(part), num_views))
-        poses.append(batch.poses)
-        labels.append(batch.labels)
+        keys = [draw_key(seed, split, draw, part) for draw in range(sampling.draws)]
+        drawn = [world.sequences(split, part, num_views, key).to(device) for key in keys]
+        found = [encode(batch.views.flatten(0, 1)).unflatten(0, (len(part), -1)) for batch in drawn]
+        views[start : start + step] = torch.cat(found, 1)
+        poses.append(torch.cat([batch.poses for batch in drawn], 1))
+        labels.append(drawn[0].labels)
         if (images := world.whole(split, part)) is not None:
             whole.append(encode(images.to(device)).float())
     if not bool(torch.isfinite(views).all()):

@@ -62,6 +62,22 @@ class BareStep:
         loss.backward()
 
 
+def look(images: npt.NDArray[np.uint8], saliency: torch.Tensor, views: int, size: int) -> npt.NDArray[np.uint8]:
+    """Views [N, T, size, size, 3] at fixations, image after image and fixation after fixation, in the way of the authors' release: draw
+    from the map, set a square of it to next to nothing, renormalise; cut with Pillow, which fills what lies outside with zero."""
+    radius, seen = size // 2, []
+    for image, one in zip(images, saliency, strict=True):
+        left, picture, side = one / one.sum(), Image.fromarray(image), len(image)
+        row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+        for _ in range(views):
+            r, c = divmod(int(torch.multinomial(left.flatten(), 1)), side)
+            near = ((row - r).abs() <= radius) & ((column - c).abs() <= radius)
+            left = left * ~near + 1e-16
+            left = left / left.sum()
+            seen.append(np.asarray(picture.crop((c - radius, r - radius, c - radius + size, r - radius + size))))
+    return np.stack(seen).reshape(len(images), views, size, size, 3)
+
+
 def decode(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
     """Views [N, size, size, 3] from JPEG files, one after the other, as the released loaders of 3DIEBench read them."""
     views = []

@@ -60,6 +60,8 @@ class WorldSpec:
         views_per_object: how many different views an object has; None where views are drawn without limit.
         mean, std: per channel, of pixels in 0..1; encoders normalise with them.
         probe_split: that evaluation's probes learn from, where it is not the one that methods are trained on (STL-10's labelled images).
+        ordered: whether the order of a sequence's views means something (fixations: what is salient comes first), so that shorter sequences
+            are the beginnings of longer ones and no other parts of them.
     """
 
     name: str
@@ -72,6 +74,7 @@ class WorldSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     probe_split: str = "train"
+    ordered: bool = False
 
     def check_views(self, num_views: int) -> None:
         """Raise a DataError if objects have fewer views than that."""
