@@ -5,11 +5,13 @@ rounded to 8 bits once, at the end, and not after each operation. On photographs
 (hue: 5, which Pillow rounds to 8 bits), see `tests/worlds/test_augment.py`.
 """
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seqjepa.worlds.policy import COLUMNS, JITTER, PLACES
+from seqjepa.worlds.policy import COLUMNS, JITTER
 
 CHUNK = 2**18  # pixels of the views that a CPU makes at a time, as what stays in its cache is made faster
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow
@@ -44,18 +46,20 @@ def _views(images: Tensor, parameters: Tensor, size: int) -> Tensor:
         return condition.nonzero()[:, 0].to(device)
 
     x = _crop(images if integers else images * 255, values, size)
-    kinds = torch.stack([told[name] for name in PLACES], 1).argsort(1)  # [V, 4]: which change comes first, second ...
-    for kind, (factor, contrast, saturation) in zip(kinds.unbind(1), _blends(told, kinds).to(device), strict=True):
-        x = _blend(x, factor, contrast, saturation)
-        rows = where((kind == JITTER.index("hue")) & (told["hue"] != 0))
-        x[rows] = _turn_hue(x[rows], values["hue"][rows])
+    blends = _blends(told).to(device)
+    for place in range(4):  # of the hue, which is turned after so many of the three other changes of colour
+        rows = where((told["hue_place"] == place) & (told["hue"] != 0))
+        x[rows] = _turn_hue(x.index_select(0, rows), values["hue"][rows])
+        if place < 3:
+            x = _blend(x, *blends[place])
     rows = where(told["gray"] == 1)
-    x[rows] = _luma(x[rows])
+    x[rows] = _luma(x.index_select(0, rows))
     rows = where(told["sigma"] > 0)
-    x[rows] = _blur(x[rows], values["sigma"][rows], blur_radius(size))
+    x[rows] = _blur(x.index_select(0, rows), values["sigma"][rows], blur_radius(size))
     rows = where(told["solarize"] == 1)
-    x[rows] = torch.minimum(x[rows], 255 - x[rows])
-    return (x + 0.5).to(torch.uint8) if integers else x / 255
+    bright = x.index_select(0, rows)
+    x[rows] = torch.minimum(bright, 255 - bright)
+    return (x + 0.5).to(torch.int16).to(torch.uint8) if integers else x / 255  # straight to uint8 takes three times as long
 
 
 def _crop(images: Tensor, values: Columns, size: int) -> Tensor:
@@ -70,32 +74,49 @@ def _crop(images: Tensor, values: Columns, size: int) -> Tensor:
 
 
 def _weights(low: Tensor, length: Tensor, flip: Tensor, pixels: int, size: int) -> Tensor:
-    """[V, S, pixels]: how much each pixel of a line counts in each of the S that its part from `low` on, `length` long, becomes.
+    """[V, S, pixels]: how much each pixel of a line counts in each of the S that its part from `low` on, `length` long, becomes."""
+    place = torch.arange(size, device=low.device)
+    place = torch.where(flip[:, 0] == 1, size - 1 - place, place)  # [V, S]
+    row = (length[:, 0].long() - 1) * size + place
+    start = (2 * row + 1) * pixels - low[:, 0].long()
+    windows = _table(pixels, size, low.device).flatten().unfold(0, pixels, 1)
+    return windows.index_select(0, start.flatten()).view(-1, size, pixels)
+
+
+@lru_cache(maxsize=8)
+def _table(pixels: int, size: int, device: torch.device) -> Tensor:
+    """[pixels, S, 2 pixels]: for each length that a part can have the weights of its pixels, after as many zeros, where it begins at 0.
 
     Bicubic as in Pillow: Keys' cubic with a = -1/2, stretched to the size of a new pixel where a part shrinks; nothing beyond the part
     counts.
     """
-    place = torch.arange(size, device=low.device)[:, None] + 0.5  # [S, 1]
+    length, pixel = torch.arange(1, pixels + 1)[:, None, None], torch.arange(pixels) + 0.5
     scale = length / size
-    centre = low + scale * torch.where(flip == 1, size - place, place)  # [V, S, 1]
-    pixel = torch.arange(pixels, device=low.device) + 0.5
-    inside = ((pixel > low) & (pixel < low + length)).float()  # [V, 1, pixels]
-    distance = (pixel - centre).div_(scale.clamp_min(1)).abs_()
-    outer, inner = (2 - distance).clamp_min_(0), (1 - distance).clamp_min_(0)
-    weights = outer.square().mul_(outer - 1).mul_(0.5).addcmul_(inner.square(), 1 - 2 * inner).mul_(inside)
-    return weights.div_(weights.sum(-1, keepdim=True))
+    centre = scale * (torch.arange(size)[:, None] + 0.5)
+    distance = (pixel - centre).abs() / scale.clamp_min(1)
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
+    weights = torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0)) * (pixel < length)
+    return F.pad(weights / weights.sum(-1, keepdim=True), (pixels, 0)).to(device)
 
 
-def _blends(told: Columns, kinds: Tensor) -> Tensor:
-    """[4, 3, V, 1, 1, 1]: of the first change of colour, the second ..., the factor, and whether it is of contrast or saturation; a factor
-    of 1, which changes nothing, where it is the hue's turn."""
-    factors = torch.stack([*(told[name] for name in JITTER[:3]), torch.ones(len(kinds))], 1).gather(1, kinds)
-    chosen = [(kinds == JITTER.index(name)).float() for name in ("contrast", "saturation")]
+def _blends(told: Columns) -> Tensor:
+    """[3, 3, V, 1, 1, 1]: of the first, second and third change of colour, the hue's apart, what `_blend` takes."""
+    names = JITTER[:3]
+    order = torch.stack([told[f"{name}_place"] for name in names], 1).argsort(1)  # [V, 3]
+    factors = torch.stack([told[name] for name in names], 1).gather(1, order)
+    chosen = [(order == names.index(name)).float() for name in ("contrast", "saturation")]
     return torch.stack([factors, *chosen]).permute(2, 0, 1)[..., None, None, None]
 
 
 def _blend(x: Tensor, factor: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
-    """Pixels times a factor (brightness); or their distance from the image's mean grey (contrast), or their own (saturation), times it."""
+    """Pixels times a factor (brightness), or their difference from the image's mean grey (contrast) or their own (saturation) times it.
+
+    Args:
+        x: [V, 3, S, S].
+        factor: [V, 1, 1, 1].
+        contrast, saturation: the same, 1 where it is of that and 0 elsewhere.
+    """
     grey = _luma(x)
     target = grey * saturation + grey.mean((2, 3), keepdim=True) * contrast
     return torch.lerp(target, x, factor).clamp_(0, 255)

@@ -175,7 +175,7 @@ def scramble(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         return x ^ (x >> np.uint64(31))
 
 
-def spread(key: Indices, count: int) -> npt.NDArray[np.uint64]:
+def spread(key: npt.NDArray[np.int64 | np.uint64], count: int) -> npt.NDArray[np.uint64]:
     """[..., count] keys out of each key: as if drawn independently, yet a pure function of the key and the place."""
     counter = np.arange(count, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
     return scramble(key.astype(np.uint64)[..., None] ^ counter)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError
-from seqjepa.worlds.base import Indices, spread
+from seqjepa.worlds.base import spread
 
 CROP = ("top", "left", "height", "width")
 JITTER = ("brightness", "contrast", "saturation", "hue")
@@ -23,6 +23,7 @@ the blur's standard deviation in pixels of the view, 0 for none; whether bright 
 
 TRIES = 10  # for a box that fits in the image, as in torchvision; then it is the whole image
 Floats = npt.NDArray[np.float64]
+Keys = npt.NDArray[np.int64 | np.uint64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class Policy:
             raise ConfigError(f"ratio of an augmentation policy must be a range around 1, got {self.ratio[0]} to {self.ratio[1]}")
 
 
-def sample(policy: Policy, key: Indices, size: int) -> npt.NDArray[np.float32]:
+def sample(policy: Policy, key: Keys, size: int) -> npt.NDArray[np.float32]:
     """The parameters of views of square images, a pure function of the keys.
 
     Args:
@@ -115,7 +116,7 @@ def _jitter(policy: Policy, chance: Floats) -> Floats:
     return np.where(chance[0] < policy.p_jitter, changed, unchanged)
 
 
-def _uniform(key: Indices, count: int) -> Floats:
+def _uniform(key: Keys, count: int) -> Floats:
     """[count, n] numbers uniform in 0..1 (1 excluded) for the keys [n]."""
     return np.ascontiguousarray((spread(key, count) >> np.uint64(11)).T) * 2.0**-53
 
