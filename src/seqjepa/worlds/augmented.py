@@ -23,7 +23,8 @@ from seqjepa.types import SequenceBatch
 from seqjepa.worlds.augment import augment
 from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec, spread
 from seqjepa.worlds.check import Report
-from seqjepa.worlds.images.base import ImageSet, ImageSplit, find_source, sources
+from seqjepa.worlds.images import base as images_base
+from seqjepa.worlds.images.base import ImageSet, ImageSplit
 from seqjepa.worlds.policy import COLUMNS, CROP, JITTER, PLACES, Policy, sample
 
 GROUPS = {
@@ -77,7 +78,7 @@ class Config(WorldConfig):
 
     def build(self) -> "AugmentedWorld":
         """The world, its images read from the source's files or from the cache."""
-        return self.over(find_source(self.source).open(Path(self.path).expanduser(), self.image_size, self.val_fraction))
+        return self.over(images_base.find_source(self.source).open(Path(self.path).expanduser(), self.image_size, self.val_fraction))
 
     def over(self, images: ImageSet) -> "AugmentedWorld":
         """The world of images that are there already."""
@@ -97,7 +98,7 @@ class Config(WorldConfig):
     @classmethod
     def inspect(cls, path: Path) -> Report | None:
         """What the formats of `worlds/images` say of it: the first that finds it good, else the first that knows it."""
-        reports = [report for source in sources().values() if (report := source.inspect(path)) is not None]
+        reports = [report for source in images_base.sources().values() if (report := source.inspect(path)) is not None]
         return next((report for report in reports if report.good), reports[0] if reports else None)
 
     def factors(self) -> ActionSpace:
