@@ -155,7 +155,7 @@ def test_inspecting_asks_every_format(tmp_path):
     [
         ({"actions": ("corp",)}, "unknown world.actions 'corp', did you mean 'crop'"),
         ({"image_size": 4}, "world.image_size must be at least 8, got 4"),
-        ({"val_fraction": 0.0}, "world.val_fraction must be between 0 and 1, got 0.0"),
+        ({"val_fraction": 1.0}, "world.val_fraction must be at least 0 and below 1, got 1.0"),
         ({"mean": (0.5, 0.5, 0.5)}, "world.mean and world.std go together"),
         ({"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.0, 0.5)}, "std is positive"),
     ],

@@ -49,7 +49,7 @@ class Config(WorldConfig):
         image_size: S, pixels per side of images and of views.
         actions: groups to condition on: `crop`, `flip`, `jitter`, `order` (of the jitter), `gray`, `blur`, `solarize`. All of the paper's:
             crop, jitter, blur.
-        val_fraction: of the training images that are held out for choosing settings.
+        val_fraction: of the training images that are held out for choosing settings; 0 for none, as in the paper.
         observed: how views are made.
         last: how the last view of a training sequence is made.
         mean, std: of pixels in 0..1 per channel, for the encoder; None for the training images' own.
@@ -68,8 +68,8 @@ class Config(WorldConfig):
     def __post_init__(self) -> None:
         if self.image_size < 8:
             raise ConfigError(f"world.image_size must be at least 8, got {self.image_size}")
-        if not 0 < self.val_fraction < 1:
-            raise ConfigError(f"world.val_fraction must be between 0 and 1, got {self.val_fraction}")
+        if not 0 <= self.val_fraction < 1:
+            raise ConfigError(f"world.val_fraction must be at least 0 and below 1, got {self.val_fraction}")
         if (self.mean is None) != (self.std is None) or min(self.std or (1,)) <= 0:
             raise ConfigError(f"world.mean and world.std go together and std is positive, got {self.mean} and {self.std}")
         for name in self.actions:
