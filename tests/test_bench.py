@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seqjepa import cli
-from seqjepa.bench import load, render, saccades, start, step
+from seqjepa.bench import augment, load, render, saccades, start, step
 from seqjepa.bench.figure import Amount, Figure, as_json, as_table
 from seqjepa.bench.plain import BareStep, PlainStep, decode, look
 from seqjepa.bench.timing import alternate, alternate_with_training, one_thread, scratch
@@ -168,6 +168,13 @@ def test_load_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_plain_loader_reads_pictures(tmp_path: Path) -> None:
     views = decode(load.pictures(tmp_path, 5), 32)
     assert views.shape == (5, 32, 32, 3) and views.std() > 10
+
+
+def test_augment_figures() -> None:
+    """P2; that the plain reference makes the same views is tested in tests/worlds/test_augment.py."""
+    found = augment.figures(rounds=1, images=8, plain_images=2)
+    assert [(each.promise, each.least, each.about) for each in found] == [("P2", 10_000, "ours"), ("P2", 8, "value")]
+    assert all(each.value.value == pytest.approx(each.ours.value / each.plain.value) for each in found)
 
 
 def test_render_figures_and_the_compiler_changes_no_bit() -> None:

@@ -68,6 +68,7 @@ def test_the_world_json() -> None:
     assert len(described) == 1 and set(described[0]) == {"pose", "groups"}
 
 
+# those that need a data set on disk have their own tests
 @pytest.mark.parametrize("name", [name for name, recipe in recipes().items() if not hasattr(recipe().world, "path")])
 def test_every_recipe_trains(name: str, small_recipes: None) -> None:
     assert cli.run(["train", name, "--run-dir", "run"]) == 0

@@ -1,13 +1,13 @@
 """The plain references of `seqjepa bench`: the same work as one would first write it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from seqjepa.config import Experiment
 from seqjepa.methods.base import Method
@@ -15,7 +15,9 @@ from seqjepa.methods.seq_jepa import SeqJEPA
 from seqjepa.model import build_method
 from seqjepa.training import use_bf16
 from seqjepa.types import SequenceBatch
+from seqjepa.worlds.augment import blur_radius
 from seqjepa.worlds.base import World
+from seqjepa.worlds.policy import COLUMNS, JITTER
 
 
 def one_batch(experiment: Experiment, world: World, device: torch.device) -> SequenceBatch:
@@ -85,3 +87,47 @@ def decode(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
         with Image.open(path) as image:
             views.append(np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)))
     return np.stack(views)
+
+
+def augment_one(picture: npt.NDArray[np.uint8], parameters: Sequence[float]) -> npt.NDArray[np.uint8]:
+    """A view [S, S, 3] of a square picture of the same size from its parameters, one Pillow operation after the other (torchvision's way).
+
+    Pillow convolves with at most 5 x 5 pixels: S must be less than 60.
+    """
+    size, told = len(picture), dict(zip(COLUMNS, parameters, strict=True))
+    top, left, height, width = (round(told[name]) for name in COLUMNS[:4])
+    image = Image.fromarray(picture).crop((left, top, left + width, top + height)).resize((size, size), Image.Resampling.BICUBIC)
+    if told["flip"]:
+        image = ImageOps.mirror(image)
+    for name in sorted(JITTER, key=lambda name: told[f"{name}_place"]):
+        image = _change_colour(image, name, told[name])
+    if told["gray"]:
+        image = image.convert("L").convert("RGB")
+    if told["sigma"]:
+        image = _blur(image, told["sigma"], blur_radius(size))
+    if told["solarize"]:
+        image = ImageOps.solarize(image, 128)
+    return np.asarray(image)
+
+
+ENHANCERS: Mapping[str, type[ImageEnhance.Brightness | ImageEnhance.Contrast | ImageEnhance.Color]] = {
+    "brightness": ImageEnhance.Brightness,
+    "contrast": ImageEnhance.Contrast,
+    "saturation": ImageEnhance.Color,
+}
+
+
+def _change_colour(image: Image.Image, name: str, value: float) -> Image.Image:
+    if name != "hue":
+        return ENHANCERS[name](image).enhance(value)
+    hue, saturation, brightness = image.convert("HSV").split()
+    turned = np.asarray(hue) + np.array(round(255 * value)).astype(np.uint8)
+    return Image.merge("HSV", (Image.fromarray(turned), saturation, brightness)).convert("RGB")
+
+
+def _blur(image: Image.Image, sigma: float, radius: int) -> Image.Image:
+    line = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    kernel = np.outer(line, line) / line.sum() ** 2
+    padded = Image.fromarray(np.pad(np.asarray(image), ((radius, radius), (radius, radius), (0, 0)), "reflect"))
+    blurred = padded.filter(ImageFilter.Kernel(kernel.shape, kernel.flatten().tolist(), scale=1))
+    return blurred.crop((radius, radius, radius + image.width, radius + image.height))

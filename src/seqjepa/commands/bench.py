@@ -1,4 +1,4 @@
-"""`seqjepa bench render|step|load|saccades|start`: speed against a plain reference in the same run."""
+"""`seqjepa bench render|step|load|augment|saccades|start`: speed against a plain reference in the same run."""
 
 import importlib
 import json
@@ -16,7 +16,7 @@ from seqjepa.bench.figure import as_json, as_table
 from seqjepa.commands.options import choose, parse
 from seqjepa.errors import ConfigError
 
-BENCHMARKS = ("render", "step", "load", "saccades", "start")
+BENCHMARKS = ("render", "step", "load", "augment", "saccades", "start")
 
 
 @dataclass(frozen=True, kw_only=True)

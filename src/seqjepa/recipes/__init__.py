@@ -11,8 +11,9 @@ from pathlib import Path
 from types import ModuleType
 
 from seqjepa import methods
-from seqjepa.config import Experiment, TrainConfig, find_kind
+from seqjepa.config import Experiment, OptimConfig, TrainConfig, find_kind
 from seqjepa.errors import ConfigError, unknown
+from seqjepa.methods import simclr
 from seqjepa.methods.base import MethodConfig
 
 Recipe = Callable[[], Experiment]
@@ -71,6 +72,13 @@ def with_views(train: TrainConfig, num_views: int) -> TrainConfig:
     """The same training on sequences of so many views, with as many views per step as whole sequences of them allow."""
     batch_size = max(2, train.batch_size * train.num_views // (num_views * train.accumulate)) * train.accumulate
     return replace(train, num_views=num_views, batch_size=batch_size)
+
+
+def for_baselines(experiment: Experiment) -> Experiment:
+    """The same experiment as the paper trains its baselines: two views a sequence and Adam at a constant 1e-3 without decay."""
+    constant = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0)
+    train = replace(experiment.train, num_views=2)
+    return replace(experiment, name=f"{experiment.name}_baseline", method=simclr.Config(), optim=constant, train=train)
 
 
 def every_method() -> list[str]:

@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Literal
 
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
-from seqjepa.methods import seq_jepa, simclr
+from seqjepa.methods import seq_jepa
 from seqjepa.nn import EncoderConfig
+from seqjepa.recipes import for_baselines
 from seqjepa.worlds import shapes as world
 
 
@@ -100,10 +101,7 @@ def shapes_baseline() -> Experiment:
     Three methods need more to be as published: vicreg_traj --train.batch-size 512 (else it sees as many views as the others); conv_jepa
     --train.num-views 5 --train.batch-size 512; context_ssl --optim.lr 1e-4 --optim.weight-decay 1e-3 --optim.warmup 0.01 --optim.lr-end 0.
     """
-    constant = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0)
-    base = shapes()
-    train = replace(base.train, num_views=2)
-    return replace(base, name="shapes_baseline", method=simclr.Config(), optim=constant, train=train)
+    return for_baselines(shapes())
 
 
 def _tiny_method(predict: Literal["last", "every"]) -> seq_jepa.Config:

@@ -178,8 +178,12 @@ def scramble(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         return x ^ (x >> np.uint64(31))
 
 
+def spread(key: npt.NDArray[np.int64 | np.uint64], count: int) -> npt.NDArray[np.uint64]:
+    """[..., count] keys out of each key: as if drawn independently, yet a pure function of the key and the place."""
+    counter = np.arange(count, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
+    return scramble(key.astype(np.uint64)[..., None] ^ counter)
+
+
 def choose_views(key: Indices, num_views: int, available: int) -> Indices:
     """[B, num_views] different views out of `available` for each key, uniform over ordered selections."""
-    counter = np.arange(available, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
-    noise = scramble(key.astype(np.uint64)[:, None] ^ counter[None])
-    return np.argsort(noise, axis=1, kind="stable")[:, :num_views]
+    return np.argsort(spread(key, available), axis=1, kind="stable")[:, :num_views]
