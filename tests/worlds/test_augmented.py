@@ -144,12 +144,6 @@ def test_pixel_statistics_may_be_given():
     assert (given.mean, given.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 
 
-def test_inspecting_asks_every_format(tmp_path):
-    assert Config.inspect(tmp_path / "other") is None
-    assert Config.inspect(tmp_path / "good digits").good
-    assert not Config.inspect(tmp_path / "bad digits").good
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -9,8 +9,8 @@ import torch
 from scipy import stats
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.base import draw_key
-from seqjepa.worlds.glimpse import Inhibition, fixations, patches, uniforms, weights
+from seqjepa.worlds.base import draw_key, uniforms
+from seqjepa.worlds.glimpse import Inhibition, fixations, patches, weights
 
 DISC, SQUARE, NONE = Inhibition("disc", 3), Inhibition("square", 3), Inhibition("none", 3)
 

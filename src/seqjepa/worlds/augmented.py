@@ -22,9 +22,7 @@ from seqjepa.errors import ConfigError, unknown
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.augment import augment
 from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec, spread
-from seqjepa.worlds.check import Report
-from seqjepa.worlds.images import base as images_base
-from seqjepa.worlds.images.base import ImageSet, ImageSplit
+from seqjepa.worlds.images.base import ImageSet, ImageSplit, find_source
 from seqjepa.worlds.policy import COLUMNS, CROP, JITTER, PLACES, Policy, sample
 
 GROUPS = {
@@ -78,7 +76,7 @@ class Config(WorldConfig):
 
     def build(self) -> "AugmentedWorld":
         """The world, its images read from the source's files or from the cache."""
-        return self.over(images_base.find_source(self.source).open(Path(self.path).expanduser(), self.image_size, self.val_fraction))
+        return self.over(find_source(self.source).open(Path(self.path).expanduser(), self.image_size, self.val_fraction))
 
     def over(self, images: ImageSet) -> "AugmentedWorld":
         """The world of images that are there already."""
@@ -94,12 +92,6 @@ class Config(WorldConfig):
     def outline(self) -> WorldSpec:
         """See `WorldConfig.outline`; the classes, too, are known only from the files."""
         return self._spec((), ("train", "val", "test", "probe"), "probe", (0.5,) * 3, (0.25,) * 3)
-
-    @classmethod
-    def inspect(cls, path: Path) -> Report | None:
-        """What the formats of `worlds/images` say of it: the first that finds it good, else the first that knows it."""
-        reports = [report for source in images_base.sources().values() if (report := source.inspect(path)) is not None]
-        return next((report for report in reports if report.good), reports[0] if reports else None)
 
     def factors(self) -> ActionSpace:
         """The groups whose parameters vary among observed views, and those that actions are made of."""

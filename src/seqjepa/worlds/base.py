@@ -184,6 +184,11 @@ def spread(key: npt.NDArray[np.int64 | np.uint64], count: int) -> npt.NDArray[np
     return scramble(key.astype(np.uint64)[..., None] ^ counter)
 
 
+def uniforms(key: npt.NDArray[np.int64 | np.uint64], count: int) -> npt.NDArray[np.float64]:
+    """[..., count] numbers in 0 .. 1 (1 excluded) with 53 bits each out of each key, a pure function of the key and the place."""
+    return (spread(key, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 def choose_views(key: Indices, num_views: int, available: int) -> Indices:
     """[B, num_views] different views out of `available` for each key, uniform over ordered selections."""
     return np.argsort(spread(key, available), axis=1, kind="stable")[:, :num_views]

@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.base import Indices, scramble
+from seqjepa.worlds.base import Indices, uniforms
 
 BITS = 40  # of a map's largest weight: whatever float16 can tell apart is kept, and maps of up to 2^22 pixels can be summed
 Shape = Literal["disc", "square", "none"]
@@ -129,13 +128,6 @@ class _Pool:
         inside = (row - self.margin).clamp(0, self.size - 1)  # rows of the frame lose nothing
         self.mass.scatter_add_(1, inside, -torch.where(gone, window, 0).sum(2))
         self.free.scatter_add_(1, inside, -gone.sum(2))
-
-
-def uniforms(keys: Indices, number: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """[B, number] in 0 .. 1 with 53 bits each, a pure function of (key, place)."""
-    counter = np.arange(number, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
-    noise = scramble(keys.astype(np.uint64)[:, None] ^ counter[None])
-    return (noise >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def patches(images: Tensor, fixations: Tensor, size: int) -> Tensor:

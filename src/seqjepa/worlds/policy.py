@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError
-from seqjepa.worlds.base import spread
+from seqjepa.worlds.base import uniforms
 
 CROP = ("top", "left", "height", "width")
 JITTER = ("brightness", "contrast", "saturation", "hue")
@@ -81,7 +81,7 @@ def sample(policy: Policy, key: Keys, size: int) -> npt.NDArray[np.float32]:
     Returns:
         [..., 16], the numbers named in `COLUMNS`.
     """
-    chance = _uniform(key.reshape(-1), 2 * TRIES + 16)
+    chance = np.ascontiguousarray(uniforms(key.reshape(-1), 2 * TRIES + 16).T)
     tries, (down, across, flip, *jitter, gray, blur, sigma, solarize) = chance[: 2 * TRIES], chance[2 * TRIES :]
     blurred = blur < policy.p_blur
     columns = [
@@ -114,11 +114,6 @@ def _jitter(policy: Policy, chance: Floats) -> Floats:
     changed = np.concatenate([values, chance[5:].argsort(0)])
     unchanged = np.array([1, 1, 1, 0, 0, 1, 2, 3])[:, None]
     return np.where(chance[0] < policy.p_jitter, changed, unchanged)
-
-
-def _uniform(key: Keys, count: int) -> Floats:
-    """[count, n] numbers uniform in 0..1 (1 excluded) for the keys [n]."""
-    return np.ascontiguousarray((spread(key, count) >> np.uint64(11)).T) * 2.0**-53
 
 
 def _between(bounds: tuple[float, float], chance: Floats) -> Floats:
