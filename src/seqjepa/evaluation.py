@@ -106,7 +106,8 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
     splits = {"train": spec.probe_split} | {name: name for name in (split, *(name for name in spec.splits if name not in known_splits))}
     for name in splits.values():
         world.check(name, 2)  # a pair, before anything is computed
-    num_views = min(config.encoded_views, spec.views_per_object or config.encoded_views)
+    views = {name: min(config.encoded_views, world.views(source) or config.encoded_views) for name, source in splits.items()}
+    longest = min(config.views, *views.values())
     bf16 = use_bf16(config.precision, device)
     with stages("random model"):
         control = random_control(experiment, world, device)
@@ -115,7 +116,7 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
         protocol, tables, sequences = Protocol(kind, config, experiment.seed), {}, None
         with stages(f"{kind}: features"):
             for name, source_split in splits.items():
-                sampling = Sampling(num_views=num_views, seed=experiment.seed, objects=config.objects if name == "train" else None)
+                sampling = Sampling(num_views=views[name], seed=experiment.seed, objects=config.objects if name == "train" else None)
                 if source is None:
                     tables[name] = extract_pixels(world, source_split, sampling, device)
                 else:
@@ -123,8 +124,8 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
         known = labelled(tables)
         if source is not None and source.aggregates and known:
             with stages(f"{kind}: sequences"):
-                orders = windows(num_views, min(config.views, num_views), config.draws)
-                sequences = {name: aggregate(source, table, spec.actions, orders, bf16=bf16) for name, table in known.items()}
+                orders = {name: windows(views[name], longest, config.draws) for name in known}
+                sequences = {name: aggregate(source, table, spec.actions, orders[name], bf16=bf16) for name, table in known.items()}
         records += _probe(protocol, tables, known, sequences, spec.factors, stages)
         if source is method:
             for name, read in _readouts(method, world, experiment.seed).items():

@@ -11,6 +11,7 @@ from seqjepa.bench.plain import decode
 from seqjepa.bench.timing import alternate, one_thread, scratch
 from seqjepa.worlds import shapes
 from seqjepa.worlds.base import World, WorldSpec
+from seqjepa.worlds.scene import FACTORS
 from seqjepa.worlds.table import TableWorld, ViewTable
 
 PIXELS, STORED_PIXELS = 128, 256  # of a view; of a JPEG of 3DIEBench
@@ -43,14 +44,14 @@ def mapped_world(folder: Path, objects: int, views: int = 8) -> World:
     rng = np.random.default_rng(0)
     shape = (objects, views, PIXELS, PIXELS, 3)
     np.save(folder / "views.npy", np.frombuffer(rng.bytes(int(np.prod(shape))), np.uint8).reshape(shape))
-    poses = rng.uniform(-1, 1, (objects, views, len(shapes.FACTORS.pose))).astype(np.float32)
+    poses = rng.uniform(-1, 1, (objects, views, len(FACTORS.pose))).astype(np.float32)
     table = ViewTable(np.load(folder / "views.npy", mmap_mode="r"), poses, np.zeros(objects, np.int64))
     spec = WorldSpec(
         name="noise",
         image_shape=(3, PIXELS, PIXELS),
         classes=("noise",),
-        factors=shapes.FACTORS,
-        actions=shapes.FACTORS.select(("rotation",)),
+        factors=FACTORS,
+        actions=FACTORS.select(("rotation",)),
         splits=("train",),
         views_per_object=views,
         mean=(0.5,) * 3,
