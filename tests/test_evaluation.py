@@ -193,3 +193,21 @@ def quick(**changes: object) -> Experiment:
 def built(experiment: Experiment) -> tuple:
     world = experiment.world.build()
     return build_method(experiment, world.spec), experiment, world
+
+
+def test_a_split_may_have_fewer_views_than_training() -> None:
+    """All splits are asked about no longer sequences than it allows; probes still learn from all views of the training objects."""
+    recipe = signal_world.recipe()
+    world = recipe.world.build()
+    few = world.tables["ood_light"]
+    world.tables["ood_light"] = replace(few, views=few.views[:, :3], poses=few.poses[:, :3])
+    assert (world.views("ood_light"), world.views("test")) == (3, 6)
+    records, _ = measure(build_method(recipe, world.spec), recipe, world, split="test", stages=Stages(False))
+    whole, _ = measure(build_method(recipe, world.spec), recipe, recipe.world.build(), split="test", stages=Stages(False))
+    assert {record.views for record in records} == {1, 2, 3} and {record.views for record in whole} == {1, 2, 3, 4}
+    assert {record.split for record in records if record.input == "sequence" and record.views == 3} == {"test", "ood_light"}
+
+    def of_pairs(found: list[Record]) -> list[Record]:
+        return [record for record in found if record.split == "test" and record.input in ("pair", "view")]
+
+    assert of_pairs(records) == of_pairs(whole)

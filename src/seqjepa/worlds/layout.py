@@ -73,7 +73,11 @@ class FolderStore(Store):
 
     def numbers(self, row: int) -> list[int]:
         """The numbers of an object's views, in order."""
-        names = (path.name for path in (self.folder / self.listing.places[row]).iterdir())
+        folder = self.folder / self.listing.places[row]
+        try:
+            names = [path.name for path in folder.iterdir()]
+        except OSError as error:
+            raise DataError(f"{folder} cannot be read ({error.strerror or error}): get the object again") from error
         return sorted(int(name[6:-4]) for name in names if re.fullmatch(r"image_\d+\.jpg", name))
 
     def fewest(self) -> int:

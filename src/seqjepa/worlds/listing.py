@@ -20,6 +20,7 @@ WHERE_FROM = (
     "copy train_images.npy, train_labels.npy, val_images.npy and val_labels.npy there; they come with the code of SIE "
     "(github.com/facebookresearch/SIE, folder data) and of seq-JEPA (data/3DIEBench)"
 )
+MOST_CLASSES = 100_000
 PLACE = re.compile(r"/?([^/\\\0]+)/([^/\\\0]+)/?")
 BROKEN = (OSError, ValueError, OverflowError, SyntaxError, MemoryError, EOFError)  # numpy's, at what is no whole .npy of plain numbers
 
@@ -98,9 +99,9 @@ def _read_split(folder: Path, name: str) -> tuple[list[str], npt.NDArray[np.int6
 
 def _classes(folder: Path, places: Sequence[str], labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
     """The names of the classes: each label belongs to the folder of one class, and the other way round."""
-    if (bad := np.flatnonzero((labels < 0) | (labels >= len(places)))).size:
+    if (bad := np.flatnonzero((labels < 0) | (labels >= MOST_CLASSES))).size:
         place, label = places[bad[0]], labels[bad[0]]
-        raise DataError(f"{folder}: object {place} has label {label}: labels are numbers of classes, from 0 on. Get the label files again")
+        raise DataError(f"{folder}: object {place} has label {label}: classes are numbered from 0 on. Get the labels again")
     names: dict[int, str] = {}
     numbers: dict[str, int] = {}
     for place, label in zip(places, labels.tolist(), strict=True):

@@ -86,7 +86,7 @@ def _claim(folder: Path, options: Options) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     note, data = folder / NOTE, files.json_bytes(asdict(options))
     if not note.exists():
-        if any(folder.iterdir()):
+        if any(path.suffix != ".tmp" for path in folder.iterdir()):
             raise ConfigError(f"{folder} is not empty and holds no {NOTE}, so it is no pack: choose another --out")
         files.write_atomically(note, data)
     elif note.read_bytes() != data:
@@ -98,10 +98,12 @@ def _build(folder: Path, store: FolderStore, options: Options, progress: Progres
     objects = len(store.listing.places)
     task = progress.add_task("looking at what is there", total=objects)
     done, found = _survey(folder, objects, options.views, partial(progress.advance, task))
-    if done < objects:
+    missing = done < objects
+    if missing:
         (folder / MANIFEST).unlink(missing_ok=True)
         progress.reset(task, description="packing", total=objects, completed=done)
-        _append(folder, store, options, done, found.bytes, partial(progress.advance, task))
+    _append(folder, store, options, done, found.bytes, partial(progress.advance, task))
+    if missing:
         progress.reset(task, description="verifying", total=objects)
         done, found = _survey(folder, objects, options.views, partial(progress.advance, task))
     if done < objects:
@@ -152,7 +154,7 @@ def _own_checksums(records: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
 
 def _append(folder: Path, store: FolderStore, options: Options, done: int, end: int, advance: Callable[[float], None]) -> None:
     """Pack the objects from number `done` on, whose images begin at byte `end`: the images of some, then their records, both forced to the
-    disk."""
+    disk. What stands behind the objects before is cut off."""
     objects, header = len(store.listing.places), _header(len(store.listing.places), options.views)
     read = partial(_read_object, store, options)
     with (folder / IMAGES).open("ab") as images, (folder / INDEX).open("ab") as index, ThreadPoolExecutor() as pool:
