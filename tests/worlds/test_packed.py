@@ -55,7 +55,7 @@ def test_files_are_kept_byte_for_byte(folder, packed):
             record = index[row, view]
             assert images[record["offset"] :][: record["length"]] == (folder / place / f"image_{view}.jpg").read_bytes()
             assert np.array_equal(record["latent"], np.load(folder / place / f"latent_{view}.npy"))
-    assert len(images) == index["length"].sum()
+    assert len(images) == 64 + index["length"].sum()
     assert {path.suffix for path in packed.iterdir()} == {".bin", ".npy", ".json", ""}, "nothing else, no temporary files"
 
 
@@ -146,7 +146,7 @@ def test_every_flipped_byte_is_found_named_and_mended(folder, tmp_path, coding):
     whole, random = contents(out), np.random.default_rng(0)
     size = len(whole["images.bin"])
     index = np.load(out / "index.npy")
-    for place in (0, size - 1, *random.integers(size, size=10).tolist()):
+    for place in (64, size - 1, *random.integers(64, size, size=10).tolist()):
         flip(out / "images.bin", place)
         row, view = np.argwhere(index["offset"] <= place)[-1]
         name = [*places(folder, "train"), *places(folder, "val")][row]

@@ -22,7 +22,7 @@ from seqjepa.errors import ConfigError, DataError, DiskError
 from seqjepa.worlds.decode import check_size, decode, encode
 from seqjepa.worlds.layout import FolderStore, read_image, read_latent
 from seqjepa.worlds.listing import Listing
-from seqjepa.worlds.packed import FORMAT, IMAGES, INDEX, MANIFEST, NOTE, RECORD, Coding, Digest, Manifest, Options, checksum, digest
+from seqjepa.worlds.packed import FORMAT, IMAGES, INDEX, MAGIC, MANIFEST, NOTE, RECORD, Coding, Digest, Manifest, Options, checksum, digest
 
 CHUNK = 32  # objects between two moments at which all is on the disk
 
@@ -115,7 +115,7 @@ def _build(folder: Path, store: FolderStore, options: Options, progress: Progres
 
 def _survey(folder: Path, objects: int, views: int, advance: Callable[[float], None]) -> tuple[int, Digest]:
     """How many objects are on the disk as they were packed, up to the first that is not, and what a file of just their images is."""
-    number, size, seen = 0, 0, hashlib.sha256()
+    number, size, seen = 0, len(MAGIC), hashlib.sha256(MAGIC)
     for data in _whole(folder, objects, views):
         seen.update(data)
         number, size = number + 1, size + len(data)
@@ -127,7 +127,7 @@ def _whole(folder: Path, objects: int, views: int) -> Iterator[bytes]:
     """The images, as one, of each object that is on the disk as it was packed, up to the first that is not."""
     header = _header(objects, views)
     with suppress(FileNotFoundError), (folder / INDEX).open("rb") as index, (folder / IMAGES).open("rb") as images:
-        if index.read(len(header)) != header:
+        if index.read(len(header)) != header or images.read(len(MAGIC)) != MAGIC:
             return
         for _ in range(objects):
             data = index.read(views * RECORD.itemsize)
@@ -160,7 +160,8 @@ def _append(folder: Path, store: FolderStore, options: Options, done: int, end: 
     with (folder / IMAGES).open("ab") as images, (folder / INDEX).open("ab") as index, ThreadPoolExecutor() as pool:
         index.truncate(len(header) + done * options.views * RECORD.itemsize if done else 0)
         index.write(b"" if done else header)
-        images.truncate(end)
+        images.truncate(end if done else 0)
+        images.write(b"" if done else MAGIC)
         for start in range(done, objects, CHUNK):
             chunk = list(pool.map(read, range(start, min(start + CHUNK, objects))))
             for records, data in chunk:
