@@ -11,7 +11,7 @@ from seqjepa.errors import ConfigError, DataError
 from seqjepa.worlds.base import Indices
 from seqjepa.worlds.check import Finding, Report
 from seqjepa.worlds.layout import FolderStore, Store
-from seqjepa.worlds.listing import Listing, read_listing
+from seqjepa.worlds.listing import UNLISTED, WHERE_FROM, Listing, read_listing
 from seqjepa.worlds.packed import IMAGES, PackedStore, is_pack
 
 OBJECTS = {"train": 41_920, "val": 10_552}  # of 3DIEBench
@@ -79,6 +79,9 @@ def _splits(listing: Listing) -> Iterator[Finding]:
         same = "" if published is None else ", as published" if len(rows) == published else f"; 3DIEBench has {published:,}"
         yield Finding(True, f"split {name}: {len(rows):,} objects{same}")
     yield Finding(True, f"{len(set(listing.labels.tolist()))} classes")
+    for name in ("train", "val"):
+        if name not in listing.splits and set(listing.splits) != {UNLISTED}:
+            yield Finding(False, f"there is no {name}_images.npy: {WHERE_FROM}")
 
 
 def _some(listing: Listing) -> Indices:
