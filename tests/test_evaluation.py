@@ -219,3 +219,21 @@ def test_probes_on_whole_images_and_on_the_labelled_split() -> None:
     assert sizes == {"train": 64, "test": 32}, "the labelled split is where probes learn, and no test"
     assert found["model", "image", 1] == found["random", "image", 1] == found["pixels", "image", 1] == 1
     assert found["model", "view", 1] < 0.5 and found["model", "sequence", 4] < 0.5
+
+
+def test_a_split_may_have_fewer_views_than_training() -> None:
+    """All splits are asked about no longer sequences than it allows; probes still learn from all views of the training objects."""
+    recipe = signal_world.recipe()
+    world = recipe.world.build()
+    few = world.tables["ood_light"]
+    world.tables["ood_light"] = replace(few, views=few.views[:, :3], poses=few.poses[:, :3])
+    assert (world.views("ood_light"), world.views("test")) == (3, 6)
+    records, _ = measure(build_method(recipe, world.spec), recipe, world, split="test", stages=Stages(False))
+    whole, _ = measure(build_method(recipe, world.spec), recipe, recipe.world.build(), split="test", stages=Stages(False))
+    assert {record.views for record in records} == {1, 2, 3} and {record.views for record in whole} == {1, 2, 3, 4}
+    assert {record.split for record in records if record.input == "sequence" and record.views == 3} == {"test", "ood_light"}
+
+    def of_pairs(found: list[Record]) -> list[Record]:
+        return [record for record in found if record.split == "test" and record.input in ("pair", "view")]
+
+    assert of_pairs(records) == of_pairs(whole)

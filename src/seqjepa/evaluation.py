@@ -107,7 +107,8 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
     for name in splits.values():
         world.check(name, 2)  # a pair, before anything is computed
     draws, most = (config.draws, config.views) if spec.ordered else (1, config.encoded_views)
-    num_views = min(most, spec.views_per_object or most)
+    views = {name: min(most, world.views(source) or most) for name, source in splits.items()}
+    longest = min(config.views, *views.values())
     bf16 = use_bf16(config.precision, device)
     with stages("random model"):
         control = random_control(experiment, world, device)
@@ -117,7 +118,7 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
         with stages(f"{kind}: features"):
             for name, source_split in splits.items():
                 objects = config.objects if name == "train" else None
-                sampling = Sampling(num_views=num_views, seed=experiment.seed, draws=draws, objects=objects)
+                sampling = Sampling(num_views=views[name], seed=experiment.seed, draws=draws, objects=objects)
                 if source is None:
                     tables[name] = extract_pixels(world, source_split, sampling, device)
                 else:
@@ -125,8 +126,8 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
         known = labelled(tables)
         if source is not None and source.aggregates and known:
             with stages(f"{kind}: sequences"):
-                orders = windows(draws * num_views, min(config.views, num_views), config.draws)
-                sequences = {name: aggregate(source, table, spec.actions, orders, bf16=bf16) for name, table in known.items()}
+                orders = {name: windows(draws * views[name], longest, config.draws) for name in known}
+                sequences = {name: aggregate(source, table, spec.actions, orders[name], bf16=bf16) for name, table in known.items()}
         records += _probe(protocol, tables, known, sequences, spec.factors, stages)
         if source is method:
             for name, read in _readouts(method, world, experiment.seed).items():

@@ -84,7 +84,7 @@ class Protocol:
             tables: by split, what `labelled` returns.
             sequences: by split, [N, K, M, S], z_AGG of all prefixes of K sequences (`features.aggregate`); None where there is none.
         """
-        longest = min(self.config.views, tables["train"].views.shape[1])
+        longest = min(self.config.views, *(table.views.shape[1] for table in tables.values()))
         questions = {
             "view": ({split: Inputs(table.views, 1, concatenated) for split, table in tables.items()}, ROUNDS),
             "mean": ({split: Inputs(table.views, longest, running_mean) for split, table in tables.items()}, self.config.draws),

@@ -1,6 +1,7 @@
-"""`seqjepa bench load`: P4, batches of cached views against decoding JPEGs one by one."""
+"""`seqjepa bench load`: P4, batches of cached and of packed views against decoding JPEGs one by one."""
 
 import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,33 +10,57 @@ from PIL import Image
 from seqjepa.bench.figure import Amount, Figure
 from seqjepa.bench.plain import decode
 from seqjepa.bench.timing import alternate, one_thread, scratch
-from seqjepa.worlds import shapes
+from seqjepa.worlds import shapes, threediebench
 from seqjepa.worlds.base import World, WorldSpec
+from seqjepa.worlds.export import export
+from seqjepa.worlds.packed import Coding
+from seqjepa.worlds.packing import pack
+from seqjepa.worlds.scene import FACTORS
 from seqjepa.worlds.table import TableWorld, ViewTable
 
 PIXELS, STORED_PIXELS = 128, 256  # of a view; of a JPEG of 3DIEBench
 VIEWS = 4
+PROMISED = ("", ", packed raw")
 
 
 def figures(rounds: int = 5, batch_size: int = 512, files: int = 64) -> list[Figure]:
-    """P4: views per core-second of the loader over a memory map that the operating system has in memory, and of the plain reference."""
+    """P4: views per core-second of the loader over a memory map that the operating system has in memory, and of the plain reference; and
+    of files in 3DIEBench's layout as they are and packed in three ways."""
     with scratch() as folder, one_thread():
-        world = mapped_world(folder, batch_size)
-        batches = world.loader("train", num_views=VIEWS, batch_size=batch_size, seed=0)
-        paths = pictures(folder, files)
-        ours, plain = alternate(lambda: next(batches), lambda: decode(paths, PIXELS), rounds)
-    rate = batch_size * VIEWS / ours
-    return [
-        Figure(
-            promise="P4",
-            what=f"loading views, {PIXELS} px, batch {batch_size}",
-            value=Amount(rate / (files / plain), "x"),
-            ours=Amount(rate, "views per core-second"),
-            least=50_000,
-            about="ours",
-            plain=Amount(files / plain, "views per core-second", "(JPEGs, one by one)"),
-        )
-    ]
+        (folder / "map").mkdir()
+        paths, found = pictures(folder, files), []
+        worlds = {"": mapped_world(folder / "map", batch_size)} | worlds_of_files(folder, files // VIEWS)
+        for what, world in worlds.items():
+            size = batch_size if what in PROMISED else files // VIEWS
+            index = np.resize(np.arange(world.size("train")), size)
+            ours, plain = alternate(partial(world.sequences, "train", index, VIEWS, index), lambda: decode(paths, PIXELS), rounds)
+            found.append(_figure(what, size, size * VIEWS / ours, files / plain))
+    return found
+
+
+def _figure(what: str, batch_size: int, ours: float, plain: float) -> Figure:
+    """Rates in views per core-second; what decodes JPEGs promises nothing."""
+    return Figure(
+        promise="P4",
+        what=f"loading views, {PIXELS} px, batch {batch_size}{what}",
+        value=Amount(ours / plain, "x"),
+        ours=Amount(ours, "views per core-second"),
+        least=50_000 if what in PROMISED else None,
+        about="ours",
+        plain=Amount(plain, "views per core-second", "(JPEGs, one by one)"),
+    )
+
+
+def worlds_of_files(folder: Path, objects: int) -> dict[str, World]:
+    """3DIEBench's world over so many objects as files of its size, and over packs of them."""
+    config = shapes.Config(image_size=STORED_PIXELS, train_objects=objects, test_objects=1, views=VIEWS)
+    export(config.plans(), config.classes, config.key(), folder / "files", quality=95)
+    places = {", files of 256 px": folder / "files"}
+    forms: dict[str, tuple[Coding, int | None]] = {"JPEGs of 256 px": ("jpeg", None), "JPEGs": ("jpeg", PIXELS), "raw": ("raw", PIXELS)}
+    for what, (coding, size) in forms.items():
+        places[f", packed {what}"] = folder / what
+        pack(folder / "files", folder / what, coding=coding, size=size, views=VIEWS)
+    return {what: threediebench.Config(path=str(path), image_size=PIXELS, views=VIEWS).build() for what, path in places.items()}
 
 
 def mapped_world(folder: Path, objects: int, views: int = 8) -> World:
@@ -43,14 +68,14 @@ def mapped_world(folder: Path, objects: int, views: int = 8) -> World:
     rng = np.random.default_rng(0)
     shape = (objects, views, PIXELS, PIXELS, 3)
     np.save(folder / "views.npy", np.frombuffer(rng.bytes(int(np.prod(shape))), np.uint8).reshape(shape))
-    poses = rng.uniform(-1, 1, (objects, views, len(shapes.FACTORS.pose))).astype(np.float32)
+    poses = rng.uniform(-1, 1, (objects, views, len(FACTORS.pose))).astype(np.float32)
     table = ViewTable(np.load(folder / "views.npy", mmap_mode="r"), poses, np.zeros(objects, np.int64))
     spec = WorldSpec(
         name="noise",
         image_shape=(3, PIXELS, PIXELS),
         classes=("noise",),
-        factors=shapes.FACTORS,
-        actions=shapes.FACTORS.select(("rotation",)),
+        factors=FACTORS,
+        actions=FACTORS.select(("rotation",)),
         splits=("train",),
         views_per_object=views,
         mean=(0.5,) * 3,

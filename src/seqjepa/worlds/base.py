@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -57,7 +57,8 @@ class WorldSpec:
         factors: every group of pose factors, for evaluation.
         actions: the groups that actions are made of, for conditioning; a selection of `factors`.
         splits: split names; `train`, `val` and `test` are always there, others are out-of-distribution tests.
-        views_per_object: how many different views an object has; None where views are drawn without limit.
+        views_per_object: how many different views an object has; None where views are drawn without limit. A test out of distribution
+            may have fewer, see `World.views`.
         mean, std: per channel, of pixels in 0..1; encoders normalise with them.
         probe_split: that evaluation's probes learn from, where it is not the one that methods are trained on (STL-10's labelled images).
         ordered: whether the order of a sequence's views means something (fixations: what is salient comes first), so that shorter sequences
@@ -104,6 +105,10 @@ class World(ABC):
     def size(self, split: str) -> int:
         """How many objects (images, scenes ...) a split has."""
 
+    def views(self, split: str) -> int | None:
+        """How many different views each object of a split has; None where views are drawn without limit."""
+        return self.spec.views_per_object
+
     @abstractmethod
     def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
         """One sequence of `num_views` different views for each object.
@@ -140,7 +145,7 @@ class World(ABC):
         """Raise a DataError if the split is unknown, has fewer objects than a batch, or its objects have too few views."""
         if split not in self.spec.splits:
             raise DataError(unknown("split", split, self.spec.splits))
-        self.spec.check_views(num_views)
+        replace(self.spec, views_per_object=self.views(split)).check_views(num_views)
         if (size := self.size(split)) < batch_size:
             raise DataError(f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a batch of {batch_size}")
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +136,8 @@ def _chunk(size: int) -> int:
 
 
 def _split(table: ViewTable, origin: str, names: npt.NDArray[np.bytes_], stretched: bool) -> ImageSplit:
-    return ImageSplit(table.views[:, 0], table.labels, None, origin, names if len(names) else None, table.sums, stretched)
+    mapped = cast("npt.NDArray[np.uint8]", table.views)  # the cache gives no other
+    return ImageSplit(mapped[:, 0], table.labels, None, origin, names if len(names) else None, table.sums, stretched)
 
 
 def _listing(published: Published) -> Arrays:

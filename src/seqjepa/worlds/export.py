@@ -9,7 +9,6 @@
 Unlike there, the JPEGs' red is red: the original's channels are swapped.
 """
 
-import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -20,13 +19,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
 from seqjepa.errors import ConfigError, DiskError
 from seqjepa.files import json_bytes, write_atomically
 from seqjepa.worlds.cache import Plan
+from seqjepa.worlds.decode import encode
 
 CHUNK = 16  # objects rendered at a time: few enough for memory, enough for every core
 
@@ -96,8 +95,6 @@ def _write_object(folder: Path, views: npt.NDArray[np.uint8], poses: npt.NDArray
     half = folder.with_name(f".{folder.name}.tmp")
     half.mkdir(parents=True)
     for number, (view, pose) in enumerate(zip(views, poses, strict=True)):
-        jpeg = io.BytesIO()  # Pillow, writing to a file itself, does not notice a disk that takes only half
-        Image.fromarray(view).save(jpeg, "JPEG", quality=quality, subsampling=0)
-        (half / f"image_{number}.jpg").write_bytes(jpeg.getvalue())
+        (half / f"image_{number}.jpg").write_bytes(encode(view, quality))
         np.save(half / f"latent_{number}.npy", pose.astype(np.float64))
     half.rename(folder)

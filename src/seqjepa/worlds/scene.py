@@ -5,11 +5,23 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError
 from seqjepa.worlds.raycast import Bytes, Floats, Ints, Objects, render
 
 LATENTS: tuple[str, ...] = ("rot_x", "rot_y", "rot_z", "floor_hue", "light_theta", "light_phi", "light_hue")
 """Order of a latent vector. Angles are in radians, hues in turns."""
+
+FACTORS = ActionSpace(
+    LATENTS,
+    (
+        Group(name="rotation", dims=("rot_x", "rot_y", "rot_z"), kind="euler"),
+        Group(name="floor_hue", dims=("floor_hue",)),
+        Group(name="light_hue", dims=("light_hue",)),
+        Group(name="light_direction", dims=("light_theta", "light_phi")),
+    ),
+)
+"""Latent vectors as poses. Hues do not wrap round, as in the papers: their actions are plain differences."""
 
 LOW = (-math.pi / 2, -math.pi / 2, -math.pi / 2, 0.0, 0.0, 0.0, 0.0)
 HIGH = (math.pi / 2, math.pi / 2, math.pi / 2, 1.0, math.pi / 4, 2 * math.pi, 1.0)

@@ -15,25 +15,15 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 from seqjepa.worlds.cache import Plan, cached_tables
-from seqjepa.worlds.scene import LATENTS, render_latents, sample_latents
+from seqjepa.worlds.scene import FACTORS, render_latents, sample_latents
 from seqjepa.worlds.solids import CLASSES, UNSEEN_CLASSES, make_objects
 from seqjepa.worlds.table import TableWorld, pixel_statistics
 
 SPLITS = ("train", "val", "test", "ood_rotation", "ood_class", "ood_colour")
 VERSION = 1  # of the pictures: raise it when a render changes
-FACTORS = ActionSpace(
-    LATENTS,
-    (
-        Group(name="rotation", dims=("rot_x", "rot_y", "rot_z"), kind="euler"),
-        Group(name="floor_hue", dims=("floor_hue",)),
-        Group(name="light_hue", dims=("light_hue",)),
-        Group(name="light_direction", dims=("light_theta", "light_phi")),
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)

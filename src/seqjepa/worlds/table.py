@@ -1,8 +1,8 @@
 """Worlds whose views are all on disk: so many objects, each with so many views of known pose."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,29 +14,44 @@ from seqjepa.worlds.base import Indices, World, WorldSpec, choose_views
 from seqjepa.worlds.sums import Sums
 
 
+class Stored(Protocol):
+    """What a table asks of what it holds: an array, or something that reads files when it is asked for elements."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As of an array."""
+
+    def __getitem__(self, at: tuple[Indices, Indices], /) -> npt.NDArray[Any]:
+        """Elements [B, T, ...] at (objects [B, 1], views [B, T])."""
+
+
 @dataclass(frozen=True)
 class ViewTable:
     """The views of one split: N objects with V views each.
 
     Attributes:
-        views: [N, V, H, W, C] uint8, usually a memory map.
+        views: [N, V, H, W, C] uint8: an array, usually a memory map, or image files.
         poses: [N, V, P] float32.
         labels: [N] int64, -1 where unknown.
         rows: [N], where the objects stand in `views`, which may then hold those of other splits too; None where it holds these, in order.
         sums: of `views`, where these are checked when they are read.
     """
 
-    views: npt.NDArray[np.uint8]
-    poses: npt.NDArray[np.float32]
+    views: Stored
+    poses: Stored
     labels: npt.NDArray[np.int64]
     rows: Indices | None = None
     sums: Sums | None = None
 
     def __post_init__(self) -> None:
-        if self.views.ndim != 5 or self.views.dtype != np.uint8:
+        if len(self.views.shape) != 5 or self.views.dtype != np.uint8:
             raise DataError(f"views must be uint8 [N, V, H, W, C], got {self.views.dtype} {list(self.views.shape)}")
         size = (self.views if self.rows is None else self.rows).shape[0]
-        if self.poses.ndim != 3 or self.poses.shape[:2] != (size, self.views.shape[1]):
+        if len(self.poses.shape) != 3 or self.poses.shape[:2] != (size, self.views.shape[1]):
             raise DataError(f"poses must be [N={size}, V={self.views.shape[1]}, P], got {list(self.poses.shape)}")
         if self.labels.shape != (size,):
             raise DataError(f"labels must be [N={size}], got {list(self.labels.shape)}")
@@ -66,6 +81,10 @@ class TableWorld(World):
         """How many objects a split has."""
         return len(self.tables[split].labels)
 
+    def views(self, split: str) -> int:
+        """How many different views each object of a split has."""
+        return self.tables[split].views.shape[1]
+
     def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
         """See `World.sequences`. The views come out channels-last in memory, as convolutions like them."""
         table = self.tables[split]
@@ -80,7 +99,7 @@ def pixel_statistics(table: ViewTable) -> tuple[tuple[float, ...], tuple[float, 
     """Mean and standard deviation per channel, of pixels in 0..1, over all views of objects spread evenly, some 4,096 views in all."""
     everything = np.arange(table.views.shape[1])[None]
     counts = np.zeros((table.views.shape[-1], 256), np.int64)
-    for place in range(0, len(table.labels), max(1, math.prod(table.poses.shape[:2]) // 4096)):
+    for place in range(0, len(table.labels), max(1, len(table.labels) * table.views.shape[1] // 4096)):
         pixels = table.images(np.array([place]), everything).reshape(-1, len(counts))
         counts += [np.bincount(channel, minlength=256) for channel in pixels.T]
     shares, value = counts / counts.sum(1, keepdims=True), np.arange(256) / 255

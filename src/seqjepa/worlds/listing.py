@@ -1,0 +1,148 @@
+"""Which objects a folder of views holds: the split files of 3DIEBench (Garrido et al. 2023), or all that is found."""
+
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seqjepa.errors import DataError
+from seqjepa.worlds.base import Indices
+from seqjepa.worlds.decode import MOST_BYTES
+
+UNLISTED = "ood"  # the split of objects that are taken whatever split files say
+WHERE_FROM = (
+    "copy train_images.npy, train_labels.npy, val_images.npy and val_labels.npy there; they come with the code of SIE "
+    "(github.com/facebookresearch/SIE, folder data) and of seq-JEPA (data/3DIEBench)"
+)
+MOST_CLASSES = 100_000
+PLACE = re.compile(r"/?([^/\\\0]+)/([^/\\\0]+)/?")
+BROKEN = (OSError, ValueError, OverflowError, SyntaxError, MemoryError, EOFError)  # numpy's, at what is no whole .npy of plain numbers
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which objects there are.
+
+    Attributes:
+        places: [N], such as `02691156/dc8d...`.
+        labels: [N] int64.
+        splits: by name, which objects are in it.
+        classes: class names; a label is an index into them. A label between others that no object has is its own name.
+    """
+
+    places: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    splits: dict[str, Indices]
+    classes: tuple[str, ...]
+
+
+def read_listing(folder: Path) -> Listing:
+    """What the split files say.
+
+    Raises:
+        DataError: if there are none, or they are damaged or contradict each other.
+    """
+    names = sorted(path.name.removesuffix("_images.npy") for path in folder.glob("*_images.npy"))
+    if not names:
+        raise DataError(f"{folder} has no split files: {WHERE_FROM}")
+    places: list[str] = []
+    labels, splits = [], {}
+    for name in names:
+        here, theirs = _read_split(folder, name)
+        splits[name] = np.arange(len(places), len(places) + len(here))
+        places += here
+        labels.append(theirs)
+    (place, times), *_ = Counter(places).most_common(1)
+    if times > 1:
+        raise DataError(f"{folder}: the split files name object {place} {times} times: an object belongs to one split, and once")
+    everything = np.concatenate(labels)
+    return Listing(tuple(places), everything, splits, _classes(folder, places, everything))
+
+
+def find_objects(folder: Path) -> Listing:
+    """Every object that has a folder, in one split; a class's number is the place of its name in order.
+
+    Raises:
+        DataError: if there are none.
+    """
+    places = sorted(f"{path.parent.name}/{path.name}" for path in folder.glob("[!.]*/[!.]*") if path.is_dir())
+    if not places:
+        raise DataError(f"{folder} holds no objects, which are folders <class>/<object>/ of image_<i>.jpg and latent_<i>.npy")
+    names = [place.split("/")[0] for place in places]
+    classes = sorted(set(names))
+    numbers = {name: number for number, name in enumerate(classes)}
+    return Listing(tuple(places), np.array([numbers[name] for name in names]), {UNLISTED: np.arange(len(places))}, tuple(classes))
+
+
+def _read_split(folder: Path, name: str) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The places and labels of one split."""
+    images, numbers = folder / f"{name}_images.npy", folder / f"{name}_labels.npy"
+    names = parse(read_bytes(images, MOST_BYTES), images, "strings")
+    if names.ndim != 1 or names.dtype.kind != "U" or not len(names):
+        raise DataError(f'{images} must hold strings such as "/02691156/dc8d9003/", got {names.dtype} {list(names.shape)}')
+    matches = [PLACE.fullmatch(place) for place in names.tolist()]
+    for place, match in zip(names.tolist(), matches, strict=True):
+        if match is None or {".", ".."} & set(match.groups()):
+            raise DataError(f'{images} names {place!r}, which is no "/<class>/<object>/": get the file again')
+    labels = parse(read_bytes(numbers, MOST_BYTES), numbers, "integers")
+    if labels.shape != names.shape or labels.dtype.kind not in "iu":
+        got = f"{labels.dtype} {list(labels.shape)}"
+        raise DataError(f"{numbers} must hold one integer for each of the {len(names)} objects of {images.name}, got {got}")
+    return ["/".join(match.groups()) for match in matches if match], labels.astype(np.int64)
+
+
+def _classes(folder: Path, places: Sequence[str], labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """The names of the classes: each label belongs to the folder of one class, and the other way round."""
+    if (bad := np.flatnonzero((labels < 0) | (labels >= MOST_CLASSES))).size:
+        place, label = places[bad[0]], labels[bad[0]]
+        raise DataError(f"{folder}: object {place} has label {label}: classes are numbered from 0 on. Get the labels again")
+    names: dict[int, str] = {}
+    numbers: dict[str, int] = {}
+    for place, label in zip(places, labels.tolist(), strict=True):
+        name = place.split("/")[0]
+        if names.setdefault(label, name) != name or numbers.setdefault(name, label) != label:
+            before = f"label {label} is class {names[label]}" if names[label] != name else f"class {name} has label {numbers[name]}"
+            raise DataError(f"{folder}: object {place} has label {label}, but of other objects {before}: get the labels again")
+    return tuple(names.get(label, str(label)) for label in range(max(names) + 1))
+
+
+def read_bytes(path: Path, most: int, remedy: str = "get it again") -> bytes:
+    """All bytes of a file.
+
+    Args:
+        path: of the file.
+        most: that it may have.
+        remedy: what to do if it is not there.
+
+    Raises:
+        DataError: if it is missing, unreadable, or has more than `most`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: {remedy}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(data) > most:
+        raise DataError(f"{path} has more than {most:,} bytes, which such a file cannot have: get it again")
+    return data
+
+
+def parse(data: bytes, path: Path, wanted: str) -> npt.NDArray[Any]:
+    """The array that the bytes of a .npy file hold.
+
+    Raises:
+        DataError: if they are damaged, or hold what needs pickle.
+    """
+    try:
+        array: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except BROKEN as error:
+        raise DataError(f"{path} is no whole .npy file of {wanted} ({str(error) or type(error).__name__}): get it again") from error
+    return array

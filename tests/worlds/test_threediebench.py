@@ -1,0 +1,240 @@
+"""3DIEBench from files in the published format: what is in them comes out, in the right splits, with the right actions."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from seqjepa.commands.data.check import reports
+from seqjepa.config import WorldConfig, find_kind
+from seqjepa.errors import ConfigError, DataError
+from seqjepa.worlds import inspection, shapes
+from seqjepa.worlds.export import export
+from seqjepa.worlds.packing import pack
+from seqjepa.worlds.threediebench import Config
+from view_files import SYNSETS, places, write
+
+VIEWS = 4
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("3DIEBench"), views=VIEWS)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One that a test may damage."""
+    return write(tmp_path / "data", train=6, val=2, views=2)
+
+
+def world(path: Path, **fields):
+    return Config(**{"path": str(path), "image_size": 32, "views": VIEWS} | fields).build()
+
+
+def everything(built, split):
+    """Views and poses [N, V, ...] and labels [N] of a split, all in the order of the files."""
+    table, index = built.tables[split], np.arange(built.size(split))
+    views = np.broadcast_to(np.arange(built.views(split)), (len(index), built.views(split)))
+    return table.images(index, views), table.poses[index[:, None], views], table.labels
+
+
+def test_what_is_in_the_files_comes_out(published):
+    built = world(published)
+    assert built.spec.splits == ("train", "val", "test") and built.spec.classes == SYNSETS and built.spec.views_per_object == VIEWS
+    assert built.spec.image_shape == (3, 32, 32) and built.spec.actions.action_dim == 4
+    views, poses, labels = everything(built, "test")
+    assert np.array_equal(labels, np.load(published / "val_labels.npy"))
+    for number, place in enumerate(places(published, "val")):
+        for view in range(VIEWS):
+            assert np.array_equal(poses[number, view], np.load(published / place / f"latent_{view}.npy").astype(np.float32))
+            with Image.open(published / place / f"image_{view}.jpg") as image:
+                small = np.asarray(image.resize((32, 32), Image.Resampling.BOX)).astype(int)
+            assert abs(views[number, view] - small).max() <= 2
+
+
+def test_batches_pair_views_with_their_own_poses_and_actions(published):
+    built = world(published, actions=("rotation", "floor_hue", "light_hue", "light_direction"))
+    batch = next(built.loader("train", num_views=3, batch_size=8, seed=0))
+    assert batch.views.shape == (8, 3, 3, 32, 32) and batch.views.dtype == torch.uint8 and batch.actions.shape == (8, 2, 8)
+    right = (batch.views[..., 20:].float().mean((-1, -2)) - 64) / 128  # where only hues and light decide the colour
+    assert (right - batch.poses[..., [3, 6, 4]]).abs().max() < 0.02
+    start, end = (batch.poses[:, t].double() for t in (0, 1))
+    expected = (Rotation.from_euler("xyz", start[:, :3]).inv() * Rotation.from_euler("xyz", end[:, :3])).as_quat(canonical=True)
+    np.testing.assert_allclose(batch.actions[:, 0, :4], expected, atol=1e-5)
+    np.testing.assert_allclose(batch.actions[:, 0, 4:], (end - start)[:, [3, 6, 4, 5]], atol=1e-5)
+    assert (batch.actions[..., 3] >= 0).all()
+
+
+def test_val_is_held_out_of_the_training_objects(published):
+    def objects(**fields):
+        built = world(published, **fields)
+        return {split: {tuple(pose[0]) for pose in everything(built, split)[1].tolist()} for split in built.spec.splits}
+
+    splits = objects(val_fraction=0.25)
+    assert [len(splits[name]) for name in ("train", "val", "test")] == [9, 3, 5]
+    assert not splits["train"] & splits["val"] and not splits["test"] & (splits["train"] | splits["val"])
+    assert objects(val_fraction=0.25) == splits and objects(val_fraction=0.25, split_seed=1)["val"] != splits["val"]
+    paper = objects(val_fraction=0.25, train_on_val=True)
+    assert paper["train"] == splits["train"] | splits["val"] and paper["val"] == splits["val"] and len(paper["train"]) == 12
+
+
+def test_only_the_first_views_are_used(published):
+    few, all_views = (everything(world(published, views=views), "val") for views in (2, VIEWS))
+    assert few[1].shape[1] == 2 and np.array_equal(few[1], all_views[1][:, :2]) and np.array_equal(few[0], all_views[0][:, :2])
+    with pytest.raises(DataError, match=r"latent_4\.npy is missing: get it again, or set world\.views to what every object has"):
+        world(published, views=5)
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory):
+    """A small shapes world, and its files."""
+    config, root = shapes.Config(image_size=32, train_objects=8, test_objects=3, views=3), tmp_path_factory.mktemp("rendered")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQJEPA_CACHE", str(root / "cache"))
+        built = config.build()
+    export(config.plans(), config.classes, config.key(), root / "files")
+    return built, root / "files"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_rendered_shapes_are_the_shapes_world(rendered, tmp_path, packed):
+    original, files = rendered
+    if packed:
+        pack(files, tmp_path / "pack", views=3)
+    built = world(tmp_path / "pack" if packed else files, views=3)
+    assert built.spec.splits[:3] == ("train", "val", "test") and set(built.spec.splits) == set(original.spec.splits)
+    assert built.spec.actions == original.spec.actions and built.spec.factors == original.spec.factors
+    np.testing.assert_allclose(built.spec.mean, original.spec.mean, atol=0.01)
+    for split in original.spec.splits:
+        views, poses, labels = everything(built, split)
+        table = original.tables[split]
+        assert np.array_equal(poses, table.poses) and np.array_equal(labels, table.labels)
+        assert abs(views.astype(int) - table.views).mean() < 4
+        assert [built.spec.classes[label] for label in labels] == [original.spec.classes[label] for label in labels]
+
+
+def test_out_of_distribution_objects(published, tmp_path):
+    """A second folder without split files, fewer views that begin at 2, classes in part, angles beyond +-pi/2."""
+    other = write(tmp_path / "ood", train=2, val=0, views=2, first=2, beyond=True)
+    for path in other.glob("*.npy"):
+        path.unlink()
+    built = world(published, ood_path=str(other))
+    assert built.spec.splits[-1] == "ood" and (built.views("ood"), built.views("train"), built.spec.views_per_object) == (2, VIEWS, VIEWS)
+    views, poses, labels = everything(built, "ood")
+    assert labels.tolist() == [0, 1] and views.shape == (2, 2, 32, 32, 3)
+    assert (abs(poses[..., :3]) > np.pi / 2).all()
+    x, y, z = poses[0, 0, :3]
+    inside = torch.tensor([x + np.pi, np.pi - y, z + np.pi], dtype=torch.float32)
+    rotation = built.spec.factors.groups[0]
+    torch.testing.assert_close(rotation.absolute(torch.tensor(poses[0, 0, :3])), rotation.absolute(inside), atol=1e-5, rtol=0)
+    with pytest.raises(DataError, match="3 views asked for, objects of world 'threediebench' have 2"):
+        built.check("ood", 3)
+    pack(other, tmp_path / "pack", views=2, unlisted=True)
+    again = everything(world(published, ood_path=str(tmp_path / "pack")), "ood")
+    assert all(np.array_equal(a, b) for a, b in zip(again, (views, poses, labels), strict=True))
+    with pytest.raises(DataError, match=r"pack has no train_images\.npy"):
+        world(tmp_path / "pack", views=2)
+    (other / SYNSETS[0]).rename(other / "99999999")
+    with pytest.raises(DataError, match=r"world\.ood_path: .* has a class '99999999', which world\.path has not"):
+        world(published, ood_path=str(other))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"views": 1}, r"world\.views must be at least 2, got 1"),
+        ({"image_size": 4}, r"world\.image_size must be at least 8"),
+        ({"val_fraction": 1.0}, r"world\.val_fraction must lie between 0 and 1, got 1\.0"),
+        ({"actions": ("rotatoin",)}, "did you mean 'rotation'"),
+    ],
+)
+def test_bad_config_is_refused(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(path="x", **fields)
+
+
+def test_pictures_are_never_enlarged(published):
+    with pytest.raises(ConfigError, match=r"world\.image_size is 300, but .*image_0\.jpg has 256 x 256 pixels"):
+        world(published, image_size=300)
+
+
+def split_file(folder: Path, name: str, change) -> None:
+    array = np.load(folder / name)
+    np.save(folder / name, change(array))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("train_labels.npy", lambda a: a[1:], r"train_labels\.npy must hold one integer for each of the 6 objects of train_images\.npy"),
+        ("train_labels.npy", lambda a: a * 1.0, "got float64"),
+        ("train_labels.npy", lambda a: a - 1, "has label -1: classes are numbered from 0 on"),
+        ("train_labels.npy", lambda a: a + 10**6, "has label 1000000: classes are numbered"),
+        ("train_labels.npy", lambda a: np.roll(a, 1), "but of other objects"),
+        ("train_images.npy", lambda a: np.arange(len(a)), r'train_images\.npy must hold strings such as "/02691156/dc8d9003/", got int64'),
+        ("train_images.npy", lambda a: np.array(["/../etc/"] * len(a)), r"names '/\.\./etc/', which is no"),
+        ("train_images.npy", lambda a: np.array(["/etc/a/b/"] * len(a)), "which is no"),
+        ("train_images.npy", lambda a: a[[0, 0, 2, 3, 4, 5]], "name object .* 2 times"),
+        ("train_images.npy", lambda a: np.array([*a[:5], "/04379243/0000/"]), r"has no folder 04379243/0000.*\(1 missing\)"),
+        ("val_images.npy", lambda a: np.array([[]], dtype="<U43"), r"val_images\.npy must hold strings"),
+    ],
+)
+def test_split_files_that_cannot_be_right(folder, name, change, message):
+    split_file(folder, name, change)
+    with pytest.raises(DataError, match=message) as error:
+        world(folder, views=2)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_kind_is_threediebench():
+    assert find_kind(WorldConfig, "threediebench") is Config
+
+
+def findings(path: Path) -> list[tuple[bool, str]]:
+    [report] = reports(path)
+    return [(finding.good, finding.what) for finding in report.findings]
+
+
+def test_inspection_of_a_folder(folder, monkeypatch):
+    assert findings(folder)[:3] == [
+        (True, "split train: 6 objects; 3DIEBench has 41,920"),
+        (True, "split val: 2 objects; 3DIEBench has 10,552"),
+        (True, "3 classes"),
+    ]
+    assert all(good for good, _ in findings(folder))
+    monkeypatch.setattr(inspection, "OBJECTS", {"train": 6, "val": 2})
+    assert any("the mean of their pixels is" in what for good, what in findings(folder) if good)
+    monkeypatch.setattr(inspection, "TOLERANCE", 0.0)
+    found = findings(folder)
+    assert (False, "2 views per object, 3DIEBench has 50") in found and (True, "split val: 2 objects, as published") in found
+    assert any("these are other pictures" in what for good, what in found if not good)
+
+
+def test_inspection_names_what_is_wrong(folder):
+    place = places(folder, "train")[2]
+    (folder / place / "image_1.jpg").unlink()
+    assert any(f"{place} has 1 views, other objects have 2" in what for good, what in findings(folder) if not good)
+    (folder / place / "image_1.jpg").write_bytes(b"")
+    assert any("image_1.jpg is empty" in what for good, what in findings(folder) if not good)
+    (folder / "train_images.npy").unlink()
+    assert any("there is no train_images.npy: copy train_images.npy" in what for good, what in findings(folder) if not good)
+    for path in folder.glob("*.npy"):
+        path.unlink()
+    [(good, what)] = findings(folder)
+    assert not good and "has no split files: copy train_images.npy" in what and "github.com/facebookresearch/SIE" in what
+
+
+def test_inspection_knows_what_is_not_of_this_format(tmp_path):
+    (tmp_path / "n01443537" / "images").mkdir(parents=True)
+    (tmp_path / "n01443537" / "images" / "n01443537_0.JPEG").touch()
+    assert inspection.inspect(tmp_path) is None and inspection.inspect(tmp_path / "n01443537" / "images" / "n01443537_0.JPEG") is None
+
+
+def test_actions_change_nothing_but_the_actions(published):
+    one, two = (world(published, actions=actions) for actions in (("rotation",), ("floor_hue",)))
+    assert replace(one.spec, actions=two.spec.actions) == two.spec
