@@ -9,6 +9,8 @@ from PIL import Image, ImageOps
 from seqjepa.errors import DataError
 
 FORMATS = ("JPEG", "PNG")
+TEXTURES = ("JPEG", "PNG", "BMP", "TGA", "WEBP", "GIF")
+BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # Pillow's, at files that are broken
 MOST_PIXELS = 64_000_000  # a file that claims more is refused before anything is decoded
 MOST_BYTES = 256_000_000  # of a file
 
@@ -37,8 +39,26 @@ def decode(data: bytes, name: str, size: int | tuple[int, int] | None = None) ->
                 )
             upright = ImageOps.exif_transpose(image)
             return np.asarray(_fit(_rgb(upright), size))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's, at files that are broken
+    except BROKEN as error:
         raise DataError(f"{name} is no whole {' or '.join(FORMATS)} image ({error}): get the file again or leave it out") from error
+
+
+def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
+    """The pixels [H, W, 4] of a picture that Pillow has opened but not read yet, as libraries hand over textures; alpha 255 is opaque.
+
+    Raises:
+        DataError: if it is too large, damaged or in no format of pictures.
+    """
+    if image.format not in TEXTURES or image.width * image.height > MOST_PIXELS:
+        raise DataError(
+            f"{name} is {image.format or 'no file'}, {image.width} x {image.height}: expected {', '.join(TEXTURES)} of {MOST_PIXELS:,} pixels at most"
+        )
+    try:
+        if image.mode.startswith("I"):
+            return np.asarray(_rgb(image).convert("RGBA"))
+        return np.asarray(image.convert("RGBA"))
+    except BROKEN as error:
+        raise DataError(f"{name} is a damaged picture ({error}): get the file again") from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:
