@@ -51,7 +51,7 @@ def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
     """
     if image.format not in TEXTURES or image.width * image.height > MOST_PIXELS:
         raise DataError(
-            f"{name} is {image.format or 'no file'}, {image.width} x {image.height}: expected {', '.join(TEXTURES)} of {MOST_PIXELS:,} pixels at most"
+            f"{name} is {image.format}, {image.width} x {image.height}: expected {', '.join(TEXTURES)}, at most {MOST_PIXELS:,} pixels"
         )
     try:
         if image.mode.startswith("I"):

@@ -40,8 +40,8 @@ def load_mesh(files: Files, name: str, turn: Floats | None = None) -> Mesh:
     """
     kin = Kin(files, name)
     scene = _parse(files.read(name, MOST_BYTES), posixpath.splitext(name)[1][1:].lower(), kin)
-    if kin.missing:
-        raise DataError(f"{files.path}/{name} names what is not there: {', '.join(kin.missing)}")
+    if kin.faults:
+        raise DataError(f"{files.path}/{name} needs what is not there: {', '.join(dict.fromkeys(kin.faults))}")
     parts = []
     try:
         for node in scene.graph.nodes_geometry:
@@ -49,22 +49,22 @@ def load_mesh(files: Files, name: str, turn: Floats | None = None) -> Mesh:
             if len(getattr(scene.geometry[geometry], "faces", ())):
                 parts.append(_part(scene.geometry[geometry], np.asarray(place, np.float64), kin))
         if not parts:
-            raise DataError("has no faces")
+            raise DataError("no faces")
         whole = join(parts)
         if len(whole.points) > MOST_FACES:
-            raise DataError(f"has {len(whole.points):,} triangles, more than {MOST_FACES:,}")
+            raise DataError(f"{len(whole.points):,} triangles, more than {MOST_FACES:,}")
         return framed(_turned(whole, Z_UP if turn is None else Z_UP @ turn))
     except DataError as error:
-        raise DataError(f"{files.path}/{name} {error}: repair it or leave it out") from error
+        raise DataError(f"{files.path}/{name}: {error}. Repair it or leave it out") from error
     except BROKEN as error:
         raise DataError(f"{files.path}/{name} is no whole mesh ({type(error).__name__}: {error}): repair it or leave it out") from error
 
 
 class Kin:
-    """The files that a mesh names, as a trimesh resolver; it notes what is not there, of which trimesh says nothing."""
+    """The files that a mesh names, as a trimesh resolver; it notes what is not there or no picture, of which trimesh says nothing."""
 
     def __init__(self, files: Files, name: str) -> None:
-        self.files, self.folder, self.missing = files, posixpath.dirname(name), list[str]()
+        self.files, self.folder, self.faults = files, posixpath.dirname(name), list[str]()
 
     def get(self, name: str) -> bytes:
         """A file by the name that another file gives it: relative to the mesh's folder, or else the last part of it in that folder.
@@ -72,19 +72,24 @@ class Kin:
         Many files name their textures by a path on the machine that they were made on, or in other capitals.
         """
         path = str(name).strip().strip('"').replace("\\", "/")
-        wanted = posixpath.normpath(posixpath.join(self.folder, path))
-        if (
-            not path.startswith("/")
-            and not wanted.startswith("..")
-            and wanted in (near := self.files.names(posixpath.dirname(wanted), deep=False))
-        ):
-            return self.files.read(wanted, MOST_BYTES)
-        last = posixpath.basename(path).lower()
-        near = [file for file in self.files.names(self.folder, deep=False) if posixpath.basename(file).lower() == last]
-        if not near:
-            self.missing.append(path)
+        found = self._find(path)
+        if found is None:
+            self.faults.append(path)
             raise OSError(f"there is no {path}")
-        return self.files.read(near[0], MOST_BYTES)
+        data = self.files.read(found, MOST_BYTES)
+        if not found.lower().endswith((".mtl", ".bin")):
+            try:
+                Image.open(io.BytesIO(data))
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+                self.faults.append(f"{path} as a picture")
+        return data
+
+    def _find(self, path: str) -> str | None:
+        wanted = posixpath.normpath(posixpath.join(self.folder, path))
+        if not wanted.startswith(("/", "..")) and wanted in self.files.names(posixpath.dirname(wanted), deep=False):
+            return wanted
+        last = posixpath.basename(path).lower()
+        return next((file for file in self.files.names(self.folder, deep=False) if posixpath.basename(file).lower() == last), None)
 
     __getitem__ = get
 
@@ -145,6 +150,8 @@ def _surface(mesh: Any, where: str) -> tuple[Floats | None, Floats, npt.NDArray[
 
 def _simple(material: Any) -> tuple[Image.Image | None, Floats, None]:
     """Texture and colour of an OBJ's material. A texture stands in place of the colour: many files leave that black."""
+    if material.image is not None and material.image.format is None:  # trimesh's own, where a file has uv but no material
+        return None, np.array(GREY), None
     opacity = 1.0
     if "d" in material.kwargs:
         opacity = float(material.kwargs["d"][-1])

@@ -61,11 +61,11 @@ def framed(mesh: Mesh) -> Mesh:
         raise DataError(f"{int((~np.isfinite(mesh.points).all(-1)).sum()):,} corners are NaN or infinite")
     keep = np.linalg.norm(face_normals(mesh.points), axis=1) > 0
     if not keep.any():
-        raise DataError("has no triangle with an area" if len(keep) else "has no faces")
+        raise DataError("no triangle has an area" if len(keep) else "no faces")
     points = mesh.points[keep]
     low, high = points.min((0, 1)), points.max((0, 1))
     if (high - low).min() <= FLAT * (high - low).max():
-        raise DataError(f"is flat: it measures {' x '.join(f'{side:.3g}' for side in high - low)} and so has no volume")
+        raise DataError(f"flat: it measures {' x '.join(f'{side:.3g}' for side in high - low)} and so has no volume")
     points = points - (low + high) / 2
     points = points * (RADIUS / np.linalg.norm(points, axis=-1).max())
     parts = {name: getattr(mesh, name)[keep] for name in ("normals", "uv", "colour", "texture")}
@@ -80,7 +80,7 @@ def face_normals(points: Floats) -> Floats:
 
 
 def smooth_normals(points: Floats) -> Floats:
-    """Normals [F, 3, 3] at the corners of triangles [F, 3, 3]: the mean of the faces around, weighted by area, across edges up to CREASE."""
+    """Normals [F, 3, 3] at the corners of triangles [F, 3, 3]: by area the mean of the faces around, across edges up to CREASE."""
     n = len(points)
     flat = face_normals(points)
     area = np.linalg.norm(np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]), axis=1)

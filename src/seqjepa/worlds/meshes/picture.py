@@ -107,7 +107,7 @@ class Target:
         return through
 
     def _first(self, start: Floats, ahead: Floats, turn: Floats, end: Floats) -> Hits:
-        """The first surface of rays start + t ahead [n, 3], for 0 < t < end [n]; the mesh is turned by `turn`, so the rays are by its inverse."""
+        """The first surface on rays start + t ahead [n, 3], 0 < t < end [n]; the mesh is turned by `turn`, so rays are by its inverse."""
         # Embree reads single precision; v @ turn is the inverse of a rotation, for rows of vectors.
         found = self.embree.run((start @ turn).astype(np.float32), (ahead @ turn).astype(np.float32), end.astype(np.float32), output=1)
         ray = np.flatnonzero(found["primID"] >= 0)

@@ -58,12 +58,12 @@ def draw_all(tasks: Sequence[Task], processes: int) -> Iterator[Bytes | str]:
                     waiting.append((task, pool.submit(draw, task)))
                 if not waiting:
                     return
-                yield waiting.popleft()[1].result()
+                drawn = waiting[0][1].result()
+                waiting.popleft()
+                yield drawn
         except BrokenProcessPool as error:
             near = ", ".join(task.model.file for task, _ in waiting)
-            raise DataError(
-                f"a process died while drawing one of {near} or the one before. Out of memory? Use fewer --processes"
-            ) from error
+            raise DataError(f"a process died while drawing one of {near}. Out of memory? Use fewer --processes") from error
 
 
 @lru_cache(maxsize=4)

@@ -49,7 +49,7 @@ class Config:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not (self.val_fraction > 0 and self.test_fraction > 0 and self.val_fraction + self.test_fraction < 1):
             raise ConfigError(
-                f"val_fraction and test_fraction must be positive and leave some for training, got {self.val_fraction} and {self.test_fraction}"
+                f"val_fraction and test_fraction must be positive and sum to less than 1, got {self.val_fraction}, {self.test_fraction}"
             )
 
     def job(self, found: Collection) -> Job:
