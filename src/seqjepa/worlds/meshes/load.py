@@ -39,7 +39,7 @@ def load_mesh(files: Files, name: str, turn: Floats | None = None) -> Mesh:
         DataError: if the file is no whole mesh, names a texture or a material that is not there, or is not worth drawing.
     """
     kin = Kin(files, name)
-    scene = _parse(files.read(name, MOST_BYTES), posixpath.splitext(name)[1][1:].lower(), kin)
+    scene = _parse(files.read(name, MOST_BYTES), name, kin)
     if kin.faults:
         raise DataError(f"{files.path}/{name} needs what is not there: {', '.join(dict.fromkeys(kin.faults))}")
     parts = []
@@ -98,16 +98,16 @@ class Kin:
         return []
 
 
-def _parse(data: bytes, kind: str, kin: Kin) -> Any:
+def _parse(data: bytes, name: str, kin: Kin) -> Any:
     try:
         import trimesh
     except ImportError as error:
         raise ConfigError(f"reading meshes needs trimesh and embreex ({error}): pip install 'seqjepa[meshes]'") from error
-    where = f"{kin.files.path}/{kin.folder}"
+    kind = posixpath.splitext(name)[1][1:].lower()
     try:
         return trimesh.load_scene(io.BytesIO(data), file_type=kind, resolver=kin, process=False)
     except BROKEN as error:
-        raise DataError(f"a .{kind} file in {where} cannot be read ({type(error).__name__}: {error}): repair it or leave it out") from error
+        raise DataError(f"{kin.files.path}/{name} is no whole mesh ({type(error).__name__}: {error}): repair it or leave it out") from error
 
 
 def _part(mesh: Any, place: Floats, kin: Kin) -> Mesh:
