@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mesh_files import CATALOGUE, box_obj, write, write_zip
 
+from mesh_files import CATALOGUE, box_obj, write, write_zip
 from seqjepa.errors import DataError
 from seqjepa.worlds.meshes.catalogue import FACING
 from seqjepa.worlds.meshes.find import find_models

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mesh_files import box_obj, mtl, png, write, write_zip
 
+from mesh_files import box_obj, mtl, png, write, write_zip
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.worlds.archives import Files
 from seqjepa.worlds.meshes.load import load_mesh

@@ -75,7 +75,7 @@ def test_a_sphere_covers_what_geometry_says_and_is_shaded_smoothly():
     radius = 64 * 0.6 / math.sqrt(2.5**2 - 0.6**2) / 0.36
     assert (black[0].max(-1) == 0).sum() == pytest.approx(math.pi * radius**2, rel=0.03)
     coarse = np.asarray(trimesh.creation.icosphere(2, radius=1).triangles)
-    assert np.abs(smooth_normals(coarse) - coarse).max() < 0.02 < np.abs(mesh_of(coarse).normals - coarse).max()
+    assert np.abs(smooth_normals(coarse) - coarse).max() < 0.03 < np.abs(mesh_of(coarse).normals - coarse).max()
 
 
 def test_edges_of_a_box_stay_sharp():
