@@ -76,7 +76,8 @@ def face_normals(points: Floats) -> Floats:
     """Unit normals [F, 3] of triangles [F, 3, 3], by the right-hand rule; 0 where there is no area."""
     cross = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
     length = np.linalg.norm(cross, axis=1, keepdims=True)
-    return np.divide(cross, length, out=np.zeros_like(cross), where=length > 1e-12 * max(1e-300, float(np.abs(points).max(initial=0)) ** 2))
+    least = 1e-12 * max(1e-300, float(np.abs(points).max(initial=0)) ** 2)  # of an area, by which a triangle counts
+    return cross / np.where(length > least, length, np.inf)
 
 
 def smooth_normals(points: Floats) -> Floats:

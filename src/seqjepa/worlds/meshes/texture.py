@@ -42,7 +42,7 @@ class Texels:
         below = self.values[lower + left_column] * (1 - right) + self.values[lower + right_column] * right
         mixed = above * (1 - down) + below * down
         alpha = mixed[:, 3:]
-        return np.concatenate([np.divide(mixed[:, :3], alpha, out=np.zeros_like(mixed[:, :3]), where=alpha > 0), alpha], 1)
+        return np.concatenate([mixed[:, :3] / np.where(alpha > 0, alpha, np.inf), alpha], 1)
 
 
 def pack(mesh: Mesh, image_size: int) -> Texels:
@@ -66,15 +66,14 @@ def _levels(mesh: Mesh, sample: float) -> Ints:
     area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
     texels = np.abs(spans[:, 0, 0] * spans[:, 1, 1] - spans[:, 0, 1] * spans[:, 1, 0])
     per_sample = np.sqrt(texels / np.maximum(area, 1e-12)) * sample
-    most = np.floor(np.log2(size.min(1)))
-    return np.clip(np.rint(np.log2(np.maximum(per_sample, 1))), 0, most).astype(np.int64)
+    halvings = np.minimum(np.rint(np.log2(np.maximum(per_sample, 1))), np.floor(np.log2(size.min(1))))
+    return np.asarray(halvings, np.int64)
 
 
 def _shrunk(picture: npt.NDArray[np.uint8], factor: int) -> Singles:
     """A picture [H, W, 4] with its colours multiplied by alpha, shrunk by a whole factor."""
-    values = picture.astype(np.float32) / 255
+    values = picture.astype(np.float32) / np.float32(255)
     values[..., :3] *= values[..., 3:]
     if factor == 1:
         return values
-    channels = [np.asarray(Image.fromarray(values[..., c]).reduce(factor)) for c in range(4)]
-    return np.stack(channels, -1)
+    return np.stack([np.asarray(Image.fromarray(values[..., c]).reduce(factor), np.float32) for c in range(4)], -1)
