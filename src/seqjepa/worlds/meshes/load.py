@@ -4,7 +4,7 @@ import io
 import posixpath
 import struct
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -105,7 +105,7 @@ def _parse(data: bytes, name: str, kin: Kin) -> Any:
         raise ConfigError(f"reading meshes needs trimesh and embreex ({error}): pip install 'seqjepa[meshes]'") from error
     kind = posixpath.splitext(name)[1][1:].lower()
     try:
-        return trimesh.load_scene(io.BytesIO(data), file_type=kind, resolver=kin, process=False)
+        return trimesh.load_scene(io.BytesIO(data), file_type=kind, resolver=cast(Any, kin), process=False)
     except BROKEN as error:
         raise DataError(f"{kin.files.path}/{name} is no whole mesh ({type(error).__name__}: {error}): repair it or leave it out") from error
 

@@ -74,5 +74,10 @@ def _open(path: Path) -> Files:
 def _follow() -> None:
     """A worker whose parent was killed ends, too, instead of waiting for more work for ever."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
