@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format docs clean clean-all
+.PHONY: help setup demo furniture test test-fast lint format docs clean clean-all
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,6 +40,24 @@ demo: setup ## train seq-JEPA on the CPU, evaluate it and write the report (goes
 	$(BIN)/seqjepa evaluate $(DEMO)
 	$(BIN)/seqjepa report $(DEMO) --out $(DEMO)/report
 	@echo "The report: $$(ls -d $(abspath $(DEMO)/report)/*.html)"
+
+# 820 textured meshes, CC0 and CC-BY, from Debian; nothing is installed, nothing of it is committed.
+FURNITURE := data/sweethome3d-furniture
+FURNITURE_ARGS ?= --views 50 --image-size 128
+
+$(FURNITURE):
+	@command -v apt-get dpkg-deb >/dev/null || { \
+	    echo "needs apt-get and dpkg-deb (Debian, Ubuntu): there, 'apt-get download sweethome3d-furniture', then 'dpkg-deb -x' it into $@ here" >&2; exit 1; }
+	mkdir -p data/deb
+	cd data/deb && apt-get download sweethome3d-furniture || { \
+	    echo "apt-get found no sweethome3d-furniture: is the list of packages old? Run 'apt-get update' as root" >&2; exit 1; }
+	rm -rf $@.tmp
+	dpkg-deb -x data/deb/sweethome3d-furniture_*.deb $@.tmp
+	mv $@.tmp $@
+
+furniture: setup $(FURNITURE) ## fetch 443 real meshes of 20 classes from Debian and render them to data/furniture
+	$(BIN)/seqjepa data render meshes $(FURNITURE)/usr/share/sweethome3d/furniture --labels examples/furniture.csv \
+	    --out data/furniture $(FURNITURE_ARGS)
 
 test: setup ## run every test
 	$(PYTEST) $(PYTEST_ARGS)

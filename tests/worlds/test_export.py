@@ -11,14 +11,14 @@ from PIL import Image
 from seqjepa.errors import ConfigError, DiskError
 from seqjepa.worlds import export as exporting
 from seqjepa.worlds.cache import Plan
-from seqjepa.worlds.export import export
+from seqjepa.worlds.export import export, plan_job
 from seqjepa.worlds.shapes import Config
 
 WORLD = Config(image_size=32, train_objects=20, test_objects=6, views=3)
 
 
 def run(out: Path, world: Config = WORLD, **options: int) -> None:
-    export(world.plans(), world.classes, world.key(), out, **options)
+    export(plan_job(world.plans(), world.classes, world.key()), out, **options)
 
 
 def snapshot(folder: Path) -> dict[Path, tuple[bytes, int]]:
@@ -129,14 +129,15 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_object(tmp_path: Pat
     noise = np.random.default_rng(0).integers(256, size=(4, 2, 64, 64, 3), dtype=np.uint8)
     noise[:2] = 0  # of which two small pictures fit
     plan = Plan(np.zeros((4, 2, 7), np.float32), np.zeros(4, np.int64), (64, 64, 3), lambda start, stop: noise[start:stop])
+    job = plan_job({"train": plan}, ("thing",), {})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
     try:
         with pytest.raises(DiskError, match="Free space") as caught:
-            export({"train": plan}, ("thing",), {}, tmp_path)
+            export(job, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "\n" not in str(caught.value)
     assert {path.name for path in (tmp_path / "thing").glob("[!.]*")} == {"train_000000", "train_000001"}
-    export({"train": plan}, ("thing",), {}, tmp_path)
+    export(job, tmp_path)
     assert {path.name for path in (tmp_path / "thing").iterdir()} == {f"train_00000{n}" for n in range(4)}

@@ -13,7 +13,7 @@ from seqjepa.commands.data.check import reports
 from seqjepa.config import WorldConfig, find_kind
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.worlds import inspection, shapes
-from seqjepa.worlds.export import export
+from seqjepa.worlds.export import export, plan_job
 from seqjepa.worlds.packing import pack
 from seqjepa.worlds.threediebench import Config
 from view_files import SYNSETS, places, write
@@ -97,7 +97,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQJEPA_CACHE", str(root / "cache"))
         built = config.build()
-    export(config.plans(), config.classes, config.key(), root / "files")
+    export(plan_job(config.plans(), config.classes, config.key()), root / "files")
     return built, root / "files"
 
 

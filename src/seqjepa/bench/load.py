@@ -12,7 +12,7 @@ from seqjepa.bench.plain import decode
 from seqjepa.bench.timing import alternate, one_thread, scratch
 from seqjepa.worlds import shapes, threediebench
 from seqjepa.worlds.base import World, WorldSpec
-from seqjepa.worlds.export import export
+from seqjepa.worlds.export import export, plan_job
 from seqjepa.worlds.packed import Coding
 from seqjepa.worlds.packing import pack
 from seqjepa.worlds.scene import FACTORS
@@ -54,7 +54,7 @@ def _figure(what: str, batch_size: int, ours: float, plain: float) -> Figure:
 def worlds_of_files(folder: Path, objects: int) -> dict[str, World]:
     """3DIEBench's world over so many objects as files of its size, and over packs of them."""
     config = shapes.Config(image_size=STORED_PIXELS, train_objects=objects, test_objects=1, views=VIEWS)
-    export(config.plans(), config.classes, config.key(), folder / "files", quality=95)
+    export(plan_job(config.plans(), config.classes, config.key()), folder / "files")
     places = {", files of 256 px": folder / "files"}
     forms: dict[str, tuple[Coding, int | None]] = {"JPEGs of 256 px": ("jpeg", None), "JPEGs": ("jpeg", PIXELS), "raw": ("raw", PIXELS)}
     for what, (coding, size) in forms.items():

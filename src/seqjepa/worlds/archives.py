@@ -138,24 +138,68 @@ def _walk_below(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) ->
             yield from _walk_below(entry.path, f"{prefix}{entry.name}/", (*above, here))
 
 
+class Files:
+    """A folder or a zip archive whose files are read by name and in any order; a zip stays open.
+
+    Raises:
+        DataError: as `members` does, and where the path is neither.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._members: dict[str, Member] | None = None
+        if not path.is_dir():
+            try:
+                self._members = {member.name: member for member in _infos(zipfile.ZipFile(path), path)}
+            except FileNotFoundError as error:
+                raise DataError(f"there is no {path}") from error
+            except BROKEN as error:
+                raise DataError(f"{path} is a damaged zip file, or none at all ({error}): get it again") from error
+
+    def names(self, folder: str = "", *, deep: bool = True) -> list[str]:
+        """Sorted names of the files below a folder inside, or only of those in it."""
+        start = f"{folder}/" if folder else ""
+        if self._members is None:
+            found = (self.path / folder).rglob("*") if deep else (self.path / folder).glob("*")
+            return sorted(file.relative_to(self.path).as_posix() for file in found if file.is_file())
+        return sorted(name for name in self._members if name.startswith(start) and (deep or "/" not in name[len(start) :]))
+
+    def read(self, name: str, most: int) -> bytes:
+        """A file's bytes; DataError if it is not there, or they are more than `most`."""
+        where = f"{self.path}/{name}"
+        _check_name(name, where)
+        if self._members is None:
+            file = self.path / name
+            member = Member(name, where, file.stat().st_size, lambda: file.open("rb")) if file.is_file() else None
+        else:
+            member = self._members.get(name)
+        if member is None:
+            raise DataError(f"there is no {where}")
+        return member.read(most)
+
+
 def _zip(path: Path) -> Iterator[Member]:
-    names: set[str] = set()
     try:
         with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                where = f"{path}:{info.filename}"
-                _check_name(info.filename, where)
-                if (info.external_attr >> 16) & 0o170000 == 0o120000:
-                    raise DataError(f"{where} is a link, which is not followed: get the archive from its publisher")
-                if info.is_dir():
-                    continue
-                if info.flag_bits & 1:
-                    raise DataError(f"{where} is encrypted: unpack it yourself and name the folder")
-                _check_once(info.filename, where, names)
-                _check_size(info.file_size, info.compress_size, where)
-                yield Member(info.filename, where, info.file_size, cast(Callable[[], BinaryIO], partial(archive.open, info)))
+            yield from _infos(archive, path)
     except BROKEN as error:
         raise DataError(f"{path} is a damaged zip file ({error}): get it again") from error
+
+
+def _infos(archive: zipfile.ZipFile, path: Path) -> Iterator[Member]:
+    names: set[str] = set()
+    for info in archive.infolist():
+        where = f"{path}:{info.filename}"
+        _check_name(info.filename, where)
+        if (info.external_attr >> 16) & 0o170000 == 0o120000:
+            raise DataError(f"{where} is a link, which is not followed: get the archive from its publisher")
+        if info.is_dir():
+            continue
+        if info.flag_bits & 1:
+            raise DataError(f"{where} is encrypted: unpack it yourself and name the folder")
+        _check_once(info.filename, where, names)
+        _check_size(info.file_size, info.compress_size, where)
+        yield Member(info.filename, where, info.file_size, cast(Callable[[], BinaryIO], partial(archive.open, info)))
 
 
 class _Info(tarfile.TarInfo):

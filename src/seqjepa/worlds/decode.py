@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from seqjepa.errors import ConfigError, DataError
 
 FORMATS = ("JPEG", "PNG")
+TEXTURES = ("JPEG", "PNG", "BMP", "TGA", "WEBP", "GIF")
 MOST_PIXELS = 64_000_000  # a file that claims more is refused before anything is decoded
 MOST_BYTES = 256_000_000  # of a file
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, zlib.error)  # Pillow's
@@ -68,6 +69,24 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
         raise DataError(f"{name} claims more than {MOST_PIXELS:,} pixels ({error}): shrink it or leave it out") from error
     except BROKEN as error:
         raise DataError(f"{name} is no whole {' or '.join(FORMATS)} image ({error}): get the file again or leave it out") from error
+
+
+def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
+    """The pixels [H, W, 4] of a picture that Pillow has opened but not read yet, as libraries hand over textures; alpha 255 is opaque.
+
+    Raises:
+        DataError: if it is too large, damaged or in no format of pictures.
+    """
+    if image.format not in TEXTURES or image.width * image.height > MOST_PIXELS:
+        raise DataError(
+            f"{name} is {image.format}, {image.width} x {image.height}: expected {', '.join(TEXTURES)}, at most {MOST_PIXELS:,} pixels"
+        )
+    try:
+        if image.mode.startswith("I"):
+            return np.asarray(_rgb(image).convert("RGBA"))
+        return np.asarray(image.convert("RGBA"))
+    except BROKEN as error:
+        raise DataError(f"{name} is a damaged picture ({error}): get the file again") from error
 
 
 def decode_all(number: int, read: Callable[[int], tuple[bytes, str]], size: int) -> npt.NDArray[np.uint8]:

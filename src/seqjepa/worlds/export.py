@@ -5,15 +5,19 @@
     <out>/<split>_images.npy                 the split's objects, strings such as "/chair/train_000012/"
     <out>/<split>_labels.npy                 their classes, int64
     <out>/render.json                        what the files were rendered from
+    <out>/skipped.json                       objects that could not be rendered, if there are any, and why
 
 Unlike there, the JPEGs' red is red: the original's channels are swapped.
 """
 
+import io
+import itertools
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,47 +26,104 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import Progress
 
-from seqjepa.errors import ConfigError, DiskError
+from seqjepa.errors import ConfigError, DataError, DiskError
 from seqjepa.files import json_bytes, write_atomically
 from seqjepa.worlds.cache import Plan
 from seqjepa.worlds.decode import encode
 
-CHUNK = 16  # objects rendered at a time: few enough for memory, enough for every core
+CHUNK = 16  # objects of a plan rendered at a time, and objects waiting to be written: few enough for memory, enough for every core
+SKIPPED = "skipped.json"
+
+Views = npt.NDArray[np.uint8]
 
 
-def export(plans: Mapping[str, Plan], classes: Sequence[str], key: Mapping[str, Any], out: str | Path, *, quality: int = 95) -> None:
-    """Render the splits to files. An object's folder is complete or not there, so an interrupted export goes on where it was.
+@dataclass(frozen=True)
+class Skip:
+    """An object that cannot be rendered, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """N objects to render, with V views each.
+
+    Attributes:
+        key: JSON data that say what the views depend on.
+        places: [N], `<class>/<object>`.
+        labels: [N], classes.
+        poses: [N, V, P].
+        render: views [V, H, W, C] of each of the objects that are named by their numbers, in that order.
+        split: which of the objects that could be rendered make up each split.
+    """
+
+    key: Mapping[str, Any]
+    places: Sequence[str]
+    labels: npt.NDArray[np.int64]
+    poses: npt.NDArray[np.float32]
+    render: Callable[[Sequence[int]], Iterator[Views | Skip]]
+    split: Callable[[Sequence[int]], Mapping[str, Sequence[int]]]
+
+
+def plan_job(plans: Mapping[str, Plan], classes: Sequence[str], key: Mapping[str, Any]) -> Job:
+    """The job of exporting the splits of a rendered world; `classes` are names, which labels are indices into."""
+    owner = [(split, number) for split, plan in plans.items() for number in range(len(plan.labels))]
+
+    def render(numbers: Sequence[int]) -> Iterator[Views | Skip]:
+        for (split, chunk), group in itertools.groupby((owner[n] for n in numbers), lambda one: (one[0], one[1] // CHUNK)):
+            start = chunk * CHUNK
+            views = plans[split].render(start, min(start + CHUNK, len(plans[split].labels)))
+            yield from (views[number - start] for _, number in group)
+
+    return Job(
+        key,
+        [f"{classes[plans[split].labels[number]]}/{split}_{number:06d}" for split, number in owner],
+        np.concatenate([plan.labels for plan in plans.values()]),
+        np.concatenate([plan.poses for plan in plans.values()]),
+        render,
+        lambda numbers: {split: [n for n in numbers if owner[n][0] == split] for split in plans},
+    )
+
+
+def export(job: Job, out: str | Path, *, quality: int = 95) -> dict[str, str]:
+    """Render a job's objects to files. An object's folder is complete or not there, so an interrupted export goes on where it was.
 
     Args:
-        plans: one per split.
-        classes: class names; labels are indices into them.
-        key: JSON data that say what the views depend on: a folder begun from another key is left alone.
+        job: what to render. A folder begun from another key is left alone.
         out: the folder; made if it is not there.
         quality: of the JPEGs, 1 to 100; colour is not subsampled.
 
+    Returns:
+        The places of skipped objects, which are in no split, and why they were.
+
     Raises:
         ConfigError: if the folder holds another export, or the quality is out of range.
+        DataError: if every object was skipped.
         DiskError: if the files cannot be written.
     """
     if not 1 <= quality <= 100:
         raise ConfigError(f"quality must lie in 1..100, got {quality}")
     folder = Path(out)
     try:
-        _claim(folder, {**key, "quality": quality})
-        total = sum(plan.labels.size * plan.poses.shape[1] for plan in plans.values())
-        with Progress(console=Console(stderr=True), transient=True) as progress, ThreadPoolExecutor() as pool:
-            task = progress.add_task("rendering", total=total)
-            for split, plan in plans.items():
-                places = [f"{classes[label]}/{split}_{number:06d}" for number, label in enumerate(plan.labels)]
-                for start in range(0, len(places), CHUNK):
-                    _export_chunk(folder, places, plan, start, quality, pool)
-                    progress.advance(task, len(places[start : start + CHUNK]) * plan.poses.shape[1])
-                np.save(folder / f"{split}_images.npy", np.array([f"/{place}/" for place in places]))
-                np.save(folder / f"{split}_labels.npy", plan.labels)
+        _claim(folder, {**job.key, "quality": quality})
+        skipped = _render(folder, job, quality)
+        if skipped:
+            write_atomically(folder / SKIPPED, json_bytes(skipped))
+        else:
+            (folder / SKIPPED).unlink(missing_ok=True)
+        if len(skipped) == len(job.places):
+            raise DataError(
+                f"none of {len(skipped):,} objects could be rendered, see {folder / SKIPPED}; the first: {next(iter(skipped.values()))}"
+            )
+        good = [number for number, place in enumerate(job.places) if place not in skipped]
+        for split, numbers in job.split(good).items():
+            _save(folder / f"{split}_images.npy", np.array([f"/{job.places[n]}/" for n in numbers], np.str_))
+            _save(folder / f"{split}_labels.npy", job.labels[list(numbers)])
     except OSError as error:
         raise DiskError(
             f"cannot write to {folder}: {error.strerror or error}. Free space or choose another --out, then run it again"
         ) from error
+    return skipped
 
 
 def _claim(folder: Path, key: Mapping[str, Any]) -> None:
@@ -79,22 +140,38 @@ def _claim(folder: Path, key: Mapping[str, Any]) -> None:
         shutil.rmtree(half)
 
 
-def _export_chunk(folder: Path, places: Sequence[str], plan: Plan, start: int, quality: int, pool: ThreadPoolExecutor) -> None:
-    """Write the objects of a chunk that are not there yet; JPEGs are made side by side, for PIL does not hold the GIL."""
-    stop = min(start + CHUNK, len(places))
-    missing = [number for number in range(start, stop) if not (folder / places[number]).exists()]
-    if not missing:
-        return
-    views = plan.render(start, stop)
-    write = partial(_write_object, quality=quality)
-    for _ in pool.map(write, *zip(*((folder / places[n], views[n - start], plan.poses[n]) for n in missing), strict=True)):
-        pass  # the loop is there to raise what a thread raised
+def _render(folder: Path, job: Job, quality: int) -> dict[str, str]:
+    """Write the objects that are not there yet; those that cannot be rendered, and why.
+
+    JPEGs are made side by side, for PIL does not hold the GIL, while the next objects are rendered.
+    """
+    missing, skipped = [n for n, place in enumerate(job.places) if not (folder / place).exists()], dict[str, str]()
+    views, waiting = job.poses.shape[1], deque[Future[None]]()
+    with Progress(console=Console(stderr=True), transient=True) as progress, ThreadPoolExecutor() as pool:
+        task = progress.add_task("rendering", total=len(job.places) * views, completed=(len(job.places) - len(missing)) * views)
+        for number, rendered in zip(missing, job.render(missing), strict=True):
+            if isinstance(rendered, Skip):
+                skipped[job.places[number]] = rendered.reason
+            else:
+                waiting.append(pool.submit(_write_object, folder / job.places[number], rendered, job.poses[number], quality))
+            if len(waiting) > CHUNK:
+                waiting.popleft().result()
+            progress.advance(task, views)
+        for future in waiting:
+            future.result()
+    return skipped
 
 
-def _write_object(folder: Path, views: npt.NDArray[np.uint8], poses: npt.NDArray[np.float32], *, quality: int) -> None:
+def _write_object(folder: Path, views: Views, poses: npt.NDArray[np.float32], quality: int) -> None:
     half = folder.with_name(f".{folder.name}.tmp")
     half.mkdir(parents=True)
     for number, (view, pose) in enumerate(zip(views, poses, strict=True)):
         (half / f"image_{number}.jpg").write_bytes(encode(view, quality))
         np.save(half / f"latent_{number}.npy", pose.astype(np.float64))
     half.rename(folder)
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    data = io.BytesIO()
+    np.save(data, array)
+    write_atomically(path, data.getvalue())

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from seqjepa.errors import ConfigError
 from seqjepa.worlds.raykernels import BALL, BOX, TUBE, Bytes, Floats, Ints, draw
 
-__all__ = ["BALL", "BOX", "TUBE", "Bytes", "Floats", "Ints", "Objects", "hsv_to_rgb", "pinholes", "render"]
+__all__ = ["BALL", "BOX", "TUBE", "Bytes", "Floats", "Ints", "Objects", "hsv_to_rgb", "pinholes", "render", "stages"]
 
 EYE_RADIUS, EYE_THETA, EYE_PHI = 2.5, math.pi / 4, math.pi / 2
 LIGHT_RADIUS, LIGHT_SATURATION, LIGHT_VALUE = 4.0, 0.6, 0.8
@@ -78,6 +78,14 @@ def pinholes(radius: float, theta: Floats, phi: Floats) -> Floats:
     return np.stack([np.stack(row, -1) for row in ([-radius * f for f in forward], right, up, forward)], -2)
 
 
+def stages(floor_hue: Floats, light_theta: Floats, light_phi: Floats, light_hue: Floats) -> Floats:
+    """Camera, light and floor of B pictures as the kernels read them, [B, 10, 3]; hues [B] in turns, angles [B] in radians."""
+    n = len(floor_hue)
+    eyes, lights = pinholes(EYE_RADIUS, np.full(n, EYE_THETA), np.full(n, EYE_PHI)), pinholes(LIGHT_RADIUS, light_theta, light_phi)
+    tint, floor = hsv_to_rgb(light_hue, LIGHT_SATURATION, LIGHT_VALUE), hsv_to_rgb(floor_hue, FLOOR_SATURATION, FLOOR_VALUE)
+    return np.concatenate([eyes, lights, tint[:, None], floor[:, None]], 1)
+
+
 def render(
     objects: Objects,
     object_index: npt.ArrayLike,
@@ -100,11 +108,8 @@ def render(
     n = len(index)
     _check_range("object_index", index, len(objects) - 1)
     turns = _checked("rotation", rotation, (n, 3, 3)).reshape(n, 9)
-    lights = pinholes(LIGHT_RADIUS, _checked("light_theta", light_theta, (n,)), _checked("light_phi", light_phi, (n,)))
-    tint = hsv_to_rgb(_checked("light_hue", light_hue, (n,)), LIGHT_SATURATION, LIGHT_VALUE)
-    floor = hsv_to_rgb(_checked("floor_hue", floor_hue, (n,)), FLOOR_SATURATION, FLOOR_VALUE)
-    eyes = pinholes(EYE_RADIUS, np.full(n, EYE_THETA), np.full(n, EYE_PHI))
-    stage = np.concatenate([eyes, lights, tint[:, None], floor[:, None]], 1)
+    factors = {"floor_hue": floor_hue, "light_theta": light_theta, "light_phi": light_phi, "light_hue": light_hue}
+    stage = stages(**{name: _checked(name, value, (n,)) for name, value in factors.items()})
     models, count = objects.rows(index), objects.count[index]
     out = np.empty((n, image_size, image_size, 3), np.uint8)
 

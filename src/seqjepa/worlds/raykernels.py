@@ -239,23 +239,37 @@ def _spot(stage: Floats, p: Vec, normal: Vec) -> float:
 
 
 @_inline
-def _shade(solids: Floats, stage: Floats, depth: Floats, index: Ints, row: int, column: int) -> Vec:
-    """The colour, RGB in [0, 255], that the eye sees at a sample: that of the primitive traced there, or else the floor's."""
-    step, k = 2 * EYE_SLOPE / len(depth), index[row, column]
+def _sight(stage: Floats, row: int, column: int, size: int) -> Vec:
+    """The direction of the ray of sight through a sample, of `size` a side."""
+    step = 2 * EYE_SLOPE / size
     right, up = (column + 0.5) * step - EYE_SLOPE, EYE_SLOPE - (row + 0.5) * step
     dx = stage[EYE + FORWARD, 0] + right * stage[EYE + RIGHT, 0] + up * stage[EYE + UP, 0]
     dy = stage[EYE + FORWARD, 1] + right * stage[EYE + RIGHT, 1] + up * stage[EYE + UP, 1]
     dz = stage[EYE + FORWARD, 2] + right * stage[EYE + RIGHT, 2] + up * stage[EYE + UP, 2]
-    t = depth[row, column] if k >= 0 else (FLOOR_Z - stage[EYE, 2]) / dz
-    p = (stage[EYE, 0] + t * dx, stage[EYE, 1] + t * dy, stage[EYE, 2] + t * dz)
+    return dx, dy, dz
+
+
+@_inline
+def _tone(stage: Floats, colour: Vec, normal: Vec, spot: float) -> Vec:
+    """The colour, RGB in [0, 255], of a surface under the sun and what it gets of the spotlight, in [0, 1]."""
+    plain, gain = AMBIENT + SUN_GAIN * max(0.0, _dot(normal, SUN)), SPOT_GAIN * spot
+    red, green, blue = plain + gain * stage[TINT, 0], plain + gain * stage[TINT, 1], plain + gain * stage[TINT, 2]
+    return 255 * min(1.0, colour[0] * red), 255 * min(1.0, colour[1] * green), 255 * min(1.0, colour[2] * blue)
+
+
+@_inline
+def _shade(solids: Floats, stage: Floats, depth: Floats, index: Ints, row: int, column: int) -> Vec:
+    """The colour, RGB in [0, 255], that the eye sees at a sample: that of the primitive traced there, or else the floor's."""
+    k = index[row, column]
+    d = _sight(stage, row, column, len(depth))
+    t = depth[row, column] if k >= 0 else (FLOOR_Z - stage[EYE, 2]) / d[2]
+    p = (stage[EYE, 0] + t * d[0], stage[EYE, 1] + t * d[1], stage[EYE, 2] + t * d[2])
     normal = _normal(solids, k, p) if k >= 0 else (0.0, 0.0, 1.0)
     colour = _vec(solids, k, COLOUR) if k >= 0 else _vec(stage, FLOOR)
-    plain = AMBIENT + SUN_GAIN * max(0.0, _dot(normal, SUN))
-    spot = SPOT_GAIN * _spot(stage, p, normal)
+    spot = _spot(stage, p, normal)
     if spot > 0 and not _lit(solids, stage, p):
         spot = 0.0
-    red, green, blue = plain + spot * stage[TINT, 0], plain + spot * stage[TINT, 1], plain + spot * stage[TINT, 2]
-    return 255 * min(1.0, colour[0] * red), 255 * min(1.0, colour[1] * green), 255 * min(1.0, colour[2] * blue)
+    return _tone(stage, colour, normal, spot)
 
 
 @_inline
@@ -313,3 +327,31 @@ def draw(models: Floats, count: Ints, rotation: Floats, stage: Floats, out: Byte
             _put(solids, k, SOURCE, _local(solids, k, _vec(place, LIGHT)))
             solids[k, SHADE], solids[k, SHADE + 1], solids[k, SHADE + 2], solids[k, SHADE + 3] = _rectangle(solids, k, place, LIGHT)
         _picture(solids, place, out[b])
+
+
+@_kernel
+def sights(stage: Floats, size: int) -> Floats:
+    """Directions [size * size, 3] of the rays of sight of a picture, row by row from the top left; `stage` is one picture's."""
+    out = np.empty((size * size, 3))
+    for row in range(size):
+        for column in range(size):
+            _put(out, row * size + column, 0, _sight(stage, row, column, size))
+    return out
+
+
+@_kernel
+def spots(stage: Floats, points: Floats, normals: Floats) -> Floats:
+    """What the spotlight gives points [n, 3] with unit normals [n, 3], shadows apart: [n] in [0, 1]."""
+    out = np.empty(len(points))
+    for i in range(len(points)):
+        out[i] = _spot(stage, _vec(points, i), _vec(normals, i))
+    return out
+
+
+@_kernel
+def tones(stage: Floats, colours: Floats, normals: Floats, spot: Floats) -> Floats:
+    """Colours [n, 3], RGB in [0, 255], of surfaces with colours [n, 3] in [0, 1] and unit normals [n, 3] that get `spot` [n]."""
+    out = np.empty((len(colours), 3))
+    for i in range(len(colours)):
+        _put(out, i, 0, _tone(stage, _vec(colours, i), _vec(normals, i), spot[i]))
+    return out

@@ -1,34 +1,76 @@
-"""`seqjepa data render WORLD --out DIR`: a world's views as files in the layout of 3DIEBench."""
+"""`seqjepa data render WORLD ... --out DIR`: views as files in the layout of 3DIEBench."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.console import Console
 
 from seqjepa.commands.options import choose, parse
 from seqjepa.worlds import shapes
-from seqjepa.worlds.export import export
+from seqjepa.worlds.export import SKIPPED, export, plan_job
+from seqjepa.worlds.meshes import world as meshes
+from seqjepa.worlds.meshes.find import class_counts, find_models
 
-WORLDS = {"shapes": shapes.Config}
+SHOWN = 20  # skipped meshes that are named on the terminal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """Where the files go, and below it every field of the world."""
+class Target:
+    """Where the files go."""
 
-    world: Annotated[shapes.Config, tyro.conf.arg(name="")]
     out: Path
     """Folder to write to; one that was begun with the same options is completed."""
     quality: int = 95
     """Of the JPEGs, 1 to 100."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shapes(Target):
+    """The built-in world of solids: where the files go, and below it every field of the world."""
+
+    world: Annotated[shapes.Config, tyro.conf.arg(name="")] = field(default_factory=shapes.Config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meshes(Target):
+    """A collection of meshes, where the files go, and how the meshes become pictures."""
+
+    path: tyro.conf.Positional[Path]
+    """A folder with OBJ, GLB or PLY files or zip archives of such (ShapeNet, .sh3f, ...), or one archive."""
+    world: Annotated[meshes.Config, tyro.conf.arg(name="")] = field(default_factory=meshes.Config)
+
+
 def main(arguments: list[str]) -> None:
     """Parse and render."""
-    name, rest = choose("world", arguments, WORLDS, prog="seqjepa data render")
-    options = parse(Options, rest, prog=f"seqjepa data render {name}", default=Options(world=WORLDS[name](), out=tyro.MISSING))
+    name, rest = choose("world", arguments, ("shapes", "meshes"), prog="seqjepa data render")
+    prog = f"seqjepa data render {name}"
+    if name == "shapes":
+        _shapes(parse(Shapes, rest, prog=prog, default=Shapes(out=tyro.MISSING)))
+    else:
+        _meshes(parse(Meshes, rest, prog=prog, default=Meshes(path=tyro.MISSING, out=tyro.MISSING)))
+
+
+def _shapes(options: Shapes) -> None:
     world = options.world
-    export(world.plans(), world.classes, world.key(), options.out, quality=options.quality)
+    export(plan_job(world.plans(), world.classes, world.key()), options.out, quality=options.quality)
     sys.stdout.write(f"done: {options.out}\n")
+
+
+def _meshes(options: Meshes) -> None:
+    found = find_models(options.path.expanduser(), options.world.labels)
+    skipped = dict.fromkeys(found.absent, "named by the labels, but not there") | export(
+        options.world.job(found), options.out, quality=options.quality
+    )
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    good = [model for model in found.models if model.place not in skipped]
+    console.print(f"{len(good):,} objects: " + ", ".join(f"{name} {count}" for name, count in class_counts(tuple(good)).items()))
+    if found.unlabelled:
+        console.print(f"{found.unlabelled:,} meshes have no label and were left out")
+    if skipped:
+        console.print(f"{len(skipped):,} skipped, see {options.out / SKIPPED}:")
+        for place, reason in list(skipped.items())[:SHOWN]:
+            console.print(f"  {place}: {reason}")
+    console.print(f"done: {options.out}")

@@ -1,0 +1,48 @@
+"""The catalogue of a Sweet Home 3D furniture library (.sh3f): a Java properties file with keys such as `name#12`."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+CATALOGUE = "PluginFurnitureCatalog.properties"
+
+FACING = np.diag([-1.0, 1.0, -1.0])  # Sweet Home's models face +z, ShapeNet's and so 3DIEBench's -z
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model in the catalogue.
+
+    Attributes:
+        name: in English.
+        category: in English.
+        turn: rotation, three rows of three, that makes it stand upright and face -z, y being up.
+    """
+
+    name: str
+    category: str
+    turn: tuple[tuple[float, ...], ...]
+
+
+def read_catalogue(data: bytes) -> dict[str, Entry]:
+    """Entries by the path of their model in the archive; entries without a model in it are left out."""
+    values = dict[str, dict[str, str]]()
+    for key, number, value in re.findall(r"^\s*(\w+)#(\d+)\s*=\s*(.*?)\s*$", data.decode("latin-1"), re.MULTILINE):
+        values.setdefault(number, {})[key] = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), value)
+    return {
+        entry["model"].lstrip("/"): Entry(entry.get("name", ""), entry.get("category", "other"), _turn(entry.get("modelRotation", "")))
+        for entry in values.values()
+        if "model" in entry
+    }
+
+
+def _turn(text: str) -> tuple[tuple[float, ...], ...]:
+    """FACING after the catalogue's own rotation, nine numbers row by row; one that is no rotation is left out."""
+    try:
+        own = np.array([float(number) for number in text.split()]).reshape(3, 3)
+    except ValueError:
+        own = np.eye(3)
+    if not np.allclose(own @ own.T, np.eye(3), atol=1e-3):
+        own = np.eye(3)
+    return tuple(tuple(row) for row in (FACING @ own).tolist())
