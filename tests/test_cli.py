@@ -123,7 +123,7 @@ MISTAKES = {
     "method's file": (["train", "shapes_tiny", "--method", "none.py"], "no such file: none.py"),
     "pairs": (
         ["train", "shapes_tiny", "--method", "context_ssl", "--train.batch-size", "100"],
-        "train.batch_size / train.accumulate must be a multiple of method.pairs = 64, got 100",
+        "train.batch_size / train.accumulate (/ ranks) must be a multiple of method.pairs = 64, got 100",
     ),
     "no method": (["train", "shapes_tiny", "--method", "--seed", "1"], "--method needs a value"),
     "two methods": (["train", "shapes_tiny", "--method", "sie", "--method=byol"], "--method is given 2 times: give it once"),

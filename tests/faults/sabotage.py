@@ -126,8 +126,8 @@ def _on_batch(step: int, change: Callable[[SequenceBatch], SequenceBatch]) -> No
     """Let the training batch of a step (from 1) pass through a function. Looks at batches of one are left alone."""
     original = World._batches
 
-    def batches(self: World, split: str, num_views: int, batch_size: int, seed: int, start: int) -> Iterator[SequenceBatch]:
-        for number, batch in enumerate(original(self, split, num_views, batch_size, seed, start), start + 1):
+    def batches(self: World, split: str, num_views: int, batch_size: int, seed: int, start: int, places: Any) -> Iterator[SequenceBatch]:
+        for number, batch in enumerate(original(self, split, num_views, batch_size, seed, start, places), start + 1):
             yield change(batch) if batch_size > 1 and number == step else batch
 
     World._batches = batches  # type: ignore[method-assign]

@@ -1,7 +1,8 @@
 """Worlds whose views are all on disk: so many objects, each with so many views of known pose."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import torch
 from seqjepa.errors import DataError
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import Indices, World, WorldSpec, choose_views
+from seqjepa.worlds.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class TableWorld(World):
     """A World over one ViewTable per split; sequences are views drawn without replacement."""
 
     def __init__(self, spec: WorldSpec, tables: Mapping[str, ViewTable]) -> None:
-        self.spec = spec
+        self.spec = spec if spec.data else replace(spec, data=fingerprint(_parts(tables)))
         self.tables = tables
 
     def size(self, split: str) -> int:
@@ -62,6 +64,14 @@ class TableWorld(World):
         poses = torch.from_numpy(table.poses[index[:, None], chosen])
         actions = self.spec.actions.along(poses)
         return SequenceBatch(views.permute(0, 1, 4, 2, 3), actions, poses, torch.from_numpy(table.labels[index]))
+
+
+def _parts(tables: Mapping[str, ViewTable]) -> dict[str, npt.NDArray[Any]]:
+    """Every array of a world by what it is called."""
+    arrays = {
+        split: {"views": table.views, "poses": table.poses, "labels": table.labels, "rows": table.rows} for split, table in tables.items()
+    }
+    return {f"{split}.{name}": array for split, named in arrays.items() for name, array in named.items() if array is not None}
 
 
 def pixel_statistics(table: ViewTable) -> tuple[tuple[float, ...], tuple[float, ...]]:
