@@ -17,7 +17,8 @@ from seqjepa.methods.seq_jepa import SeqJEPA
 from seqjepa.nn import Encoder
 from seqjepa.run_folder import RunFolder
 from seqjepa.types import SequenceBatch
-from seqjepa.worlds.base import World
+from seqjepa.worlds.base import World, WorldSpec
+from seqjepa.worlds.table import TableWorld, ViewTable
 
 
 def kill_at_moment(moment: str, occurrence: int) -> None:
@@ -102,6 +103,17 @@ def full_log(limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     RunFolder.log = limited  # type: ignore[method-assign]
+
+
+def other_pixels() -> None:
+    """The tiny world has other pixels than on other ranks or days."""
+    original = TableWorld.__init__
+
+    def init(self: TableWorld, spec: WorldSpec, tables: Mapping[str, ViewTable]) -> None:
+        views = 255 - tables["train"].views
+        original(self, spec, dict(tables) | {"train": replace(tables["train"], views=views)})
+
+    TableWorld.__init__ = init  # type: ignore[method-assign]
 
 
 def environment(**variables: str) -> None:
