@@ -42,8 +42,7 @@ def test_one_gpu_for_several_ranks_is_refused(as_rank) -> None:
 
 
 def test_one_process_is_alone() -> None:
-    module = torch.nn.Linear(2, 2)
-    assert ranks.places(8, 2) is None and ranks.wrap(module) is module
+    assert ranks.places(8, 2) is None
     assert ranks.share(b"a") == [b"a"] and ranks.highest(15) == 15 and ranks.highest(None) is None
     assert ranks.first() and not ranks.launched()
     with ranks.met(1.0):

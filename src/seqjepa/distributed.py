@@ -1,7 +1,8 @@
 """Several ranks, one global batch: what losses, norms and figures need of the other ranks. On one process it does nothing.
 
 Losses that compare samples are those of the whole batch on every rank, from gathered tensors; a gathered tensor's gradient is the sum over
-ranks. So after DistributedDataParallel's mean over ranks each parameter has the gradient that one process with all samples would give it.
+ranks. So after a mean over ranks (`seqjepa.ranks`, or DistributedDataParallel's) each parameter has the gradient that one process with all
+samples would give it.
 """
 
 from typing import Any

@@ -35,6 +35,7 @@ class Learner:
                 look = method.represent(one)
             probe = OnlineProbe(look.views.shape[-1], look.sequence.shape[-1], len(spec.classes), spec.actions.action_dim)
         method.train().to(device)
+        ranks.unite(method)
         return cls(method, build_optimizer(method, experiment.optim), probe.to(device))
 
     def save(self, run: RunFolder | None, step: int, seconds: float) -> None:

@@ -6,7 +6,7 @@ same batches, each rank making and learning its share; one loss, one state, the 
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 
 import numpy as np
@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from seqjepa.devices import find_device
 from seqjepa.distributed import rank, synchronise_batch_norm, world_size
@@ -24,8 +23,6 @@ from seqjepa.errors import ConfigError, DistributedError
 @contextmanager
 def met(time_out: float) -> Iterator[None]:
     """While it lasts, the processes that torchrun started are ranks of one group; a process that it did not start is alone.
-
-    What `wrap` gave must be gone when it ends: the group's destructor, called by DistributedDataParallel's, may wait forever.
 
     Args:
         time_out: seconds that a rank may keep the others waiting.
@@ -103,20 +100,26 @@ def places(batch_size: int, parts: int) -> npt.NDArray[np.int64] | None:
     return np.arange(batch_size).reshape(parts, world_size(), -1)[:, rank()].ravel()
 
 
-def wrap(module: nn.Module) -> nn.Module:
-    """The module, with all its BatchNorms synchronised and its gradients averaged over ranks in each backward pass."""
-    if world_size() == 1:
-        return module
-    wrapped = DistributedDataParallel(synchronise_batch_norm(module))
-    wrapped.broadcast_buffers = False  # they are the same on all ranks
-    return wrapped
+def unite(module: nn.Module) -> None:
+    """All ranks get the first one's parameters and buffers, and each BatchNorm, targets' included, the statistics of all ranks' samples."""
+    if world_size() > 1:
+        synchronise_batch_norm(module)
+        for tensor in module.state_dict().values():
+            dist.broadcast(tensor, 0)
 
 
-def averaging(wrapped: nn.Module, now: bool) -> AbstractContextManager[None]:
-    """Whether a forward and backward pass averages gradients, or leaves it to a later one."""
-    if isinstance(wrapped, DistributedDataParallel) and not now:
-        return wrapped.no_sync()
-    return nullcontext()
+def average_gradients(module: nn.Module) -> None:
+    """All ranks get the mean of their gradients, in one exchange in the order of parameters, whose sums are the same bits in every run.
+
+    Not DistributedDataParallel's: that exchanges gradients in buckets, in another order from the second step on, so that with three ranks
+    or more a resumed run would differ. What its overlap with the backward pass would hide is little for models of this size.
+    """
+    if world_size() > 1:
+        gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        together = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(together)
+        parts = (together / world_size()).split([gradient.numel() for gradient in gradients])
+        torch._foreach_copy_(gradients, [part.view_as(gradient) for part, gradient in zip(parts, gradients, strict=True)])
 
 
 def highest(number: int | None) -> int | None:

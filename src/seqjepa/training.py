@@ -102,7 +102,6 @@ def _train(
     config, device = experiment.train, world.device
     learner = Learner.build(experiment, world, device)
     method, optimizer, probe = learner.method, learner.optimizer, learner.probe
-    wrapped = ranks.wrap(method)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=use_bf16(config.precision, device))
     guard = Guard(method)
     display = Display(config.steps, config.batch_size * config.num_views, quiet=quiet, silent=not ranks.first())
@@ -139,12 +138,12 @@ def _train(
             optimizer.zero_grad(set_to_none=True)
             micros = next(batches).to(device).chunk(config.accumulate)
             outputs = []
-            for number, micro in enumerate(micros, 1):
-                with ranks.averaging(wrapped, now=number == config.accumulate):
-                    with autocast:
-                        output = wrapped(micro)
-                    (output.loss / config.accumulate).backward()
+            for micro in micros:
+                with autocast:
+                    output = method(micro)
+                (output.loss / config.accumulate).backward()
                 outputs.append(output)
+            ranks.average_gradients(method)
             losses = mean(torch.stack([output.loss.detach() for output in outputs]))
             loss = losses.mean()
             grad_norm = torch.nn.utils.get_total_norm([p.grad for p in method.parameters() if p.grad is not None])

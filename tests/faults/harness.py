@@ -96,9 +96,12 @@ class Shell:
         own = [(sabotage or {}).get(rank) for rank in range(number)]
         return [self.start(*arguments, sabotage=partial(_as_rank, place, first)) for place, first in zip(places, own, strict=True)]
 
-    def train_ranks(self, run: Path, *arguments: str | Path, sabotage: Mapping[int, Sabotage] | None = None) -> list[Result]:
-        """Train the tiny recipe on two ranks to their end."""
-        return [child.wait() for child in self.start_ranks("train", TINY, "--run-dir", run, *arguments, sabotage=sabotage)]
+    def train_ranks(
+        self, run: Path, *arguments: str | Path, sabotage: Mapping[int, Sabotage] | None = None, number: int = 2
+    ) -> list[Result]:
+        """Train the tiny recipe on so many ranks to their end."""
+        children = self.start_ranks("train", TINY, "--run-dir", run, *arguments, sabotage=sabotage, number=number)
+        return [child.wait() for child in children]
 
     def train(self, run: Path, *arguments: str | Path, sabotage: Sabotage | None = None) -> Result:
         """Train the tiny recipe in a run folder to its end."""
