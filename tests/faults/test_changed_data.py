@@ -8,19 +8,10 @@ import pytest
 
 from faults.harness import TINY, Shell, contents, metrics, steps
 
-SMALL = (
-    "--train.steps",
-    "2",
-    "--train.batch-size",
-    "4",
-    "--train.num-views",
-    "3",
-    "--train.log-every",
-    "1",
-    "--train.checkpoint-every",
-    "1",
-)
-NET = ("--encoder.width", "2", "--method.action-width", "8", "--method.heads", "2", "--method.layers", "1", "--method.predictor-width", "8")
+SMALL = [
+    *["--train.steps", "2", "--train.batch-size", "4", "--train.num-views", "3", "--train.log-every", "1", "--train.checkpoint-every", "1"],
+    *["--encoder.width", "2", "--method.action-width", "8", "--method.heads", "2", "--method.layers", "1", "--method.predictor-width", "8"],
+]
 
 
 def write(folder: Path) -> None:
@@ -37,7 +28,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A folder of arrays, and a run on it that was cut after the first of its two steps."""
     folder = tmp_path_factory.mktemp("changed")
     write(folder / "data")
-    result = Shell(folder).run("train", "arrays", "--world.path", folder / "data", "--run-dir", folder / "run", *SMALL, *NET)
+    result = Shell(folder).run("train", "arrays", "--world.path", folder / "data", "--run-dir", folder / "run", *SMALL)
     assert result.code == 0, result.output
     (folder / "run" / "checkpoints" / "step_00000002" / "manifest.json").unlink()
     return folder / "data", folder / "run"
@@ -45,7 +36,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_a_resumed_run_knows_its_data(shell: Shell, begun: tuple[Path, Path]) -> None:
     data, run = begun
-    resume = ("train", "arrays", "--world.path", data, "--run-dir", run, *SMALL, *NET, "--resume")
+    resume = ("train", "arrays", "--world.path", data, "--run-dir", run, *SMALL, "--resume")
     before = contents(run)
     for name, changed in (("labels", "labels"), ("poses", "poses"), ("views", "views")):
         array = np.load(data / f"{name}.npy")
