@@ -16,8 +16,8 @@ from seqjepa.bench.plain import BareStep, PlainStep, decode, look
 from seqjepa.bench.timing import alternate, alternate_with_training, one_thread, scratch
 from seqjepa.config import Experiment
 from seqjepa.errors import ConfigError
+from seqjepa.learner import build_optimizer
 from seqjepa.nn import EncoderConfig
-from seqjepa.training import build_optimizer
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds import shapes
 

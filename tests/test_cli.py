@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -124,7 +125,7 @@ MISTAKES = {
     "method's file": (["train", "shapes_tiny", "--method", "none.py"], "no such file: none.py"),
     "pairs": (
         ["train", "shapes_tiny", "--method", "context_ssl", "--train.batch-size", "100"],
-        "train.batch_size / train.accumulate must be a multiple of method.pairs = 64, got 100",
+        "train.batch_size / train.accumulate (/ ranks) must be a multiple of method.pairs = 64, got 100",
     ),
     "no method": (["train", "shapes_tiny", "--method", "--seed", "1"], "--method needs a value"),
     "two methods": (["train", "shapes_tiny", "--method", "sie", "--method=byol"], "--method is given 2 times: give it once"),
@@ -187,6 +188,16 @@ def test_a_mistake_ends_a_process_within_ten_seconds_without_traceback(elsewhere
     assert done.stderr == "error: unknown option --optim.lrr, did you mean --optim.lr? seqjepa train shapes_tiny --help lists the options\n"
     assert after.children_user - before.children_user < 10, f"{time.monotonic() - began} s on the clock"
     assert [path for path in elsewhere.rglob("*") if path.name != "work"] == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "shapes_tiny", "--help"]])
+def test_who_reads_only_the_beginning_gets_no_traceback(arguments: list[str]) -> None:
+    """`seqjepa ... | head`: the reader closes the pipe before all is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "seqjepa.cli", *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=250)
+    os.close(writer)
+    assert done.stderr == "" and done.returncode == 128 + signal.SIGPIPE
 
 
 def test_debug_shows_the_traceback() -> None:

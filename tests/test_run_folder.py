@@ -276,6 +276,36 @@ def test_changed_data_is_refused(tmp_path: Path) -> None:
     assert read_spec(tmp_path) == SPEC
 
 
+def test_changed_contents_are_refused_unless_allowed(tmp_path: Path) -> None:
+    """A digest tells it; then the new data are the run's."""
+    told: list[str] = []
+    known, changed = (replace(SPEC, data={"train.views": "a", "train.labels": views}) for views in ("b", "c"))
+    with RunFolder.open(tmp_path, EXPERIMENT, resume=False, warn=told.append) as run:
+        run.write_spec(known)
+        with pytest.raises(DataError, match=r"data\.train\.labels: 'b' there, 'c' here") as error:
+            run.write_spec(changed)
+        assert "--allow-changed-data" in str(error.value) and "train.views" not in str(error.value) and read_spec(tmp_path) == known
+        run.write_spec(changed, allow_changed=True)
+        assert len(told) == 1 and "data.train.labels: 'b' there, 'c' here" in told[0]
+        run.write_spec(changed)
+    assert read_spec(tmp_path) == changed and len(told) == 1
+
+
+def test_contents_count_where_both_are_known_and_then_statistics_do_not(tmp_path: Path) -> None:
+    """Runs of older versions and worlds without digests resume; CPUs differ in the last bits of a mean."""
+    known = replace(SPEC, data={"train": "a"})
+    with begin(tmp_path) as run:
+        run.write_spec(SPEC)
+        run.write_spec(known)
+        with pytest.raises(DataError, match="mean"):
+            run.write_spec(replace(known, mean=(0.2, 0.2, 0.2)))
+        old = json.loads((tmp_path / "world.json").read_bytes())
+        (tmp_path / "world.json").write_text(json.dumps({key: value for key, value in old.items() if key not in ("data", "probe_split")}))
+        run.write_spec(known)
+        run.write_spec(replace(SPEC, views_per_object=9, data={"train": "a"}), allow_changed=True)
+        run.write_spec(replace(SPEC, views_per_object=9, data={"train": "a"}, mean=(0.2, 0.2, 0.2)))
+
+
 @pytest.mark.parametrize("text", ["", "{}", "3", '{"factors": 3, "actions": 4}', '{"factors": {"pose": [], "groups": [{"dims": []}]}}'])
 def test_a_damaged_spec_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "world.json").write_text(text)

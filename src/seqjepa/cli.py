@@ -1,6 +1,8 @@
 """The command line. Each command is a dataclass that tyro turns into options; heavy imports wait until a command needs them."""
 
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -18,7 +20,15 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (see `seqjepa.errors`)."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    try:
+        try:
+            code = run(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # who read our output (`| head`) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush fails once more
+        code = 128 + signal.SIGPIPE
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -37,12 +47,16 @@ def run(arguments: list[str]) -> int:
     if command not in COMMANDS:
         sys.stderr.write(f"error: {unknown('command', command, COMMANDS)}\n")
         return 2
+    rank = os.environ.get("RANK") if os.environ.get("WORLD_SIZE", "1") != "1" else None  # of several processes that torchrun started
+    if rank is not None and command != "train":
+        sys.stderr.write(f"error: only `seqjepa train` runs on several processes: start `seqjepa {command}` without torchrun\n")
+        return 2
     try:
         importlib.import_module(f"seqjepa.commands.{command}").main(rest)
     except SeqJepaError as error:
         if debug:
             raise
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {'' if rank is None else f'rank {rank}: '}{error}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return Interrupted.exit_code

@@ -28,10 +28,11 @@ class Display:
         total: steps of the run.
         views_per_step: for the rate.
         quiet: print nothing but warnings.
+        silent: not even those.
     """
 
-    def __init__(self, total: int, views_per_step: int, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True)
+    def __init__(self, total: int, views_per_step: int, *, quiet: bool = False, silent: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=silent)
         self.total, self.views_per_step, self.quiet = total, views_per_step, quiet
         self.start_at(0)
         self.figures: dict[str, Any] = {}

@@ -1,7 +1,8 @@
-"""Several processes, one global batch: what losses and norms need of the other ranks, with gradients. On one process it does nothing.
+"""Several ranks, one global batch: what losses, norms and figures need of the other ranks. On one process it does nothing.
 
 Losses that compare samples are those of the whole batch on every rank, from gathered tensors; a gathered tensor's gradient is the sum over
-ranks. So after DistributedDataParallel's mean over ranks each parameter has the gradient that one process with all samples would give it.
+ranks. So after a mean over ranks (`seqjepa.ranks`, or DistributedDataParallel's) each parameter has the gradient that one process with all
+samples would give it.
 """
 
 from typing import Any
@@ -18,12 +19,30 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """Which of these processes this is, from 0."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
 def gather(x: Tensor) -> Tensor:
     """Every rank's x [B, ...], of one shape on all, as [ranks B, ...] in the order of ranks."""
     if world_size() == 1:
         return x
     whole: Tensor = _Gather.apply(x)  # type: ignore[no-untyped-call]
     return whole
+
+
+def mean(x: Tensor) -> Tensor:
+    """The mean over ranks of a tensor of one shape on all, with gradient."""
+    return x if world_size() == 1 else gather(x[None]).mean(0)
+
+
+def of_first(x: Tensor) -> Tensor:
+    """Rank 0's x on all ranks, without gradient: for draws that a whole batch shares."""
+    if world_size() > 1:
+        x = x.clone()
+        dist.broadcast(x, 0)
+    return x
 
 
 def synchronise_batch_norm(module: nn.Module) -> nn.Module:
@@ -59,11 +78,12 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
         x, axes = input.to(torch.promote_types(input.dtype, torch.float32)), [axis for axis in range(input.ndim) if axis != 1]
         count = x.numel() // x.shape[1] * world_size()
         shape = [1, -1] + [1] * (x.ndim - 2)
-        mean = _sum(x.sum(axes)) / count
-        centred = x - mean.view(shape)
-        variance = _sum(centred.square().sum(axes)) / count
+        own = torch.stack(torch.var_mean(x, axes, correction=0))
+        variances, means = gather(own[None]).unbind(1)  # one exchange for both: variance within the ranks, and between them
+        mean = means.mean(0)
+        variance = (variances + (means - mean).square()).mean(0)
         self._track(mean.detach(), variance.detach() * count / (count - 1))
-        y = centred * (variance + self.eps).rsqrt().view(shape)
+        y = (x - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
             y = y * self.weight.view(shape) + self.bias.view(shape)
         return y.to(input.dtype)
@@ -76,11 +96,6 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance, share)
-
-
-def _sum(x: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]
-    return total
 
 
 class _Gather(torch.autograd.Function):
@@ -97,20 +112,4 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         total = grads[0].clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
-        return total[dist.get_rank() * ctx.rows :][: ctx.rows]
-
-
-class _Sum(torch.autograd.Function):
-    """The sum over ranks, on every rank."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        total = grads[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total
+        return total[rank() * ctx.rows :][: ctx.rows]

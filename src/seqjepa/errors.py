@@ -47,6 +47,12 @@ class CollapseError(SeqJepaError):
     exit_code = 6
 
 
+class DistributedError(SeqJepaError):
+    """Another process of the run ended or did not answer."""
+
+    exit_code = 7
+
+
 class DiskError(SeqJepaError):
     """A file could not be written."""
 

@@ -29,6 +29,7 @@ from seqjepa.methods.base import Method
 from seqjepa.model import build_method, load
 from seqjepa.probes import generator
 from seqjepa.protocol import Protocol, Record, labelled
+from seqjepa.run_folder import changed_data
 from seqjepa.training import use_bf16
 from seqjepa.worlds.base import World
 
@@ -42,6 +43,10 @@ class Stages:
     def __init__(self, progress: bool) -> None:
         self.console = Console(stderr=True, quiet=not progress)
         self.seconds: dict[str, float] = {}
+
+    def warn(self, message: str) -> None:
+        """A line that stays, whether progress is told or not."""
+        Console(stderr=True).print(f"warning: {message}", style="yellow", soft_wrap=True, markup=False, highlight=False)
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
@@ -78,6 +83,8 @@ def evaluate(
     with stages("model and world"):
         model = load(run_dir, place)
         world = model.experiment.world.build().to(place)
+    if changed := changed_data(Path(run_dir), world.spec):
+        stages.warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
     records, sizes = measure(model.method, model.experiment, world, split=split, stages=stages)
     results = {
         "format": FORMAT,

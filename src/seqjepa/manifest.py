@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from seqjepa.distributed import world_size
 from seqjepa.errors import CheckpointError
 from seqjepa.files import json_bytes, sha256
 
@@ -23,7 +24,7 @@ class DamagedError(CheckpointError):
 def environment() -> dict[str, Any]:
     """What the bits of a result depend on beside config and seed: a resumed run is bit-exact only where this is the same."""
     versions = {"seqjepa": version("seqjepa"), "torch": torch.__version__, "numpy": np.__version__}
-    return versions | {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability(), "world_size": 1}
+    return versions | {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability(), "world_size": world_size()}
 
 
 def changes(there: Mapping[str, Any]) -> list[str]:

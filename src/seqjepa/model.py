@@ -8,6 +8,7 @@ from torch import Tensor
 
 from seqjepa.checkpoint import latest, restore
 from seqjepa.config import Experiment, from_json, kind
+from seqjepa.distributed import world_size
 from seqjepa.errors import CheckpointError, ConfigError
 from seqjepa.methods.base import Method
 from seqjepa.run_folder import read_config, read_spec
@@ -97,7 +98,7 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
         name = kind(type(experiment.method))
         raise ConfigError(f"{name} reads {reads} views of an object, those of world {spec.name!r} have {available}: change method or world")
     train = experiment.train
-    experiment.method.check(spec.actions, train.num_views, train.batch_size // train.accumulate)
+    experiment.method.check(spec.actions, train.num_views, train.batch_size // train.accumulate // world_size())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         encoder = experiment.encoder.build(spec.image_shape[0], spec.mean, spec.std)

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqjepa.distributed import gather
 from seqjepa.types import Representation, SequenceBatch
 
 COLLAPSED = 0.05  # feature_std below this is collapse: a constant encoder gives under 1e-2, healthy ones stay above 0.3 from the first step
@@ -36,7 +37,7 @@ class OnlineProbe(nn.Module):
     """Small probes trained on detached features beside the method: class from one view and from the sequence, action from two views.
 
     Its figures are those of training batches before it learns from them, averaged since the last `figures()`; its state is part of a
-    checkpoint.
+    checkpoint. Under several ranks each learns from the samples of all, so that it is the same one on every rank.
 
     Args:
         features: D, of one view.
@@ -67,20 +68,19 @@ class OnlineProbe(nn.Module):
             batch: that it was made from.
             loss: the method's, to be averaged too.
         """
-        views, sequence = representation.views.float(), representation.sequence.float()
-        known = batch.labels >= 0
+        views, sequence = gather(representation.views[:, :2].float()), gather(representation.sequence.float())
+        labels = gather(batch.labels)
+        known = labels >= 0
         class_view, class_sequence = self.class_view(views[:, 0]), self.class_sequence(sequence)
-        right = [((guess.argmax(-1) == batch.labels) & known).sum() for guess in (class_view, class_sequence)]
-        moments = [loss.detach(), loss.new_ones(()), *right, known.sum(), known.new_tensor(len(batch), dtype=torch.int64)]
+        right = [((guess.argmax(-1) == labels) & known).sum() for guess in (class_view, class_sequence)]
+        moments = [loss.detach(), loss.new_ones(()), *right, known.sum(), known.new_tensor(len(labels), dtype=torch.int64)]
         total = class_view.new_zeros(())
         if self.classes:
-            total = total + sum(
-                F.cross_entropy(guess, batch.labels, ignore_index=-1, reduction="sum") for guess in (class_view, class_sequence)
-            )
+            total = total + sum(F.cross_entropy(guess, labels, ignore_index=-1, reduction="sum") for guess in (class_view, class_sequence))
             total = total / known.sum().clamp_min(1)
         if self.action_dim and views.shape[1] > 1:
-            truth = batch.actions[:, 0]
-            error = (self.action(views[:, :2].flatten(1)) - truth).square()
+            truth = gather(batch.actions[:, 0])
+            error = (self.action(views.flatten(1)) - truth).square()
             total = total + error.mean()
             moments += [*error.detach().sum(0), *truth.sum(0), *truth.square().sum(0)]
         self.sums[: len(moments)] += torch.stack([moment.double() for moment in moments])

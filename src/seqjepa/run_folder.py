@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -129,24 +129,28 @@ class RunFolder:
         except OSError as error:
             raise DiskError(f"cannot cut {path}: {error.strerror or error}") from error
 
-    def write_spec(self, spec: WorldSpec) -> None:
+    def write_spec(self, spec: WorldSpec, *, allow_changed: bool = False) -> None:
         """Write world.json, from which a model can be rebuilt without the data; or, when it is there, see that the world is still the same.
 
+        Args:
+            spec: of the world as it is now.
+            allow_changed: warn of another world than the run was begun with, and from now on take it for the run's.
+
         Raises:
-            DataError: if the run was begun on another world.
+            DataError: if the run was begun on another world and that is not allowed.
             DiskError: if the file cannot be written.
         """
         path = self.path / WORLD
-        data = files.json_bytes(asdict(spec))
+        if changed := changed_data(self.path, spec) if path.exists() else []:
+            what = f"the data is not what the run in {self.path} was begun with"
+            if not allow_changed:
+                raise DataError(f"{what}; use another --run-dir, or --allow-changed-data to go on with it:\n  " + "\n  ".join(changed))
+            self._warn(f"{what}, going on with it: {'; '.join(changed)}")
         try:
-            if not path.exists():
-                files.write_atomically(path, data)
+            if changed or not path.exists():
+                files.write_atomically(path, files.json_bytes(asdict(spec)))
         except OSError as error:
             raise DiskError(f"cannot write {path}: {error.strerror or error}") from error
-        if changed := differences(_load(path), json.loads(data)):
-            raise DataError(
-                f"the data is not what the run in {self.path} was begun with; use another --run-dir:\n  " + "\n  ".join(changed)
-            )
 
     def _lost(self, error: OSError) -> None:
         if not self._warned:
@@ -175,6 +179,22 @@ def read_spec(path: Path) -> WorldSpec:
         return structure(WorldSpec, data, defaults=True)
     except ConfigError as error:
         raise ConfigError(f"{path / WORLD} is damaged or of another version: {error}") from error
+
+
+def changed_data(path: Path, spec: WorldSpec) -> list[str]:
+    """In what a world differs from the one that the run in a folder was trained on.
+
+    Contents count where both are known, and then pixel statistics do not, which follow from them but for last bits that CPUs differ in.
+
+    Raises:
+        ConfigError: if the folder holds no run or its world.json is damaged.
+    """
+    there = read_spec(path)
+    if there.data and spec.data:
+        here = replace(spec, mean=there.mean, std=there.std)
+    else:
+        here = replace(spec, data=there.data)
+    return differences(*(json.loads(files.json_bytes(asdict(each))) for each in (there, here)))
 
 
 def _load(path: Path) -> dict[str, Any]:

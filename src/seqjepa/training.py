@@ -1,10 +1,11 @@
 """Training: one loop for every method and world."""
 
+import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -12,62 +13,21 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from seqjepa import checkpoint, manifest
-from seqjepa.config import Experiment, OptimConfig
-from seqjepa.devices import find_device
+from seqjepa import checkpoint, manifest, ranks
+from seqjepa.config import Experiment, OptimConfig, differences, to_json
 from seqjepa.display import Display
-from seqjepa.errors import CollapseError, Interrupted, NonFiniteError, Stopped
+from seqjepa.distributed import gather, mean, rank, world_size
+from seqjepa.errors import CollapseError, ConfigError, Interrupted, NonFiniteError, Stopped
+from seqjepa.files import json_bytes
+from seqjepa.learner import Learner
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
-from seqjepa.online import COLLAPSED, OnlineProbe, feature_std, rankme
-from seqjepa.run_folder import RunFolder
+from seqjepa.online import COLLAPSED, feature_std, rankme
+from seqjepa.run_folder import CHECKPOINTS, RunFolder
 from seqjepa.schedules import warmup_cosine
 from seqjepa.trackers import Tracker
 from seqjepa.types import Representation
 from seqjepa.worlds.base import World
-
-
-@dataclass(frozen=True)
-class Learner:
-    """What a training run changes, and thus what a checkpoint holds."""
-
-    method: Method
-    optimizer: torch.optim.Optimizer
-    probe: OnlineProbe
-
-    @classmethod
-    def build(cls, experiment: Experiment, world: World, device: torch.device) -> Self:
-        """Freshly initialised from the experiment's seed."""
-        spec = world.spec
-        method = build_method(experiment, spec)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(experiment.seed)
-            method.eval()  # one look at the shapes, which must not move BatchNorm
-            one = next(world.loader("train", num_views=experiment.train.num_views, batch_size=1, seed=0)).to(torch.device("cpu"))
-            with torch.no_grad():
-                look = method.represent(one)
-            probe = OnlineProbe(look.views.shape[-1], look.sequence.shape[-1], len(spec.classes), spec.actions.action_dim)
-        method.train().to(device)
-        return cls(method, build_optimizer(method, experiment.optim), probe.to(device))
-
-    def save(self, run: RunFolder, step: int, seconds: float) -> None:
-        """Write a checkpoint of everything that resuming needs."""
-        tensors = {
-            "method": self.method.state_dict(),
-            "optimizer": checkpoint.optimizer_tensors(self.optimizer, self.method.named_parameters()),
-            "probe": self.probe.state_dict(),
-            "probe_optimizer": checkpoint.optimizer_tensors(self.probe.optimizer, self.probe.named_parameters()),
-        }
-        state = {"config_hash": run.config_hash, "metrics_position": run.metrics_position(), "seconds": seconds}
-        checkpoint.save(run.checkpoints, step, tensors, state)
-
-    def restore(self, saved: checkpoint.Checkpoint) -> None:
-        """Take over a checkpoint's state."""
-        source = str(saved.path)
-        checkpoint.restore(self.method, saved.tensors["method"], source)
-        checkpoint.restore(self.probe, saved.tensors["probe"], source)
-        checkpoint.restore_optimizer(self.optimizer, self.method.named_parameters(), saved.tensors["optimizer"], source)
-        checkpoint.restore_optimizer(self.probe.optimizer, self.probe.named_parameters(), saved.tensors["probe_optimizer"], source)
 
 
 def train(
@@ -79,11 +39,14 @@ def train(
     device: str | torch.device | None = None,
     quiet: bool = False,
     trackers: Iterable[Callable[[Path], Tracker]] = (),
+    allow_changed_data: bool = False,
+    rank_timeout: float = 600.0,
 ) -> Path:
     """Run an experiment, or what is left of it, and return its run folder.
 
     The folder holds `config.json`, `world.json`, `metrics.jsonl` and `checkpoints/`. With the same versions and number of threads, a run
-    that was interrupted anywhere and resumed ends in the same bits as one that was not.
+    that was interrupted anywhere and resumed ends in the same bits as one that was not. Under torchrun the ranks share each batch; the
+    first alone writes, and all must see the run folder and the data.
 
     Args:
         experiment: what to do.
@@ -93,6 +56,8 @@ def train(
         device: default: CUDA where there is one, else the CPU.
         quiet: no progress on the terminal.
         trackers: functions of the run folder, each giving a function that takes every logged record.
+        allow_changed_data: go on with other data than the run was begun with, with a warning, instead of refusing them.
+        rank_timeout: seconds that a rank may keep the others waiting.
 
     Raises:
         ConfigError, DataError: before anything is written.
@@ -100,52 +65,87 @@ def train(
         NonFiniteError: at a NaN or infinity, with the state before it saved.
         CollapseError: if asked for.
         Stopped, Interrupted: at SIGTERM or SIGINT, with the state saved.
+        DistributedError: if another rank has ended or stalled.
     """
+    with ranks.met(rank_timeout):
+        world = prepare(experiment, Path(run_dir), resume=resume, device=ranks.own_device(device))
+        _train(experiment, world, Path(run_dir), resume, fail_on_collapse, quiet, trackers, allow_changed_data)
+    return Path(run_dir)
+
+
+def prepare(experiment: Experiment, run_dir: Path, *, resume: bool, device: torch.device) -> World:
+    """The world, once everything that can be refused before anything is written has been looked at; the cheap things first."""
     config = experiment.train
-    device = find_device(device)
-    RunFolder.check(Path(run_dir), experiment, resume=resume)
+    require_same("configuration", to_json(experiment))
+    ranks.places(config.batch_size, config.accumulate)
+    RunFolder.check(run_dir, experiment, resume=resume)
     if (outline := experiment.world.outline()) is not None:  # what does not fit is told before minutes of rendering
         build_method(experiment, outline)
         outline.check_views(config.num_views)
     world = experiment.world.build().to(device)
     world.check("train", config.num_views, config.batch_size)
+    require_same("data", world.spec.data)
+    return world
+
+
+def _train(
+    experiment: Experiment,
+    world: World,
+    run_dir: Path,
+    resume: bool,
+    fail_on_collapse: bool,
+    quiet: bool,
+    trackers: Iterable[Callable[[Path], Tracker]],
+    allow_changed_data: bool,
+) -> None:
+    """The loop. Under several ranks each runs it, on its share of every batch; the first alone has the run folder."""
+    config, device = experiment.train, world.device
     learner = Learner.build(experiment, world, device)
     method, optimizer, probe = learner.method, learner.optimizer, learner.probe
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=use_bf16(config.precision, device))
     guard = Guard(method)
-    display = Display(config.steps, config.batch_size * config.num_views, quiet=quiet)
+    display = Display(config.steps, config.batch_size * config.num_views, quiet=quiet, silent=not ranks.first())
+    folder: AbstractContextManager[RunFolder | None] = nullcontext()
+    if ranks.first():
+        folder = RunFolder.open(run_dir, experiment, resume=resume, warn=display.warn)
 
-    with (
-        RunFolder.open(Path(run_dir), experiment, resume=resume, warn=display.warn) as run,
-        torch.random.fork_rng(),
-        Signals() as signals,
-        display,
-    ):
-        run.write_spec(world.spec)
-        track = [tracker(run.path) for tracker in trackers]
+    with folder as run, torch.random.fork_rng(), Signals() as signals, display:
+        if run is not None:
+            run.write_spec(world.spec, allow_changed=allow_changed_data)
+        track = [tracker(run.path) for tracker in trackers if run is not None]
         step, seconds_before, collapsed = 0, 0.0, 0
-        saved = checkpoint.latest(run.checkpoints, display.warn) if resume else None
+        ranks.wait()  # until the folder is in order
+        saved = checkpoint.latest(run_dir / CHECKPOINTS, display.warn) if resume else None
         if saved is not None:
             learner.restore(saved)
             step, seconds_before = saved.step, saved.state["seconds"]
-            run.truncate_metrics(saved.state["metrics_position"])
+            if run is not None:
+                run.truncate_metrics(saved.state["metrics_position"])
             if changed := manifest.changes(saved.environment):
                 display.warn(f"resuming is not bit-exact: {', '.join(changed)}")
+        require_same("checkpoint", {"step": step})
         display.start_at(step)
-        batches = world.loader("train", num_views=config.num_views, batch_size=config.batch_size, seed=experiment.seed, start_step=step)
+        share = ranks.places(config.batch_size, config.accumulate)
+        batches = world.loader(
+            "train", num_views=config.num_views, batch_size=config.batch_size, seed=experiment.seed, start_step=step, places=share
+        )
 
         while step < config.steps:
             guard.remember()
-            torch.manual_seed(experiment.seed << 32 | step)  # dropout depends on the step, not on what came before it
+            # Dropout depends on step and rank, not on what came before.
+            torch.manual_seed(experiment.seed << 32 | step * world_size() + rank())
             lr = set_lr(optimizer, experiment.optim, step, config.steps)
             optimizer.zero_grad(set_to_none=True)
+            micros = next(batches).to(device).chunk(config.accumulate)
             outputs = []
-            for micro in next(batches).to(device).chunk(config.accumulate):
+            for micro in micros:
                 with autocast:
                     output = method(micro)
                 (output.loss / config.accumulate).backward()
-                outputs.append((micro, output))
-            loss = torch.stack([output.loss.detach() for _, output in outputs]).mean()
+                outputs.append(output)
+            ranks.average_gradients(method)
+            losses = mean(torch.stack([output.loss.detach() for output in outputs]))
+            loss = losses.mean()
             grad_norm = torch.nn.utils.get_total_norm([p.grad for p in method.parameters() if p.grad is not None])
             if not torch.isfinite(loss + grad_norm):
                 guard.restore()
@@ -153,12 +153,12 @@ def train(
                 raise NonFiniteError(guard.diagnosis(step + 1, loss))
             optimizer.step()
             method.after_step((step + 1) / config.steps)
-            for micro, output in outputs:
-                probe.step(output.representation, micro, output.loss)
+            for micro, output, part in zip(micros, outputs, losses, strict=True):
+                probe.step(output.representation, micro, part)
             step += 1
             display.update(step)
 
-            seen = outputs[-1][1].representation
+            seen = outputs[-1].representation
             if step % min(config.log_every, 100) == 0:
                 message = collapse_message(seen)
                 collapsed = collapsed + 1 if message else 0
@@ -168,7 +168,7 @@ def train(
                         learner.save(run, step, seconds_before + display.seconds)
                         raise CollapseError(f"step {step}: {message}")
             if step % config.log_every == 0 or step == config.steps:
-                terms = {name: value.item() for name, value in outputs[-1][1].terms.items()}
+                terms = {name: mean(value).item() for name, value in outputs[-1].terms.items()}
                 record: dict[str, Any] = {
                     "step": step,
                     "views_seen": step * config.batch_size * config.num_views,
@@ -177,27 +177,26 @@ def train(
                 }
                 record |= probe.figures() | terms | health(seen)
                 record["time"] = {"seconds": seconds_before + display.seconds, "views_per_second": display.views_per_second}
-                run.log(record)
+                if run is not None:
+                    run.log(record)
                 display.show(record)
                 for tell in track:
                     tell(record)
-            stop = signals.received  # read once: a signal that comes while saving stops the next step, which then saves
+            stop = ranks.highest(signals.received)  # read once: a signal that comes while saving stops the next step, which then saves
             if step % config.checkpoint_every == 0 or step == config.steps or stop is not None:
                 learner.save(run, step, seconds_before + display.seconds)
             if stop is not None and step < config.steps:
                 kind = Stopped if stop == signal.SIGTERM else Interrupted
-                raise kind(f"stopped and saved at step {step} in {run.path}: go on with --resume")
-    return run.path
+                raise kind(f"stopped and saved at step {step} in {run_dir}: go on with --resume")
 
 
-def build_optimizer(method: Method, config: OptimConfig) -> torch.optim.Optimizer:
-    """AdamW that decays weights of matrices and convolutions and nothing else: no bias, no norm, no [AGG] token."""
-    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+def require_same(what: str, mine: Mapping[str, Any]) -> None:
+    """Raise a ConfigError on all ranks if two of them differ in this JSON data."""
+    first, *others = map(json.loads, ranks.share(json_bytes(mine)))
+    for number, other in enumerate(others, 1):
+        if changed := differences(first, other):
+            remedy = "start all with the same command on the same files"
+            raise ConfigError(f"rank {number} (here) has another {what} than rank 0 (there); {remedy}:\n  " + "\n  ".join(changed))
 
 
 def set_lr(optimizer: torch.optim.Optimizer, config: OptimConfig, step: int, total: int) -> float:
@@ -218,16 +217,16 @@ def use_bf16(precision: str, device: torch.device) -> bool:
 
 
 def health(representation: Representation) -> dict[str, float]:
-    """The collapse figures of both representations, for the log."""
-    parts = {"z": representation.views, "agg": representation.sequence}
+    """The collapse figures of both representations, of all ranks' samples, for the log."""
+    parts = {"z": gather(representation.views.float()), "agg": gather(representation.sequence.float())}
     stds = {f"{name}_std": feature_std(features).item() for name, features in parts.items()}
     return stds | {f"{name}_rankme": rankme(features).item() for name, features in parts.items()}
 
 
 def collapse_message(representation: Representation) -> str | None:
-    """What to tell a user whose representation has collapsed; None while it has not."""
+    """What to tell a user whose representation has collapsed; None while it has not. All ranks' samples count: all say the same."""
     for name, features in (("views", representation.views), ("sequences", representation.sequence)):
-        if (spread := feature_std(features).item()) < COLLAPSED:
+        if (spread := feature_std(gather(features.float())).item()) < COLLAPSED:
             return (
                 f"the representation of {name} has collapsed: std of normalised features {spread:.1e} (healthy: above 0.1). "
                 "Try a lower optim.lr or a longer optim.warmup; with an EMA target, a higher method.ema_momentum"

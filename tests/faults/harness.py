@@ -6,10 +6,12 @@ A child is a process like any other: it can be killed, gets signals, and ends wi
 import json
 import multiprocessing
 import os
+import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -83,9 +85,33 @@ class Shell:
         """Run `seqjepa ARGUMENTS` to its end."""
         return self.start(*arguments, sabotage=sabotage).wait()
 
+    def start_ranks(self, *arguments: str | Path, sabotage: Mapping[int, Sabotage] | None = None, number: int = 2) -> list[Child]:
+        """Start `seqjepa ARGUMENTS` as so many ranks, with torchrun's environment, each perhaps with a sabotage of its own."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        places = [
+            {"RANK": f"{rank}", "WORLD_SIZE": f"{number}", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}"} for rank in range(number)
+        ]
+        own = [(sabotage or {}).get(rank) for rank in range(number)]
+        return [self.start(*arguments, sabotage=partial(_as_rank, place, first)) for place, first in zip(places, own, strict=True)]
+
+    def train_ranks(
+        self, run: Path, *arguments: str | Path, sabotage: Mapping[int, Sabotage] | None = None, number: int = 2
+    ) -> list[Result]:
+        """Train the tiny recipe on so many ranks to their end."""
+        children = self.start_ranks("train", TINY, "--run-dir", run, *arguments, sabotage=sabotage, number=number)
+        return [child.wait() for child in children]
+
     def train(self, run: Path, *arguments: str | Path, sabotage: Sabotage | None = None) -> Result:
         """Train the tiny recipe in a run folder to its end."""
         return self.run("train", TINY, "--run-dir", run, *arguments, sabotage=sabotage)
+
+
+def _as_rank(place: Mapping[str, str], sabotage: Sabotage | None) -> None:
+    os.environ.update(place)
+    if sabotage is not None:
+        sabotage()
 
 
 def _run(arguments: list[str], output: Path, sabotage: Sabotage | None) -> None:

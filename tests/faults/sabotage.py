@@ -17,7 +17,8 @@ from seqjepa.methods.seq_jepa import SeqJEPA
 from seqjepa.nn import Encoder
 from seqjepa.run_folder import RunFolder
 from seqjepa.types import SequenceBatch
-from seqjepa.worlds.base import World
+from seqjepa.worlds.base import World, WorldSpec
+from seqjepa.worlds.table import TableWorld, ViewTable
 
 
 def kill_at_moment(moment: str, occurrence: int) -> None:
@@ -104,6 +105,17 @@ def full_log(limit: int) -> None:
     RunFolder.log = limited  # type: ignore[method-assign]
 
 
+def other_pixels() -> None:
+    """The tiny world has other pixels than on other ranks or days."""
+    original = TableWorld.__init__
+
+    def init(self: TableWorld, spec: WorldSpec, tables: Mapping[str, ViewTable]) -> None:
+        views = 255 - tables["train"].views
+        original(self, spec, dict(tables) | {"train": replace(tables["train"], views=views)})
+
+    TableWorld.__init__ = init  # type: ignore[method-assign]
+
+
 def environment(**variables: str) -> None:
     """Environment variables."""
     os.environ.update(variables)
@@ -126,8 +138,8 @@ def _on_batch(step: int, change: Callable[[SequenceBatch], SequenceBatch]) -> No
     """Let the training batch of a step (from 1) pass through a function. Looks at batches of one are left alone."""
     original = World._batches
 
-    def batches(self: World, split: str, num_views: int, batch_size: int, seed: int, start: int) -> Iterator[SequenceBatch]:
-        for number, batch in enumerate(original(self, split, num_views, batch_size, seed, start), start + 1):
+    def batches(self: World, split: str, num_views: int, batch_size: int, seed: int, start: int, places: Any) -> Iterator[SequenceBatch]:
+        for number, batch in enumerate(original(self, split, num_views, batch_size, seed, start, places), start + 1):
             yield change(batch) if batch_size > 1 and number == step else batch
 
     World._batches = batches  # type: ignore[method-assign]

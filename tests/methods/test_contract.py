@@ -12,12 +12,13 @@ from contract import NAMES, config, experiment
 from seqjepa import checkpoint
 from seqjepa.errors import ConfigError
 from seqjepa.evaluation import evaluate
+from seqjepa.learner import build_optimizer
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method, load
 from seqjepa.nn import EncoderConfig
 from seqjepa.recipes import load_code, with_method
 from seqjepa.recipes.shapes import shapes, shapes_baseline, shapes_tiny
-from seqjepa.training import build_optimizer, train
+from seqjepa.training import train
 from seqjepa.worlds import shapes as shapes_world
 from seqjepa.worlds.base import World
 

@@ -9,9 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import plain_seq_jepa as plain
 from seqjepa.config import OptimConfig
 from seqjepa.errors import ConfigError
+from seqjepa.learner import build_optimizer
 from seqjepa.methods.seq_jepa import Config, SeqJEPA
 from seqjepa.nn import EncoderConfig
-from seqjepa.training import build_optimizer
 from seqjepa.types import SequenceBatch
 from spaces import differences
 

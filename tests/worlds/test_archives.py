@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.archives import Member, fingerprint, is_archive, locate, members
+from seqjepa.worlds.archives import Member, file_state, is_archive, locate, members
 
 FILES = {"a/1.txt": b"one", "a/b/2.txt": b"two" * 1000, "c.bin": os.urandom(5000)}
 
@@ -242,18 +242,18 @@ def test_a_member_larger_than_its_kind_may_be(tmp_path: Path) -> None:
 
 def test_fingerprints_change_with_the_files_that_count(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "data")
-    whole, texts = fingerprint(folder), fingerprint(folder, lambda name: name.endswith(".txt"))
-    assert whole == fingerprint(folder) != texts
+    whole, texts = file_state(folder), file_state(folder, lambda name: name.endswith(".txt"))
+    assert whole == file_state(folder) != texts
     (folder / "new.bin").touch()
-    assert fingerprint(folder) != whole and fingerprint(folder, lambda name: name.endswith(".txt")) == texts
+    assert file_state(folder) != whole and file_state(folder, lambda name: name.endswith(".txt")) == texts
     (folder / "a" / "1.txt").rename(folder / "a" / "3.txt")
-    assert fingerprint(folder, lambda name: name.endswith(".txt")) != texts
+    assert file_state(folder, lambda name: name.endswith(".txt")) != texts
     archive = make_zip(tmp_path / "a.zip")
-    before = fingerprint(archive)
+    before = file_state(archive)
     os.utime(archive, ns=(5, 5))
-    assert fingerprint(archive) != before
+    assert file_state(archive) != before
     with pytest.raises(DataError, match="there is no"):
-        fingerprint(tmp_path / "nothing")
+        file_state(tmp_path / "nothing")
 
 
 def test_locate_looks_one_step_down(tmp_path: Path) -> None:

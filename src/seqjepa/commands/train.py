@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from seqjepa import ranks
 from seqjepa.commands.options import choose, parse, take_option
 from seqjepa.config import Experiment
 from seqjepa.recipes import find, recipes, with_method
@@ -32,6 +33,10 @@ class Options:
     """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
     track: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Trackers to feed beside metrics.jsonl."""
+    allow_changed_data: bool = False
+    """Go on although the data are not those that the run was begun with; by default that is an error, which names what has changed."""
+    rank_timeout: float = 600.0
+    """Under torchrun: seconds that a rank may keep the others waiting before all end."""
 
 
 def main(arguments: list[str]) -> None:
@@ -49,5 +54,8 @@ def main(arguments: list[str]) -> None:
         fail_on_collapse=options.fail_on_collapse,
         device=options.device,
         trackers=trackers,
+        allow_changed_data=options.allow_changed_data,
+        rank_timeout=options.rank_timeout,
     )
-    sys.stdout.write(f"done: {run_dir}. Next: seqjepa evaluate {run_dir}\n")
+    if ranks.first():
+        sys.stdout.write(f"done: {run_dir}. Next: seqjepa evaluate {run_dir}\n")

@@ -98,7 +98,7 @@ def locate(path: Path, *names: str) -> Path:
     return next((path / name for name in names if (path / name).exists()), path)
 
 
-def fingerprint(path: Path, wanted: Callable[[str], bool] = bool) -> str:
+def file_state(path: Path, wanted: Callable[[str], bool] = bool) -> str:
     """A digest of an archive's size and time of change, or of the names, sizes and times of those files of a folder that are wanted.
 
     Raises:

@@ -10,7 +10,7 @@ the training images again, all their views observed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ class Config(WorldConfig):
             probe_split = "probe"
             splits[probe_split] = splits["train"]
         mean, std = (images.mean, images.std) if self.mean is None or self.std is None else (self.mean, self.std)
-        spec = self._spec(images.classes, tuple(splits), probe_split, mean, std)
+        spec = replace(self._spec(images.classes, tuple(splits), probe_split, mean, std), data=images.fingerprint())
         return AugmentedWorld(spec, splits, self.observed, self.last)
 
     def outline(self) -> WorldSpec:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -60,6 +60,8 @@ class WorldSpec:
         views_per_object: how many different views an object has; None where views are drawn without limit. A test out of distribution
             may have fewer, see `World.views`.
         mean, std: per channel, of pixels in 0..1; encoders normalise with them.
+        data: digests of what views are made of, by part (`seqjepa.worlds.fingerprint`), by which a resumed run knows its data again; empty
+            where unknown.
         probe_split: that evaluation's probes learn from, where it is not the one that methods are trained on (STL-10's labelled images).
         ordered: whether the order of a sequence's views means something (fixations: what is salient comes first), so that shorter sequences
             are the beginnings of longer ones and no other parts of them.
@@ -76,6 +78,7 @@ class WorldSpec:
     std: tuple[float, ...]
     probe_split: str = "train"
     ordered: bool = False
+    data: dict[str, str] = field(default_factory=dict)
 
     def check_views(self, num_views: int) -> None:
         """Raise a DataError if objects have fewer views than that."""
@@ -125,7 +128,9 @@ class World(ABC):
         those (seq-JEPA, table 12); None where there is no such thing."""
         return None
 
-    def loader(self, split: str, *, num_views: int, batch_size: int, seed: int, start_step: int = 0) -> Iterator[SequenceBatch]:
+    def loader(
+        self, split: str, *, num_views: int, batch_size: int, seed: int, start_step: int = 0, places: Indices | None = None
+    ) -> Iterator[SequenceBatch]:
         """Batches without end: each epoch visits every object once, in a new order; a batch may span two epochs, so none is ever short.
 
         Args:
@@ -134,12 +139,13 @@ class World(ABC):
             batch_size: B.
             seed: of order and draws.
             start_step: the batch to begin with; batch k is the same wherever the loader began.
+            places: which of each batch's B sequences to make, in ascending order; None for all. Ranks share a batch by it.
 
         Raises:
             DataError: if the split is unknown, smaller than a batch, or an object has too few views.
         """
         self.check(split, num_views, batch_size)
-        return self._batches(split, num_views, batch_size, seed, start_step)
+        return self._batches(split, num_views, batch_size, seed, start_step, np.arange(batch_size) if places is None else places)
 
     def check(self, split: str, num_views: int, batch_size: int = 1) -> None:
         """Raise a DataError if the split is unknown, has fewer objects than a batch, or its objects have too few views."""
@@ -149,12 +155,11 @@ class World(ABC):
         if (size := self.size(split)) < batch_size:
             raise DataError(f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a batch of {batch_size}")
 
-    def _batches(self, split: str, num_views: int, batch_size: int, seed: int, step: int) -> Iterator[SequenceBatch]:
+    def _batches(self, split: str, num_views: int, batch_size: int, seed: int, step: int, places: Indices) -> Iterator[SequenceBatch]:
         size = self.size(split)
         orders: dict[int, Indices] = {}
         while True:
-            position = np.arange(step * batch_size, (step + 1) * batch_size)
-            epoch, place = np.divmod(position, size)
+            epoch, place = np.divmod(step * batch_size + places, size)
             for number in set(epoch.tolist()) - set(orders):
                 orders[number] = _order(size, seed, split, number)
             index = np.array([orders[e][p] for e, p in zip(epoch.tolist(), place.tolist(), strict=True)], dtype=np.int64)

@@ -111,6 +111,7 @@ class Config(WorldConfig):
             mean=(0.5,) * 3 if images is None else images.mean,
             std=(0.25,) * 3 if images is None else images.std,
             probe_split="train" if images is None else images.probe_split,
+            data={} if images is None else images.fingerprint(),
             ordered=True,
         )
 

@@ -1,7 +1,7 @@
 """Worlds whose views are all on disk: so many objects, each with so many views of known pose."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +11,10 @@ import torch
 from seqjepa.errors import DataError
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import Indices, World, WorldSpec, choose_views
+from seqjepa.worlds.fingerprint import fingerprint
 from seqjepa.worlds.sums import Sums
+
+SOME = 64  # objects
 
 
 class Stored(Protocol):
@@ -74,7 +77,7 @@ class TableWorld(World):
     """A World over one ViewTable per split; sequences are views drawn without replacement."""
 
     def __init__(self, spec: WorldSpec, tables: Mapping[str, ViewTable]) -> None:
-        self.spec = spec
+        self.spec = spec if spec.data else replace(spec, data=fingerprint(_parts(tables)))
         self.tables = tables
 
     def size(self, split: str) -> int:
@@ -93,6 +96,18 @@ class TableWorld(World):
         poses = torch.from_numpy(table.poses[index[:, None], chosen])
         actions = self.spec.actions.along(poses)
         return SequenceBatch(views.permute(0, 1, 4, 2, 3), actions, poses, torch.from_numpy(table.labels[index]))
+
+
+def _parts(tables: Mapping[str, ViewTable]) -> dict[str, npt.NDArray[Any]]:
+    """What tells a world's data, by what it is called. Of views and poses that are read from files these are the poses of some objects."""
+    parts: dict[str, npt.NDArray[Any]] = {}
+    for split, table in tables.items():
+        named = {"views": table.views, "poses": table.poses, "labels": table.labels, "rows": table.rows}
+        if not isinstance(table.poses, np.ndarray):
+            some = np.arange(0, len(table.labels), max(1, len(table.labels) // SOME))[:, None]
+            named["poses"] = table.poses[some, np.arange(table.poses.shape[1])[None]]
+        parts |= {f"{split}.{name}": array for name, array in named.items() if isinstance(array, np.ndarray)}
+    return parts
 
 
 def pixel_statistics(table: ViewTable) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -69,8 +69,6 @@ class Config(WorldConfig):
         tables = {split: store.table(rows, self.views, self.image_size) for split, rows in self._splits(store).items()}
         if self.ood_path is not None:
             tables[UNLISTED] = self._ood(store.listing.classes)
-        for table in tables.values():
-            _read_some_poses(table)
         mean, std = pixel_statistics(tables["train"])
         spec = WorldSpec(
             name="threediebench",
@@ -141,12 +139,6 @@ def open_store(path: str, option: str, *, unlisted: bool = False) -> Store:
     if not folder.is_dir():
         raise DataError(f"{option}: there is no folder {folder}; it must be 3DIEBench's, or what `seqjepa data pack` made of it")
     return PackedStore(folder) if is_pack(folder) else FolderStore(folder, unlisted=unlisted)
-
-
-def _read_some_poses(table: ViewTable) -> None:
-    """Read those of objects spread evenly over all, so that a folder in which much is wrong is refused before training."""
-    rows = np.arange(0, len(table.labels), max(1, len(table.labels) // 64))
-    np.asarray(table.poses[rows[:, None], np.arange(table.views.shape[1])[None]])
 
 
 def _labels(listing: Listing, classes: tuple[str, ...], folder: Path) -> Indices:

@@ -15,6 +15,7 @@ from seqjepa.errors import ConfigError, unknown
 from seqjepa.worlds import images as package
 from seqjepa.worlds.base import scramble
 from seqjepa.worlds.check import Report
+from seqjepa.worlds.fingerprint import fingerprint
 from seqjepa.worlds.sums import Sums
 
 
@@ -81,6 +82,12 @@ class ImageSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     probe_split: str = "train"
+
+    def fingerprint(self) -> dict[str, str]:
+        """For `WorldSpec.data`."""
+        arrays = {name: {"images": split.images, "labels": split.labels, "rows": split.rows} for name, split in self.splits.items()}
+        parts = {f"{split}.{name}": array for split, named in arrays.items() for name, array in named.items() if array is not None}
+        return fingerprint(parts)
 
 
 def hold_out(split: ImageSplit, fraction: float) -> tuple[ImageSplit, ImageSplit]:

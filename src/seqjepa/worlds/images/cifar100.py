@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.worlds.archives import fingerprint, is_archive, locate, members
+from seqjepa.worlds.archives import file_state, is_archive, locate, members
 from seqjepa.worlds.check import Finding, Report, checksum, count
 from seqjepa.worlds.decode import decode
 from seqjepa.worlds.decoded import Part, Published, decoded, resized
@@ -47,7 +47,7 @@ class Cifar100(Source):
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
         place = locate(path.expanduser(), *PLACES, *MD5)
-        files = fingerprint(place, lambda name: _plain(name) is not None)
+        files = file_state(place, lambda name: _plain(name) is not None)
         found = decoded("cifar100", files, image_size, partial(_publish, place, image_size), lambda parts: parts["train"])
         train, val = hold_out(found.parts["train"], val_fraction)
         return ImageSet({"train": train, "val": val, "test": found.parts["test"]}, found.classes, found.mean, found.std)

@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.archives import Member, fingerprint, is_archive, members
+from seqjepa.worlds.archives import Member, file_state, is_archive, members
 from seqjepa.worlds.check import Finding, Report
 from seqjepa.worlds.decoded import ImageFiles, Part, Published, decoded
 from seqjepa.worlds.images.base import ImageSet, ImageSplit, Source, hold_out
@@ -36,7 +36,7 @@ class ImageFolder(Source):
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
         place = path.expanduser()
-        files = fingerprint(place, _is_image)
+        files = file_state(place, _is_image)
         read = partial(_publish, place, image_size)
         found = decoded("folder", files, image_size, read, lambda parts: _splits(parts["images"], 0)["train"], stretched=False)
         return ImageSet(_splits(found.parts["images"], val_fraction), found.classes, found.mean, found.std)

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.archives import Member, fingerprint, locate, members
+from seqjepa.worlds.archives import Member, file_state, locate, members
 from seqjepa.worlds.check import Finding, Report, count
 from seqjepa.worlds.decoded import ImageFiles, Published, decoded
 from seqjepa.worlds.images.base import ImageSet, Source, hold_out
@@ -34,7 +34,7 @@ class ImageNet(Source):
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
         root = _root(path.expanduser())
-        files = " ".join(fingerprint(_folder(root / origin), _is_image) for origin in COUNTS)
+        files = " ".join(file_state(_folder(root / origin), _is_image) for origin in COUNTS)
         found = decoded("imagenet", files, image_size, partial(_publish, root, image_size), lambda parts: parts["train"])
         train, val = hold_out(found.parts["train"], val_fraction)
         return ImageSet({"train": train, "val": val, "test": found.parts["val"]}, found.classes, found.mean, found.std)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.archives import BROKEN, Member, fingerprint, is_archive, locate, members
+from seqjepa.worlds.archives import BROKEN, Member, file_state, is_archive, locate, members
 from seqjepa.worlds.check import Finding, Report, checksum, count
 from seqjepa.worlds.decoded import Part, Published, decoded, resized
 from seqjepa.worlds.images.base import ImageSet, Source, hold_out
@@ -41,7 +41,7 @@ class Stl10(Source):
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
         place = locate(path.expanduser(), FOLDER, ARCHIVE)
-        files = fingerprint(place, lambda name: name in FILES)
+        files = file_state(place, lambda name: name in FILES)
         found = decoded("stl10", files, image_size, partial(_publish, place, image_size), lambda parts: parts["unlabeled"])
         labelled, val = hold_out(found.parts["train"], val_fraction)
         splits = {"train": found.parts["unlabeled"], "labelled": labelled, "val": val, "test": found.parts["test"]}

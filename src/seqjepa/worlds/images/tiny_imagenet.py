@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.archives import Member, fingerprint, is_archive, locate, members
+from seqjepa.worlds.archives import Member, file_state, is_archive, locate, members
 from seqjepa.worlds.check import Finding, Report, checksum, count
 from seqjepa.worlds.decoded import ImageFiles, Published, decoded
 from seqjepa.worlds.images.base import ImageSet, Source, hold_out
@@ -34,7 +34,7 @@ class TinyImageNet(Source):
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
         place = locate(path.expanduser(), FOLDER, ARCHIVE)
-        files = fingerprint(place, lambda name: name in TEXTS or bool(re.fullmatch("|".join(IMAGES.values()), name)))
+        files = file_state(place, lambda name: name in TEXTS or bool(re.fullmatch("|".join(IMAGES.values()), name)))
         found = decoded("tiny_imagenet", files, image_size, partial(_publish, place, image_size), lambda parts: parts["train"])
         train, val = hold_out(found.parts["train"], val_fraction)
         return ImageSet({"train": train, "val": val, "test": found.parts["val"]}, found.classes, found.mean, found.std)
