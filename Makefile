@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo furniture test test-fast lint format docs clean clean-all
+.PHONY: help setup demo furniture cliparts digits test test-fast lint format docs clean clean-all
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,7 @@ EXTRAS ?= dev,tensorboard
 DEMO ?= runs/demo
 WORKERS ?= 2
 PYTEST_ARGS ?=
+FURNITURE_ARGS ?= --views 24 --image-size 128
 
 # The first interpreter that runs, is new enough and can make a virtual environment; or say `make PYTHON=...`.
 SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -41,23 +42,26 @@ demo: setup ## train seq-JEPA on the CPU, evaluate it and write the report (goes
 	$(BIN)/seqjepa report $(DEMO) --out $(DEMO)/report
 	@echo "The report: $$(ls -d $(abspath $(DEMO)/report)/*.html)"
 
-# 820 textured meshes, CC0 and CC-BY, from Debian; nothing is installed, nothing of it is committed.
-FURNITURE := data/sweethome3d-furniture
-FURNITURE_ARGS ?= --views 50 --image-size 128
-
-$(FURNITURE):
+# Packages of Debian with real data; nothing is installed, nothing of them is committed.
+data/debian/%:
 	@command -v apt-get dpkg-deb >/dev/null || { \
-	    echo "needs apt-get and dpkg-deb (Debian, Ubuntu): there, 'apt-get download sweethome3d-furniture', then 'dpkg-deb -x' it into $@ here" >&2; exit 1; }
-	mkdir -p data/deb
-	cd data/deb && apt-get download sweethome3d-furniture || { \
-	    echo "apt-get found no sweethome3d-furniture: is the list of packages old? Run 'apt-get update' as root" >&2; exit 1; }
+	    echo "needs apt-get and dpkg-deb (Debian, Ubuntu): there, 'apt-get download $*', then 'dpkg-deb -x' it into $@ here" >&2; exit 1; }
+	mkdir -p $(@D)
+	cd $(@D) && apt-get download $* || { \
+	    echo "apt-get found no $*: is the list of packages old? Run 'apt-get update' as root" >&2; exit 1; }
 	rm -rf $@.tmp
-	dpkg-deb -x data/deb/sweethome3d-furniture_*.deb $@.tmp
+	dpkg-deb -x $(@D)/$*_*.deb $@.tmp
 	mv $@.tmp $@
 
-furniture: setup $(FURNITURE) ## fetch 443 real meshes of 20 classes from Debian and render them to data/furniture
-	$(BIN)/seqjepa data render meshes $(FURNITURE)/usr/share/sweethome3d/furniture --labels examples/furniture.csv \
-	    --out data/furniture $(FURNITURE_ARGS)
+furniture: setup data/debian/sweethome3d-furniture ## fetch 443 real meshes of 20 classes from Debian and render them to data/furniture
+	$(BIN)/seqjepa data render meshes data/debian/sweethome3d-furniture/usr/share/sweethome3d/furniture \
+	    --labels examples/furniture.csv --out data/furniture $(FURNITURE_ARGS)
+
+cliparts: data/debian/openclipart-png ## fetch some 7,000 pictures of 22 classes from Debian to data/cliparts
+	ln -sfn debian/openclipart-png/usr/share/openclipart/png data/cliparts
+
+digits: setup ## write 5,000 real MNIST digits to data/digits
+	$(BIN)/python examples/digits.py data/digits
 
 test: setup ## run every test
 	$(PYTEST) $(PYTEST_ARGS)

@@ -23,6 +23,12 @@ EXPERIMENTS = {
         "small": ["shapes_small"],
         "small_unconditioned": ["shapes_small", "--method.condition", "none"],
     },
+    # Real pixels: positions on cliparts, crops and brightness of digits, rotations of furniture (make cliparts digits furniture).
+    "pixels": {
+        "cliparts": ["saccades", "--world.path", "data/cliparts"],
+        "digits": ["augmented", "--world.path", "data/digits", "--world.actions", "crop", "jitter"],
+        "furniture": ["furniture"],
+    },
     # Does predicting every next view beat predicting the last, in equal time? Three seeds each.
     "objective": {
         f"{recipe}_seed{seed}": [recipe, "--seed", str(seed)] for seed in (0, 1, 2) for recipe in ("shapes_tiny", "shapes_tiny_last")

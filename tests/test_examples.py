@@ -99,3 +99,12 @@ def test_own_method_is_barlow_twins():
 def test_own_world_refuses_impossible_windows(window, capsys):
     assert cli.run(["train", str(EXAMPLES / "own_world.py"), "--world.window", str(window)]) == 2
     assert f"world.window must be 8 to 31 pixels, got {window}" in capsys.readouterr().err
+
+
+def test_digits(tmp_path):
+    load_code(EXAMPLES / "digits.py").main(tmp_path / "digits")
+    assert len(list((tmp_path / "digits").glob("?/*.png"))) == 5000
+    actions = ("--world.actions", "crop", "jitter")
+    run("train", "augmented", "--world.path", tmp_path / "digits", *actions, "--run-dir", tmp_path / "run", *TINY)
+    run("evaluate", tmp_path / "run")
+    check_results(tmp_path / "run")
