@@ -46,7 +46,7 @@ FURNITURE := data/sweethome3d-furniture
 FURNITURE_ARGS ?= --views 50 --image-size 128
 
 $(FURNITURE):
-	@command -v apt-get dpkg-deb >/dev/null || { \
+	@command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { \
 	    echo "needs apt-get and dpkg-deb (Debian, Ubuntu): there, 'apt-get download sweethome3d-furniture', then 'dpkg-deb -x' it into $@ here" >&2; exit 1; }
 	mkdir -p data/deb
 	cd data/deb && apt-get download sweethome3d-furniture || { \
@@ -55,7 +55,7 @@ $(FURNITURE):
 	dpkg-deb -x data/deb/sweethome3d-furniture_*.deb $@.tmp
 	mv $@.tmp $@
 
-furniture: setup $(FURNITURE) ## fetch 443 real meshes of 20 classes from Debian and render them to data/furniture
+furniture: setup $(FURNITURE) ## fetch real meshes of 20 classes from Debian and render them to data/furniture
 	$(BIN)/seqjepa data render meshes $(FURNITURE)/usr/share/sweethome3d/furniture --labels examples/furniture.csv \
 	    --out data/furniture $(FURNITURE_ARGS)
 
