@@ -44,7 +44,7 @@ demo: setup ## train seq-JEPA on the CPU, evaluate it and write the report (goes
 
 # Packages of Debian with real data; nothing is installed, nothing of them is committed.
 data/debian/%:
-	@command -v apt-get dpkg-deb >/dev/null || { \
+	@command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { \
 	    echo "needs apt-get and dpkg-deb (Debian, Ubuntu): there, 'apt-get download $*', then 'dpkg-deb -x' it into $@ here" >&2; exit 1; }
 	mkdir -p $(@D)
 	cd $(@D) && apt-get download $* || { \
@@ -53,7 +53,7 @@ data/debian/%:
 	dpkg-deb -x $(@D)/$*_*.deb $@.tmp
 	mv $@.tmp $@
 
-furniture: setup data/debian/sweethome3d-furniture ## fetch 443 real meshes of 20 classes from Debian and render them to data/furniture
+furniture: setup data/debian/sweethome3d-furniture ## fetch real meshes of 20 classes from Debian and render them to data/furniture
 	$(BIN)/seqjepa data render meshes data/debian/sweethome3d-furniture/usr/share/sweethome3d/furniture \
 	    --labels examples/furniture.csv --out data/furniture $(FURNITURE_ARGS)
 

@@ -1,6 +1,6 @@
 """The contact sheet docs/figures/furniture.png: one public-domain mesh per class, in several views.
 
-    .venv/bin/python docs/furniture.py data/sweethome3d-furniture/usr/share/sweethome3d/furniture
+    .venv/bin/python docs/furniture.py data/debian/sweethome3d-furniture/usr/share/sweethome3d/furniture
 
 The folder is what `make furniture` fetches. Only meshes of BlendSwap-CC-0.sh3f are drawn.
 """

@@ -13,16 +13,9 @@ from rich.table import Table
 from seqjepa.commands.options import parse
 from seqjepa.evaluation import evaluate
 from seqjepa.recipes import load_code
+from seqjepa.report.tables import INPUTS, SHOWN_VIEWS
 
-INPUTS = {
-    "view": "z of one view",
-    "mean": "mean of {} views' z",
-    "logits": "mean of {} views' logits",
-    "sequence": "z_AGG of {} views",
-    "pair": "z of two views",
-}
 METRICS = {"top1": "top-1", "r2": "R²", "median_degrees": "median error"}
-SHOWN_VIEWS = 5  # of means and sequences, as in the paper's tables
 
 
 @dataclass(frozen=True)

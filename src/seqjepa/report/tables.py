@@ -148,7 +148,7 @@ def questions(variants: Sequence[Variant], *, every: bool) -> list[Question]:
     records = [record for variant in variants for run in variant.runs for record in run.records]
     several = {record.views for record in records if record.input in ("mean", "logits", "sequence")}
     shown = several if every or not several else {SHOWN_VIEWS if SHOWN_VIEWS in several else max(several)}
-    return list(dict.fromkeys(question_of(r) for r in records if r.views in shown or r.input in ("view", "pair")))
+    return list(dict.fromkeys(question_of(r) for r in records if r.views in shown or r.input in ("view", "image", "pair")))
 
 
 def splits_of(variants: Sequence[Variant]) -> list[str]:
