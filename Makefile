@@ -61,7 +61,7 @@ cliparts: data/debian/openclipart-png ## fetch some 7,000 pictures of 22 classes
 	ln -sfn debian/openclipart-png/usr/share/openclipart/png data/cliparts
 
 digits: setup ## write 5,000 real MNIST digits to data/digits
-	$(BIN)/python examples/digits.py data/digits
+	$(BIN)/python examples/digit_images.py data/digits
 
 test: setup ## run every test
 	$(PYTEST) $(PYTEST_ARGS)

@@ -160,7 +160,7 @@ def test_a_mistake_is_named_with_its_cure_and_leaves_nothing(run, elsewhere: Pat
     result = run(*arguments)
     assert result.code == 2 and not result.out
     assert result.err.startswith("error: ") and message in result.err
-    assert result.err.count("\n") <= 2 and "Traceback" not in result.err and len(result.err) < 400
+    assert result.err.count("\n") <= 2 and "Traceback" not in result.err and len(result.err) < 800
     assert [path for path in elsewhere.rglob("*") if path.name != "work"] == []
 
 

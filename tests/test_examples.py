@@ -102,7 +102,7 @@ def test_own_world_refuses_impossible_windows(window, capsys):
 
 
 def test_digits(tmp_path):
-    load_code(EXAMPLES / "digits.py").main(tmp_path / "digits")
+    load_code(EXAMPLES / "digit_images.py").main(tmp_path / "digits")
     assert len(list((tmp_path / "digits").glob("?/*.png"))) == 5000
     actions = ("--world.actions", "crop", "jitter")
     run("train", "augmented", "--world.path", tmp_path / "digits", *actions, "--run-dir", tmp_path / "run", *TINY)

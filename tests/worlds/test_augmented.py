@@ -44,7 +44,7 @@ def test_the_spec():
     assert [group.name for group in spec.factors.groups] == ["crop", "flip", "jitter", "order", "gray", "blur"], "nothing is solarized"
     assert [group.name for group in spec.actions.groups] == ["crop", "jitter", "blur"] and spec.actions.action_dim == 9
     outline = CONFIG.outline()
-    assert replace(outline, classes=spec.classes, mean=spec.mean, std=spec.std) == spec
+    assert replace(outline, classes=spec.classes, mean=spec.mean, std=spec.std, data=spec.data) == spec
 
 
 @pytest.mark.parametrize("actions", [("crop",), ("jitter",), ("blur",), ("solarize", "flip"), tuple(GROUPS)])

@@ -98,6 +98,20 @@ def test_sizes() -> None:
     assert decode(png(wide), "file", 40).shape == (40, 40, 3), "small ones are enlarged"
 
 
+def test_a_jpeg_is_shrunk_while_decoded_only_where_nothing_is_left_to_resample() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    data = jpeg(pixels)
+    whole = decode(data, "whole")
+    assert whole.shape == (16, 16, 3)
+    for size in (4, 2, (8, 8)):
+        wanted = (size, size) if isinstance(size, int) else size
+        found, filtered = decode(data, "small", size), np.asarray(Image.fromarray(whole).resize(wanted, Image.Resampling.BICUBIC))
+        assert found.shape == (*wanted, 3) and 0 < np.abs(found.astype(int) - filtered).mean() < 16
+    for size in (6, (4, 8), (12, 12)):
+        height, width = (size, size) if isinstance(size, int) else size
+        assert np.array_equal(decode(data, "other", size), Image.fromarray(whole).resize((width, height), Image.Resampling.BICUBIC))
+
+
 def bomb(width: int, height: int, kind: str = "png") -> bytes:
     """A few bytes that claim to be a large image."""
     if kind == "png":

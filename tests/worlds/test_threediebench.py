@@ -86,7 +86,7 @@ def test_val_is_held_out_of_the_training_objects(published):
 def test_only_the_first_views_are_used(published):
     few, all_views = (everything(world(published, views=views), "val") for views in (2, VIEWS))
     assert few[1].shape[1] == 2 and np.array_equal(few[1], all_views[1][:, :2]) and np.array_equal(few[0], all_views[0][:, :2])
-    with pytest.raises(DataError, match=r"latent_4\.npy is missing: get it again, or set world\.views to what every object has"):
+    with pytest.raises(DataError, match=r"image_4\.jpg is missing: get it again, or set world\.views to what every object has"):
         world(published, views=5)
 
 

@@ -31,16 +31,17 @@ def decode(data: bytes, name: str, size: int | tuple[int, int] | None = None) ->
         data: the file's bytes.
         name: of the file, for messages.
         size: None for the image as it is; S for its middle square as [S, S, 3], the shorter side shrunk or enlarged to S; (H, W) for the
-            whole image stretched to that. A JPEG is shrunk by a power of two while it is decoded, as far as it stays large enough, which
-            takes a third of the time and differs less from filtering than filters do among each other; the rest is resampled bicubically,
-            with a filter as wide as it shrinks.
+            whole image stretched to that. Resampled bicubically, with a filter as wide as it shrinks; but a JPEG of just 2, 4 or 8 times
+            that size is shrunk while it is decoded, which takes a third of the time and differs less from filtering than filters do.
 
     Raises:
         DataError: if the file is empty, too large, truncated, damaged or no JPEG or PNG.
     """
     with _opened(data, name) as image:
         if size is not None:
-            image.draft(None, (size, size) if isinstance(size, int) else (max(size), max(size)))
+            height, width = (size, size) if isinstance(size, int) else size
+            if any(image.size == (scale * width, scale * height) for scale in (2, 4, 8)):
+                image.draft(None, (width, height))
         ImageOps.exif_transpose(image, in_place=True)
         return np.asarray(_fit(_rgb(image), size))
 

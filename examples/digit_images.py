@@ -1,6 +1,6 @@
 """A folder of images, one sub-folder a class, as the worlds `augmented` and `saccades` read it: 5,000 real MNIST digits.
 
-python examples/digits.py data/digits
+python examples/digit_images.py data/digits
 seqjepa train augmented --world.path data/digits --run-dir runs/digits
 """
 
