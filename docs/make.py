@@ -100,6 +100,7 @@ def benchmark() -> tuple[list[Entry], list[Entry]]:
 def _compared(found: list[Entry]) -> str:
     """Their table; each links to the results of its first seed, which hold its config."""
     first = {run.config["name"].removeprefix("shapes_tiny_"): run.folder for run in reversed(runs("benchmark/*"))}
+    first["seq_jepa:predict=every"] = DOCS / "results" / "shapes_tiny_seed0.json"
     links = {name: path.relative_to(DOCS).as_posix() for name, path in first.items()}
     return markdown(table(found), links) if found else "*Not measured yet.*"
 
