@@ -2,12 +2,16 @@
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -50,6 +54,27 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
+def force(file: BinaryIO) -> None:
+    """To the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def npy_bytes(array: npt.NDArray[Any]) -> bytes:
+    """What `numpy.save` writes."""
+    data = io.BytesIO()
+    np.save(data, array, allow_pickle=False)
+    return data.getvalue()
+
+
+def npy_header(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> bytes:
+    """What stands before the data in a .npy file of that type and shape."""
+    header = io.BytesIO()
+    described = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(header, {"descr": described, "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
 def json_bytes(data: Any) -> bytes:
     """JSON data in the one form whose bytes depend on nothing but the data."""
     return json.dumps(data, indent=1, sort_keys=True).encode()
@@ -58,6 +83,12 @@ def json_bytes(data: Any) -> bytes:
 def sha256(data: bytes) -> str:
     """As hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file's contents, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def at(moment: str) -> None:

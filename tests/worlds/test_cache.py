@@ -273,8 +273,8 @@ def test_views_of_a_large_table_are_verified_when_they_are_read(root: Path, larg
 
 def test_a_large_table_is_not_read_when_it_is_opened(large: None, monkeypatch: pytest.MonkeyPatch) -> None:
     build()
-    verify, read = cache._sha256, []
-    monkeypatch.setattr(cache, "_sha256", lambda path: read.append(path.name) or verify(path))
+    verify, read = cache.file_sha256, []
+    monkeypatch.setattr(cache, "file_sha256", lambda path: read.append(path.name) or verify(path))
     build()
     assert read == ["sums.npy"]
 

@@ -3,11 +3,10 @@
 import numpy as np
 
 from seqjepa.bench.figure import Amount, Figure
-from seqjepa.bench.plain import augment_one
+from seqjepa.bench.plain import augment_one, noise
 from seqjepa.bench.timing import alternate, one_thread
 from seqjepa.worlds import augmented
 from seqjepa.worlds.base import draw_key
-from seqjepa.worlds.images.base import ImageSet, ImageSplit
 
 PIXELS = 32
 VIEWS = 4
@@ -15,7 +14,7 @@ VIEWS = 4
 
 def figures(rounds: int = 5, images: int = 256, plain_images: int = 32) -> list[Figure]:
     """P2: views per core-second, parameters drawn and actions made, and of the plain reference, which is given its parameters."""
-    world = augmented.Config(source="noise", path="", image_size=PIXELS).over(noise(images))
+    world = augmented.Config(source="noise", path="", image_size=PIXELS).over(noise(images, PIXELS))
     index = np.arange(images)
     key = draw_key(0, "train", 0, index)
     batch = world.sequences("train", index[:plain_images], VIEWS, key[:plain_images])
@@ -35,10 +34,3 @@ def figures(rounds: int = 5, images: int = 256, plain_images: int = 32) -> list[
         Figure(promise="P2", what=what, value=value, ours=per_second[0], plain=per_second[1], least=10_000, about="ours"),
         Figure(promise="P2", what=f"{what}, ratio", value=value, ours=per_second[0], plain=per_second[1], least=8),
     ]
-
-
-def noise(images: int) -> ImageSet:
-    """So many images of noise in every split."""
-    pixels = np.random.default_rng(0).integers(0, 256, (images, PIXELS, PIXELS, 3), dtype=np.uint8)
-    split = ImageSplit(pixels, np.zeros(images, np.int64))
-    return ImageSet(dict.fromkeys(("train", "val", "test"), split), ("noise",), (0.5,) * 3, (0.25,) * 3)

@@ -1,4 +1,4 @@
-"""The plain references of `seqjepa bench`: the same work as one would first write it."""
+"""The plain references of `seqjepa bench`: the same work as one would first write it, and what it is done to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +17,7 @@ from seqjepa.training import use_bf16
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.augment import blur_radius
 from seqjepa.worlds.base import World
+from seqjepa.worlds.images.base import ImageSet, ImageSplit
 from seqjepa.worlds.policy import COLUMNS, JITTER
 
 
@@ -62,6 +63,13 @@ class BareStep:
         with self.autocast:
             loss = self.method(self.batch).loss
         loss.backward()
+
+
+def noise(images: int, pixels: int) -> ImageSet:
+    """So many images of noise, the same in every split."""
+    values = np.random.default_rng(0).integers(0, 256, (images, pixels, pixels, 3), np.uint8)
+    split = ImageSplit(values, np.zeros(images, np.int64))
+    return ImageSet(dict.fromkeys(("train", "val", "test"), split), ("noise",), (0.5,) * 3, (0.25,) * 3)
 
 
 def look(images: npt.NDArray[np.uint8], saliency: torch.Tensor, views: int, size: int) -> npt.NDArray[np.uint8]:

@@ -5,11 +5,10 @@ import numpy.typing as npt
 import torch
 
 from seqjepa.bench.figure import Amount, Figure
-from seqjepa.bench.plain import look
+from seqjepa.bench.plain import look, noise
 from seqjepa.bench.timing import alternate, one_thread
 from seqjepa.worlds.base import draw_key
 from seqjepa.worlds.glimpse import Inhibition, fixations, weights
-from seqjepa.worlds.images.base import ImageSet, ImageSplit
 from seqjepa.worlds.saccades import Config, Saccades
 from seqjepa.worlds.saliency import half, spectral_residual
 
@@ -21,7 +20,7 @@ SMALL = 16  # pixels per side of the map it is tested on, so that all positions 
 def figures(rounds: int = 5, batch_size: int = 256, plain_number: int = 32, draws: int = DRAWS) -> list[Figure]:
     """P3: views per core-second of the paper's setting on STL-10, all in, and of the release's way; and how fixations are distributed."""
     with one_thread():
-        world = noise(batch_size)
+        world = noisy_world(batch_size)
         batches = world.loader("train", num_views=VIEWS, batch_size=batch_size, seed=0)
         images, maps = world.images.splits["train"].images[:plain_number], world.saliency("train", np.arange(plain_number)).float()
         ours, plain = alternate(lambda: next(batches), lambda: look(images, maps, VIEWS, 32), rounds)
@@ -38,12 +37,10 @@ def figures(rounds: int = 5, batch_size: int = 256, plain_number: int = 32, draw
     return [speed, *distribution(draws)]
 
 
-def noise(number: int) -> Saccades:
+def noisy_world(number: int) -> Saccades:
     """A world over images of noise, with their built-in saliency."""
-    chance = np.random.default_rng(0)
-    split = ImageSplit(chance.integers(0, 256, (number, PIXELS, PIXELS, 3), np.uint8), np.zeros(number, np.int64))
-    images = ImageSet(dict.fromkeys(("train", "val", "test"), split), ("noise",), (0.5,) * 3, (0.25,) * 3)
-    maps = half(spectral_residual(torch.from_numpy(split.images).permute(0, 3, 1, 2)))
+    images = noise(number, PIXELS)
+    maps = half(spectral_residual(torch.from_numpy(images.splits["train"].images).permute(0, 3, 1, 2)))
     config = Config(path="")
     return Saccades(config, config.outline(), images, dict.fromkeys(images.splits, lambda places: maps[places]))
 

@@ -75,6 +75,11 @@ def is_archive(path: Path) -> bool:
     return True
 
 
+def is_archive_of(path: Path, beginning: str) -> bool:
+    """Whether it is an archive whose first file's name begins so."""
+    return is_archive(path) and next((member.name.startswith(beginning) for member in members(path)), False)
+
+
 def members(path: Path) -> Iterator[Member]:
     """All files of a folder, in the order of their names, or of an archive, in its own order.
 

@@ -11,6 +11,7 @@ the training images again, all their views observed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.augment import augment
-from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec, spread
+from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec, at_least, spread
 from seqjepa.worlds.images.base import ImageSet, ImageSplit, find_source
 from seqjepa.worlds.policy import COLUMNS, CROP, JITTER, PLACES, Policy, sample
 
@@ -64,8 +65,7 @@ class Config(WorldConfig):
     std: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.image_size < 8:
-            raise ConfigError(f"world.image_size must be at least 8, got {self.image_size}")
+        at_least(self, image_size=8)
         if not 0 <= self.val_fraction < 1:
             raise ConfigError(f"world.val_fraction must be at least 0 and below 1, got {self.val_fraction}")
         if (self.mean is None) != (self.std is None) or min(self.std or (1,)) <= 0:
@@ -86,17 +86,28 @@ class Config(WorldConfig):
             probe_split = "probe"
             splits[probe_split] = splits["train"]
         mean, std = (images.mean, images.std) if self.mean is None or self.std is None else (self.mean, self.std)
-        spec = replace(self._spec(images.classes, tuple(splits), probe_split, mean, std), data=images.fingerprint())
+        spec = replace(images.fill(self.outline()), splits=tuple(splits), probe_split=probe_split, mean=mean, std=std)
         return AugmentedWorld(spec, splits, self.observed, self.last)
 
     def outline(self) -> WorldSpec:
         """See `WorldConfig.outline`; the classes, too, are known only from the files."""
-        return self._spec((), ("train", "val", "test", "probe"), "probe", (0.5,) * 3, (0.25,) * 3)
+        factors = self.factors()
+        return WorldSpec(
+            name=self.source,
+            image_shape=(3, self.image_size, self.image_size),
+            classes=(),
+            factors=factors,
+            actions=factors.select(self.actions),
+            splits=("train", "val", "test", "probe"),
+            views_per_object=None,
+            mean=(0.5,) * 3,
+            std=(0.25,) * 3,
+            probe_split="probe",
+        )
 
     def factors(self) -> ActionSpace:
         """The groups whose parameters vary among observed views, and those that actions are made of."""
-        key = np.arange(DRAWS)
-        observed, last = (sample(policy, key, self.image_size).std(0, dtype=np.float64) for policy in (self.observed, self.last))
+        observed, last = (np.array(_deviations(policy, self.image_size)) for policy in (self.observed, self.last))
         spread_of = dict(zip(COLUMNS, np.where(observed > 0, observed, last).tolist(), strict=True))
         varying = {name for name, x in zip(COLUMNS, observed, strict=True) if x > 0}
         groups = [
@@ -105,23 +116,6 @@ class Config(WorldConfig):
             if varying & set(dims) or name in self.actions
         ]
         return ActionSpace(COLUMNS, tuple(groups))
-
-    def _spec(
-        self, classes: tuple[str, ...], splits: tuple[str, ...], probe_split: str, mean: tuple[float, ...], std: tuple[float, ...]
-    ) -> WorldSpec:
-        factors = self.factors()
-        return WorldSpec(
-            name=self.source,
-            image_shape=(3, self.image_size, self.image_size),
-            classes=classes,
-            factors=factors,
-            actions=factors.select(self.actions),
-            splits=splits,
-            views_per_object=None,
-            mean=mean,
-            std=std,
-            probe_split=probe_split,
-        )
 
 
 class AugmentedWorld(World):
@@ -162,3 +156,9 @@ class AugmentedWorld(World):
 def _rounded(deviation: float) -> float:
     """To three digits, so that it is the same number on every machine; 1 for a parameter that never varies."""
     return float(f"{deviation:.3g}") or 1.0
+
+
+@cache
+def _deviations(policy: Policy, size: int) -> tuple[float, ...]:
+    """Of each parameter: one has to draw many, and that once."""
+    return tuple(sample(policy, np.arange(DRAWS), size).std(0, dtype=np.float64).tolist())

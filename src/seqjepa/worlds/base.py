@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
-from seqjepa.errors import DataError, unknown
+from seqjepa.errors import ConfigError, DataError, unknown
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.check import Report
 
@@ -44,6 +44,13 @@ class WorldConfig:
         """What `seqjepa data check` says of a file or folder: whether all that this world reads is there and whole; None if it is not of
         this world's format at all. It takes seconds, whatever the size."""
         return None
+
+
+def at_least(config: WorldConfig, **limits: int) -> None:
+    """Raise a ConfigError that names the first of the config's fields that is below its limit."""
+    for name, least in limits.items():
+        if (value := getattr(config, name)) < least:
+            raise ConfigError(f"world.{name} must be at least {least}, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ view the first time it is read (`sums.py`). An unfinished table is compared with
 
 import errno
 import hashlib
-import io
 import json
 import math
 import os
@@ -24,7 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from seqjepa.errors import DataError, DiskError
-from seqjepa.files import json_bytes, locked, sha256, write_atomically
+from seqjepa.files import file_sha256, force, json_bytes, locked, npy_bytes, npy_header, sha256, write_atomically
 from seqjepa.worlds.sums import Sums
 from seqjepa.worlds.table import ViewTable
 
@@ -107,7 +106,7 @@ def _open(folder: Path, plan: Plan) -> ViewTable | None:
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         large = "sums" in manifest
-        whole = _sha256(sums) == manifest["sums"] and _fits(views, plan) if large else _sha256(views) == manifest["sha256"]
+        whole = file_sha256(sums) == manifest["sums"] and _fits(views, plan) if large else file_sha256(views) == manifest["sha256"]
         if not whole:
             shutil.rmtree(folder)
             return None
@@ -119,7 +118,7 @@ def _open(folder: Path, plan: Plan) -> ViewTable | None:
 
 def _fits(views: Path, plan: Plan) -> bool:
     """Whether size and header are those of the table."""
-    header = _header(plan.table_shape)
+    header = npy_header(np.uint8, plan.table_shape)
     with views.open("rb") as file:
         return views.stat().st_size == len(header) + math.prod(plan.table_shape) and file.read(len(header)) == header
 
@@ -143,7 +142,7 @@ def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> 
     folder.mkdir(exist_ok=True)
     unfinished, record, chunk = folder / "views.partial.npy", folder / "progress.json", plan.chunk or CHUNK
     objects, per_object = plan.table_shape[:2]
-    view, header = math.prod(plan.image_shape), _header(plan.table_shape)
+    view, header = math.prod(plan.image_shape), npy_header(np.uint8, plan.table_shape)
     size = per_object * view
     digests, sums = _whole_chunks(unfinished, record, header, chunk * size, view)
     done = min(len(digests) * chunk, objects)
@@ -155,8 +154,7 @@ def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> 
             stop = min(start + chunk, objects)
             data = plan.render(start, stop).tobytes()
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            force(file)
             digests.append(sha256(data))
             sums += _crc32s(data, view)
             write_atomically(record, json_bytes(digests))
@@ -169,18 +167,10 @@ def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> 
 def _seal(folder: Path, sums: list[int], shape: tuple[int, int]) -> dict[str, str]:
     """What the manifest says of finished views: their digest, or that of the checksums of every view."""
     if (folder / "views.npy").stat().st_size <= LARGE:
-        return {"sha256": _sha256(folder / "views.npy")}
-    data = io.BytesIO()
-    np.save(data, np.array(sums, np.uint32).reshape(shape))
-    write_atomically(folder / "sums.npy", data.getvalue())
-    return {"sums": sha256(data.getvalue())}
-
-
-def _header(shape: tuple[int, ...]) -> bytes:
-    """What stands before the pixels in a .npy file."""
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return header.getvalue()
+        return {"sha256": file_sha256(folder / "views.npy")}
+    data = npy_bytes(np.array(sums, np.uint32).reshape(shape))
+    write_atomically(folder / "sums.npy", data)
+    return {"sums": sha256(data)}
 
 
 def _whole_chunks(unfinished: Path, record: Path, header: bytes, size: int, view: int) -> tuple[list[str], list[int]]:
@@ -205,8 +195,3 @@ def _whole_chunks(unfinished: Path, record: Path, header: bytes, size: int, view
 def _crc32s(data: bytes, size: int) -> list[int]:
     """Of each view of so many bytes."""
     return [zlib.crc32(memoryview(data)[start : start + size]) for start in range(0, len(data), size)]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from seqjepa.errors import ConfigError, DataError
 
@@ -69,7 +69,8 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise DataError(f"{name} claims more than {MOST_PIXELS:,} pixels ({error}): shrink it or leave it out") from error
     except BROKEN as error:
-        raise DataError(f"{name} is no whole {' or '.join(FORMATS)} image ({error}): get the file again or leave it out") from error
+        said = "of another format, or damaged at its beginning" if isinstance(error, UnidentifiedImageError) else error
+        raise DataError(f"{name} is no whole {' or '.join(FORMATS)} image ({said}): get the file again or leave it out") from error
 
 
 def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:

@@ -10,7 +10,6 @@
 Unlike there, the JPEGs' red is red: the original's channels are swapped.
 """
 
-import io
 import itertools
 import json
 import shutil
@@ -30,6 +29,7 @@ from seqjepa.errors import ConfigError, DataError, DiskError
 from seqjepa.files import json_bytes, write_atomically
 from seqjepa.worlds.cache import Plan
 from seqjepa.worlds.decode import encode
+from seqjepa.worlds.listing import write_split
 
 CHUNK = 16  # objects of a plan rendered at a time, and objects waiting to be written: few enough for memory, enough for every core
 SKIPPED = "skipped.json"
@@ -117,8 +117,7 @@ def export(job: Job, out: str | Path, *, quality: int = 95) -> dict[str, str]:
             )
         good = [number for number, place in enumerate(job.places) if place not in skipped]
         for split, numbers in job.split(good).items():
-            _save(folder / f"{split}_images.npy", np.array([f"/{job.places[n]}/" for n in numbers], np.str_))
-            _save(folder / f"{split}_labels.npy", job.labels[list(numbers)])
+            write_split(folder, split, [job.places[n] for n in numbers], job.labels[list(numbers)])
     except OSError as error:
         raise DiskError(
             f"cannot write to {folder}: {error.strerror or error}. Free space or choose another --out, then run it again"
@@ -169,9 +168,3 @@ def _write_object(folder: Path, views: Views, poses: npt.NDArray[np.float32], qu
         (half / f"image_{number}.jpg").write_bytes(encode(view, quality))
         np.save(half / f"latent_{number}.npy", pose.astype(np.float64))
     half.rename(folder)
-
-
-def _save(path: Path, array: npt.NDArray[Any]) -> None:
-    data = io.BytesIO()
-    np.save(data, array)
-    write_atomically(path, data.getvalue())

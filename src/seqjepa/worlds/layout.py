@@ -10,7 +10,7 @@ Opening reads the split files and the names of the objects' folders, images and 
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +92,7 @@ class FolderStore(Store):
             numbers = np.broadcast_to(np.arange(views), (len(rows), views))
         files = _Files(self.folder, [self.listing.places[row] for row in rows.tolist()], numbers)
         check_size(*files.image(0, 0), size, "world.image_size")
-        return ViewTable(_Images(files, size), _Latents(files), self.listing.labels[rows])
+        return ViewTable(Images(files.image, (*numbers.shape, size, size, 3)), _Latents(files), self.listing.labels[rows])
 
 
 @dataclass(frozen=True)
@@ -118,21 +118,22 @@ class _Files:
 
 
 @dataclass(frozen=True)
-class _Images:
-    """Image files as an array [N, V, S, S, 3]."""
+class Images:
+    """Image files as an array [N, V, S, S, 3]: read and decoded when they are asked for.
 
-    files: _Files
-    size: int
+    Attributes:
+        read: the bytes of the file of an object and a view, and its name for messages.
+        shape: of the array.
+    """
+
+    read: Callable[[int, int], tuple[bytes, str]]
+    shape: tuple[int, ...]
     dtype = np.dtype(np.uint8)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (*self.files.numbers.shape, self.size, self.size, 3)
 
     def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.uint8]:
         rows, views = np.broadcast_arrays(*at)
-        flat = list(zip(rows.flat, views.flat, strict=True))
-        return decode_all(len(flat), lambda place: self.files.image(*flat[place]), self.size).reshape(*rows.shape, *self.shape[2:])
+        flat = list(zip(rows.ravel().tolist(), views.ravel().tolist(), strict=True))
+        return decode_all(len(flat), lambda place: self.read(*flat[place]), self.shape[2]).reshape(*rows.shape, *self.shape[2:])
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import DataError
+from seqjepa.files import npy_bytes, write_atomically
+from seqjepa.worlds import arrays
 from seqjepa.worlds.base import Indices
 from seqjepa.worlds.decode import MOST_BYTES
 
@@ -22,7 +24,7 @@ WHERE_FROM = (
 )
 MOST_CLASSES = 100_000
 PLACE = re.compile(r"/?([^/\\\0]+)/([^/\\\0]+)/?")
-BROKEN = (OSError, ValueError, OverflowError, SyntaxError, MemoryError, EOFError)  # numpy's, at what is no whole .npy of plain numbers
+BROKEN = (*arrays.BROKEN, OSError, MemoryError, EOFError)  # numpy's, at what is no whole .npy of plain numbers
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,14 @@ def _read_split(folder: Path, name: str) -> tuple[list[str], npt.NDArray[np.int6
         got = f"{labels.dtype} {list(labels.shape)}"
         raise DataError(f"{numbers} must hold one integer for each of the {len(names)} objects of {images.name}, got {got}")
     return ["/".join(match.groups()) for match in matches if match], labels.astype(np.int64)
+
+
+def write_split(folder: Path, name: str, places: Sequence[str], labels: npt.NDArray[np.int64]) -> tuple[Path, Path]:
+    """Write a split's two files, whole or not at all, as `read_listing` reads them."""
+    images, numbers = folder / f"{name}_images.npy", folder / f"{name}_labels.npy"
+    write_atomically(images, npy_bytes(np.array([f"/{place}/" for place in places], np.str_)))
+    write_atomically(numbers, npy_bytes(labels))
+    return images, numbers
 
 
 def _classes(folder: Path, places: Sequence[str], labels: npt.NDArray[np.int64]) -> tuple[str, ...]:

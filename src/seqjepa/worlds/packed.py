@@ -10,7 +10,6 @@ Nothing is believed: opening compares every size, and every digest but that of t
 whenever it is read. So a damaged pack is found without reading all of it first.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -22,10 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, DataError
+from seqjepa.files import file_sha256
 from seqjepa.structure import structure
 from seqjepa.worlds.base import Indices
-from seqjepa.worlds.decode import check_size, decode_all
-from seqjepa.worlds.layout import Store
+from seqjepa.worlds.decode import check_size
+from seqjepa.worlds.layout import Images, Store
 from seqjepa.worlds.listing import read_listing
 from seqjepa.worlds.scene import LATENTS
 from seqjepa.worlds.table import ViewTable
@@ -117,9 +117,10 @@ class PackedStore(Store):
         options = self.manifest.options
         if options.coding == "raw" and size != options.size:
             raise ConfigError(f"{self.folder} holds raw views of {options.size} pixels a side, world.image_size is {size}: make them equal")
+        shape = (len(self.index), views, size, size, 3)
         if options.coding == "jpeg":
             check_size(*self.jpeg(int(rows[0]), 0), size, "world.image_size")
-        images = (_Jpegs if options.coding == "jpeg" else _Pixels)(self, views, size)
+        images = Images(self.jpeg, shape) if options.coding == "jpeg" else _Pixels(self, shape)
         return ViewTable(images, self.index["latent"][rows, :views].astype(np.float32), self.listing.labels[rows], rows)
 
     def jpeg(self, row: int, view: int) -> tuple[bytes, str]:
@@ -135,30 +136,14 @@ class PackedStore(Store):
         return f"{self.folder / IMAGES}: view {view} of object {self.listing.places[row]}"
 
 
-class _Jpegs:
-    """The JPEG files of a pack as an array [N, V, S, S, 3]."""
-
-    dtype = np.dtype(np.uint8)
-
-    def __init__(self, store: PackedStore, views: int, size: int) -> None:
-        self.store, self.size = store, size
-        self.shape = (len(store.index), views, size, size, 3)
-
-    def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.uint8]:
-        rows, views = np.broadcast_arrays(*at)
-        flat = list(zip(rows.ravel().tolist(), views.ravel().tolist(), strict=True))
-        return decode_all(len(flat), lambda place: self.store.jpeg(*flat[place]), self.size).reshape(*rows.shape, *self.shape[2:])
-
-
 class _Pixels:
     """The raw views of a pack as an array [N, V, S, S, 3]."""
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, store: PackedStore, views: int, size: int) -> None:
-        self.store = store
-        self.pixels = np.memmap(store.folder / IMAGES, np.uint8, "r", len(MAGIC), (*store.index.shape, size, size, 3))
-        self.shape = (len(store.index), views, size, size, 3)
+    def __init__(self, store: PackedStore, shape: tuple[int, ...]) -> None:
+        self.store, self.shape = store, shape
+        self.pixels = np.memmap(store.folder / IMAGES, np.uint8, "r", len(MAGIC), (*store.index.shape, *shape[2:]))
 
     def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.uint8]:
         found: npt.NDArray[np.uint8] = self.pixels[at]
@@ -201,8 +186,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def digest(path: Path) -> Digest:
     """What a file is."""
-    with path.open("rb") as file:
-        return Digest(bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+    return Digest(bytes=path.stat().st_size, sha256=file_sha256(path))
 
 
 def _compare(folder: Path, name: str, expected: Digest | None, *, contents: bool) -> None:

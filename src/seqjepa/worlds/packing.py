@@ -1,16 +1,14 @@
 """Making a pack (`seqjepa.worlds.packed`): every file read, checked and put in its place; a killed build goes on where it was."""
 
 import hashlib
-import io
+import itertools
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +19,7 @@ from seqjepa import files
 from seqjepa.errors import ConfigError, DataError, DiskError
 from seqjepa.worlds.decode import check_size, decode, encode
 from seqjepa.worlds.layout import FolderStore, read_image, read_latent
-from seqjepa.worlds.listing import Listing
+from seqjepa.worlds.listing import Listing, write_split
 from seqjepa.worlds.packed import FORMAT, IMAGES, INDEX, MAGIC, MANIFEST, NOTE, RECORD, Coding, Digest, Manifest, Options, checksum, digest
 
 CHUNK = 32  # objects between two moments at which all is on the disk
@@ -125,7 +123,7 @@ def _survey(folder: Path, objects: int, views: int, advance: Callable[[float], N
 
 def _whole(folder: Path, objects: int, views: int) -> Iterator[bytes]:
     """The images, as one, of each object that is on the disk as it was packed, up to the first that is not."""
-    header = _header(objects, views)
+    header = files.npy_header(RECORD, (objects, views))
     with suppress(FileNotFoundError), (folder / INDEX).open("rb") as index, (folder / IMAGES).open("rb") as images:
         if index.read(len(header)) != header or images.read(len(MAGIC)) != MAGIC:
             return
@@ -155,7 +153,7 @@ def _own_checksums(records: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
 def _append(folder: Path, store: FolderStore, options: Options, done: int, end: int, advance: Callable[[float], None]) -> None:
     """Pack the objects from number `done` on, whose images begin at byte `end`: the images of some, then their records, both forced to the
     disk. What stands behind the objects before is cut off."""
-    objects, header = len(store.listing.places), _header(len(store.listing.places), options.views)
+    objects, header = len(store.listing.places), files.npy_header(RECORD, (len(store.listing.places), options.views))
     read = partial(_read_object, store, options)
     with (folder / IMAGES).open("ab") as images, (folder / INDEX).open("ab") as index, ThreadPoolExecutor() as pool:
         index.truncate(len(header) + done * options.views * RECORD.itemsize if done else 0)
@@ -169,10 +167,10 @@ def _append(folder: Path, store: FolderStore, options: Options, done: int, end: 
                 records["own_checksum"] = _own_checksums(records)
                 images.write(data)
                 end += len(data)
-            _force(images)
+            files.force(images)
             files.at("after images")
             index.writelines(records.tobytes() for records, _ in chunk)
-            _force(index)
+            files.force(index)
             files.at("after records")
             advance(len(chunk))
 
@@ -198,27 +196,5 @@ def _read_object(store: FolderStore, options: Options, row: int) -> tuple[npt.ND
 
 def _write_splits(folder: Path, listing: Listing) -> dict[str, Digest]:
     """The split files, and what they are."""
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for name, rows in listing.splits.items():
-        arrays[f"{name}_images.npy"] = np.array([f"/{listing.places[row]}/" for row in rows.tolist()])
-        arrays[f"{name}_labels.npy"] = listing.labels[rows]
-    for name, array in arrays.items():
-        data = io.BytesIO()
-        np.save(data, array)
-        files.write_atomically(folder / name, data.getvalue())
-    return {name: digest(folder / name) for name in arrays}
-
-
-def _header(objects: int, views: int) -> bytes:
-    """What stands before the records in the index."""
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": np.lib.format.dtype_to_descr(RECORD), "fortran_order": False, "shape": (objects, views)}
-    )
-    return header.getvalue()
-
-
-def _force(file: BinaryIO) -> None:
-    """To the disk."""
-    file.flush()
-    os.fsync(file.fileno())
+    written = [write_split(folder, name, [listing.places[n] for n in rows], listing.labels[rows]) for name, rows in listing.splits.items()]
+    return {path.name: digest(path) for path in itertools.chain(*written)}

@@ -17,7 +17,7 @@ from torch import Tensor
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError
 from seqjepa.types import SequenceBatch
-from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec
+from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec, at_least
 from seqjepa.worlds.check import Report
 from seqjepa.worlds.glimpse import Inhibition, Shape, fixations, patches, weights
 from seqjepa.worlds.images.base import ImageSet, find_source
@@ -57,9 +57,7 @@ class Config(WorldConfig):
     val_fraction: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, value in (("image_size", self.image_size), ("patch_size", self.patch_size)):
-            if value < 8:
-                raise ConfigError(f"world.{name} must be at least 8, got {value}")
+        at_least(self, image_size=8, patch_size=8)
         if self.patch_size > self.image_size:
             raise ConfigError(f"world.patch_size {self.patch_size} must not be larger than world.image_size {self.image_size}")
         if self.inhibition_radius is not None and self.inhibition_radius < 0:
@@ -71,11 +69,22 @@ class Config(WorldConfig):
     def build(self) -> "Saccades":
         """The world; images are decoded, and built-in saliency maps computed, on first use into the cache."""
         images = self.images()
-        return Saccades(self, self._spec(images), images, self.maps(images))
+        return Saccades(self, images.fill(self.outline()), images, self.maps(images))
 
     def outline(self) -> WorldSpec:
-        """See `WorldConfig.outline`; classes are not known yet."""
-        return self._spec(None)
+        """See `WorldConfig.outline`; the classes, too, are known only from the files."""
+        return WorldSpec(
+            name="saccades",
+            image_shape=(3, self.patch_size, self.patch_size),
+            classes=(),
+            factors=FACTORS,
+            actions=FACTORS.select(self.actions),
+            splits=SPLITS,
+            views_per_object=self.inhibits.most(self.image_size),
+            mean=(0.5,) * 3,
+            std=(0.25,) * 3,
+            ordered=True,
+        )
 
     @classmethod
     def inspect(cls, path: Path) -> Report | None:
@@ -98,22 +107,6 @@ class Config(WorldConfig):
     def inhibits(self) -> Inhibition:
         """Shape and radius of the inhibition of return."""
         return Inhibition(self.inhibition, self.patch_size // 2 if self.inhibition_radius is None else self.inhibition_radius)
-
-    def _spec(self, images: ImageSet | None) -> WorldSpec:
-        return WorldSpec(
-            name="saccades",
-            image_shape=(3, self.patch_size, self.patch_size),
-            classes=() if images is None else images.classes,
-            factors=FACTORS,
-            actions=FACTORS.select(self.actions),
-            splits=SPLITS if images is None else tuple(images.splits),
-            views_per_object=self.inhibits.most(self.image_size),
-            mean=(0.5,) * 3 if images is None else images.mean,
-            std=(0.25,) * 3 if images is None else images.std,
-            probe_split="train" if images is None else images.probe_split,
-            data={} if images is None else images.fingerprint(),
-            ordered=True,
-        )
 
 
 class Saccades(World):

@@ -15,8 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from seqjepa.errors import ConfigError
-from seqjepa.worlds.base import WorldConfig, WorldSpec
+from seqjepa.worlds.base import WorldConfig, WorldSpec, at_least
 from seqjepa.worlds.cache import Plan, cached_tables
 from seqjepa.worlds.scene import FACTORS, render_latents, sample_latents
 from seqjepa.worlds.solids import CLASSES, UNSEEN_CLASSES, make_objects
@@ -47,9 +46,7 @@ class Config(WorldConfig):
     render_seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("image_size", 8), ("train_objects", 1), ("test_objects", 1), ("views", 2), ("render_seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"world.{name} must be at least {least}, got {getattr(self, name)}")
+        at_least(self, image_size=8, train_objects=1, test_objects=1, views=2, render_seed=0)
         FACTORS.select(self.actions)
 
     classes: ClassVar[tuple[str, ...]] = (*CLASSES, *UNSEEN_CLASSES)

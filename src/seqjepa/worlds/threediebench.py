@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.worlds.base import Indices, WorldConfig, WorldSpec, draw_key
+from seqjepa.worlds.base import Indices, WorldConfig, WorldSpec, at_least, draw_key
 from seqjepa.worlds.check import Report
 from seqjepa.worlds.inspection import inspect
 from seqjepa.worlds.layout import FolderStore, Store
@@ -56,9 +56,7 @@ class Config(WorldConfig):
     train_on_val: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("image_size", 8), ("views", 2), ("split_seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"world.{name} must be at least {least}, got {getattr(self, name)}")
+        at_least(self, image_size=8, views=2, split_seed=0)
         if not 0 < self.val_fraction < 1:
             raise ConfigError(f"world.val_fraction must lie between 0 and 1, got {self.val_fraction}")
         FACTORS.select(self.actions)

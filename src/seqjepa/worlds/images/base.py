@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.worlds import images as package
-from seqjepa.worlds.base import scramble
+from seqjepa.worlds.base import WorldSpec, scramble
 from seqjepa.worlds.check import Report
 from seqjepa.worlds.fingerprint import fingerprint
 from seqjepa.worlds.sums import Sums
@@ -83,7 +83,12 @@ class ImageSet:
     std: tuple[float, ...]
     probe_split: str = "train"
 
-    def fingerprint(self) -> dict[str, str]:
+    def fill(self, outline: WorldSpec) -> WorldSpec:
+        """A spec with all that is known of these images in place of what was not known before they were opened."""
+        known = replace(outline, classes=self.classes, splits=tuple(self.splits), mean=self.mean, std=self.std)
+        return replace(known, probe_split=self.probe_split, data=self._fingerprint())
+
+    def _fingerprint(self) -> dict[str, str]:
         """For `WorldSpec.data`."""
         arrays = {name: {"images": split.images, "labels": split.labels, "rows": split.rows} for name, split in self.splits.items()}
         parts = {f"{split}.{name}": array for split, named in arrays.items() for name, array in named.items() if array is not None}

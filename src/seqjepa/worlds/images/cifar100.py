@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.worlds.archives import file_state, is_archive, locate, members
+from seqjepa.worlds.archives import file_state, is_archive_of, locate, members
 from seqjepa.worlds.check import Finding, Report, checksum, count
 from seqjepa.worlds.decode import decode
 from seqjepa.worlds.decoded import Part, Published, decoded, resized
@@ -69,11 +69,8 @@ def _plain(name: str) -> str | None:
 
 
 def _is_ours(place: Path) -> bool:
-    if is_archive(place):
-        first = next(members(place), None)
-        return first is not None and first.name.startswith("cifar-100-")
     if not place.is_dir():
-        return False
+        return is_archive_of(place, "cifar-100-")
     names = {file.name for file in place.iterdir()}
     parquet = "cifar100" in str(place) and any(name.endswith(".parquet") for name in names)
     return parquet or {"train", "meta"} <= names or {"train.bin", "fine_label_names.txt"} <= names

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.archives import BROKEN, Member, file_state, is_archive, locate, members
+from seqjepa.worlds.archives import BROKEN, Member, file_state, is_archive_of, locate, members
 from seqjepa.worlds.check import Finding, Report, checksum, count
 from seqjepa.worlds.decoded import Part, Published, decoded, resized
 from seqjepa.worlds.images.base import ImageSet, Source, hold_out
@@ -50,10 +50,7 @@ class Stl10(Source):
     def inspect(self, path: Path) -> Report | None:
         """See `Source.inspect`."""
         place = locate(path, FOLDER, ARCHIVE)
-        if is_archive(place):
-            ours = next((member.name.startswith(f"{FOLDER}/") for member in members(place)), False)
-        else:
-            ours = any((place / name).exists() for name in FILES[1:])
+        ours = is_archive_of(place, f"{FOLDER}/") or any((place / name).exists() for name in FILES[1:])
         return Report.of("STL-10", _findings(place)) if ours else None
 
 

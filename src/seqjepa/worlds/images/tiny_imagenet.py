@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.archives import Member, file_state, is_archive, locate, members
+from seqjepa.worlds.archives import Member, file_state, is_archive_of, locate, members
 from seqjepa.worlds.check import Finding, Report, checksum, count
 from seqjepa.worlds.decoded import ImageFiles, Published, decoded
 from seqjepa.worlds.images.base import ImageSet, Source, hold_out
@@ -42,10 +42,7 @@ class TinyImageNet(Source):
     def inspect(self, path: Path) -> Report | None:
         """See `Source.inspect`."""
         place = locate(path, FOLDER, ARCHIVE)
-        if is_archive(place):
-            ours = next((member.name.startswith(f"{FOLDER}/") for member in members(place)), False)
-        else:
-            ours = (place / "wnids.txt").exists() or place.name == FOLDER
+        ours = is_archive_of(place, f"{FOLDER}/") or (place / "wnids.txt").exists() or (place.is_dir() and place.name == FOLDER)
         return Report.of("Tiny ImageNet", _findings(place)) if ours else None
 
 

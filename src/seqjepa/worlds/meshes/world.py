@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -70,11 +69,9 @@ class Config:
                 yield Skip(drawn) if isinstance(drawn, str) else drawn
 
         labels = np.array([classes.index(model.category) for model in models], np.int64)
-        key = {"world": "meshes", "version": VERSION, "classes": classes, "views": self.views, "image_size": self.image_size}
-        return Job(key | self._split_key(), places, labels, latents, render, lambda good: self._split([places[n] for n in good], good))
-
-    def _split_key(self) -> dict[str, Any]:
-        return {"seed": self.seed, "val_fraction": self.val_fraction, "test_fraction": self.test_fraction}
+        names = ("views", "image_size", "seed", "val_fraction", "test_fraction")
+        key = {"world": "meshes", "version": VERSION, "classes": classes} | {name: getattr(self, name) for name in names}
+        return Job(key, places, labels, latents, render, lambda good: self._split([places[n] for n in good], good))
 
     def _split(self, places: Sequence[str], numbers: Sequence[int]) -> dict[str, list[int]]:
         """Objects by split: of each class those with the smallest hashes are for testing, the next for validation."""
