@@ -57,8 +57,8 @@ furniture: setup data/debian/sweethome3d-furniture ## fetch real meshes of 20 cl
 	$(BIN)/seqjepa data render meshes data/debian/sweethome3d-furniture/usr/share/sweethome3d/furniture \
 	    --labels examples/furniture.csv --out data/furniture $(FURNITURE_ARGS)
 
-cliparts: data/debian/openclipart-png ## fetch some 7,000 pictures of 22 classes from Debian to data/cliparts
-	ln -sfn debian/openclipart-png/usr/share/openclipart/png data/cliparts
+cliparts: setup data/debian/openclipart-png ## fetch 6,885 pictures of 22 classes from Debian to data/cliparts
+	$(BIN)/python examples/clipart_images.py data/debian/openclipart-png/usr/share/openclipart/png data/cliparts
 
 digits: setup ## write 5,000 real MNIST digits to data/digits
 	$(BIN)/python examples/digit_images.py data/digits

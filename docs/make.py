@@ -1,8 +1,8 @@
 """Make the committed tables and figures again from the committed results: `make docs`.
 
 Reads docs/results/*.json (one results.json per run, see scripts/experiments.py) and docs/results/benchmark/*.json (those of `seqjepa
-benchmark`), writes docs/results.md, docs/benchmark.md, docs/claims.md, docs/figures/ and the table in README.md between its two markers.
-The sequences in docs/figures/sequences.png are rendered.
+benchmark`) and docs/speed/*.json, writes docs/results.md, docs/benchmark.md, docs/claims.md, docs/speed.md, docs/figures/ and the table in
+README.md between its two markers. The sequences in docs/figures/sequences.png are rendered.
 """
 
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import claims
 import numpy as np
+import speed
 from matplotlib.figure import Figure
 
 from seqjepa.config import from_json
@@ -61,6 +62,7 @@ def main() -> None:
     compared, by_length = benchmark()
     (DOCS / "benchmark.md").write_text((DOCS / "benchmark.md.in").read_text().format(all=_compared(compared), lengths=_compared(by_length)))
     (DOCS / "claims.md").write_text(claims.page(group(runs("**/*"))))
+    (DOCS / "speed.md").write_text(speed.page())
     readme = DOCS.parent / "README.md"
     table = _table([every, last], [CLASS[i] for i in (0, 1, 4, 6)] + [POSE[i] for i in (0, 1, 8, 9)])
     readme.write_text(re.sub(r"(?s)(<!-- results -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table}{m[2]}", readme.read_text()))

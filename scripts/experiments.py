@@ -25,9 +25,9 @@ EXPERIMENTS = {
     },
     # Real pixels: positions on cliparts, crops and brightness of digits, rotations of furniture (make cliparts digits furniture).
     "pixels": {
-        "cliparts": ["saccades", "--world.path", "data/cliparts"],
-        "digits": ["augmented", "--world.path", "data/digits", "--world.actions", "crop", "jitter"],
-        "furniture": ["furniture"],
+        "cliparts": ["saccades", "--world.path", "data/cliparts", "--train.steps", "2000"],
+        "digits": ["augmented", "--world.path", "data/digits", "--world.actions", "crop", "jitter", "--train.steps", "2000"],
+        "furniture": ["furniture", "--train.steps", "2000"],
     },
     # Does predicting every next view beat predicting the last, in equal time? Three seeds each.
     "objective": {

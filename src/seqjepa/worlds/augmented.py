@@ -12,7 +12,6 @@ the training images again, all their views observed.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from seqjepa.errors import ConfigError, unknown
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.augment import augment
 from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec, at_least, spread
-from seqjepa.worlds.images.base import ImageSet, ImageSplit, find_source
+from seqjepa.worlds.images.base import ImageSet, ImageSplit, open_images
 from seqjepa.worlds.policy import COLUMNS, CROP, JITTER, PLACES, Policy, sample
 
 GROUPS = {
@@ -76,7 +75,7 @@ class Config(WorldConfig):
 
     def build(self) -> "AugmentedWorld":
         """The world, its images read from the source's files or from the cache."""
-        return self.over(find_source(self.source).open(Path(self.path).expanduser(), self.image_size, self.val_fraction))
+        return self.over(open_images(self.source, self.path, self.image_size, self.val_fraction))
 
     def over(self, images: ImageSet) -> "AugmentedWorld":
         """The world of images that are there already."""

@@ -20,7 +20,7 @@ from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec, at_least
 from seqjepa.worlds.check import Report
 from seqjepa.worlds.glimpse import Inhibition, Shape, fixations, patches, weights
-from seqjepa.worlds.images.base import ImageSet, find_source
+from seqjepa.worlds.images.base import ImageSet, open_images
 from seqjepa.worlds.saliency import Maps, spectral_residual_maps
 from seqjepa.worlds.saliency_files import inspect_maps, published_maps
 
@@ -93,7 +93,7 @@ class Config(WorldConfig):
 
     def images(self) -> ImageSet:
         """The images."""
-        return find_source(self.source).open(Path(self.path).expanduser(), self.image_size, self.val_fraction)
+        return open_images(self.source, self.path, self.image_size, self.val_fraction)
 
     def maps(self, images: ImageSet) -> dict[str, Maps] | None:
         """Their saliency maps, by split; None where all positions are alike."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.worlds.images.base import ImageSplit, find_source, hold_out, sources
+from seqjepa.worlds.images.base import ImageSplit, find_source, hold_out, open_images, sources
 from seqjepa.worlds.sums import Sums, crc32
 
 IMAGES = np.arange(100 * 12, dtype=np.uint8).reshape(100, 2, 2, 3)
@@ -67,12 +67,11 @@ def test_images_are_checked_against_their_sums(tmp_path: Path) -> None:
 def test_sources_are_found_by_the_names_of_their_modules() -> None:
     assert set(sources()) == {"cifar100", "tiny_imagenet", "stl10", "imagenet", "folder"}
     assert find_source("stl10") is sources()["stl10"]
-    assert {name: source.image_size for name, source in sources().items()} == {
-        "cifar100": 32,
-        "tiny_imagenet": 64,
-        "stl10": 96,
-        "imagenet": 0,
-        "folder": 0,
-    }
     with pytest.raises(ConfigError, match=r"unknown world\.source 'cifar10', did you mean 'cifar100'"):
         find_source("cifar10")
+
+
+def test_a_path_that_leads_nowhere_names_the_field(tmp_path: Path) -> None:
+    for source in sources():
+        with pytest.raises(ConfigError, match=r"world\.path: there is no .*nothing"):
+            open_images(source, str(tmp_path / "nothing"), 32, 0.1)

@@ -117,13 +117,7 @@ def hold_out(split: ImageSplit, fraction: float) -> tuple[ImageSplit, ImageSplit
 
 
 class Source(ABC):
-    """A published format.
-
-    Attributes:
-        image_size: pixels per side as published; 0 where images differ.
-    """
-
-    image_size: int
+    """A published format."""
 
     @abstractmethod
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
@@ -159,3 +153,15 @@ def find_source(name: str) -> Source:
     if name not in known:
         raise ConfigError(unknown("world.source", name, known))
     return known[name]
+
+
+def open_images(source: str, path: str, image_size: int, val_fraction: float) -> ImageSet:
+    """The images of a world that has these fields; see `Source.open`.
+
+    Raises:
+        ConfigError: if there is no such format, or nothing at the path.
+    """
+    found, place = find_source(source), Path(path).expanduser()
+    if not place.exists():
+        raise ConfigError(f"world.path: there is no {place}; it must be an archive or folder that `seqjepa data check` knows")
+    return found.open(place, image_size, val_fraction)

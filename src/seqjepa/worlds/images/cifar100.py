@@ -42,11 +42,9 @@ Contents = tuple[tuple[str, ...], dict[str, Raw]]  # class names, and by split
 class Cifar100(Source):
     """See the module."""
 
-    image_size = SIDE
-
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
-        place = locate(path.expanduser(), *PLACES, *MD5)
+        place = locate(path, *PLACES, *MD5)
         files = file_state(place, lambda name: _plain(name) is not None)
         found = decoded("cifar100", files, image_size, partial(_publish, place, image_size), lambda parts: parts["train"])
         train, val = hold_out(found.parts["train"], val_fraction)

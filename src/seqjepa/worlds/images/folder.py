@@ -31,13 +31,10 @@ TEST_FRACTION = 0.1
 class ImageFolder(Source):
     """See the module."""
 
-    image_size = 0
-
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
-        place = path.expanduser()
-        files = file_state(place, _is_image)
-        read = partial(_publish, place, image_size)
+        files = file_state(path, _is_image)
+        read = partial(_publish, path, image_size)
         found = decoded("folder", files, image_size, read, lambda parts: _splits(parts["images"], 0)["train"], stretched=False)
         return ImageSet(_splits(found.parts["images"], val_fraction), found.classes, found.mean, found.std)
 

@@ -29,11 +29,9 @@ LAYOUT = f"expected train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, or val/*.JPEG wit
 class ImageNet(Source):
     """See the module."""
 
-    image_size = 0
-
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
-        root = _root(path.expanduser())
+        root = _root(path)
         files = " ".join(file_state(_folder(root / origin), _is_image) for origin in COUNTS)
         found = decoded("imagenet", files, image_size, partial(_publish, root, image_size), lambda parts: parts["train"])
         train, val = hold_out(found.parts["train"], val_fraction)

@@ -36,11 +36,9 @@ MOST_BYTES = 1 << 20  # of class names or labels
 class Stl10(Source):
     """See the module."""
 
-    image_size = SIDE
-
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
-        place = locate(path.expanduser(), FOLDER, ARCHIVE)
+        place = locate(path, FOLDER, ARCHIVE)
         files = file_state(place, lambda name: name in FILES)
         found = decoded("stl10", files, image_size, partial(_publish, place, image_size), lambda parts: parts["unlabeled"])
         labelled, val = hold_out(found.parts["train"], val_fraction)

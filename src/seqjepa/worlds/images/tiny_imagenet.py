@@ -29,11 +29,9 @@ MOST_BYTES = 16 << 20  # of a text
 class TinyImageNet(Source):
     """See the module."""
 
-    image_size = 64
-
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
-        place = locate(path.expanduser(), FOLDER, ARCHIVE)
+        place = locate(path, FOLDER, ARCHIVE)
         files = file_state(place, lambda name: name in TEXTS or bool(re.fullmatch("|".join(IMAGES.values()), name)))
         found = decoded("tiny_imagenet", files, image_size, partial(_publish, place, image_size), lambda parts: parts["train"])
         train, val = hold_out(found.parts["train"], val_fraction)
