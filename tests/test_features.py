@@ -151,7 +151,7 @@ def test_where_keeps_rows_together(world: TableWorld, method: Method) -> None:
 
 
 def test_several_draws_stand_one_after_the_other(world: TableWorld, method: Method) -> None:
-    """Each is the sequence of a key of its own, in its order, and the windows of as many rounds are their beginnings."""
+    """Each is the sequence of a key of its own, in its order; where that means something, windows are beginnings, or every view."""
     table = extract(method, world, "test", Sampling(num_views=3, seed=3, draws=4))
     index = np.arange(world.size("test"))
     drawn = [world.sequences("test", index, 3, draw_key(3, "test", draw, index)) for draw in range(4)]
@@ -159,4 +159,6 @@ def test_several_draws_stand_one_after_the_other(world: TableWorld, method: Meth
     with frozen(method), torch.inference_mode():
         last = method.encoder(drawn[3].views[:, 2])
     torch.testing.assert_close(table.views[:, 11], last)
-    assert windows(12, 2, 4).tolist() == [[0, 1], [3, 4], [6, 7], [9, 10]]
+    assert (table.sequence_length, table.longest) == (None, 12)
+    assert windows(12, 2, 3, 3).tolist() == [[0, 1], [3, 4], [6, 7]] and windows(12, 3, 8, 3)[:, 0].tolist() == [0, 3, 6, 9]
+    assert windows(12, 1, 4, 3)[:, 0].tolist() == list(range(12))

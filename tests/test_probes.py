@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -212,3 +213,22 @@ def test_rotations_are_those_of_the_group() -> None:
     angles = rotations(10)
     turned = roma.unitquat_to_rotmat(EULER.absolute(angles))
     torch.testing.assert_close(turned, roma.euler_to_rotmat("xyz", angles))
+
+
+def test_where_the_order_means_something_rows_are_beginnings_of_sequences() -> None:
+    inputs = Inputs(torch.zeros(5000, 12, 1), 2, concatenated, sequence_length=4)
+    drawn = inputs.draw(generator(0))
+    firsts, counts = drawn[:, 0].unique(return_counts=True)
+    assert firsts.tolist() == [0, 4, 8] and counts.min() > 1500 and torch.equal(drawn[:, 1], drawn[:, 0] + 1)
+    assert [choice[0].tolist() for choice in inputs.fixed(8)] == [[0, 1], [4, 5], [8, 9]]
+    one = replace(inputs, picks=1)
+    assert len(one.draw(generator(0)).unique()) == 12 and len(one.fixed(8)) == 12, "of one view, every one"
+
+
+def test_inputs_for_fewer_heads_are_for_the_first() -> None:
+    views, labels = blobs(300, 0)
+    probe = fit(Inputs(views, 3, running_mean), lambda _: labels, classes(labels), SHORT, generator(0))
+    inputs = Inputs(views, 2, running_mean)
+    choice = inputs.fixed(1)[0]
+    whole = probe.predict(Inputs(views, 3, running_mean), torch.cat([choice, choice[:, :1]], 1))
+    assert torch.equal(probe.predict(inputs, choice), whole[:, :2])

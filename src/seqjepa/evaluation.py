@@ -115,7 +115,7 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
         world.check(name, 2)  # a pair, before anything is computed
     draws, most = (config.draws, config.views) if spec.ordered else (1, config.encoded_views)
     views = {name: min(most, world.views(source) or most) for name, source in splits.items()}
-    longest = min(config.views, *views.values())
+    longest = {name: min(config.views, views["train"], number) for name, number in views.items()}
     bf16 = use_bf16(config.precision, device)
     with stages("random model"):
         control = random_control(experiment, world, device)
@@ -133,8 +133,10 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
         known = labelled(tables)
         if source is not None and source.aggregates and known:
             with stages(f"{kind}: sequences"):
-                orders = {name: windows(draws * views[name], longest, config.draws) for name in known}
-                sequences = {name: aggregate(source, table, spec.actions, orders[name], bf16=bf16) for name, table in known.items()}
+                sequences = {}
+                for name, table in known.items():
+                    orders = windows(table.views.shape[1], longest[name], config.draws, table.sequence_length)
+                    sequences[name] = aggregate(source, table, spec.actions, orders, bf16=bf16)
         records += _probe(protocol, tables, known, sequences, spec.factors, stages)
         if source is method:
             for name, read in _readouts(method, world, experiment.seed).items():
@@ -182,7 +184,8 @@ def random_control(experiment: Experiment, world: World, device: torch.device) -
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
         torch.manual_seed(seed)  # of dropout
         for batch in itertools.islice(batches, CALIBRATION):
-            control(batch.to(device))
+            for micro in batch.to(device).chunk(train.accumulate):
+                control(micro)
     return control
 
 

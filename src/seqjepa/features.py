@@ -27,19 +27,27 @@ class FeatureTable:
     """What evaluation knows of a split.
 
     Attributes:
-        views: [N, V, D] float32, the features of each view, in the order of the sequences drawn: at random, unless `WorldSpec.ordered`.
+        views: [N, V, D] float32, the features of each view.
         poses: [N, V, P] float32, every absolute factor of each view.
         labels: [N] int64 class index, -1 where unknown.
         whole: [N, D] float32, the features of the whole images that views are made from; None where there is no such thing.
+        sequence_length: where the order of views means something (`WorldSpec.ordered`), of how many each sequence drawn is: sequences stand
+            one after the other. Else None, and each object's views stand in an order of its own at random.
     """
 
     views: Tensor
     poses: Tensor
     labels: Tensor
     whole: Tensor | None = None
+    sequence_length: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def longest(self) -> int:
+        """The largest number of views that make a sequence."""
+        return self.sequence_length or self.views.shape[1]
 
     def read(self, readout: Callable[[Tensor], Tensor]) -> Self:
         """The same views in another representation, a function of features [..., D] (see `Method.readouts`)."""
@@ -109,12 +117,16 @@ def extract_pixels(world: World, split: str, sampling: Sampling, device: torch.d
     return _collect(encode, channels * height * width, world, split, sampling, device)
 
 
-def windows(available: int, length: int, rounds: int) -> Tensor:
-    """[min(rounds, available), length] int64: cyclic runs of a table's V views that begin at even distances.
+def windows(available: int, length: int, rounds: int, sequence_length: int | None = None) -> Tensor:
+    """[rounds or fewer, length] int64: choices of a table's V views.
 
-    As the views of each object stand in an order of its own at random, these are random sequences, and overlap as little as can be. Of as
-    many sequences drawn as there are rounds, they are the beginnings.
+    Views in random order: cyclic runs that begin at even distances, which are random sequences and overlap as little as can be. Where the
+    order means something (see `FeatureTable.sequence_length`): the beginnings of the sequences drawn; of one view, every view.
     """
+    if sequence_length is not None and length == 1:
+        return torch.arange(available)[:, None]
+    if sequence_length is not None:
+        return torch.arange(min(rounds, available // sequence_length))[:, None] * sequence_length + torch.arange(length)
     rounds = min(rounds, available)
     return (torch.arange(rounds)[:, None] * available // rounds + torch.arange(length)) % available
 
@@ -191,4 +203,5 @@ def _collect(
             whole.append(encode(images.to(device)).float())
     if not bool(torch.isfinite(views).all()):
         raise NonFiniteError(f"the features of split {split!r} are not finite: the model, or an image in the data, is broken")
-    return FeatureTable(views, torch.cat(poses), torch.cat(labels), torch.cat(whole) if whole else None)
+    length = num_views if world.spec.ordered else None
+    return FeatureTable(views, torch.cat(poses), torch.cat(labels), torch.cat(whole) if whole else None, length)

@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import roma
@@ -33,23 +34,28 @@ class Inputs:
         values: [N, K, ...], K rows cached for each of N objects: its views' features, or its sequences'.
         picks: how many different rows of an object make an input.
         combine: picked rows [B, picks, ...] to inputs [B, H, W] of H heads.
+        sequence_length: see `FeatureTable.sequence_length`: where it is given, several rows are the beginning of a sequence.
     """
 
     values: Tensor
     picks: int
     combine: Combine
+    sequence_length: int | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """[N, picks] int64: for each object rows picked at random, in random order."""
+        """[N, picks] int64: for each object rows picked at random, in random order; or the beginning of a sequence picked at random."""
+        if self.sequence_length is not None and self.picks > 1:
+            sequence = torch.randint(self.values.shape[1] // self.sequence_length, (len(self), 1), generator=generator)
+            return (sequence * self.sequence_length + torch.arange(self.picks)).to(self.values.device)
         noise = torch.rand(self.values.shape[:2], generator=generator)
         return noise.topk(self.picks, 1).indices.to(self.values.device)
 
     def fixed(self, rounds: int) -> list[Tensor]:
         """So many choices [N, picks] for testing, the same for all kinds of features (see `features.windows`); fewer if K is smaller."""
-        chosen = windows(self.values.shape[1], self.picks, rounds).to(self.values.device)
+        chosen = windows(self.values.shape[1], self.picks, rounds, self.sequence_length).to(self.values.device)
         return [row.expand(len(self), -1) for row in chosen]
 
     def __call__(self, index: Tensor, choice: Tensor) -> Tensor:
@@ -150,11 +156,17 @@ class Probe:
             x = torch.baddbmm(bias, x.relu() if number else x, weight)
         return self.objective.shift + self.objective.scale * x.transpose(0, 1)
 
+    def first(self, heads: int) -> Self:
+        """So many of the probes."""
+        layers = tuple((weight[:heads], bias[:heads]) for weight, bias in self.layers)
+        return replace(self, mean=self.mean[:, :heads], std=self.std[:, :heads], layers=layers)
+
     @torch.inference_mode()
     def predict(self, inputs: Inputs, choice: Tensor) -> Tensor:
-        """The outputs [N, H, out] for every object, by rows `choice` [N, picks]."""
+        """The outputs [N, H, out] for every object, by rows `choice` [N, picks]; of fewer probes if the inputs are for fewer."""
         index = torch.arange(len(inputs), device=choice.device)
-        return torch.cat([self(inputs(part, choice[part])) for part in index.split(4096)])
+        probe = self.first(inputs(index[:1], choice[:1]).shape[1])
+        return torch.cat([probe(inputs(part, choice[part])) for part in index.split(4096)])
 
 
 def fit(inputs: Inputs, targets: Targets, objective: Objective, training: Training, generator: torch.Generator) -> Probe:

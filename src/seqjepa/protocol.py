@@ -14,6 +14,7 @@ from seqjepa.actions import ActionSpace, Group
 from seqjepa.config import EvaluateConfig
 from seqjepa.features import FeatureTable, windows
 from seqjepa.probes import (
+    Combine,
     Inputs,
     Probe,
     Training,
@@ -79,15 +80,16 @@ class Protocol:
         mean of the logits that the probe of one view gives for M views.
 
         The views of a mean are drawn afresh in each epoch, z_AGG is one of the object's cached ones: if this favours one, then the mean.
+        Where the order of views means something, both read the beginnings of the same sequences.
 
         Args:
             tables: by split, what `labelled` returns.
             sequences: by split, [N, K, M, S], z_AGG of all prefixes of K sequences (`features.aggregate`); None where there is none.
         """
-        longest = min(self.config.views, *(table.views.shape[1] for table in tables.values()))
+        longest = {split: min(self.config.views, tables["train"].longest, table.longest) for split, table in tables.items()}
         questions = {
-            "view": ({split: Inputs(table.views, 1, concatenated) for split, table in tables.items()}, ROUNDS),
-            "mean": ({split: Inputs(table.views, longest, running_mean) for split, table in tables.items()}, self.config.draws),
+            "view": ({split: _read(table, 1, concatenated) for split, table in tables.items()}, ROUNDS),
+            "mean": ({split: _read(table, longest[split], running_mean) for split, table in tables.items()}, self.config.draws),
         }
         if all(table.whole is not None for table in tables.values()):
             wholes = {split: table.whole[:, None] for split, table in tables.items() if table.whole is not None}
@@ -105,15 +107,16 @@ class Protocol:
                 scores = [top1(truth, head) for head in logits.unbind(1)]
                 records += [Record(self.features, split, "class", name, m, "top1", score) for m, score in enumerate(scores, 1)]
                 if name == "view":
-                    records += self._vote(probe, split, table, longest)
+                    records += self._vote(probe, split, table, longest[split])
         return records
 
     def _vote(self, probe: Probe, split: str, table: FeatureTable, longest: int) -> list[Record]:
         """Top-1 of the mean of M views' logits, over the same draws of views as the mean of their features."""
         everything = table.views.shape[1]
-        of_views = Inputs(table.views, 1, concatenated)
+        of_views = _read(table, 1, concatenated)
         each_view = torch.stack([probe.predict(of_views, choice)[:, 0] for choice in of_views.fixed(everything)], 1)  # [N, V, C]
-        draws = [running_mean(each_view[:, order]) for order in windows(everything, longest, self.config.draws)]
+        orders = windows(everything, longest, self.config.draws, table.sequence_length)
+        draws = [running_mean(each_view[:, order]) for order in orders]
         truth = table.labels.repeat(len(draws))
         scores = [top1(truth, logits) for logits in torch.cat(draws).unbind(1)]
         return [Record(self.features, split, "class", "logits", m, "top1", score) for m, score in enumerate(scores, 1)]
@@ -139,7 +142,7 @@ class Protocol:
 
     def _regress(self, task: str, name: str, views: int, tables: Tables, space: ActionSpace, training: Training) -> list[Record]:
         """The figures of one probe, which tells all groups of the space."""
-        inputs = {split: Inputs(table.views, views, concatenated) for split, table in tables.items()}
+        inputs = {split: _read(table, views, concatenated) for split, table in tables.items()}
         random = generator(self.seed, task, *(group.name for group in space.groups))
 
         def targets(choice: Tensor) -> Tensor:
@@ -165,6 +168,10 @@ class Protocol:
     def _mlp(self) -> Training:
         config = self.config
         return Training(hidden=HIDDEN, epochs=config.mlp_epochs, batch_size=config.batch_size, lr=config.mlp_lr, cosine=config.cosine)
+
+
+def _read(table: FeatureTable, picks: int, combine: Combine) -> Inputs:
+    return Inputs(table.views, picks, combine, table.sequence_length)
 
 
 def labelled(tables: Tables) -> dict[str, FeatureTable]:

@@ -45,11 +45,13 @@ def main(arguments: list[str]) -> None:
 
 def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
     """One row for each question to the features of the trained model, beside those of its readouts and controls; the split first."""
-    longest = max((record["views"] for record in records), default=1)
+    longest: dict[str, int] = {}
+    for record in records:
+        longest[record["split"]] = max(record["views"], longest.get(record["split"], 1))
     splits: dict[str, dict[tuple[str, ...], dict[str, str]]] = {split: {}}
     for record in records:
         whole = record["input"] in ("mean", "logits", "sequence")
-        if record["metric"] not in METRICS or (whole and record["views"] != min(SHOWN_VIEWS, longest)):
+        if record["metric"] not in METRICS or (whole and record["views"] != min(SHOWN_VIEWS, longest[record["split"]])):
             continue
         question = (record["task"], INPUTS[record["input"]].format(record["views"]), METRICS[record["metric"]])
         answers = splits.setdefault(record["split"], {}).setdefault(question, {})

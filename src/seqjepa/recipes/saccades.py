@@ -18,4 +18,5 @@ def saccades() -> Experiment:
         name="saccades",
         world=world.Config(source="folder", path="images"),
         train=replace(tiny.train, num_views=5),
+        evaluate=replace(tiny.evaluate, draws=4),
     )
