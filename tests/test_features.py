@@ -4,7 +4,7 @@ import torch
 
 import signal_world
 from seqjepa import features
-from seqjepa.errors import DataError, NonFiniteError
+from seqjepa.errors import ConfigError, DataError, NonFiniteError
 from seqjepa.features import FeatureTable, Sampling, aggregate, extract, extract_pixels, frozen, windows
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
@@ -59,6 +59,19 @@ def test_extraction_and_aggregation_change_nothing(world: TableWorld, method: Me
     assert [module.training for module in method.modules()] == modes
     assert torch.equal(torch.get_rng_state(), chance)
     assert all(parameter.grad is None for parameter in method.parameters())
+
+
+def test_features_that_no_memory_holds_are_refused_at_once(world: TableWorld, method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = 4 * 32 * 2 * 5 * method.encoder.dim
+    sampling = Sampling(num_views=5, seed=3, draws=2)
+    monkeypatch.setattr(features, "memory", lambda device: needed)
+    extract(method, world, "test", sampling)
+    monkeypatch.setattr(features, "memory", lambda device: needed - 1)
+    monkeypatch.setattr(world, "sequences", lambda *arguments: pytest.fail("nothing is encoded"), raising=False)
+    with pytest.raises(ConfigError, match=r"32 objects of split 'test' need .* GB.* lower evaluate\.objects .*evaluate\.encoded_views"):
+        extract(method, world, "test", sampling)
+    monkeypatch.undo()
+    assert features.memory(torch.device("cpu")) > 1 << 28
 
 
 def test_modes_come_back_after_an_error(world: TableWorld, method: Method) -> None:

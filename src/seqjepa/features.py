@@ -3,6 +3,7 @@
 Axes beside those of `types`: N objects of a split, V cached views of each, K random sequences of each.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
-from seqjepa.errors import NonFiniteError
+from seqjepa.errors import ConfigError, NonFiniteError
 from seqjepa.methods.base import Method
 from seqjepa.worlds.base import World, draw_key
 
@@ -91,6 +92,7 @@ def extract(method: Method, world: World, split: str, sampling: Sampling, *, bf1
         bf16: autocast the forward pass.
 
     Raises:
+        ConfigError: if the features would not fit into the device's memory.
         DataError: if the split is unknown or its objects have too few views.
         NonFiniteError: if features are not finite.
     """
@@ -179,6 +181,13 @@ def device_of(method: Method) -> torch.device:
     return next(method.parameters()).device
 
 
+def memory(device: torch.device) -> int:
+    """All the bytes that a device has."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def _collect(
     encode: Callable[[Tensor], Tensor], dim: int, world: World, split: str, sampling: Sampling, device: torch.device
 ) -> FeatureTable:
@@ -188,6 +197,12 @@ def _collect(
     index = np.arange(world.size(split))
     if sampling.objects is not None and sampling.objects < len(index):
         index = np.sort(np.random.default_rng([seed, *split.encode()]).choice(index, sampling.objects, replace=False))
+    if (needed := 4 * len(index) * sampling.draws * num_views * dim) > (there := memory(device)):
+        fewer = "evaluate.draws or evaluate.views" if world.spec.ordered else "evaluate.encoded_views"
+        raise ConfigError(
+            f"the features of {len(index):,} objects of split {split!r} need {needed / 1e9:,.1f} GB, the {device.type} has "
+            f"{there / 1e9:,.1f}: take a larger machine, or lower evaluate.objects (for training objects), {fewer}"
+        )
     views = torch.empty(len(index), sampling.draws * num_views, dim, device=device)
     poses, labels, whole = [], [], []
     step = max(1, IMAGES // num_views)

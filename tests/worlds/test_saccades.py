@@ -255,4 +255,6 @@ def test_recipes_are_the_papers() -> None:
     assert known["stl10_release"]().world.inhibition == "square"
     assert known["stl10_baseline"]().optim.lr_end == known["stl10_baseline"]().optim.lr == 1e-3
     assert (known["imagenet"]().world.image_size, known["imagenet_84"]().world.patch_size) == (224, 84)
+    probed = known["imagenet_84"]().evaluate
+    assert 4 * (probed.objects + 50_000) * probed.draws * probed.views * 512 < 2e9, "bytes of features, with those of the test images"
     assert known["saccades"]().world.source == "folder"
