@@ -1,6 +1,7 @@
 """Small collections of meshes in the layouts that are read, written by hand."""
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 
@@ -41,6 +42,11 @@ def png(colour=(200, 30, 30), size=8) -> bytes:
     data = io.BytesIO()
     Image.new("RGB", (size, size), colour).save(data, "PNG")
     return data.getvalue()
+
+
+def glb(text: bytes) -> bytes:
+    """A binary glTF file that has this for its JSON."""
+    return struct.pack("<4sIIII", b"glTF", 2, 20 + len(text), len(text), 0x4E4F534A) + text
 
 
 def mtl(*lines: str) -> str:

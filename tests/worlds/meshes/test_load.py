@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mesh_files import box_obj, mtl, png, write, write_zip
+from mesh_files import box_obj, glb, mtl, png, write, write_zip
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.worlds.archives import Files
 from seqjepa.worlds.meshes.load import load_mesh
@@ -95,6 +95,16 @@ BAD = {
     "only points": ({"a.obj": "v 0 0 0\nv 1 0 0\nv 0 1 0\n"}, r"a\.obj.*no faces"),
     "faces without points": ({"a.obj": "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 99\n"}, r"a\.obj is no whole mesh"),
     "not a number": ({"a.obj": box_obj().replace("1.000000", "nan", 1)}, r"a\.obj.*(NaN|no whole mesh|no faces)"),
+    "far away": ({"a.obj": box_obj().replace("1.000000", "1e200", 1)}, r"a\.obj: 6 corners are NaN, infinite or beyond ±1e\+12"),
+    "texture at infinity": (
+        {"a.obj": TEXTURED.replace("vt 1 0", "vt inf 0"), "m.mtl": mtl("map_Kd t.png"), "t.png": png()},
+        r"a\.obj: \d+ places in the texture are NaN, infinite or beyond ±1e\+06",
+    ),
+    "texture far away": (
+        {"a.obj": TEXTURED.replace("vt 1 0", "vt 1e9 0"), "m.mtl": mtl("map_Kd t.png"), "t.png": png()},
+        r"a\.obj: \d+ places in the texture are NaN, infinite or beyond ±1e\+06",
+    ),
+    "nested without end": ({"a.glb": glb(b"[" * 100_000)}, r"a\.glb is no whole mesh \(RecursionError"),
     "flat": ({"a.obj": box_obj((1, 1, 0))}, r"a\.obj: flat: it measures 2 x 2 x 0|a\.obj: flat: it measures 2 x 0 x 2"),
     "one point": ({"a.obj": box_obj((0, 0, 0))}, r"a\.obj: no triangle has an area"),
     "broken glb": ({"a.glb": b"glTF" + bytes(50)}, r"a\.glb is no whole mesh"),

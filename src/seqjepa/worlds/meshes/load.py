@@ -13,7 +13,7 @@ from PIL import Image
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.worlds.archives import Files
 from seqjepa.worlds.decode import rgba
-from seqjepa.worlds.meshes.mesh import Mesh, face_normals, framed, join, smooth_normals, unit
+from seqjepa.worlds.meshes.mesh import MOST_POINT, Mesh, bounded, face_normals, framed, join, smooth_normals, unit
 from seqjepa.worlds.raykernels import Floats
 
 FORMATS = (".obj", ".glb", ".ply")
@@ -22,8 +22,9 @@ MOST_FACES = 20_000_000
 GREY = (0.8, 0.8, 0.8, 1.0)  # of what has no colour
 Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # from y up, as files of meshes have it, to z up
 
-# What trimesh raises at files that are broken.
-BROKEN = (ValueError, IndexError, KeyError, TypeError, AttributeError, AssertionError, NotImplementedError, OSError, EOFError, struct.error)
+# What trimesh raises at files that are broken, nested without end, or claim to be larger than memory.
+BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, RuntimeError, MemoryError, OSError, EOFError)
+BROKEN += (struct.error,)
 
 
 def load_mesh(files: Files, name: str, turn: Floats | None = None) -> Mesh:
@@ -113,15 +114,15 @@ def _parse(data: bytes, name: str, kin: Kin) -> Any:
 def _part(mesh: Any, place: Floats, kin: Kin) -> Mesh:
     """A trimesh of one material, moved to its place [4, 4] in the scene."""
     faces = np.asarray(mesh.faces)
-    points = np.asarray(mesh.vertices, np.float64)[faces] @ place[:3, :3].T + place[:3, 3]
+    points = bounded(np.asarray(mesh.vertices, np.float64)[faces] @ place[:3, :3].T + place[:3, 3], MOST_POINT, "corners")
     flat = np.broadcast_to(face_normals(points)[:, None], points.shape)
     if "vertex_normals" in mesh._cache:  # from the file; otherwise trimesh would make some, rounding every edge
         normals = unit(np.asarray(mesh.vertex_normals, np.float64)[faces] @ np.linalg.inv(place[:3, :3]), flat)
     else:
-        normals = smooth_normals(points) if np.isfinite(points).all() else flat
+        normals = smooth_normals(points)
     uv, colour, picture = _surface(mesh, f"{kin.files.path}/{kin.folder}")
     colour = np.broadcast_to(colour, (len(mesh.vertices), 4))[faces] if colour.shape[:-1] != (len(faces), 1) else colour
-    corners = np.zeros((*faces.shape, 2)) if uv is None else np.nan_to_num(uv[faces])
+    corners = np.zeros((*faces.shape, 2)) if uv is None else np.where(np.isnan(uv), 0, uv)[faces]
     return Mesh(points, normals, corners, np.broadcast_to(colour, (*faces.shape, 4)), np.zeros(len(faces), np.int64), (picture,))
 
 

@@ -14,6 +14,8 @@ RADIUS = 0.84
 
 CREASE = np.cos(np.radians(40))  # edges sharper than this stay sharp where a file has no normals
 MOST_AROUND = 64  # corners at one point that are smoothed together; a fan of more is flat or a tip
+MOST_POINT = 1e12  # a larger coordinate is damage
+MOST_OTHER = 1e6  # and so is a larger colour, or a texture that repeats more often
 FLAT = 1e-4  # of the largest side of the bounding box: a thinner object is none
 
 
@@ -55,10 +57,11 @@ def framed(mesh: Mesh) -> Mesh:
     """The mesh with its bounding box centred at the origin and its farthest corner at RADIUS; triangles without area are left out.
 
     Raises:
-        DataError: if there is no triangle with an area, a coordinate is not finite, or the object has no volume.
+        DataError: if there is no triangle with an area, a number is not finite or beyond reason, or the object has no volume.
     """
-    if not np.isfinite(mesh.points).all():
-        raise DataError(f"{int((~np.isfinite(mesh.points).all(-1)).sum()):,} corners are NaN or infinite")
+    bounded(mesh.points, MOST_POINT, "corners")
+    bounded(mesh.uv, MOST_OTHER, "places in the texture")
+    bounded(mesh.colour, MOST_OTHER, "colours")
     keep = np.linalg.norm(face_normals(mesh.points), axis=1) > 0
     if not keep.any():
         raise DataError("no triangle has an area" if len(keep) else "no faces")
@@ -70,6 +73,18 @@ def framed(mesh: Mesh) -> Mesh:
     points = points * (RADIUS / np.linalg.norm(points, axis=-1).max())
     parts = {name: getattr(mesh, name)[keep] for name in ("normals", "uv", "colour", "texture")}
     return replace(mesh, points=points, **parts)
+
+
+def bounded(values: Floats, most: float, what: str) -> Floats:
+    """Values [..., n] themselves.
+
+    Raises:
+        DataError: if any is NaN, infinite, or larger than `most` either way.
+    """
+    bad = ~(np.abs(values) <= most).all(-1)
+    if bad.any():
+        raise DataError(f"{int(bad.sum()):,} {what} are NaN, infinite or beyond ±{most:g}")
+    return values
 
 
 def face_normals(points: Floats) -> Floats:
