@@ -183,6 +183,17 @@ def test_weights_of_half_precision_are_exact() -> None:
     assert (weights(torch.zeros(1, 4, 4)) == 0).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_scale_of_a_map_does_not_matter(dtype: torch.dtype) -> None:
+    """Down to what a number of its type can be, and a power of two changes no weight at all."""
+    maps = torch.rand(3, 8, 8, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    for power in (-80, -30, 30, 100):
+        assert torch.equal(weights(maps * 2.0**power), weights(maps))
+    dot = torch.zeros(1, 8, 8, dtype=dtype)
+    dot[0, 3, 5] = 1e-44 if dtype == torch.float32 else 1e-290
+    assert weights(dot)[0, 3, 5] >= 2**39 and weights(dot).sum() == weights(dot)[0, 3, 5]
+
+
 def test_uniforms_are_uniform_and_fine() -> None:
     found = uniforms(keys(20_000), 3)
     assert found.min() >= 0 and found.max() < 1 and len(np.unique(found)) == found.size

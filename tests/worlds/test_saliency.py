@@ -1,5 +1,6 @@
 """Saliency: the built-in model against a plain numpy version, the cache, and published files with every fault they can have."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,7 @@ FAULTS = {
     "too many": (lambda maps: maps.update(test=maps["test"][[0, 1, 0]]), "saliency_test.npy has 3 maps, the data set has 2"),
     "integers": (lambda maps: maps.update(test=maps["test"].astype(np.int32)), r"must hold float maps \[N, 1, H, W\], got int32 \[2, 32,"),
     "flat": (lambda maps: maps.update(test=maps["test"][:, 0, 0]), r"must hold float maps \[N, 1, H, W\], got float32 \[2, 32\]"),
+    "nothing in a map": (lambda maps: maps.update(test=np.zeros((2, 1, 0, 0), np.float32)), r"must hold float maps .*float32 \[2, 0, 0\]"),
     "objects": (lambda maps: maps.update(test=np.array([{}, {}])), "saliency_test.npy is no whole .npy file of plain numbers"),
     "a part missing": (lambda maps: maps.pop("test"), "holds no saliency maps of 'test'"),
 }
@@ -224,6 +226,14 @@ def test_cut_off_and_missing_files_are_refused(tmp_path: Path) -> None:
         published_maps(tmp_path / "spectral_residuals", images)
 
 
+def test_maps_of_any_scale_are_drawn_from(tmp_path: Path) -> None:
+    images = images_of()
+    maps = {origin: each.astype(np.float64) for origin, each in maps_for(images, 32).items()}
+    usual = published_maps(publish(tmp_path / "usual", maps), images)["train"](np.arange(3))
+    small = published_maps(publish(tmp_path / "small", {origin: each * 2.0**-300 for origin, each in maps.items()}), images)
+    assert torch.equal(weights(small["train"](np.arange(3))), weights(usual))
+
+
 def test_data_check_looks_at_maps(tmp_path: Path) -> None:
     maps = maps_for(images_of(), 32)
     report = inspect_maps(publish(tmp_path / "many", maps))
@@ -234,6 +244,17 @@ def test_data_check_looks_at_maps(tmp_path: Path) -> None:
     report = inspect_maps(write_single(tmp_path / "single", "_sal"))
     assert report is not None and report.good and report.findings[0].what.startswith("8 maps of single images")
     assert inspect_maps(tmp_path) is None
+    np.save(tmp_path / "single" / "test" / "one-sal.npy", np.ones((4, 4), np.float32))
+    report = inspect_maps(tmp_path / "single" / "test")
+    assert report is not None and report.good and report.findings[0].what.startswith("3 maps of single images")
+
+
+def test_data_check_looks_into_few_of_many_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1000):
+        (tmp_path / str(number % 40) / str(number)).mkdir(parents=True)
+    looked, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda *path: looked.append(path) or scandir(*path))
+    assert inspect_maps(tmp_path) is None and len(looked) < 400
 
 
 def named(images: ImageSet) -> ImageSet:
@@ -287,6 +308,30 @@ def test_faulty_single_files_are_refused(tmp_path: Path) -> None:
     np.save(file, good[None])
     with pytest.raises(DataError, match=r"c-sal\.npy must hold a float map \[H, W\]"):
         published_maps(folder, images)
+    np.save(file, good[:, :0])
+    with pytest.raises(DataError, match=r"c-sal\.npy must hold a float map \[H, W\], got float32 \[43, 0\]"):
+        published_maps(folder, images)
     file.unlink()
     with pytest.raises(DataError, match=r"image n02/c\.jpg has no saliency map"):
         published_maps(folder, images)
+    file.symlink_to(tmp_path / "nothing")
+    with pytest.raises(DataError, match=r"c-sal\.npy cannot be read .*world\.saliency"):
+        published_maps(folder, images)
+
+
+def test_a_map_that_cannot_be_opened_is_no_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(path: Path, mode: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    folder = write_single(tmp_path / "maps", "-sal")
+    monkeypatch.setattr(np.lib.format, "open_memmap", deny)
+    with pytest.raises(DataError, match=r"-sal\.npy is no whole \.npy file of plain numbers \(.*Permission denied\)"):
+        published_maps(folder, named(images_of()))
+
+
+def test_two_images_do_not_share_a_map(tmp_path: Path) -> None:
+    """Of two images of one name, in folders of their own, only one has a map."""
+    folder = write_single(tmp_path / "maps", "-sal")
+    (folder / "unlabeled" / "n02" / "a-sal.npy").unlink()
+    with pytest.raises(DataError, match=r"n01/a-sal\.npy would be the map of both n01/a\.JPEG and n02/a\.JPEG"):
+        published_maps(folder, named(images_of()))

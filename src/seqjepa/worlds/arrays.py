@@ -19,6 +19,7 @@ The kinds of groups are those of `seqjepa.actions.Group`: difference, circular, 
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -31,10 +32,12 @@ from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.structure import structure
 from seqjepa.worlds.base import Indices, WorldConfig, WorldSpec, draw_key
+from seqjepa.worlds.check import Finding, Report
 from seqjepa.worlds.table import TableWorld, ViewTable, pixel_statistics
 
 SPLITS = ("train", "val", "test")
-BROKEN = (ValueError, OverflowError, SyntaxError, TokenError)  # numpy's, at a bad header, a short file, or objects, which need pickle
+# What numpy raises at a file that cannot be read, a bad header, a short file, or objects, which need pickle.
+BROKEN_NPY = (OSError, EOFError, MemoryError, ValueError, OverflowError, SyntaxError, TokenError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,7 @@ class Config(WorldConfig):
         if not folder.is_dir():
             raise DataError(f"world.path: there is no folder {folder}; it must hold views.npy, poses.npy and world.json")
         manifest = _read_manifest(folder / "world.json")
-        views = _open(folder / "views.npy", "[N, V, H, W, C] uint8")
+        views = open_array(folder / "views.npy", "[N, V, H, W, C] uint8")
         if views.dtype != np.uint8 or views.ndim != 5 or 0 in views.shape or views.shape[1] < 2:
             raise DataError(f"{folder / 'views.npy'} must be uint8 [N, V, H, W, C] with at least V = 2 views, got {_describe(views)}")
         poses = _read_poses(folder / "poses.npy", views.shape[:2], manifest)
@@ -88,6 +91,12 @@ class Config(WorldConfig):
             std=std,
         )
         return TableWorld(spec, tables)
+
+    @classmethod
+    def inspect(cls, path: Path) -> Report | None:
+        """See `WorldConfig.inspect`."""
+        ours = any((path / name).exists() for name in ("world.json", "views.npy"))
+        return Report.of("arrays of views and poses", _findings(path)) if ours else None
 
     def _splits(self, size: int) -> dict[str, Indices]:
         """Objects drawn into train, val and test: the same ones for the same size and seed, whatever the machine."""
@@ -125,6 +134,21 @@ class Manifest:
         return ActionSpace(self.pose, self.groups)
 
 
+def _findings(path: Path) -> Iterator[Finding]:
+    try:
+        world = Config(path=str(path)).build()
+    except (DataError, ConfigError) as error:
+        yield Finding(False, str(error))
+        return
+    spec = world.spec
+    channels, height, width = spec.image_shape
+    yield Finding(True, f"{spec.views_per_object:,} views of each object, {height} x {width} pixels, {channels} channels")
+    yield Finding(True, f"poses of {len(spec.factors.pose)} columns, groups {', '.join(group.name for group in spec.factors.groups)}")
+    for split in spec.splits:
+        yield Finding(True, f"split {split}: {world.size(split):,} objects")
+    yield Finding(True, f"{len(spec.classes)} classes")
+
+
 def _read_manifest(path: Path) -> Manifest:
     try:
         return structure(Manifest, json.loads(path.read_bytes()), defaults=True)
@@ -136,18 +160,27 @@ def _read_manifest(path: Path) -> Manifest:
         raise DataError(f"{path}: {error}") from error
 
 
-def _open(path: Path, wanted: str) -> npt.NDArray[Any]:
-    """The array in a .npy file, mapped into memory."""
+def open_array(path: Path, wanted: str, remedy: str = "save it with numpy.save") -> npt.NDArray[Any]:
+    """The array in a .npy file, mapped into memory.
+
+    Args:
+        path: of the file.
+        wanted: what is expected in it, for messages.
+        remedy: what to do if it is not there.
+
+    Raises:
+        DataError: if the file is missing, unreadable, damaged, or holds what needs pickle.
+    """
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: save an array {wanted} there with numpy.save") from error
-    except (OSError, *BROKEN) as error:
-        raise DataError(f"{path} is no whole .npy file of plain numbers ({error}): save an array {wanted} with numpy.save") from error
+        raise DataError(f"{path} is missing, expected {wanted}: {remedy}") from error
+    except BROKEN_NPY as error:
+        raise DataError(f"{path} is no whole .npy file of plain numbers ({error}), expected {wanted}: {remedy}") from error
 
 
 def _read_poses(path: Path, shape: tuple[int, ...], manifest: Manifest) -> npt.NDArray[np.float32]:
-    poses = _open(path, "[N, V, P]")
+    poses = open_array(path, "[N, V, P]")
     wanted = (*shape, len(manifest.pose))
     if poses.shape != wanted or poses.dtype.kind not in "fiu":
         meaning = "[N, V, P] as views.npy and the columns in world.json say"
@@ -175,7 +208,7 @@ def _read_labels(path: Path, size: int, names: tuple[str, ...]) -> tuple[npt.NDA
         if names:
             raise DataError(f"{path} is missing, yet world.json names {len(names)} classes: save labels [N] there or leave out `classes`")
         return np.full(size, -1, np.int64), ()
-    found = _open(path, "[N] of integers")
+    found = open_array(path, "[N] of integers")
     if found.shape != (size,) or found.dtype.kind not in "iu":
         raise DataError(f"{path} must hold one integer for each of the N = {size} objects of views.npy, got {_describe(found)}")
     labels = found.astype(np.int64)

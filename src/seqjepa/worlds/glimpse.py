@@ -47,12 +47,12 @@ class Inhibition:
 def weights(maps: Tensor) -> Tensor:
     """Saliency maps [B, S, S] of any floating type as int64 weights up to 2^40, proportional to them.
 
-    Each map is scaled by a power of two: of float16 maps nothing is rounded, of others what is below 2^-40 of the map's largest value.
+    Each map is scaled by a power of two, in double precision, so that its own scale does not matter: of float16 maps nothing is rounded, of
+    others what is below 2^-40 of the map's largest value.
     """
     most = maps.amax((1, 2), keepdim=True).double()
     power = torch.where(most > 0, torch.frexp(most).mantissa / most, 1) * 2**BITS
-    wide = maps.double() if maps.dtype == torch.float64 else maps.float()
-    return wide.mul(power.to(wide.dtype)).round_().long()
+    return maps.double().mul(power).round_().long()
 
 
 def fixations(saliency: Tensor, number: int, keys: Indices, inhibition: Inhibition) -> Tensor:

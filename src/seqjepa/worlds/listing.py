@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from seqjepa.errors import DataError
 from seqjepa.files import npy_bytes, write_atomically
-from seqjepa.worlds import arrays
+from seqjepa.worlds.arrays import BROKEN_NPY
 from seqjepa.worlds.base import Indices
 from seqjepa.worlds.decode import MOST_BYTES
 
@@ -24,7 +24,6 @@ WHERE_FROM = (
 )
 MOST_CLASSES = 100_000
 PLACE = re.compile(r"/?([^/\\\0]+)/([^/\\\0]+)/?")
-BROKEN = (*arrays.BROKEN, OSError, MemoryError, EOFError)  # numpy's, at what is no whole .npy of plain numbers
 
 
 @dataclass(frozen=True)
@@ -153,6 +152,6 @@ def parse(data: bytes, path: Path, wanted: str) -> npt.NDArray[Any]:
     """
     try:
         array: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except BROKEN as error:
+    except BROKEN_NPY as error:
         raise DataError(f"{path} is no whole .npy file of {wanted} ({str(error) or type(error).__name__}): get it again") from error
     return array

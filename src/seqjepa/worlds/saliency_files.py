@@ -8,6 +8,7 @@ Maps of another size follow their images, stretched or cut to the middle square 
 """
 
 import hashlib
+import itertools
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.arrays import BROKEN
+from seqjepa.worlds.arrays import open_array
 from seqjepa.worlds.base import Indices
 from seqjepa.worlds.check import Finding, Report
 from seqjepa.worlds.images.base import ImageSet, ImageSplit
@@ -29,6 +30,7 @@ from seqjepa.worlds.saliency import SAMPLE, Maps, by_split, cached_maps, distinc
 
 ENDINGS = ("-sal.npy", "_sal.npy")  # what the authors' scripts write, and what they read
 MOST_SIDE = 20_000  # pixels per side of a map; a header that says more is not believed
+FEW = 10  # folders at each level in which a check looks for maps
 ADVICE = "compute it again, or set world.saliency to spectral_residual"
 
 
@@ -54,8 +56,18 @@ def published_maps(folder: Path, images: ImageSet) -> dict[str, Maps]:
 def inspect_maps(path: Path) -> Report | None:
     """What `seqjepa data check` says of a folder of maps; None if it holds none."""
     files = sorted(path.glob("*/saliency_*.npy"))
-    singles = [] if files else [file for ending in ENDINGS for file in sorted(path.glob(f"*/*/*{ending}"))]
-    return Report.of("saliency maps", _findings(files, singles)) if files or singles else None
+    singles = [path / file for found in _index(path).values() for file in found] if not files and _has_singles(path) else []
+    return Report.of("saliency maps", _findings(files, sorted(singles))) if files or singles else None
+
+
+def _has_singles(path: Path) -> bool:
+    """Whether the map of an image is in the first folders in a folder, or in the first folders in those."""
+    folders = [path]
+    for _ in range(2):
+        folders = [inner for folder in folders for inner in itertools.islice(folder.glob("*/"), FEW)]
+        if any(any(folder.glob(f"*{ending}")) for folder in folders for ending in ENDINGS):
+            return True
+    return False
 
 
 def _findings(files: Sequence[Path], singles: Sequence[Path]) -> Iterator[Finding]:
@@ -81,7 +93,7 @@ def _from_one_file(path: Path, name: str, split: ImageSplit) -> Maps:
             f"{path} has {len(stored):,} maps, the data set has {number:,} images in {name!r}: a map for each, in their order; {ADVICE}"
         )
     if stored.shape[1:] == (size, size):
-        return lambda places: torch.from_numpy(stored[places].astype(np.float32))
+        return lambda places: torch.from_numpy(stored[places].astype(np.float64))  # in which no scale is too small
     key = {"file": str(path.resolve()), "state": _state([path]), "stretched": split.stretched}
     plan = number, lambda index: torch.stack([fit(stored[place], size, split.stretched) for place in index])
     return cached_maps(key, {name: plan}, size)[name]
@@ -95,7 +107,12 @@ def _from_many_files(root: Path, name: str, split: ImageSplit) -> Maps:
             f"{root} holds no saliency maps of {name!r}, neither saliency_*.npy nor CLASS/IMAGE{ENDINGS[0]} for each image: name another "
             "folder, or set world.saliency to spectral_residual"
         )
-    files = [_find(known, bytes(image).decode(errors="surrogateescape"), root) for image in split.names]
+    owners = dict[Path, str]()
+    for image in (bytes(name).decode(errors="surrogateescape") for name in split.names):
+        if (file := _find(known, image, root)) in owners:
+            raise DataError(f"{file} would be the map of both {owners[file]} and {image}: each needs its own, in folders named as theirs")
+        owners[file] = image
+    files = list(owners)
 
     def compute(index: Indices) -> Tensor:
         return torch.stack([fit(_read_single(files[place]), size, split.stretched) for place in index])
@@ -126,10 +143,10 @@ def fit(stored: npt.NDArray[Any], size: int, stretched: bool) -> Tensor:
 
 def _read_many(path: Path) -> npt.NDArray[Any]:
     """[N, H, W]: a file's maps, every one checked."""
-    stored = _open(path, "float [N, 1, H, W]")
+    stored = open_array(path, "float [N, 1, H, W]", ADVICE)
     if stored.ndim == 4 and stored.shape[1] == 1:
         stored = stored[:, 0]
-    if stored.ndim != 3 or stored.dtype.kind != "f" or max(stored.shape[1:]) > MOST_SIDE:
+    if stored.ndim != 3 or stored.dtype.kind != "f" or 0 in stored.shape or max(stored.shape[1:]) > MOST_SIDE:
         raise DataError(f"{path} must hold float maps [N, 1, H, W], got {stored.dtype} {list(stored.shape)}: {ADVICE}")
     for start in range(0, len(stored), 256):
         check(stored[start : start + 256], path, start)
@@ -138,18 +155,11 @@ def _read_many(path: Path) -> npt.NDArray[Any]:
 
 def _read_single(path: Path) -> npt.NDArray[Any]:
     """[H, W]: the map of one image, checked."""
-    stored = _open(path, "float [H, W]")
-    if stored.ndim != 2 or stored.dtype.kind != "f" or not 0 < max(stored.shape) <= MOST_SIDE:
+    stored = open_array(path, "float [H, W]", ADVICE)
+    if stored.ndim != 2 or stored.dtype.kind != "f" or 0 in stored.shape or max(stored.shape) > MOST_SIDE:
         raise DataError(f"{path} must hold a float map [H, W], got {stored.dtype} {list(stored.shape)}: {ADVICE}")
     check(stored[None], path, None)
     return stored
-
-
-def _open(path: Path, wanted: str) -> npt.NDArray[Any]:
-    try:
-        return np.lib.format.open_memmap(path, mode="r")
-    except BROKEN as error:
-        raise DataError(f"{path} is no whole .npy file of plain numbers ({error}), expected {wanted}: get it again or {ADVICE}") from error
 
 
 def _index(root: Path) -> dict[str, list[str]]:
@@ -178,6 +188,9 @@ def _state(files: Sequence[Path]) -> str:
     """A digest of the files' names, and of size and time of change of some, spread evenly."""
     digest = hashlib.sha256("\n".join(file.name for file in files).encode(errors="surrogateescape"))
     for file in files[:: max(1, len(files) // SAMPLE)]:
-        status = file.stat()
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise DataError(f"{file} cannot be read ({error.strerror}): {ADVICE}") from error
         digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
     return digest.hexdigest()
