@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from seqjepa import cli
 from seqjepa.config import WorldConfig, find_kind
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.worlds.arrays import Config
@@ -75,6 +76,30 @@ def test_actions_are_those_of_the_groups(folder):
     same = next(chosen.loader("train", num_views=3, batch_size=8, seed=0))
     torch.testing.assert_close(same.actions, batch.actions[..., [5, 6, 0, 1, 2, 3]])
     assert chosen.spec.factors.action_dim == 11 and chosen.spec.actions.action_dim == 6
+
+
+def test_data_check_knows_them(folder, tmp_path_factory):
+    report = Config.inspect(folder)
+    assert report.good and [finding.what for finding in report.findings] == [
+        "4 views of each object, 6 x 5 pixels, 3 channels",
+        "poses of 10 columns, groups rotation, hue, place, camera",
+        "split train: 16 objects",
+        "split val: 2 objects",
+        "split test: 2 objects",
+        "3 classes",
+    ]
+    (folder / "poses.npy").unlink()
+    report = Config.inspect(folder)
+    assert not report.good and "poses.npy is missing" in report.findings[0].what
+    assert Config.inspect(tmp_path_factory.mktemp("empty")) is None and Config.inspect(folder / "views.npy") is None
+
+
+def test_data_check_fails_if_one_of_two_data_sets_is_bad(folder, capsys):
+    assert cli.run(["data", "check", str(folder)]) == 0
+    (folder / "wnids.txt").touch()  # of Tiny ImageNet
+    assert cli.run(["data", "check", str(folder)]) == 3
+    said = capsys.readouterr()
+    assert "arrays of views and poses" in said.out and "Tiny ImageNet" in said.out and "is not as expected" in said.err
 
 
 def test_splits_are_by_object_and_stay(folder):

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
     """
     path = parse(Options, arguments, prog="seqjepa data check").path.expanduser()
     if not path.exists():
-        raise DataError(f"there is no {path}")
+        raise DataError(f"there is no {path}: name a data set's folder, archive or file; docs/data.md lists the formats")
     found = reports(path)
     if not found:
         raise DataError(f"{path} is not in a format that a world of seqjepa reads; docs/data.md lists them")
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
         for finding in report.findings:
             console.print("[green]good[/green]" if finding.good else "[red]bad [/red]", end=" ")
             console.print(finding.what, markup=False)
-    if not any(report.good for report in found):
+    if not all(report.good for report in found):
         raise DataError(f"{path} is not as expected: see what is marked bad above")
 
 
