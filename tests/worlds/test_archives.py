@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.archives import Member, file_state, is_archive, locate, members
+from seqjepa.worlds.archives import Files, Member, file_state, is_archive, locate, members
 
 FILES = {"a/1.txt": b"one", "a/b/2.txt": b"two" * 1000, "c.bin": os.urandom(5000)}
 
@@ -72,6 +72,13 @@ def test_folders_and_dots_are_no_files(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "data.tar", "w") as archive:
         archive.add(folder, ".")
     assert contents(tmp_path / "data.tar") == FILES
+
+
+def test_a_zip_with_backslashes_has_the_same_folders(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "windows.zip", {"a\\": b"", **{f".\\{name}".replace("/", "\\"): data for name, data in FILES.items()}})
+    assert contents(path) == FILES
+    files = Files(path)
+    assert files.names("a") == ["a/1.txt", "a/b/2.txt"] and files.read("a/b/2.txt", 9999) == FILES["a/b/2.txt"]
 
 
 def test_files_of_a_zip_and_a_folder_may_be_read_later(tmp_path: Path) -> None:

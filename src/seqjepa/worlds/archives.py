@@ -121,12 +121,21 @@ def file_state(path: Path, wanted: Callable[[str], bool] = bool) -> str:
     return digest.hexdigest()
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, str, os.stat_result]]:
-    """Name, path and status of every file below a folder, links followed, in the order of names."""
-    yield from _walk_below(str(folder), "", ())
+def hidden(name: str) -> bool:
+    """Whether a file inside, or a folder that it is in, is hidden, or is what macOS adds to archives: no data of anyone's."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
-def _walk_below(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, str, os.stat_result]]:
+Found = tuple[str, str, os.stat_result]  # name, path and status of a file
+
+
+def _walk(folder: Path) -> Iterator[Found]:
+    """Every file below a folder, links followed, in the order of names."""
+    status = folder.stat()
+    yield from _walk_below(str(folder), "", ((status.st_dev, status.st_ino),))
+
+
+def _walk_below(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[Found]:
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
@@ -165,8 +174,10 @@ class Files:
         """Sorted names of the files below a folder inside, or only of those in it."""
         start = f"{folder}/" if folder else ""
         if self._members is None:
-            found = (self.path / folder).rglob("*") if deep else (self.path / folder).glob("*")
-            return sorted(file.relative_to(self.path).as_posix() for file in found if file.is_file())
+            place = self.path / folder
+            if not deep or not place.is_dir():
+                return sorted(start + file.name for file in place.glob("*") if file.is_file())
+            return sorted(start + name for name, _, _ in _walk(place))
         return sorted(name for name in self._members if name.startswith(start) and (deep or "/" not in name[len(start) :]))
 
     def read(self, name: str, most: int) -> bytes:
@@ -194,17 +205,18 @@ def _zip(path: Path) -> Iterator[Member]:
 def _infos(archive: zipfile.ZipFile, path: Path) -> Iterator[Member]:
     names: set[str] = set()
     for info in archive.infolist():
-        where = f"{path}:{info.filename}"
+        name = info.filename.replace("\\", "/").removeprefix("./")  # some programs for Windows write backslashes
+        where = f"{path}:{name}"
         _check_name(info.filename, where)
         if (info.external_attr >> 16) & 0o170000 == 0o120000:
             raise DataError(f"{where} is a link, which is not followed: get the archive from its publisher")
-        if info.is_dir():
+        if not name or name.endswith("/"):
             continue
         if info.flag_bits & 1:
             raise DataError(f"{where} is encrypted: unpack it yourself and name the folder")
-        _check_once(info.filename, where, names)
+        _check_once(name, where, names)
         _check_size(info.file_size, info.compress_size, where)
-        yield Member(info.filename, where, info.file_size, cast(Callable[[], BinaryIO], partial(archive.open, info)))
+        yield Member(name, where, info.file_size, cast(Callable[[], BinaryIO], partial(archive.open, info)))
 
 
 class _Info(tarfile.TarInfo):

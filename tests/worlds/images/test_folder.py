@@ -51,6 +51,13 @@ def test_first_sub_folders_are_classes_and_a_tenth_is_the_test(tmp_path: Path, f
     assert splits["val"].keys() == contents(folder, "val", 0.25).keys() and splits["test"].keys() == contents(folder, "test").keys()
 
 
+def test_a_few_images_are_enough_for_a_test_and_one_is_not(tmp_path: Path) -> None:
+    few = fill(tmp_path / "few", "a/1.png", "a/2.png", "a/3.png")
+    assert [len(contents(few, split, 0.02)) for split in ("train", "val", "test")] == [1, 1, 1]
+    with pytest.raises(DataError, match="leaves none to train on: add images"):
+        SOURCE.open(fill(tmp_path / "one", "a/1.png"), 16, 0)
+
+
 def test_the_middle_square_of_each_image(tmp_path: Path) -> None:
     fill(tmp_path / "a", *PETS)
     found = SOURCE.open(tmp_path / "a", 10, 0)
@@ -91,13 +98,22 @@ def test_images_without_folders_have_no_class(tmp_path: Path) -> None:
 
 def test_other_files_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = fill(tmp_path / "some", *PETS)
-    for name in ("readme.txt", "cat/labels.csv", ".DS_Store", "cat/._0.png"):
+    for name in (
+        "readme.txt",
+        "cat/labels.csv",
+        ".DS_Store",
+        "cat/._0.png",
+        ".ipynb_checkpoints/0.png",
+        "cat/.thumbs/0.png",
+        "__MACOSX/0.png",
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"no image")
     assert len(contents(folder, "train")) == 36
-    assert "4 files are no images by their names and left out" in capsys.readouterr().err
+    assert "7 files are no images by their names and left out" in capsys.readouterr().err
     assert SOURCE.inspect(folder).good and [finding.what for finding in SOURCE.inspect(folder).findings] == [
         "40 images, 2 classes",
-        "4 other files, which are left out",
+        "7 other files, which are left out",
         "40 of them, spread evenly, can be decoded",
     ]
 
@@ -159,6 +175,9 @@ def test_links_in_ones_own_folder_are_followed_but_not_for_ever(tmp_path: Path) 
     (folder / "bird" / "loop").symlink_to(folder)
     found = SOURCE.open(folder, 16, 0)
     assert found.classes == ("bird", "cat", "dog")
+    (folder / "myself").symlink_to(folder)
+    again = SOURCE.open(folder, 16, 0)
+    assert again.classes == found.classes and len(again.splits["train"].images) == len(found.splits["train"].images) == len(PETS) + 5
     (folder / "lost.png").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"lost\.png cannot be read"):
         SOURCE.open(folder, 16, 0)

@@ -33,6 +33,12 @@ def test_images_are_stretched_and_val_is_our_test(root: Path) -> None:
             assert file.parent.name == WNIDS[label] and np.array_equal(image, stretched(file, 56))
 
 
+def test_hidden_folders_are_no_classes(root: Path) -> None:
+    (root / "train" / ".ipynb_checkpoints").mkdir()
+    (root / "train" / ".ipynb_checkpoints" / "n_0-checkpoint.JPEG").write_bytes(b"x")
+    assert SOURCE.open(root, 32, 0).classes == WNIDS
+
+
 def test_val_as_published_with_the_table_of_its_classes(root: Path) -> None:
     before = SOURCE.open(root, 32, 0)
     lines = ["ImageId,PredictionString"]

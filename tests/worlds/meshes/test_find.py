@@ -31,6 +31,14 @@ def test_shapenet_and_plain_folders(tmp_path: Path) -> None:
     assert places(tmp_path) == dict(zip(files, ["02691156/dc8d", "chair/a", "chair/b", "chair/c-d"], strict=False))
 
 
+def test_linked_folders_are_looked_into_but_not_for_ever(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere", {"a.obj": BOX})
+    folder = write(tmp_path / "meshes", {"lamp/b.obj": BOX})
+    (folder / "chair").symlink_to(tmp_path / "elsewhere")
+    (folder / "chair" / "loop").symlink_to(folder)
+    assert places(folder) == {"lamp/b.obj": "lamp/b", "chair/a.obj": "chair/a"}
+
+
 def test_labels_choose_and_name(tmp_path: Path) -> None:
     write(tmp_path, {"x/a.obj": BOX, "x/b.obj": BOX, "c.obj": BOX})
     labels = tmp_path / "labels.csv"

@@ -5,8 +5,8 @@
   `test` is there, it is our `test`, and `val` is held out from `train`. Without any, a tenth of all images is held out as `test`.
 - Of an archive, a single top folder that holds all the rest is left out of account.
 - Images are cut to their middle square.
-- Files whose names do not end as those of images do, and hidden ones, are left out, and it is said how many; images in other formats than
-  JPEG and PNG are refused.
+- Files whose names do not end as those of images do, and hidden ones or those in hidden folders, are left out, and it is said how many;
+  images in other formats than JPEG and PNG are refused.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.archives import Member, file_state, is_archive, members
+from seqjepa.worlds.archives import Member, file_state, hidden, is_archive, members
 from seqjepa.worlds.check import Finding, Report
 from seqjepa.worlds.decoded import ImageFiles, Part, Published, decoded
 from seqjepa.worlds.images.base import ImageSet, ImageSplit, Source, hold_out
@@ -86,8 +86,7 @@ def _read(path: Path, size: int) -> tuple[tuple[str, ...], Part, int]:
 
 
 def _is_image(name: str) -> bool:
-    hidden = name.rpartition("/")[2].startswith(".")
-    return not hidden and name.lower().endswith(SUFFIXES + OTHERS)
+    return not hidden(name) and name.lower().endswith(SUFFIXES + OTHERS)
 
 
 def _files(path: Path) -> Iterator[Member]:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.archives import Member, file_state, locate, members
+from seqjepa.worlds.archives import Member, file_state, hidden, locate, members
 from seqjepa.worlds.check import Finding, Report, count
 from seqjepa.worlds.decoded import ImageFiles, Published, decoded
 from seqjepa.worlds.images.base import ImageSet, Source, hold_out
@@ -59,7 +59,7 @@ def _folder(path: Path) -> Path:
 
 
 def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)
+    return not hidden(name) and name.lower().endswith(SUFFIXES)
 
 
 def _findings(root: Path) -> Iterator[Finding]:
@@ -76,7 +76,7 @@ def _findings(root: Path) -> Iterator[Finding]:
 
 
 def _publish(root: Path, size: int) -> Published:
-    wnids = sorted(folder.name for folder in _folder(root / "train").iterdir() if folder.is_dir())
+    wnids = sorted(folder.name for folder in _folder(root / "train").iterdir() if folder.is_dir() and not hidden(folder.name))
     numbers = {wnid: number for number, wnid in enumerate(wnids)}
     parts = {}
     for origin in COUNTS:

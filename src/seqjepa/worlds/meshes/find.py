@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.archives import Files
+from seqjepa.worlds.archives import Files, hidden
 from seqjepa.worlds.meshes.catalogue import CATALOGUE, Entry, read_catalogue
 from seqjepa.worlds.meshes.load import FORMATS
 
@@ -74,7 +74,7 @@ def find_models(path: Path, labels: Path | None = None) -> Collection:
         DataError: if there is no mesh, a mesh has no class or shares its place with another, or a file is damaged.
     """
     if not path.exists():
-        raise DataError(f"there is no {path}")
+        raise DataError(f"there is no {path}: name a folder with {', '.join(FORMATS)} files or zip archives of such, or one archive")
     classes = None if labels is None else read_labels(labels)
     found, unlabelled = list[Model](), 0
     for file, source, name, entry in _files(path):
@@ -124,7 +124,7 @@ def _files(path: Path) -> Iterator[tuple[str, Path, str, Entry | None]]:
     files = Files(path)
     catalogue = read_catalogue(files.read(CATALOGUE, MOST_CATALOGUE)) if path.is_file() and CATALOGUE in files.names() else {}
     for name in files.names():
-        if any(part.startswith(".") or part == "__MACOSX" for part in name.split("/")):
+        if hidden(name):
             continue
         if name.lower().endswith(FORMATS):
             yield name, path, name, catalogue.get(name)

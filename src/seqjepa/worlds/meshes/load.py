@@ -2,7 +2,6 @@
 
 import io
 import posixpath
-import struct
 from dataclasses import replace
 from typing import Any, cast
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.worlds.archives import Files
+from seqjepa.worlds.decode import BROKEN as BROKEN_PICTURE
 from seqjepa.worlds.decode import rgba
 from seqjepa.worlds.meshes.mesh import MOST_POINT, Mesh, bounded, face_normals, framed, join, smooth_normals, unit
 from seqjepa.worlds.raykernels import Floats
@@ -23,8 +23,7 @@ GREY = (0.8, 0.8, 0.8, 1.0)  # of what has no colour
 Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # from y up, as files of meshes have it, to z up
 
 # What trimesh raises at files that are broken, nested without end, or claim to be larger than memory.
-BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, RuntimeError, MemoryError, OSError, EOFError)
-BROKEN += (struct.error,)
+BROKEN = (*BROKEN_PICTURE, AttributeError, AssertionError, RuntimeError, MemoryError)
 
 
 def load_mesh(files: Files, name: str, turn: Floats | None = None) -> Mesh:
