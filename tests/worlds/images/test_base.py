@@ -32,6 +32,16 @@ def test_held_out_images_and_the_rest_are_all(split: ImageSplit, fraction: float
     assert all((np.diff(part) > 0).all() for part in places), "in order"
 
 
+def test_few_images_are_held_out_from_too() -> None:
+    """One at least, unless none are asked for; and one image alone is not split."""
+    for number in (2, 3, 5):
+        train, val = hold_out(WHOLE.select(np.arange(number)), 0.02)
+        assert (len(train), len(val)) == (number - 1, 1)
+    assert len(hold_out(WHOLE.select(np.arange(1)), 0.0)[0]) == 1
+    with pytest.raises(DataError, match=r"a share of 0\.02 of 1 image\(s\) to hold out, one at least, leaves none to train on: add images"):
+        hold_out(WHOLE.select(np.arange(1)), 0.02)
+
+
 def test_a_larger_val_holds_the_smaller_one_and_new_images_move_few() -> None:
     for split in (WHOLE, NAMED):
         held = [set(hold_out(split, fraction)[1].places(np.arange(round(100 * fraction))).tolist()) for fraction in (0.1, 0.3)]

@@ -35,6 +35,7 @@ LAYOUTS = {
     "folder": lambda folder: write_cifar_python(folder, IMAGES, LABELS),
     "folder's folder": lambda folder: write_cifar_python(folder, IMAGES, LABELS).parent,
     "archive's folder": lambda folder: LAYOUTS["archive"](folder).parent,
+    "archive's folder's folder": lambda folder: LAYOUTS["archive"](folder / "cifar100").parent.parent,
     "Python 3": lambda folder: write_cifar_python(folder, IMAGES, LABELS, dump=partial(pickle.dumps, protocol=2)),
     "binary": lambda folder: write_cifar_binary(folder, IMAGES, LABELS),
     "binary archive": lambda folder: packed(partial(write_cifar_binary, images=IMAGES, labels=LABELS), "cifar-100-binary.tar.gz", folder),
@@ -164,6 +165,7 @@ def test_inspect_is_content_with_the_published_files(tmp_path: Path, monkeypatch
 def test_inspect_leaves_other_things_alone(tmp_path: Path) -> None:
     assert SOURCE.inspect(tmp_path) is None
     (tmp_path / "train").mkdir()
+    (tmp_path / "meta").mkdir()  # of another data set
     (tmp_path / "file").write_bytes(b"x")
     assert SOURCE.inspect(tmp_path) is None and SOURCE.inspect(tmp_path / "file") is None
 
@@ -176,19 +178,31 @@ def test_parquet_without_its_library_names_the_extra(tmp_path: Path, monkeypatch
         SOURCE.open(tmp_path, 32, 0.1)
 
 
-def test_parquet_holds_the_same(tmp_path: Path) -> None:
+def write_parquet(path: Path, images: np.ndarray, labels: list[int | None]) -> None:
+    """One of the files of uoft-cs/cifar100."""
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     info = json.dumps({"info": {"features": {"fine_label": {"names": list(FINE), "_type": "ClassLabel"}}}})
+    kind = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
+    files = pyarrow.array([{"bytes": png(image), "path": None} for image in images], kind)
+    columns = {"img": files, "fine_label": pyarrow.array(labels, pyarrow.int64())}
+    path.parent.mkdir(exist_ok=True)
+    parquet.write_table(pyarrow.table(columns).replace_schema_metadata({"huggingface": info}), path)
+
+
+def test_parquet_holds_the_same(tmp_path: Path) -> None:
+    files = {split: tmp_path / "cifar100" / f"{split}-00000-of-00001.parquet" for split in ("train", "test")}
     for split, rows in (("train", TRAIN), ("test", TEST)):
-        files = [{"bytes": png(IMAGES[row]), "path": None} for row in rows]
-        columns = {"img": files, "fine_label": LABELS[rows], "coarse_label": LABELS[rows] % 20}
-        table = pyarrow.table(columns).replace_schema_metadata({"huggingface": info})
-        (tmp_path / "cifar100").mkdir(exist_ok=True)
-        parquet.write_table(table, tmp_path / "cifar100" / f"{split}-00000-of-00001.parquet")
+        write_parquet(files[split], IMAGES[rows], LABELS[rows].tolist())
     found = SOURCE.open(tmp_path, 32, 0)
     assert found.classes == FINE and np.array_equal(everything("train", found)[0], IMAGES[TRAIN])
     assert np.array_equal(everything("test", found)[1], LABELS[TEST])
-    (tmp_path / "cifar100" / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
+    write_parquet(files["test"], IMAGES[:2], [1, None])
+    with pytest.raises(DataError, match=r"test-00000-of-00001\.parquet is no parquet file"):
+        SOURCE.open(tmp_path, 32, 0)
+    write_parquet(files["test"], IMAGES[:0], [])
+    with pytest.raises(DataError, match=r"test-00000-of-00001\.parquet holds no images"):
+        SOURCE.open(tmp_path, 32, 0)
+    files["test"].write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"test-00000-of-00001\.parquet is no parquet file"):
         SOURCE.open(tmp_path, 32, 0)

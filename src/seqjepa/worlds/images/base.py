@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from seqjepa.errors import ConfigError, unknown
+from seqjepa.errors import ConfigError, DataError, unknown
 from seqjepa.worlds import images as package
 from seqjepa.worlds.base import WorldSpec, scramble
 from seqjepa.worlds.check import Report
@@ -99,10 +99,11 @@ def hold_out(split: ImageSplit, fraction: float) -> tuple[ImageSplit, ImageSplit
     """The images of a split to train on, and those that make up `val`.
 
     Which ones is settled by a hash of their files' names, or of their places where they have none: the same ones on every machine, and
-    nearly the same ones when a few images are added.
+    nearly the same ones when a few images are added. A fraction above 0 holds out one image at least.
 
     Raises:
         ConfigError: if the fraction is not in 0..1, or 1.
+        DataError: if nothing would be left to train on.
     """
     if not 0 <= fraction < 1:
         raise ConfigError(f"world.val_fraction must be at least 0 and below 1, got {fraction}")
@@ -112,7 +113,12 @@ def hold_out(split: ImageSplit, fraction: float) -> tuple[ImageSplit, ImageSplit
     else:
         hashes = np.array([int.from_bytes(sha256(name).digest()[:8]) for name in split.names[places].tolist()], np.uint64)
     order = np.argsort(hashes, kind="stable")
-    held = round(fraction * len(split))
+    held = max(round(fraction * len(split)), int(fraction > 0))
+    if 0 < len(split) <= held:
+        raise DataError(
+            f"a share of {fraction} of {len(split)} image(s) to hold out, one at least, leaves none to train on: add images or lower "
+            "world.val_fraction"
+        )
     return split.select(np.sort(order[held:])), split.select(np.sort(order[:held]))
 
 

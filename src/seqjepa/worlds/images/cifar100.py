@@ -27,7 +27,7 @@ from seqjepa.worlds.decoded import Part, Published, decoded, resized
 from seqjepa.worlds.images.base import ImageSet, Source, hold_out
 from seqjepa.worlds.pickled import read_pickle
 
-PLACES = ("cifar-100-python", "cifar-100-binary", "cifar100")
+FOLDERS = ("cifar-100-python", "cifar-100-binary", "cifar100")
 MD5 = {"cifar-100-python.tar.gz": "eb9058c3a382ffc7106e4002c42a8d85", "cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8"}
 PYTHON, BINARY = ("train", "test", "meta"), ("train.bin", "test.bin", "fine_label_names.txt")
 COUNTS = {"train": 50_000, "test": 10_000}
@@ -44,7 +44,7 @@ class Cifar100(Source):
 
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
         """See `Source.open`."""
-        place = locate(path, *PLACES, *MD5)
+        place = _place(path)
         files = file_state(place, lambda name: _plain(name) is not None)
         found = decoded("cifar100", files, image_size, partial(_publish, place, image_size), lambda parts: parts["train"])
         train, val = hold_out(found.parts["train"], val_fraction)
@@ -52,24 +52,30 @@ class Cifar100(Source):
 
     def inspect(self, path: Path) -> Report | None:
         """See `Source.inspect`."""
-        place = locate(path, *PLACES, *MD5)
+        place = _place(path)
         return Report.of("CIFAR-100", _findings(place)) if _is_ours(place) else None
 
 
 SOURCE = Cifar100()
 
 
+def _place(path: Path) -> Path:
+    """What has the images: of a folder what it holds, or what the folder `cifar100` in it does, or else the path itself."""
+    inside = (*FOLDERS[:2], *MD5)
+    return locate(path, *inside, *(f"cifar100/{name}" for name in inside), "cifar100")
+
+
 def _plain(name: str) -> str | None:
     """The name of one of the files that are read, without its folder; None of any other."""
     folder, _, file = name.rpartition("/")
     known = file in (*PYTHON, *BINARY) or (file.startswith(("train-", "test-")) and file.endswith(".parquet"))
-    return file if known and folder in ("", *PLACES) else None
+    return file if known and folder in ("", *FOLDERS) else None
 
 
 def _is_ours(place: Path) -> bool:
     if not place.is_dir():
         return is_archive_of(place, "cifar-100-")
-    names = {file.name for file in place.iterdir()}
+    names = {file.name for file in place.iterdir() if file.is_file()}  # other data sets have folders `train`
     parquet = "cifar100" in str(place) and any(name.endswith(".parquet") for name in names)
     return parquet or {"train", "meta"} <= names or {"train.bin", "fine_label_names.txt"} <= names
 
@@ -180,8 +186,9 @@ def _read_parquet(*files: File) -> Contents:
             features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
             classes = tuple(features["fine_label"]["names"])
             images, labels = [image["bytes"] for image in table["img"].to_pylist()], table["fine_label"].to_pylist()
+            numbers = np.array(labels, np.int64)
         except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{where} is no parquet file of uoft-cs/cifar100 ({error}): download it again") from error
         pixels = [decode(image, f"{where}: image {place}", (SIDE, SIDE)) for place, image in enumerate(images)]
-        splits[split] = np.stack(pixels), np.array(labels, np.int64)
+        splits[split] = np.array(pixels, np.uint8).reshape(-1, SIDE, SIDE, 3), numbers
     return classes, splits
