@@ -37,6 +37,11 @@ def test_euler_actions_are_scipys(limit):
     np.testing.assert_allclose((before * Rotation.from_quat(action)).as_matrix(), after.as_matrix(), atol=1e-12)
 
 
+def test_a_space_of_no_groups_has_actions_and_targets_of_no_width():
+    space, poses = ActionSpace(("x", "y", "z"), ()), torch.rand(5, 4, 3)
+    assert space.action_dim == 0 and space.absolute(poses).shape == (5, 4, 0) and space.along(poses).shape == (5, 3, 0)
+
+
 def test_euler_matrix_is_rz_ry_rx():
     x, y, z = angles(1)[0].tolist()
     rx = np.array([[1, 0, 0], [0, math.cos(x), -math.sin(x)], [0, math.sin(x), math.cos(x)]])

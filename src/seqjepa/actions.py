@@ -129,9 +129,7 @@ class ActionSpace:
 
     def between(self, start: Tensor, end: Tensor) -> Tensor:
         """Actions [..., A] that take poses `start` [..., P] to poses `end` [..., P], group after group."""
-        if not self.groups:
-            return start.new_zeros(*start.shape[:-1], 0)
-        parts = []
+        parts = [start[..., :0]]  # the action of no groups
         for group in self.groups:
             columns = self.columns(group)
             parts.append(group.between(start[..., columns], end[..., columns]))
@@ -139,7 +137,7 @@ class ActionSpace:
 
     def absolute(self, poses: Tensor) -> Tensor:
         """Poses [..., P] as regression targets, group after group (see `Group.absolute`)."""
-        return torch.cat([group.absolute(poses[..., self.columns(group)]) for group in self.groups], -1)
+        return torch.cat([poses[..., :0], *(group.absolute(poses[..., self.columns(group)]) for group in self.groups)], -1)
 
     def along(self, poses: Tensor) -> Tensor:
         """Actions [..., T-1, A] along a sequence of poses [..., T, P]."""

@@ -17,6 +17,7 @@ from seqjepa.methods import simclr
 from seqjepa.methods.base import MethodConfig
 
 Recipe = Callable[[], Experiment]
+CONSTANT = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0)  # of the paper's baselines
 
 
 def recipes() -> dict[str, Recipe]:
@@ -76,9 +77,8 @@ def with_views(train: TrainConfig, num_views: int) -> TrainConfig:
 
 def for_baselines(experiment: Experiment) -> Experiment:
     """The same experiment as the paper trains its baselines: two views a sequence and Adam at a constant 1e-3 without decay."""
-    constant = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0)
     train = replace(experiment.train, num_views=2)
-    return replace(experiment, name=f"{experiment.name}_baseline", method=simclr.Config(), optim=constant, train=train)
+    return replace(experiment, name=f"{experiment.name}_baseline", method=simclr.Config(), optim=CONSTANT, train=train)
 
 
 def every_method() -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
 from seqjepa.methods import conv_jepa, seq_jepa
 from seqjepa.nn import EncoderConfig
+from seqjepa.recipes import CONSTANT
 from seqjepa.worlds import saccades as world
 
 
@@ -50,5 +51,4 @@ def stl10_baseline() -> Experiment:
     Command: seqjepa train stl10_baseline --world.path stl10_binary.tar.gz --run-dir runs/stl10_conv_jepa
     The paper's result (DeepGaze): top-1 80.04 %; R2 of relative position 0.80.
     """
-    constant = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0)
-    return replace(stl10(), name="stl10_baseline", method=conv_jepa.Config(), optim=constant)
+    return replace(stl10(), name="stl10_baseline", method=conv_jepa.Config(), optim=CONSTANT)

@@ -13,8 +13,9 @@ its README); its flags that have no effect are no settings of ours. To train as 
 from dataclasses import replace
 
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
-from seqjepa.methods import seq_jepa, simclr
+from seqjepa.methods import seq_jepa
 from seqjepa.nn import EncoderConfig
+from seqjepa.recipes import for_baselines
 from seqjepa.worlds import threediebench as world
 
 OBJECTS = 41_920  # for training
@@ -74,10 +75,7 @@ def threediebench_baseline() -> Experiment:
 
     Command: seqjepa train threediebench_baseline --method byol --world.path packed --run-dir runs/3diebench_byol
     """
-    constant = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0)
-    base = threediebench()
-    train = replace(base.train, num_views=2)
-    return replace(base, name="threediebench_baseline", method=simclr.Config(), optim=constant, train=train)
+    return for_baselines(threediebench())
 
 
 def _conditioned(name: str, actions: tuple[str, ...]) -> Experiment:
