@@ -1,5 +1,6 @@
 """The world of saccades, from images in memory and from files as published, to trained and evaluated runs."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from skimage import data
 
-from published import write_stl10
+from published import write_imagenet, write_stl10
 from seqjepa import cli
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
 from seqjepa.errors import ConfigError, DataError
@@ -225,6 +226,13 @@ def test_from_stl10_files_on_the_command_line(stl10: Path, tmp_path: Path, cache
         np.save(maps / origin / f"saliency_{origin}.npy", np.full((number, 1, 96, 96), 1 / 9216, np.float32))
     code, said = run(capsys, f"train stl10_release --world.path {stl10} --world.saliency {maps} --run-dir {tmp_path / 'other'} {SMALL}")
     assert code == 0, said
+
+
+def test_saliency_has_the_size_that_the_recipes_ask_for(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = run(capsys, f"data saliency imagenet --world.path {write_imagenet(tmp_path / 'imagenet')}")
+    assert code == 0, said
+    [key] = cache.glob("saliency-*/key.json")
+    assert json.loads(key.read_text())["size"] == 224
 
 
 def test_faults_on_the_command_line(stl10: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import tyro
 
 from seqjepa.commands.options import choose, parse
 from seqjepa.errors import ConfigError
+from seqjepa.recipes import recipes
 from seqjepa.worlds import saccades
 from seqjepa.worlds.images.base import sources
 
@@ -21,7 +22,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of `seqjepa train` that say which images."""
+    """The options of `seqjepa train` that say which images; their size is that of the recipe on such images, unless it is given."""
 
     data: Annotated[Data, tyro.conf.arg(name="")]
 
@@ -33,7 +34,10 @@ def main(arguments: list[str]) -> None:
         ConfigError: if all positions are alike, so that there is nothing to compute.
     """
     source, rest = choose("source", arguments, sources(), prog="seqjepa data saliency")
-    default = Options(data=Data(world=saccades.Config(source=source, path=tyro.MISSING)))
+    worlds = [recipe().world for recipe in recipes().values()]
+    sizes = {world.source: world.image_size for world in worlds if isinstance(world, saccades.Config)}  # that recipes ask for
+    size = sizes.get(source, saccades.Config.image_size)
+    default = Options(data=Data(world=saccades.Config(source=source, path=tyro.MISSING, image_size=size)))
     world = parse(Options, rest, prog=f"seqjepa data saliency {source}", default=default).data.world
     images = world.images()
     maps = world.maps(images)
