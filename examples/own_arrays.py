@@ -1,9 +1,9 @@
 """Own data without writing a world: a folder of arrays, here with scikit-learn's digits turned and shifted by known amounts.
 
-    python examples/own_arrays.py data/digits
-    seqjepa train arrays --world.path data/digits --run-dir runs/digits
-    seqjepa evaluate runs/digits
-    seqjepa report runs/digits --out runs/digits/report
+    python examples/own_arrays.py data/turned_digits
+    seqjepa train arrays --world.path data/turned_digits --run-dir runs/turned_digits
+    seqjepa evaluate runs/turned_digits
+    seqjepa report runs/turned_digits --out runs/turned_digits/report
 
 For your own pictures, save the same four files: any number of objects, as many views of each, and what you know of each view's pose.
 """
@@ -47,7 +47,7 @@ def main(folder: Path, /, objects: int = 1797, views: int = 12, seed: int = 0) -
     np.save(folder / "poses.npy", poses)  # [N, V, P]
     np.save(folder / "labels.npy", digits.target[: len(poses)])  # [N]
     (folder / "world.json").write_text(json.dumps(WORLD, indent=2))
-    print(f"{images.shape[0]} digits, {views} views each. Next: seqjepa train arrays --world.path {folder} --run-dir runs/digits")
+    print(f"{images.shape[0]} digits, {views} views each. Next: seqjepa train arrays --world.path {folder} --run-dir runs/turned_digits")
 
 
 def draw(digit: np.ndarray, angle: float, right: float, down: float) -> np.ndarray:
