@@ -1,4 +1,5 @@
-"""The contact sheet docs/figures/furniture.png: one public-domain mesh per class, in several views.
+"""Two figures of public-domain meshes: docs/figures/furniture.png, one of each class in several views, and furniture_actions.png,
+sequences of views with the rotations between them.
 
     .venv/bin/python docs/furniture.py data/debian/sweethome3d-furniture/usr/share/sweethome3d/furniture
 
@@ -9,23 +10,27 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from seqjepa.report import style
+from seqjepa.report.strips import strips
+from seqjepa.types import SequenceBatch
+from seqjepa.worlds.base import WorldSpec
 from seqjepa.worlds.meshes.find import Model, find_models
 from seqjepa.worlds.meshes.work import Task, draw
-from seqjepa.worlds.scene import LATENTS, sample_latents
+from seqjepa.worlds.scene import FACTORS, LATENTS, sample_latents
 
 DOCS = Path(__file__).parent
 VIEWS, SIZE = 5, 128
 SHOWN = {
+    "animal": "teddyBear",
     "armchair": "modernArmchair",
     "bathroom": "toiletsUnit",
     "bed": "babyRockingBed",
-    "bicycle": "motorbike",
     "cabinet": "drawersCabinet",
-    "car": "peterbilt",
     "chair": "chairWithCushion",
+    "clothing": "bootie",
     "kitchenware": "caffe_final",
     "lamp": "desklamp",
     "plant": "decorativePlant",
@@ -34,28 +39,63 @@ SHOWN = {
 }
 
 
+IN_SEQUENCE = ("animal", "chair", "kitchenware")
+
+
 def main() -> None:
     found = find_models(Path(sys.argv[1]), DOCS.parent / "examples" / "furniture.csv").models
     public = {(model.category, Path(model.name).stem): model for model in found if "BlendSwap-CC-0" in model.file}
+    models = {category: public[category, name] for category, name in SHOWN.items()}
     with style.look():
-        figure = Figure(figsize=(9.6, 0.5 * 1.13 * len(SHOWN)))
-        ratios = [*[1.0] * VIEWS, 0.15, *[1.0] * VIEWS]  # two classes side by side, a gap between them
-        axes = figure.subplots(len(SHOWN) // 2, 2 * VIEWS + 1, gridspec_kw={"wspace": 0.04, "hspace": 0.3, "width_ratios": ratios})
-        for number, (category, name) in enumerate(SHOWN.items()):
-            row = axes[number // 2, (VIEWS + 1) * (number % 2) :]
-            row[0].set_title(category, loc="left", fontsize=9, fontweight="bold", pad=3)
-            for axis, view in zip(row, _views(public[category, name], number), strict=False):
-                axis.imshow(view)
-                axis.set_axis_off()
-        for axis in axes[:, VIEWS]:
+        for name, figure in (("furniture", sheet(models)), ("furniture_actions", sequences(models))):
+            figure.savefig(DOCS / "figures" / f"{name}.png", dpi=150, bbox_inches="tight", pad_inches=0.05)
+
+
+def sheet(models: dict[str, Model]) -> Figure:
+    """All of them, two classes side by side, a gap between them."""
+    figure = Figure(figsize=(9.6, 0.5 * 1.13 * len(models)))
+    ratios = [*[1.0] * VIEWS, 0.15, *[1.0] * VIEWS]
+    axes = figure.subplots(len(models) // 2, 2 * VIEWS + 1, gridspec_kw={"wspace": 0.04, "hspace": 0.3, "width_ratios": ratios})
+    for number, (category, model) in enumerate(models.items()):
+        row = axes[number // 2, (VIEWS + 1) * (number % 2) :]
+        row[0].set_title(category, loc="left", fontsize=9, fontweight="bold", pad=3)
+        for axis, view in zip(row, _views(model, _latents(number)), strict=False):
+            axis.imshow(view)
             axis.set_axis_off()
-        figure.savefig(DOCS / "figures" / "furniture.png", dpi=150, bbox_inches="tight", pad_inches=0.05)
+    for axis in axes[:, VIEWS]:
+        axis.set_axis_off()
+    return figure
 
 
-def _views(model: Model, seed: int) -> np.ndarray:
-    """Views [V, S, S, 3], the first upright and in an even light."""
+def sequences(models: dict[str, Model]) -> Figure:
+    """Four views of some."""
+    latents = np.stack([_latents(seed)[: VIEWS - 1] for seed in range(len(IN_SEQUENCE))])
+    views = np.stack([_views(models[name], of) for name, of in zip(IN_SEQUENCE, latents, strict=True)])
+    spec = WorldSpec(
+        name="furniture",
+        image_shape=(3, SIZE, SIZE),
+        classes=IN_SEQUENCE,
+        factors=FACTORS,
+        actions=FACTORS.select(("rotation",)),
+        splits=("train", "val", "test"),
+        views_per_object=None,
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+    )
+    poses = torch.from_numpy(latents)
+    pixels = torch.from_numpy(views).movedim(-1, -3)
+    return strips(SequenceBatch(pixels, spec.actions.along(poses), poses, torch.arange(len(IN_SEQUENCE))), spec)
+
+
+def _latents(seed: int) -> np.ndarray:
+    """Of VIEWS views, the first upright and in an even light."""
     latents = sample_latents(np.random.default_rng(seed), VIEWS)
     latents[0] = [0, 0, 0.5, latents[0, LATENTS.index("floor_hue")], 0.5, 1.2, latents[0, -1]]
+    return latents
+
+
+def _views(model: Model, latents: np.ndarray) -> np.ndarray:
+    """Views [V, S, S, 3]."""
     views = draw(Task(model, latents, SIZE))
     if isinstance(views, str):
         raise SystemExit(views)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import claims
 import numpy as np
+import pixels
 import speed
 from matplotlib.figure import Figure
 
@@ -58,6 +59,7 @@ def main() -> None:
     every, last = _variant("every next view", "shapes_tiny_seed*"), _variant("last view (paper)", "shapes_tiny_last_seed*")
     sighted, blind = _variant("actions", "small"), _variant("no actions", "small_unconditioned")
     tables = {"objective": _table([every, last], CLASS + POSE), "conditioning": _table([sighted, blind], CLASS + POSE)}
+    tables |= pixels.tables({name: runs(name) for name in pixels.RUNS})
     (DOCS / "results.md").write_text((DOCS / "results.md.in").read_text().format(**tables))
     compared, by_length = benchmark()
     (DOCS / "benchmark.md").write_text((DOCS / "benchmark.md.in").read_text().format(all=_compared(compared), lengths=_compared(by_length)))

@@ -13,7 +13,7 @@ COMMANDS = {
     "evaluate": "probe a trained run: seqjepa evaluate runs/demo",
     "benchmark": "compare methods in a recipe: seqjepa benchmark shapes_tiny --methods all --seeds 3",
     "report": "one HTML page of one or more runs: seqjepa report runs/demo --out report",
-    "data": "render data to files: seqjepa data render shapes --out DIR",
+    "data": "check, pack or render data, or compute saliency: seqjepa data check PATH",
     "bench": "measure speed against a plain reference: seqjepa bench step",
 }
 

@@ -1,4 +1,6 @@
-"""Recipes: functions that return an Experiment; their docstrings say command, time and result. A variant is `replace(recipe(), ...)`."""
+"""Recipes: functions that return an Experiment; their docstrings say the command and, where they were run, time and result. A variant is
+`replace(recipe(), ...)`.
+"""
 
 import importlib
 import importlib.util

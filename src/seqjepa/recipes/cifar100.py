@@ -18,10 +18,11 @@ WORLD = world.Config(source="cifar100", path="data/cifar100", image_size=32)
 
 
 def cifar100() -> Experiment:
-    """The paper's setting: ResNet-18 with CIFAR's stem, batch 512, three observed views, 2,000 epochs; actions are crop, jitter and blur.
+    """The paper's training, with the released code's augmentation: ResNet-18 with CIFAR's stem, batch 512, three observed views, 2,000
+    epochs; actions are crop, jitter and blur.
 
     Command: seqjepa train cifar100 --world.path DATA --run-dir runs/cifar100
-    Augmentations have the strengths and probabilities of the released code. One thousand training images (`world.val_fraction`) are held
+    One thousand training images (`world.val_fraction`) are held
     out for choosing settings, where the paper trains on all. Probes see 16 cached views of each image.
     """
     return Experiment(

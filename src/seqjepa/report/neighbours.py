@@ -66,9 +66,9 @@ def neighbours(sample: Sample, representation: str) -> Figure:
             show(axes, images[place])
             text = sample.spec.classes[labels[item]].replace("_", " ") if labels[item] >= 0 else ""
             if column and representation == "z" and rotations is not None:
-                text = f"{text[:11]} {_angle(rotations[query], rotations[item]):.0f}°".strip()
+                text = f"{_shortened(text, 11)} {_angle(rotations[query], rotations[item]):.0f}°".strip()
             same = labels[item] == labels[query] >= 0
-            axes.set_xlabel(text[:15], fontsize=7.2, labelpad=2.5, color=style.INK if not column or same else style.MUTED)
+            axes.set_xlabel(_shortened(text, 15), fontsize=7.2, labelpad=2.5, color=style.INK if not column or same else style.MUTED)
             if not column or same:
                 axes.spines[:].set(color=style.INK if not column else colour, linewidth=1.8)
     return figure
@@ -89,6 +89,10 @@ def _rows(sample: Sample, representation: str) -> tuple[Floats, Ints, Ints, Floa
         return sample.agg, np.arange(count), sample.labels, None if pose is None else pose[:, 0]
     owner = np.repeat(np.arange(count), length)
     return sample.z.reshape(count * length, -1), owner, sample.labels[owner], None if pose is None else pose.reshape(-1, 4)
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def _angle(one: Floats, other: Floats) -> Floats:

@@ -21,7 +21,7 @@ WIDTH = 9.4  # inches
 HEAD = 0.26  # inches above a strip, for the class's name
 GAP = 0.8  # between two views, as a share of a view's width
 BELOW = 0.07  # from an arrow to the words below it, as a share of a view's height
-LINES, LINE = 6, 0.16  # of words at most, and the inches that each takes
+LINE = 0.16  # inches that a line of words takes
 
 # Where globes are looked at from: the camera of shapes and 3DIEBench, on the y side and 45 degrees up. Rows: right, up, towards us.
 VIEWPOINT = np.array([[-1, 0, 0], [0, -math.sqrt(0.5), math.sqrt(0.5)], [0, math.sqrt(0.5), math.sqrt(0.5)]])
@@ -36,7 +36,7 @@ def strips(batch: SequenceBatch, spec: WorldSpec) -> Figure:
     """
     count, length = batch.views.shape[:2]
     side = WIDTH / (length + GAP * (length - 1))
-    words = min(LINES, len(describe(spec.actions, batch.actions[0, 0]))) * LINE
+    words = len(describe(spec.actions, batch.actions[0, 0])) * LINE
     foot = max(0.12, words + 0.1 - (_level(spec) - BELOW) * side)  # actions of many groups need more room than beside a view
     row = foot + side + HEAD
     figure = Figure(figsize=(WIDTH, count * row))
@@ -113,7 +113,7 @@ def _draw_action(axes: Axes, spec: WorldSpec, pose: Tensor, action: Tensor) -> N
     level = _level(spec)
     _arrow(axes, (0.06, level), (GAP - 0.06, level), style.MUTED, 0.9)
     size = min(7.6, 7.6 * axes.get_window_extent().width / axes.figure.dpi / 0.95)  # two lines of an axis fill 0.95 inches
-    axes.text(GAP / 2, level - BELOW, "\n".join(lines[:LINES]), fontsize=size, ha="center", va="top", linespacing=1.35)
+    axes.text(GAP / 2, level - BELOW, "\n".join(lines), fontsize=size, ha="center", va="top", linespacing=1.35)
     if turned:
         start = _orientation(turned, pose[spec.actions.columns(turned)])
         angle, axis = angle_axis(parts[turned.name])

@@ -22,7 +22,7 @@ class Options:
     size: int | None = None
     """Pixels per side that pictures are shrunk to; without it, files are kept byte for byte."""
     format: Literal["jpeg", "raw"] = "jpeg"
-    """JPEG files, or raw pixels: seven times as large, ten times as fast."""
+    """JPEG files, or raw pixels: seven times as large, some forty times as fast."""
     quality: int = 95
     """Of JPEGs that --size makes, 1 to 100."""
     views: int = 50
