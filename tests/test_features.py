@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from seqjepa.errors import ConfigError, DataError, NonFiniteError
 from seqjepa.features import FeatureTable, Sampling, aggregate, extract, extract_pixels, frozen, windows
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
+from seqjepa.training import train
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import draw_key
 from seqjepa.worlds.table import TableWorld
@@ -61,15 +64,20 @@ def test_extraction_and_aggregation_change_nothing(world: TableWorld, method: Me
     assert all(parameter.grad is None for parameter in method.parameters())
 
 
-def test_features_that_no_memory_holds_are_refused_at_once(world: TableWorld, method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_that_no_memory_holds_are_refused_at_once(
+    world: TableWorld, method: Method, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     needed = 4 * 32 * 2 * 5 * method.encoder.dim
     sampling = Sampling(num_views=5, seed=3, draws=2)
     monkeypatch.setattr(features, "memory", lambda device: needed)
     extract(method, world, "test", sampling)
     monkeypatch.setattr(features, "memory", lambda device: needed - 1)
     monkeypatch.setattr(world, "sequences", lambda *arguments: pytest.fail("nothing is encoded"), raising=False)
-    with pytest.raises(ConfigError, match=r"32 objects of split 'test' need .* GB.* lower evaluate\.objects .*evaluate\.encoded_views"):
+    with pytest.raises(ConfigError, match=r"32 objects of split 'test', .* lower evaluate\.objects .*evaluate\.encoded_views"):
         extract(method, world, "test", sampling)
+    with pytest.raises(ConfigError, match=r"for evaluation, need .* lower evaluate\.objects"):  # and before a training that ends in it
+        train(signal_world.recipe(), tmp_path / "run", quiet=True, device="cpu")
+    assert not (tmp_path / "run").exists()
     monkeypatch.undo()
     assert features.memory(torch.device("cpu")) > 1 << 28
 

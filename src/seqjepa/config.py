@@ -113,6 +113,10 @@ class EvaluateConfig:
         _require(self.encoded_views >= 2, f"evaluate.encoded_views must be at least 2, a pair, got {self.encoded_views}")
         _require(self.objects is None or self.objects >= 1, f"evaluate.objects must be at least 1, or none for all, got {self.objects}")
 
+    def encoded(self, ordered: bool) -> tuple[int, int]:
+        """How many sequences of each object are encoded, and of how many views at most: where their order means nothing, a single one."""
+        return (self.draws, self.views) if ordered else (1, self.encoded_views)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:

@@ -113,7 +113,7 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
     splits = {"train": spec.probe_split} | {name: name for name in (split, *(name for name in spec.splits if name not in known_splits))}
     for name in splits.values():
         world.check(name, 2)  # a pair, before anything is computed
-    draws, most = (config.draws, config.views) if spec.ordered else (1, config.encoded_views)
+    draws, most = config.encoded(spec.ordered)
     views = {name: min(most, world.views(source) or most) for name, source in splits.items()}
     longest = {name: min(config.views, views["train"], number) for name, number in views.items()}
     bf16 = use_bf16(config.precision, device)

@@ -181,6 +181,17 @@ def device_of(method: Method) -> torch.device:
     return next(method.parameters()).device
 
 
+def check_memory(world: World, split: str, sampling: Sampling, dim: int, device: torch.device) -> None:
+    """Raise a ConfigError if a table of features of width `dim` would not fit into the device's memory."""
+    objects = min(world.size(split), sampling.objects or world.size(split))
+    if (needed := 4 * objects * sampling.draws * sampling.num_views * dim) > (there := memory(device)):
+        fewer = "evaluate.draws, evaluate.views" if world.spec.ordered else "evaluate.encoded_views"
+        raise ConfigError(
+            f"the features of {objects:,} objects of split {split!r}, for evaluation, need {needed / 1e9:,.1f} GB, the {device.type} has "
+            f"{there / 1e9:,.1f}: take a larger machine, or lower evaluate.objects (of training objects) or {fewer}"
+        )
+
+
 def memory(device: torch.device) -> int:
     """All the bytes that a device has."""
     if device.type == "cuda":
@@ -194,15 +205,10 @@ def _collect(
     """Encode images [n, C, H, W] to [n, dim], those of a few objects at a time."""
     num_views, seed = sampling.num_views, sampling.seed
     world.check(split, num_views)
+    check_memory(world, split, sampling, dim, device)
     index = np.arange(world.size(split))
     if sampling.objects is not None and sampling.objects < len(index):
         index = np.sort(np.random.default_rng([seed, *split.encode()]).choice(index, sampling.objects, replace=False))
-    if (needed := 4 * len(index) * sampling.draws * num_views * dim) > (there := memory(device)):
-        fewer = "evaluate.draws or evaluate.views" if world.spec.ordered else "evaluate.encoded_views"
-        raise ConfigError(
-            f"the features of {len(index):,} objects of split {split!r} need {needed / 1e9:,.1f} GB, the {device.type} has "
-            f"{there / 1e9:,.1f}: take a larger machine, or lower evaluate.objects (for training objects), {fewer}"
-        )
     views = torch.empty(len(index), sampling.draws * num_views, dim, device=device)
     poses, labels, whole = [], [], []
     step = max(1, IMAGES // num_views)

@@ -18,6 +18,7 @@ from seqjepa.config import Experiment, OptimConfig, differences, to_json
 from seqjepa.display import Display
 from seqjepa.distributed import gather, mean, rank, world_size
 from seqjepa.errors import CollapseError, ConfigError, Interrupted, NonFiniteError, Stopped
+from seqjepa.features import Sampling, check_memory, device_of
 from seqjepa.files import json_bytes
 from seqjepa.learner import Learner
 from seqjepa.methods.base import Method
@@ -102,6 +103,7 @@ def _train(
     config, device = experiment.train, world.device
     learner = Learner.build(experiment, world, device)
     method, optimizer, probe = learner.method, learner.optimizer, learner.probe
+    _check_evaluation(experiment, world, method)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=use_bf16(config.precision, device))
     guard = Guard(method)
     display = Display(config.steps, config.batch_size * config.num_views, quiet=quiet, silent=not ranks.first())
@@ -188,6 +190,14 @@ def _train(
             if stop is not None and step < config.steps:
                 kind = Stopped if stop == signal.SIGTERM else Interrupted
                 raise kind(f"stopped and saved at step {step} in {run_dir}: go on with --resume")
+
+
+def _check_evaluation(experiment: Experiment, world: World, method: Method) -> None:
+    """Raise a ConfigError if this machine could not evaluate what is to be trained on it."""
+    config, split = experiment.evaluate, world.spec.probe_split
+    draws, most = config.encoded(world.spec.ordered)
+    sampling = Sampling(num_views=min(most, world.views(split) or most), seed=experiment.seed, draws=draws, objects=config.objects)
+    check_memory(world, split, sampling, method.encoder.dim, device_of(method))
 
 
 def require_same(what: str, mine: Mapping[str, Any]) -> None:
