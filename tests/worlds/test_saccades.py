@@ -167,7 +167,7 @@ def test_trained_and_evaluated(tmp_path: Path) -> None:
     for features in ("model", "random", "pixels"):
         assert value[features, "class", "image", 1, "top1"] == 1
         assert (features, "relative position", "pair", 2, "r2") in value and (features, "individual position", "view", 1, "r2") in value
-    assert value["pixels", "class", "view", 1, "top1"] > 0.8 and value["pixels", "relative position", "pair", 2, "r2"] > 0.7
+    assert value["pixels", "class", "view", 1, "top1"] > 0.8 and value["pixels", "relative position", "pair", 2, "r2"] > 0.5
     assert {key[3] for key in value if key[:3] == ("model", "class", "sequence")} == {1, 2, 3}
 
 
