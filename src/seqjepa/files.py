@@ -5,6 +5,9 @@ import hashlib
 import io
 import json
 import os
+import re
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,10 +20,12 @@ import numpy.typing as npt
 def write_atomically(path: Path, data: bytes) -> None:
     """Put a file there as a whole or not at all: a temporary file beside it, forced to the disk, then renamed.
 
+    Several processes may write the same file: one of them is the last. What killed ones left is cleared away by the next.
+
     Raises:
         OSError: if it cannot be written; what was there is as it was.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = _temporary(path)
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -37,11 +42,34 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync(path.parent)
 
 
+def _temporary(path: Path) -> Path:
+    """A name beside a file that is this process's own. What processes of this machine that are no more left under theirs is removed."""
+    mine = f"{path.name}.{socket.gethostname()}."
+    for other in path.parent.glob("*.tmp"):
+        if (match := re.fullmatch(re.escape(mine) + r"(\d+)\.tmp", other.name)) and not _lives(int(match[1])):
+            other.unlink(missing_ok=True)
+    return path.with_name(f"{mine}{os.getpid()}.tmp")
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it lives, and is somebody else's
+    return True
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One process at a time; others wait. The folder's file `lock` stays there."""
+def locked(folder: Path, waiting: str = "") -> Iterator[None]:
+    """One process at a time; others wait, which they say on stderr if there is something to say. The folder's file `lock` stays there."""
     with (folder / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"{waiting}\n" if waiting else "")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 

@@ -147,6 +147,35 @@ def test_a_build_killed_at_any_moment_is_resumed(place: Path, root: Path, monkey
     assert right(open_set(place)) and len(names) <= len(PICTURES) - 24
 
 
+def test_processes_that_open_a_set_for_the_first_time_at_once(place: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is held back until all have come to the index, which one of them writes."""
+    context = multiprocessing.get_context("fork")
+    together, measured, cut = context.Barrier(3), context.Value("i", 0), decoded.cached_tables
+    measure = decoded.statistics
+
+    def build(*arguments, **options):
+        tables = cut(*arguments, **options)
+        together.wait(30)
+        return tables
+
+    def count(split):
+        with measured.get_lock():
+            measured.value += 1
+        return measure(split)
+
+    monkeypatch.setattr(decoded, "cached_tables", build)
+    monkeypatch.setattr(decoded, "statistics", count)
+    children = [context.Process(target=open_set, args=(place,)) for _ in range(3)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 0, 0] and measured.value == 1
+    monkeypatch.undo()
+    monkeypatch.setenv("SEQJEPA_CACHE", str(root))
+    assert right(open_set(place)) and not list(root.rglob("*.tmp"))
+
+
 def test_an_image_that_went_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()

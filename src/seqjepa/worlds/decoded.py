@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from seqjepa.errors import DataError, DiskError
-from seqjepa.files import sha256, write_atomically
+from seqjepa.files import locked, sha256, write_atomically
 from seqjepa.worlds.archives import Member
 from seqjepa.worlds.base import Indices
 from seqjepa.worlds.cache import Plan, cache_folder, cached_tables
@@ -108,9 +108,7 @@ def decoded(
     tables = cached_tables(name, key, plans, doing="decoding")
     parts = {origin: _split(tables[origin], origin, listed[f"names/{origin}"], stretched) for origin in origins}
     if index is None:
-        mean, std = statistics(training(parts))
-        listed |= {"mean": np.array(mean), "std": np.array(std)}
-        _write_index(path, listed)
+        listed = _complete(path, listed, lambda: statistics(training(parts)))
     return Decoded(tuple(listed["classes"].tolist()), tuple(listed["mean"].tolist()), tuple(listed["std"].tolist()), parts)
 
 
@@ -161,11 +159,18 @@ def _read_index(path: Path) -> Arrays | None:
         return dict(arrays)
 
 
-def _write_index(path: Path, arrays: Arrays) -> None:
-    data = io.BytesIO()
-    np.savez(data, allow_pickle=False, **arrays)
+def _complete(path: Path, listed: Arrays, measure: Callable[[], tuple[tuple[float, ...], tuple[float, ...]]]) -> Arrays:
+    """The index with mean and standard deviation, written by one process; the others wait and read it."""
     try:
-        write_atomically(path, sha256(data.getvalue()).encode() + data.getvalue())
+        with locked(path.parent):
+            if (index := _read_index(path)) is not None:
+                return index
+            mean, std = measure()
+            index = listed | {"mean": np.array(mean), "std": np.array(std)}
+            data = io.BytesIO()
+            np.savez(data, allow_pickle=False, **index)
+            write_atomically(path, sha256(data.getvalue()).encode() + data.getvalue())
+            return index
     except OSError as error:
         raise DiskError(f"cannot write {path}: {error.strerror}. Free space or set SEQJEPA_CACHE to another folder") from error
 
