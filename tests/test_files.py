@@ -19,7 +19,9 @@ def in_another_process(work) -> int:
 
 
 @pytest.mark.parametrize("moment", ["after temporary file", "before rename"])
-def test_two_processes_that_write_the_same_file_do_not_disturb_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+def test_two_processes_that_write_the_same_file_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
     path, others = tmp_path / "file", []
 
     def meanwhile(now: str) -> None:

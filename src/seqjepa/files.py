@@ -16,6 +16,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from seqjepa.errors import InUseError
+
+LOCK = "lock"
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Put a file there as a whole or not at all: a temporary file beside it, forced to the disk, then renamed.
@@ -64,13 +68,50 @@ def _lives(process: int) -> bool:
 @contextmanager
 def locked(folder: Path, waiting: str = "") -> Iterator[None]:
     """One process at a time; others wait, which they say on stderr if there is something to say. The folder's file `lock` stays there."""
-    with (folder / "lock").open("w") as handle:
+    with (folder / LOCK).open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.stderr.write(f"{waiting}\n" if waiting else "")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def acquire(folder: Path, option: str) -> int:
+    """Become the one writer of a folder, until `release`. The kernel frees the lock of a process that died, whoever has its pid now.
+
+    Args:
+        folder: that is there.
+        option: by which another folder can be chosen.
+
+    Returns:
+        The lock's descriptor, for `release`.
+
+    Raises:
+        InUseError: if another process writes to the folder.
+    """
+    lock = folder / LOCK
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            owner = lock.read_text() if lock.exists() else "unknown"
+            raise InUseError(f"{folder} is in use by process {owner.strip()}: wait for it, or choose another {option}") from error
+        if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
+            break
+        os.close(descriptor)  # its owner removed it between our open and our lock: what we hold has no name any more
+    os.truncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
+    return descriptor
+
+
+def release(folder: Path, descriptor: int) -> None:
+    """Let others write, see `acquire`."""
+    with suppress(OSError):
+        (folder / LOCK).unlink()
+    os.close(descriptor)
 
 
 def sync(folder: Path) -> None:
