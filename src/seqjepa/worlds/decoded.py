@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from seqjepa.worlds.table import ViewTable, pixel_statistics
 
 VERSION = 1  # of decoding: raise it when pixels or the order of images change
 SAMPLE = 32  # images that a check decodes
+AHEAD = 4 * (os.cpu_count() or 1)  # files in memory that are still to be decoded: enough for every core
 CHUNK_BYTES = 32 << 20  # of pixels between two records of progress
 
 Decode = Callable[[int, int], npt.NDArray[np.uint8]]
@@ -135,7 +137,8 @@ def _chunk(size: int) -> int:
 
 def _split(table: ViewTable, origin: str, names: npt.NDArray[np.bytes_], stretched: bool) -> ImageSplit:
     mapped = cast("npt.NDArray[np.uint8]", table.views)  # the cache gives no other
-    return ImageSplit(mapped[:, 0], table.labels, None, origin, names if len(names) else None, table.sums, stretched)
+    named = names if len(names) else None
+    return ImageSplit(mapped[:, 0], table.labels, None, origin, named, table.sums, table.contents, stretched)
 
 
 def _listing(published: Published) -> Arrays:
@@ -208,9 +211,13 @@ class ImageFiles:
         """Images [stop - start, S, S, 3]."""
         if start != self.place:  # the first time, and where a killed build goes on
             self.rest = itertools.islice(self.begin(), start, None)
+        images, waiting = [], deque[Future[npt.NDArray[np.uint8]]]()
         with ThreadPoolExecutor() as pool:
-            jobs = [self._decode(member, pool) for member in itertools.islice(self.rest, stop - start)]
-            images = [job.result() for job in jobs]
+            for member in itertools.islice(self.rest, stop - start):
+                if len(waiting) == AHEAD:
+                    images.append(waiting.popleft().result())
+                waiting.append(self._decode(member, pool))
+            images += [job.result() for job in waiting]
         if len(images) != stop - start:
             raise DataError(f"{stop - start - len(images)} images went away while they were read: start again")
         self.place = stop
