@@ -56,6 +56,15 @@ def test_exif_turns_it_upright(orientation: int) -> None:
     assert np.array_equal(decode(data, "file"), SQUARES)
 
 
+@pytest.mark.parametrize("exif", [b"", b"nonsense", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03"])
+def test_broken_exif_is_no_harm_and_cut_pixels_are(exif: bytes) -> None:
+    data = jpeg(SQUARES, quality=95, subsampling=0)
+    odd = data[:2] + b"\xff\xe1" + struct.pack(">H", 8 + len(exif)) + b"Exif\0\0" + exif + data[2:]
+    assert np.array_equal(decode(odd, "file"), decode(data, "file"))
+    with pytest.raises(DataError, match="file is no whole"):
+        decode(odd[:-40], "file")
+
+
 def test_gray_is_three_equal_channels_and_one_bit_is_black_and_white() -> None:
     gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
     for data in (png(gray), saved(Image.fromarray(gray).convert("P"))):
