@@ -104,7 +104,7 @@ def _parts(tables: Mapping[str, ViewTable]) -> dict[str, npt.NDArray[Any] | str]
     """What tells a world's data, by what it is called. Of views that are files this is `contents`, of such poses those of some objects."""
     parts: dict[str, npt.NDArray[Any] | str] = {}
     for split, table in tables.items():
-        named = {"views": table.views, "poses": table.poses, "labels": table.labels, "rows": table.rows}
+        named: dict[str, Any] = {"views": table.views, "poses": table.poses, "labels": table.labels, "rows": table.rows}
         if not isinstance(table.views, np.ndarray) and table.contents:
             named["views"] = table.contents
         if not isinstance(table.poses, np.ndarray):
