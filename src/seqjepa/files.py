@@ -5,6 +5,9 @@ import hashlib
 import io
 import json
 import os
+import re
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,14 +16,20 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from seqjepa.errors import InUseError
+
+LOCK = "lock"
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Put a file there as a whole or not at all: a temporary file beside it, forced to the disk, then renamed.
 
+    Several processes may write the same file: one of them is the last. What killed ones left is cleared away by the next.
+
     Raises:
         OSError: if it cannot be written; what was there is as it was.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = _temporary(path)
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -37,12 +46,72 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync(path.parent)
 
 
+def _temporary(path: Path) -> Path:
+    """A name beside a file that is this process's own. What processes of this machine that are no more left under theirs is removed."""
+    mine = f"{path.name}.{socket.gethostname()}."
+    for other in path.parent.glob("*.tmp"):
+        if (match := re.fullmatch(re.escape(mine) + r"(\d+)\.tmp", other.name)) and not _lives(int(match[1])):
+            other.unlink(missing_ok=True)
+    return path.with_name(f"{mine}{os.getpid()}.tmp")
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it lives, and is somebody else's
+    return True
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One process at a time; others wait. The folder's file `lock` stays there."""
-    with (folder / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+def locked(folder: Path, waiting: str = "") -> Iterator[None]:
+    """One process at a time; others wait, which they say on stderr if there is something to say. The folder's file `lock` stays there."""
+    with (folder / LOCK).open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"{waiting}\n" if waiting else "")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def acquire(folder: Path, option: str) -> int:
+    """Become the one writer of a folder, until `release`. The kernel frees the lock of a process that died, whoever has its pid now.
+
+    Args:
+        folder: that is there.
+        option: by which another folder can be chosen.
+
+    Returns:
+        The lock's descriptor, for `release`.
+
+    Raises:
+        InUseError: if another process writes to the folder.
+    """
+    lock = folder / LOCK
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            owner = lock.read_text() if lock.exists() else "unknown"
+            raise InUseError(f"{folder} is in use by process {owner.strip()}: wait for it, or choose another {option}") from error
+        if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
+            break
+        os.close(descriptor)  # its owner removed it between our open and our lock: what we hold has no name any more
+    os.truncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
+    return descriptor
+
+
+def release(folder: Path, descriptor: int) -> None:
+    """Let others write, see `acquire`."""
+    with suppress(OSError):
+        (folder / LOCK).unlink()
+    os.close(descriptor)
 
 
 def sync(folder: Path) -> None:

@@ -2,11 +2,9 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import logging
 import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,11 +13,11 @@ from typing import Any, Self
 
 from seqjepa import checkpoint, files
 from seqjepa.config import Experiment, differences, to_json
-from seqjepa.errors import ConfigError, DataError, DiskError, InUseError
+from seqjepa.errors import ConfigError, DataError, DiskError
 from seqjepa.structure import structure
 from seqjepa.worlds.base import WorldSpec
 
-CONFIG, WORLD, METRICS, CHECKPOINTS, LOCK = "config.json", "world.json", "metrics.jsonl", "checkpoints", "lock"
+CONFIG, WORLD, METRICS, CHECKPOINTS = "config.json", "world.json", "metrics.jsonl", "checkpoints"
 
 Warn = Callable[[str], None]
 _logger = logging.getLogger("seqjepa")
@@ -66,7 +64,7 @@ class RunFolder:
                 if not checkpoint.committed(run.checkpoints):
                     run.truncate_metrics(0)
             except BaseException:
-                _release(path, lock)
+                files.release(path, lock)
                 raise
         except OSError as error:
             raise DiskError(f"cannot write to the run folder {path}: {error.strerror or error}") from error
@@ -94,7 +92,7 @@ class RunFolder:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._metrics.close()
-        _release(self.path, self._lock)
+        files.release(self.path, self._lock)
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl. A line that the disk does not take is lost, with one warning per run: training is worth more."""
@@ -213,7 +211,7 @@ def _claim(path: Path) -> int:
     """Make the folder and lock it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        return _acquire(path)
+        return files.acquire(path, "--run-dir")
     except (FileExistsError, NotADirectoryError):
         reason = "there is a file in the way"
     except OSError as error:
@@ -221,31 +219,6 @@ def _claim(path: Path) -> int:
             raise
         reason = os.strerror(error.errno)
     raise ConfigError(f"{path} cannot be the run folder: {reason}. Choose another --run-dir")
-
-
-def _acquire(path: Path) -> int:
-    """Lock the folder. The kernel frees the lock of a process that died, whatever its pid is now used for."""
-    lock = path / LOCK
-    while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            owner = lock.read_text() if lock.exists() else "unknown"
-            raise InUseError(f"{path} is in use by process {owner.strip()}: wait for it, or choose another --run-dir") from error
-        if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
-            break
-        os.close(descriptor)  # its owner removed it between our open and our lock: what we hold has no name any more
-    os.truncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
-    return descriptor
-
-
-def _release(path: Path, lock: int) -> None:
-    with contextlib.suppress(OSError):
-        (path / LOCK).unlink()
-    os.close(lock)
 
 
 def _require_ours(path: Path, experiment: Experiment, resume: bool) -> None:

@@ -185,6 +185,46 @@ def test_a_build_killed_before_its_last_rename_needs_no_rendering(root: Path, mo
     assert np.array_equal(views, pixels(0, 37))
 
 
+@pytest.mark.parametrize("most", [cache.LARGE, 0])
+@pytest.mark.parametrize("name", ["views.partial.npy", "progress.json"])
+def test_a_build_killed_after_its_last_chunk_needs_no_rendering(root: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int) -> None:
+    """Before and after the rename that finishes it: what vouches for the views is there by then."""
+    monkeypatch.setattr(cache, "LARGE", most)
+
+    method = "replace" if name == "views.partial.npy" else "unlink"
+    original = getattr(Path, method)
+
+    def kill(self: Path, *arguments: Path, **options: bool) -> object:
+        if self.name == name:
+            raise Killed
+        return original(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, method, kill)
+        with pytest.raises(Killed):
+            build()
+    assert only(root, "*/train/manifest.json").exists()
+    calls: list[int] = []
+    assert np.array_equal(build(calls), pixels(0, OBJECTS)) and calls == []
+
+
+def test_a_complete_cache_is_opened_without_a_lock(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build()
+    monkeypatch.setattr(cache, "locked", lambda *arguments: pytest.fail("nothing is to be built"))
+    assert np.array_equal(build(), pixels(0, OBJECTS))
+
+
+def test_who_waits_for_a_builder_says_so(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    child = multiprocessing.get_context("fork").Process(target=_build_slowly, args=(0.1, root / "count"))
+    child.start()
+    while not (root / "count").exists():
+        time.sleep(0.005)
+    build()
+    child.join(30)
+    (folder,) = root.glob("test-*")
+    assert f"waiting for another process: rendering test in {folder}\n" in capfd.readouterr().err
+
+
 def _build_slowly(seconds: float, count: Path) -> None:
     def render(start: int, stop: int) -> np.ndarray:
         with count.open("a") as file:

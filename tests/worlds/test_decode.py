@@ -56,6 +56,25 @@ def test_exif_turns_it_upright(orientation: int) -> None:
     assert np.array_equal(decode(data, "file"), SQUARES)
 
 
+def exif_of(*entries: bytes) -> bytes:
+    return b"MM\0*\0\0\0\x08" + struct.pack(">H", len(entries)) + b"".join(entries) + bytes(4)
+
+
+SIXTH = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)  # orientation
+WIDTH = struct.pack(">HHI", 0x0100, 2, 4) + b"abc\0"  # no number
+
+
+@pytest.mark.parametrize(("exif", "turn"), [(b"nonsense", 0), (exif_of(SIXTH)[:-9], 0), (exif_of(WIDTH), 0), (exif_of(SIXTH, WIDTH), -1)])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_broken_exif_is_no_harm_and_cut_pixels_are(exif: bytes, turn: int) -> None:
+    """Turned so far as it can be read."""
+    data = jpeg(SQUARES, quality=95, subsampling=0)
+    odd = data[:2] + b"\xff\xe1" + struct.pack(">H", 8 + len(exif)) + b"Exif\0\0" + exif + data[2:]
+    assert np.array_equal(decode(odd, "file"), np.rot90(decode(data, "file"), turn))
+    with pytest.raises(DataError, match="file is no whole"):
+        decode(odd[:-40], "file")
+
+
 def test_gray_is_three_equal_channels_and_one_bit_is_black_and_white() -> None:
     gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
     for data in (png(gray), saved(Image.fromarray(gray).convert("P"))):

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from published import png, tarred, zipped
 from seqjepa.errors import DataError
-from seqjepa.worlds import cache, decoded
+from seqjepa.worlds import cache, decoded, fingerprint, saccades
 from seqjepa.worlds.images.base import ImageSet
 from seqjepa.worlds.images.folder import SOURCE
 
@@ -145,6 +146,80 @@ def test_a_build_killed_at_any_moment_is_resumed(place: Path, root: Path, monkey
         assert list(root.rglob("views.partial.npy")), "killed in the middle"
     names = count_decoded(monkeypatch)
     assert right(open_set(place)) and len(names) <= len(PICTURES) - 24
+
+
+def test_processes_that_open_a_set_for_the_first_time_at_once(place: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is held back until all have come to the index, which one of them writes."""
+    context = multiprocessing.get_context("fork")
+    together, measured, cut = context.Barrier(3), context.Value("i", 0), decoded.cached_tables
+    measure = decoded.statistics
+
+    def build(*arguments, **options):
+        tables = cut(*arguments, **options)
+        together.wait(30)
+        return tables
+
+    def count(split):
+        with measured.get_lock():
+            measured.value += 1
+        return measure(split)
+
+    monkeypatch.setattr(decoded, "cached_tables", build)
+    monkeypatch.setattr(decoded, "statistics", count)
+    children = [context.Process(target=open_set, args=(place,)) for _ in range(3)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 0, 0] and measured.value == 1
+    monkeypatch.undo()
+    monkeypatch.setenv("SEQJEPA_CACHE", str(root))
+    assert right(open_set(place)) and not list(root.rglob("*.tmp"))
+
+
+def test_few_files_are_read_ahead(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are in a chunk."""
+    monkeypatch.setattr(decoded, "_chunk", lambda size: len(PICTURES))
+    monkeypatch.setattr(decoded, "AHEAD", 3)
+    read, made, most = decoded.Member.read, 0, 0
+    asked, decode = 0, decoded.decode
+
+    def note(self: decoded.Member, limit: int) -> bytes:
+        nonlocal asked, most
+        asked += 1
+        most = max(most, asked - made)
+        return read(self, limit)
+
+    def slow(data: bytes, name: str, size: int) -> np.ndarray:
+        nonlocal made
+        time.sleep(0.005)
+        pixels = decode(data, name, size)
+        made += 1
+        return pixels
+
+    monkeypatch.setattr(decoded.Member, "read", note)
+    monkeypatch.setattr(decoded, "decode", slow)
+    assert right(open_set(place)) and asked == made == len(PICTURES) and most <= 4
+
+
+def test_a_run_knows_every_pixel_of_its_images_and_a_copy_is_the_same(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of larger sets `fingerprint` would read a sample only."""
+    for name in ("WHOLE", "PIECE", "PIECES"):
+        monkeypatch.setattr(fingerprint, name, 1)
+
+    def data(path: Path) -> dict[str, str]:
+        return open_set(path).fill(saccades.Config(path="").outline()).data
+
+    before = data(place)
+    copy = tmp_path / f"copy{place.suffix}"
+    (shutil.copytree if place.is_dir() else shutil.copyfile)(place, copy, **({"copy_function": shutil.copyfile} if place.is_dir() else {}))
+    assert data(copy) == before
+    folder = tmp_path / "pictures"
+    (folder / "1" / "021.png").write_bytes(png(255 - PICTURES[21]))
+    if place != folder:
+        (zipped if place.suffix == ".zip" else tarred)(folder, place)
+    changed = {name for name, digest in data(place).items() if digest != before[name]}
+    assert changed == {"train.images", "val.images", "test.images"}
 
 
 def test_an_image_that_went_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Export to the layout of 3DIEBench: what is read back is what was rendered, and an interrupted export goes on."""
 
+import os
 import resource
 import signal
 from pathlib import Path
@@ -8,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seqjepa.errors import ConfigError, DiskError
+from seqjepa.errors import ConfigError, DiskError, InUseError
 from seqjepa.worlds import export as exporting
 from seqjepa.worlds.cache import Plan
-from seqjepa.worlds.export import export, plan_job
+from seqjepa.worlds.export import Job, export, plan_job
 from seqjepa.worlds.shapes import Config
 
 WORLD = Config(image_size=32, train_objects=20, test_objects=6, views=3)
@@ -110,6 +111,67 @@ def test_a_folder_of_something_else_is_refused(exported: Path, tmp_path: Path) -
     with pytest.raises(ConfigError, match="not empty"):
         run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_one_writer_at_a_time(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second is refused at once; what the first has half done stays, and the folder is whole in the end."""
+    refused, write = [], exporting._write_object
+
+    def meanwhile(folder: Path, *arguments: object) -> None:
+        if not refused:
+            refused.append(None)
+            half = folder.parent / ".half.tmp"
+            half.mkdir(parents=True)
+            with pytest.raises(InUseError, match=rf"{tmp_path} is in use by process {os.getpid()} on .* choose another --out"):
+                run(tmp_path)
+            half.rmdir()
+            refused.append(folder)
+        write(folder, *arguments)
+
+    monkeypatch.setattr(exporting, "_write_object", meanwhile)
+    run(tmp_path)
+    assert len(refused) == 2
+    assert {path.relative_to(tmp_path) for path in snapshot(tmp_path)} == {path.relative_to(exported) for path in snapshot(exported)}
+    assert not (tmp_path / "lock").exists()
+
+
+def test_what_a_kill_before_the_first_note_left_is_ours(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    (tmp_path / "render.json.machine.1.tmp").touch()
+    run(tmp_path)
+    assert (tmp_path / "train_images.npy").exists()
+
+
+def test_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    run(Path("~/out"))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_objects_from_another_source_are_rendered_again(tmp_path: Path) -> None:
+    sources, asked = ["a", "b", "c"], list[int]()
+
+    def render(numbers):
+        for number in numbers:
+            asked.append(number)
+            yield np.full((2, 16, 16, 3), 10 * ord(sources[number]) % 256, np.uint8)
+
+    def job() -> Job:
+        poses, places = np.zeros((3, 2, 7), np.float32), [f"thing/{number}" for number in range(3)]
+        return Job({}, places, np.zeros(3, np.int64), poses, render, lambda good: {"train": good}, lambda number: sources[number])
+
+    export(job(), tmp_path)
+    before = snapshot(tmp_path / "thing")
+    export(job(), tmp_path)
+    assert asked == [0, 1, 2] and snapshot(tmp_path / "thing") == before
+    sources[1] = "z"
+    export(job(), tmp_path)
+    after = snapshot(tmp_path / "thing")
+    assert asked == [0, 1, 2, 1] and {path.parent.name for path in before if before[path] != after[path]} == {"1"}
+    (tmp_path / "sources.json").write_text("cut")
+    export(job(), tmp_path)
+    assert asked[4:] == [0, 1, 2], "of what is not known"
 
 
 def test_quality_out_of_range(tmp_path: Path) -> None:

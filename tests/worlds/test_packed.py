@@ -56,7 +56,7 @@ def test_files_are_kept_byte_for_byte(folder, packed):
             assert images[record["offset"] :][: record["length"]] == (folder / place / f"image_{view}.jpg").read_bytes()
             assert np.array_equal(record["latent"], np.load(folder / place / f"latent_{view}.npy"))
     assert len(images) == 64 + index["length"].sum()
-    assert {path.suffix for path in packed.iterdir()} == {".bin", ".npy", ".json", ""}, "nothing else, no temporary files"
+    assert {path.suffix for path in packed.iterdir()} == {".bin", ".npy", ".json"}, "nothing else, no lock and no temporary files"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Saliency: the built-in model against a plain numpy version, the cache, and published files with every fault they can have."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,14 @@ def test_other_images_have_other_maps(cache: Path) -> None:
     spectral_residual_maps(images_of(number=5))
     spectral_residual_maps(images_of(size=24))
     assert len(list(cache.glob("saliency-*"))) == 3
+
+
+def test_a_digest_of_all_pixels_tells_images_apart(cache: Path) -> None:
+    images = images_of()
+    for contents in ("a", "b"):
+        splits = {name: replace(split, contents=contents) for name, split in images.splits.items()}
+        spectral_residual_maps(replace(images, splits=splits))
+    assert len(list(cache.glob("saliency-*"))) == 2
 
 
 def maps_for(images: ImageSet, size: int) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """3DIEBench from files in the published format: what is in them comes out, in the right splits, with the right actions."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +89,32 @@ def test_only_the_first_views_are_used(published):
     assert few[1].shape[1] == 2 and np.array_equal(few[1], all_views[1][:, :2]) and np.array_equal(few[0], all_views[0][:, :2])
     with pytest.raises(DataError, match=r"image_4\.jpg is missing: get it again, or set world\.views to what every object has"):
         world(published, views=5)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_other_pictures_are_told_when_a_run_is_resumed_and_a_copy_is_the_same(folder, tmp_path, packed):
+    def data(path):
+        if packed:
+            pack(path, tmp_path / f"pack of {path.name}", views=2)
+            path = tmp_path / f"pack of {path.name}"
+        return world(path, views=2).spec.data
+
+    copy = shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    before = data(folder)
+    assert data(copy) == before and {"train.views", "val.views", "test.views"} <= before.keys()
+    other = shutil.copytree(folder, tmp_path / "other")
+    image = other / places(other, "val")[0] / "image_1.jpg"
+    image.write_bytes((image.parent / "image_0.jpg").read_bytes())
+    changed = {name for name, digest in data(other).items() if digest != before[name]}
+    assert changed == ({f"{split}.views" for split in ("train", "val", "test")} if packed else {"test.views"})
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_an_object_with_too_few_views_is_told_before_training(folder, split):
+    place = places(folder, split)[-1]
+    (folder / place / "image_1.jpg").unlink()
+    with pytest.raises(DataError, match=rf"{place}/image_1\.jpg is missing: get it again, or set world\.views"):
+        world(folder, views=2)
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +254,14 @@ def test_inspection_names_what_is_wrong(folder):
         path.unlink()
     [(good, what)] = findings(folder)
     assert not good and "has no split files: copy train_images.npy" in what and "github.com/facebookresearch/SIE" in what
+
+
+def test_inspection_counts_the_views_of_every_object(folder, monkeypatch):
+    monkeypatch.setattr(inspection, "SAMPLE", 1)
+    place = places(folder, "val")[1]
+    (folder / place / "image_1.jpg").unlink()
+    said = f"{folder / place} has 1 views, other objects have 2: get it again, or set world.views to 1"
+    assert (False, said) in findings(folder)
 
 
 def test_inspection_knows_what_is_not_of_this_format(tmp_path):

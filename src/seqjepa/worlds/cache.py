@@ -22,8 +22,9 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import Progress
 
+from seqjepa.distributed import rank
 from seqjepa.errors import DataError, DiskError
-from seqjepa.files import file_sha256, force, json_bytes, locked, npy_bytes, npy_header, sha256, write_atomically
+from seqjepa.files import file_sha256, force, json_bytes, locked, npy_bytes, npy_header, sha256, sync, write_atomically
 from seqjepa.worlds.sums import Sums
 from seqjepa.worlds.table import ViewTable
 
@@ -83,12 +84,14 @@ def cached_tables(name: str, key: Mapping[str, Any], plans: Mapping[str, Plan], 
     """
     folder = cache_folder(name, key)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder):  # the others wait, and then find the work done
-            tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
-            if any(table is None for table in tables.values()):
-                write_atomically(folder / "key.json", json_bytes(key))
-                _build(f"{doing} {name}", folder, {split: plans[split] for split, table in tables.items() if table is None})
+        tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
+        if any(table is None for table in tables.values()):  # a complete cache may be nobody's to write to
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder, "" if rank() else f"waiting for another process: {doing} {name} in {folder}"):  # then the work is done
+                left = {split: plan for split, plan in plans.items() if _open(folder / split, plan) is None}
+                if left:
+                    write_atomically(folder / "key.json", json_bytes(key))
+                    _build(f"{doing} {name}", folder, left)
                 tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
     except OSError as error:
         raise DiskError(
@@ -108,12 +111,11 @@ def _open(folder: Path, plan: Plan) -> ViewTable | None:
         large = "sums" in manifest
         whole = file_sha256(sums) == manifest["sums"] and _fits(views, plan) if large else file_sha256(views) == manifest["sha256"]
         if not whole:
-            shutil.rmtree(folder)
             return None
+        checks = Sums(np.load(sums), folder) if large else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    checks = Sums(np.load(sums), folder) if large else None
-    return ViewTable(np.load(views, mmap_mode="r"), plan.poses, plan.labels, sums=checks)
+    return ViewTable(np.load(views, mmap_mode="r"), plan.poses, plan.labels, sums=checks, contents=manifest["sums" if large else "sha256"])
 
 
 def _fits(views: Path, plan: Plan) -> bool:
@@ -124,6 +126,8 @@ def _fits(views: Path, plan: Plan) -> bool:
 
 
 def _build(task: str, folder: Path, plans: Mapping[str, Plan]) -> None:
+    for damaged in [folder / split for split in plans if (folder / split / "views.npy").exists()]:
+        shutil.rmtree(damaged)
     wanted = sum(math.prod(plan.table_shape) for plan in plans.values())
     begun = sum(path.stat().st_size for split in plans for path in (folder / split).glob("views.partial.npy"))
     if (free := shutil.disk_usage(folder).free) < wanted - begun:
@@ -137,7 +141,8 @@ def _build(task: str, folder: Path, plans: Mapping[str, Plan]) -> None:
 def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> None:
     """Append chunk after chunk to a file beside the final one; a killed build goes on after the chunks that are on the disk as rendered.
 
-    The file is written, not mapped: on a full disk, writing to a sparse map kills the process without a word.
+    The file is written, not mapped: on a full disk, writing to a sparse map kills the process without a word. It gets its name when all
+    that vouches for it is on the disk, and the record of progress goes after that: whenever the build is killed, no chunk is lost.
     """
     folder.mkdir(exist_ok=True)
     unfinished, record, chunk = folder / "views.partial.npy", folder / "progress.json", plan.chunk or CHUNK
@@ -159,17 +164,18 @@ def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> 
             sums += _crc32s(data, view)
             write_atomically(record, json_bytes(digests))
             advance((stop - start) * per_object)
+    write_atomically(folder / "manifest.json", json_bytes({"format": FORMAT, **_seal(unfinished, sums, (objects, per_object))}))
     unfinished.replace(folder / "views.npy")
+    sync(folder)
     record.unlink()
-    write_atomically(folder / "manifest.json", json_bytes({"format": FORMAT, **_seal(folder, sums, (objects, per_object))}))
 
 
-def _seal(folder: Path, sums: list[int], shape: tuple[int, int]) -> dict[str, str]:
+def _seal(views: Path, sums: list[int], shape: tuple[int, int]) -> dict[str, str]:
     """What the manifest says of finished views: their digest, or that of the checksums of every view."""
-    if (folder / "views.npy").stat().st_size <= LARGE:
-        return {"sha256": file_sha256(folder / "views.npy")}
+    if views.stat().st_size <= LARGE:
+        return {"sha256": file_sha256(views)}
     data = npy_bytes(np.array(sums, np.uint32).reshape(shape))
-    write_atomically(folder / "sums.npy", data)
+    write_atomically(views.with_name("sums.npy"), data)
     return {"sums": sha256(data)}
 
 

@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from seqjepa.errors import DataError, DiskError
-from seqjepa.files import sha256, write_atomically
+from seqjepa.files import locked, sha256, write_atomically
 from seqjepa.worlds.archives import Member
 from seqjepa.worlds.base import Indices
 from seqjepa.worlds.cache import Plan, cache_folder, cached_tables
@@ -26,6 +27,7 @@ from seqjepa.worlds.table import ViewTable, pixel_statistics
 
 VERSION = 1  # of decoding: raise it when pixels or the order of images change
 SAMPLE = 32  # images that a check decodes
+AHEAD = 4 * (os.cpu_count() or 1)  # files in memory that are still to be decoded: enough for every core
 CHUNK_BYTES = 32 << 20  # of pixels between two records of progress
 
 Decode = Callable[[int, int], npt.NDArray[np.uint8]]
@@ -108,9 +110,7 @@ def decoded(
     tables = cached_tables(name, key, plans, doing="decoding")
     parts = {origin: _split(tables[origin], origin, listed[f"names/{origin}"], stretched) for origin in origins}
     if index is None:
-        mean, std = statistics(training(parts))
-        listed |= {"mean": np.array(mean), "std": np.array(std)}
-        _write_index(path, listed)
+        listed = _complete(path, listed, lambda: statistics(training(parts)))
     return Decoded(tuple(listed["classes"].tolist()), tuple(listed["mean"].tolist()), tuple(listed["std"].tolist()), parts)
 
 
@@ -137,7 +137,8 @@ def _chunk(size: int) -> int:
 
 def _split(table: ViewTable, origin: str, names: npt.NDArray[np.bytes_], stretched: bool) -> ImageSplit:
     mapped = cast("npt.NDArray[np.uint8]", table.views)  # the cache gives no other
-    return ImageSplit(mapped[:, 0], table.labels, None, origin, names if len(names) else None, table.sums, stretched)
+    named = names if len(names) else None
+    return ImageSplit(mapped[:, 0], table.labels, None, origin, named, table.sums, table.contents, stretched)
 
 
 def _listing(published: Published) -> Arrays:
@@ -161,11 +162,18 @@ def _read_index(path: Path) -> Arrays | None:
         return dict(arrays)
 
 
-def _write_index(path: Path, arrays: Arrays) -> None:
-    data = io.BytesIO()
-    np.savez(data, allow_pickle=False, **arrays)
+def _complete(path: Path, listed: Arrays, measure: Callable[[], tuple[tuple[float, ...], tuple[float, ...]]]) -> Arrays:
+    """The index with mean and standard deviation, written by one process; the others wait and read it."""
     try:
-        write_atomically(path, sha256(data.getvalue()).encode() + data.getvalue())
+        with locked(path.parent):
+            if (index := _read_index(path)) is not None:
+                return index
+            mean, std = measure()
+            index = listed | {"mean": np.array(mean), "std": np.array(std)}
+            data = io.BytesIO()
+            np.savez(data, allow_pickle=False, **index)
+            write_atomically(path, sha256(data.getvalue()).encode() + data.getvalue())
+            return index
     except OSError as error:
         raise DiskError(f"cannot write {path}: {error.strerror}. Free space or set SEQJEPA_CACHE to another folder") from error
 
@@ -203,9 +211,13 @@ class ImageFiles:
         """Images [stop - start, S, S, 3]."""
         if start != self.place:  # the first time, and where a killed build goes on
             self.rest = itertools.islice(self.begin(), start, None)
+        images, waiting = [], deque[Future[npt.NDArray[np.uint8]]]()
         with ThreadPoolExecutor() as pool:
-            jobs = [self._decode(member, pool) for member in itertools.islice(self.rest, stop - start)]
-            images = [job.result() for job in jobs]
+            for member in itertools.islice(self.rest, stop - start):
+                if len(waiting) == AHEAD:
+                    images.append(waiting.popleft().result())
+                waiting.append(self._decode(member, pool))
+            images += [job.result() for job in waiting]
         if len(images) != stop - start:
             raise DataError(f"{stop - start - len(images)} images went away while they were read: start again")
         self.place = stop

@@ -5,6 +5,7 @@
     <out>/<split>_images.npy                 the split's objects, strings such as "/chair/train_000012/"
     <out>/<split>_labels.npy                 their classes, int64
     <out>/render.json                        what the files were rendered from
+    <out>/sources.json                       of each object that was made from a file, a digest of that
     <out>/skipped.json                       objects that could not be rendered, if there are any, and why
 
 Unlike there, the JPEGs' red is red: the original's channels are swapped.
@@ -16,6 +17,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +32,10 @@ from seqjepa.files import json_bytes, write_atomically
 from seqjepa.worlds.cache import Plan
 from seqjepa.worlds.decode import encode
 from seqjepa.worlds.listing import write_split
+from seqjepa.worlds.output import writing
 
 CHUNK = 16  # objects of a plan rendered at a time, and objects waiting to be written: few enough for memory, enough for every core
-SKIPPED = "skipped.json"
+NOTE, SOURCES, SKIPPED = "render.json", "sources.json", "skipped.json"
 
 Views = npt.NDArray[np.uint8]
 
@@ -55,6 +58,8 @@ class Job:
         poses: [N, V, P].
         render: views [V, H, W, C] of each of the objects that are named by their numbers, in that order.
         split: which of the objects that could be rendered make up each split.
+        source: a digest of the file that an object is made from, by its number; an object of another one is rendered again. None where the
+            key says all.
     """
 
     key: Mapping[str, Any]
@@ -63,6 +68,7 @@ class Job:
     poses: npt.NDArray[np.float32]
     render: Callable[[Sequence[int]], Iterator[Views | Skip]]
     split: Callable[[Sequence[int]], Mapping[str, Sequence[int]]]
+    source: Callable[[int], str] | None = None
 
 
 def plan_job(plans: Mapping[str, Plan], classes: Sequence[str], key: Mapping[str, Any]) -> Job:
@@ -86,7 +92,8 @@ def plan_job(plans: Mapping[str, Plan], classes: Sequence[str], key: Mapping[str
 
 
 def export(job: Job, out: str | Path, *, quality: int = 95) -> dict[str, str]:
-    """Render a job's objects to files. An object's folder is complete or not there, so an interrupted export goes on where it was.
+    """Render a job's objects to files. An object's folder is complete or not there, so an interrupted export goes on where it was; objects
+    whose source has changed are rendered again.
 
     Args:
         job: what to render. A folder begun from another key is left alone.
@@ -97,27 +104,21 @@ def export(job: Job, out: str | Path, *, quality: int = 95) -> dict[str, str]:
         The places of skipped objects, which are in no split, and why they were.
 
     Raises:
+        InUseError: if another process exports to the folder.
         ConfigError: if the folder holds another export, or the quality is out of range.
         DataError: if every object was skipped.
         DiskError: if the files cannot be written.
     """
     if not 1 <= quality <= 100:
         raise ConfigError(f"quality must lie in 1..100, got {quality}")
-    folder = Path(out)
+    folder = Path(out).expanduser()
     try:
-        _claim(folder, {**job.key, "quality": quality})
-        skipped = _render(folder, job, quality)
-        if skipped:
-            write_atomically(folder / SKIPPED, json_bytes(skipped))
-        else:
-            (folder / SKIPPED).unlink(missing_ok=True)
-        if len(skipped) == len(job.places):
-            raise DataError(
-                f"none of {len(skipped):,} objects could be rendered, see {folder / SKIPPED}; the first: {next(iter(skipped.values()))}"
-            )
-        good = [number for number, place in enumerate(job.places) if place not in skipped]
-        for split, numbers in job.split(good).items():
-            write_split(folder, split, [job.places[n] for n in numbers], job.labels[list(numbers)])
+        with writing(folder, NOTE, {**job.key, "quality": quality}, "rendered"):
+            for half in folder.glob("*/.*.tmp"):  # of an interrupted export, for this is the only one
+                shutil.rmtree(half)
+            _remove_changed(folder, job)
+            skipped = _render(folder, job, quality)
+            _write_lists(folder, job, skipped)
     except OSError as error:
         raise DiskError(
             f"cannot write to {folder}: {error.strerror or error}. Free space or choose another --out, then run it again"
@@ -125,18 +126,37 @@ def export(job: Job, out: str | Path, *, quality: int = 95) -> dict[str, str]:
     return skipped
 
 
-def _claim(folder: Path, key: Mapping[str, Any]) -> None:
-    """Note in the folder what it is rendered from, and clear away what an interrupted export left half done."""
-    folder.mkdir(parents=True, exist_ok=True)
-    note = folder / "render.json"
-    if not note.exists():
-        if any(folder.iterdir()):
-            raise ConfigError(f"{folder} is not empty and holds no {note.name}, so it was not rendered by us: choose another --out")
-        write_atomically(note, json_bytes(key))
-    elif note.read_bytes() != json_bytes(json.loads(json_bytes(key))):
-        raise ConfigError(f"{folder} was rendered with other options, see {note}: choose another --out")
-    for half in folder.glob("*/.*.tmp"):
-        shutil.rmtree(half)
+def _remove_changed(folder: Path, job: Job) -> None:
+    """Remove the objects that were made from other files than they would be now, and note what all are made from.
+
+    The note comes after removing and before rendering: so it is true of every object that is there, whenever this is killed.
+    """
+    if job.source is None:
+        return
+    note, known, sources = folder / SOURCES, dict[str, str](), dict[str, str]()
+    with suppress(FileNotFoundError, ValueError):  # what is not known is rendered again
+        known = json.loads(note.read_bytes())
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        for number, place in progress.track(list(enumerate(job.places)), description="looking at what there is"):
+            sources[place] = job.source(number)
+            if known.get(place) != sources[place] and (folder / place).exists():
+                shutil.rmtree((folder / place).rename(_half(folder / place)))
+    write_atomically(note, json_bytes(known | sources))
+
+
+def _write_lists(folder: Path, job: Job, skipped: Mapping[str, str]) -> None:
+    """The split files, and the list of what is in none."""
+    if skipped:
+        write_atomically(folder / SKIPPED, json_bytes(skipped))
+    else:
+        (folder / SKIPPED).unlink(missing_ok=True)
+    if len(skipped) == len(job.places):
+        raise DataError(
+            f"none of {len(skipped):,} objects could be rendered, see {folder / SKIPPED}; the first: {next(iter(skipped.values()))}"
+        )
+    good = [number for number, place in enumerate(job.places) if place not in skipped]
+    for split, numbers in job.split(good).items():
+        write_split(folder, split, [job.places[n] for n in numbers], job.labels[list(numbers)])
 
 
 def _render(folder: Path, job: Job, quality: int) -> dict[str, str]:
@@ -162,9 +182,14 @@ def _render(folder: Path, job: Job, quality: int) -> dict[str, str]:
 
 
 def _write_object(folder: Path, views: Views, poses: npt.NDArray[np.float32], quality: int) -> None:
-    half = folder.with_name(f".{folder.name}.tmp")
+    half = _half(folder)
     half.mkdir(parents=True)
     for number, (view, pose) in enumerate(zip(views, poses, strict=True)):
         (half / f"image_{number}.jpg").write_bytes(encode(view, quality))
         np.save(half / f"latent_{number}.npy", pose.astype(np.float64))
     half.rename(folder)
+
+
+def _half(folder: Path) -> Path:
+    """What an object's folder is called while it is not whole."""
+    return folder.with_name(f".{folder.name}.tmp")

@@ -1,4 +1,7 @@
-"""What `seqjepa data check` says of folders in 3DIEBench's layout and of packs: all names, sizes and digests, and a sample of the views."""
+"""What `seqjepa data check` says of folders in 3DIEBench's layout and of packs: all names, sizes and digests, and a sample of the views.
+
+How many views there are is counted of every object.
+"""
 
 import itertools
 from collections.abc import Iterator
@@ -44,15 +47,14 @@ def _folder(path: Path) -> Iterator[Finding]:
         yield from _splits(read_listing(path))
         store = FolderStore(path)
         yield Finding(True, "every object has a folder")
-        rows = _some(store.listing)
-        numbers = [len(store.numbers(row)) for row in rows.tolist()]
+        (fewest, place), rows = store.fewest(), _some(store.listing)
+        most = max(len(store.numbers(row)) for row in rows.tolist())
     except DataError as error:
         yield Finding(False, str(error))
         return
-    fewest = min(numbers)
-    if fewest < max(numbers):
-        where = path / store.listing.places[rows[int(np.argmin(numbers))]]
-        yield Finding(False, f"{where} has {fewest} views, other objects have {max(numbers)}: get it again, or set world.views to {fewest}")
+    if fewest < most:
+        said = f"{path / place} has {fewest} views, other objects have {most}: get it again, or set world.views to {fewest}"
+        yield Finding(False, said)
     if fewest >= 2:
         yield from _sample(store, rows, fewest, SIZE)
 

@@ -108,9 +108,9 @@ class PackedStore(Store):
         if self.index.dtype != RECORD or self.index.shape != (len(self.listing.places), self.manifest.options.views):
             raise DataError(f"{folder / INDEX} does not fit the other files of the pack: {AGAIN}")
 
-    def fewest(self) -> int:
+    def fewest(self) -> tuple[int, str]:
         """See `Store.fewest`."""
-        return self.manifest.options.views
+        return self.manifest.options.views, self.listing.places[0]
 
     def table(self, rows: Indices, views: int, size: int) -> ViewTable:
         """See `Store.table`."""
@@ -120,8 +120,9 @@ class PackedStore(Store):
         shape = (len(self.index), views, size, size, 3)
         if options.coding == "jpeg":
             check_size(*self.jpeg(int(rows[0]), 0), size, "world.image_size")
+        sha256 = self.manifest.files[IMAGES].sha256
         images = Images(self.jpeg, shape) if options.coding == "jpeg" else _Pixels(self, shape)
-        return ViewTable(images, self.index["latent"][rows, :views].astype(np.float32), self.listing.labels[rows], rows)
+        return ViewTable(images, self.index["latent"][rows, :views].astype(np.float32), self.listing.labels[rows], rows, contents=sha256)
 
     def jpeg(self, row: int, view: int) -> tuple[bytes, str]:
         """The bytes of a JPEG file, as they were when they were packed, and its name for messages."""

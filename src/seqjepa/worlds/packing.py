@@ -20,6 +20,7 @@ from seqjepa.errors import ConfigError, DataError, DiskError
 from seqjepa.worlds.decode import check_size, decode, encode
 from seqjepa.worlds.layout import FolderStore, read_image, read_latent
 from seqjepa.worlds.listing import Listing, write_split
+from seqjepa.worlds.output import writing
 from seqjepa.worlds.packed import FORMAT, IMAGES, INDEX, MAGIC, MANIFEST, NOTE, RECORD, Coding, Digest, Manifest, Options, checksum, digest
 
 CHUNK = 32  # objects between two moments at which all is on the disk
@@ -47,6 +48,7 @@ def pack(
         unlisted: every object that is found, as split `ood`, whatever split files say.
 
     Raises:
+        InUseError: if another process packs there.
         ConfigError: if options are out of range or `out` holds something else.
         DataError: if a file is missing or damaged; what was packed before it stays.
         DiskError: if the pack cannot be written.
@@ -59,8 +61,7 @@ def pack(
     _read_object(store, options, 0)  # what does not fit is refused before anything is written
     folder = Path(out).expanduser()
     try:
-        _claim(folder, options)
-        with files.locked(folder), Progress(console=Console(stderr=True), transient=True) as progress:
+        with writing(folder, NOTE, asdict(options), "packed"), Progress(console=Console(stderr=True), transient=True) as progress:
             _build(folder, store, options, progress)
     except OSError as error:
         raise DiskError(
@@ -77,18 +78,6 @@ def _check(coding: Coding, size: int | None, quality: int, views: int) -> None:
         raise ConfigError(f"--quality must lie in 1..100, got {quality}")
     if views < 2:
         raise ConfigError(f"--views must be at least 2, got {views}")
-
-
-def _claim(folder: Path, options: Options) -> None:
-    """Note in the folder what is packed there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    note, data = folder / NOTE, files.json_bytes(asdict(options))
-    if not note.exists():
-        if any(path.suffix != ".tmp" for path in folder.iterdir()):
-            raise ConfigError(f"{folder} is not empty and holds no {NOTE}, so it is no pack: choose another --out")
-        files.write_atomically(note, data)
-    elif note.read_bytes() != data:
-        raise ConfigError(f"{folder} was packed with other options or from other objects, see {note}: choose another --out")
 
 
 def _build(folder: Path, store: FolderStore, options: Options, progress: Progress) -> None:

@@ -4,7 +4,6 @@ The built-in model needs no weights: the spectral residual (Hou and Zhang, CVPR 
 kept in the cache as float16. For maps computed elsewhere, such as DeepGaze's, see `saliency_files`.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from seqjepa.worlds.base import Indices
 from seqjepa.worlds.cache import Plan, cached_tables
+from seqjepa.worlds.fingerprint import fingerprint
 from seqjepa.worlds.images.base import ImageSet, ImageSplit
 
 VERSION = 1  # of the built-in maps: raise it when they change
@@ -25,7 +25,6 @@ SCALE = 64  # pixels per side that spectra are taken of, as in the paper
 BLUR = 2.5  # standard deviation, at that scale, of the Gaussian that smooths the map (the authors' code)
 CENTRE = 0.18  # standard deviation of the centre bias over the image's side
 FLAT = 0.5 / 255  # an image whose gray levels spread less than this shows nothing
-SAMPLE = 4096  # images that tell one data set from another
 
 Maps = Callable[[Indices], Tensor]
 """Places [B] in `ImageSplit.images` to saliency maps [B, S, S], floating, not negative, each with a positive sum, of any scale."""
@@ -74,7 +73,7 @@ def spectral_residual_maps(images: ImageSet) -> dict[str, Maps]:
         return len(split.images), lambda index: spectral_residual(torch.from_numpy(split.pick(index)).permute(0, 3, 1, 2))
 
     parts = distinct(images)
-    key = {"model": "spectral residual", "version": VERSION, "images": {name: _digest(split) for name, split in parts.items()}}
+    key = {"model": "spectral residual", "version": VERSION, "images": fingerprint({name: split.data for name, split in parts.items()})}
     return by_split(images, cached_maps(key, {name: plan(split) for name, split in parts.items()}, side(images)))
 
 
@@ -150,13 +149,3 @@ def _blur(maps: Tensor) -> Tensor:
     bell = (bell / bell.sum()).to(maps)
     framed = F.pad(maps[:, None], (radius,) * 4, mode="replicate")
     return F.conv2d(F.conv2d(framed, bell.view(1, 1, -1, 1)), bell.view(1, 1, 1, -1))[:, 0]
-
-
-def _digest(split: ImageSplit) -> str:
-    """Of the number of images and of some of them, spread evenly: all, if they are few."""
-    number = len(split.images)
-    chosen = np.unique(np.linspace(0, number - 1, min(number, SAMPLE)).round().astype(np.int64))
-    digest = hashlib.sha256(f"{split.images.shape}".encode())
-    for part in np.array_split(chosen, max(1, len(chosen) // 64)):
-        digest.update(split.pick(part).tobytes())
-    return digest.hexdigest()

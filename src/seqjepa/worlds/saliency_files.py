@@ -26,9 +26,10 @@ from seqjepa.worlds.arrays import open_array
 from seqjepa.worlds.base import Indices
 from seqjepa.worlds.check import Finding, Report
 from seqjepa.worlds.images.base import ImageSet, ImageSplit
-from seqjepa.worlds.saliency import SAMPLE, Maps, by_split, cached_maps, distinct
+from seqjepa.worlds.saliency import Maps, by_split, cached_maps, distinct
 
 ENDINGS = ("-sal.npy", "_sal.npy")  # what the authors' scripts write, and what they read
+SAMPLE = 4096  # files whose state tells one set of maps from another
 MOST_SIDE = 20_000  # pixels per side of a map; a header that says more is not believed
 FEW = 10  # folders at each level in which a check looks for maps
 ADVICE = "compute it again, or set world.saliency to spectral_residual"

@@ -42,6 +42,7 @@ class ViewTable:
         labels: [N] int64, -1 where unknown.
         rows: [N], where the objects stand in `views`, which may then hold those of other splits too; None where it holds these, in order.
         sums: of `views`, where these are checked when they are read.
+        contents: a digest of the bytes of `views`, where it is known; for `WorldSpec.data`.
     """
 
     views: Stored
@@ -49,6 +50,7 @@ class ViewTable:
     labels: npt.NDArray[np.int64]
     rows: Indices | None = None
     sums: Sums | None = None
+    contents: str = ""
 
     def __post_init__(self) -> None:
         if len(self.views.shape) != 5 or self.views.dtype != np.uint8:
@@ -98,15 +100,17 @@ class TableWorld(World):
         return SequenceBatch(views.permute(0, 1, 4, 2, 3), actions, poses, torch.from_numpy(table.labels[index]))
 
 
-def _parts(tables: Mapping[str, ViewTable]) -> dict[str, npt.NDArray[Any]]:
-    """What tells a world's data, by what it is called. Of views and poses that are read from files these are the poses of some objects."""
-    parts: dict[str, npt.NDArray[Any]] = {}
+def _parts(tables: Mapping[str, ViewTable]) -> dict[str, npt.NDArray[Any] | str]:
+    """What tells a world's data, by what it is called. Of views that are files this is `contents`, of such poses those of some objects."""
+    parts: dict[str, npt.NDArray[Any] | str] = {}
     for split, table in tables.items():
-        named = {"views": table.views, "poses": table.poses, "labels": table.labels, "rows": table.rows}
+        named: dict[str, Any] = {"views": table.views, "poses": table.poses, "labels": table.labels, "rows": table.rows}
+        if not isinstance(table.views, np.ndarray) and table.contents:
+            named["views"] = table.contents
         if not isinstance(table.poses, np.ndarray):
             some = np.arange(0, len(table.labels), max(1, len(table.labels) // SOME))[:, None]
             named["poses"] = table.poses[some, np.arange(table.poses.shape[1])[None]]
-        parts |= {f"{split}.{name}": array for name, array in named.items() if isinstance(array, np.ndarray)}
+        parts |= {f"{split}.{name}": part for name, part in named.items() if isinstance(part, np.ndarray | str)}
     return parts
 
 

@@ -11,7 +11,7 @@ have w < 0 and jump from one name to the other.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +88,8 @@ class Config(WorldConfig):
 
     def _splits(self, store: Store) -> dict[str, Indices]:
         """Which objects each split has; `train`, `val` and `test` come first."""
-        if isinstance(store, PackedStore) and store.fewest() < self.views:
-            raise DataError(f"world.views is {self.views}, but {store.folder} has {store.fewest()} views per object: set it to no more")
+        if isinstance(store, PackedStore) and (fewest := store.manifest.options.views) < self.views:
+            raise DataError(f"world.views is {self.views}, but {store.folder} has {fewest} views per object: set it to no more")
         found = dict(store.listing.splits)
         if missing := [name for name in ("train", "val") if name not in found]:
             raise DataError(f"{store.folder} has no {missing[0]}_images.npy: {WHERE_FROM}")
@@ -114,12 +114,12 @@ class Config(WorldConfig):
     def _ood(self, classes: tuple[str, ...]) -> ViewTable:
         """All objects of the second folder, with the labels that their classes have in the first."""
         store = open_store(str(self.ood_path), "world.ood_path", unlisted=True)
-        views = min(self.views, store.fewest())
-        if views < 2:
-            raise DataError(f"world.ood_path: an object of {store.folder} has fewer than 2 views image_<i>.jpg: leave it out")
+        fewest, place = store.fewest()
+        if fewest < 2:
+            raise DataError(f"world.ood_path: {store.folder / place} has fewer than 2 views image_<i>.jpg: leave it out")
         labels = _labels(store.listing, classes, store.folder)
-        table = store.table(np.arange(len(labels)), views, self.image_size)
-        return ViewTable(table.views, table.poses, labels, table.rows)
+        table = store.table(np.arange(len(labels)), min(self.views, fewest), self.image_size)
+        return replace(table, labels=labels)
 
 
 def open_store(path: str, option: str, *, unlisted: bool = False) -> Store:

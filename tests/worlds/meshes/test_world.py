@@ -12,6 +12,8 @@ from PIL import Image
 
 from faults.harness import Shell
 from mesh_files import box_obj, mtl, write
+from published import zipped
+from seqjepa.commands.data import render as command
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.worlds.export import export
 from seqjepa.worlds.meshes.find import find_models
@@ -101,6 +103,32 @@ def test_an_objects_pictures_do_not_depend_on_the_others(meshes: Path, rendered:
     write(tmp_path / "in", {"lamp/1.obj": (meshes / "lamp/1.obj").read_bytes()})
     render(tmp_path / "in", tmp_path / "out")
     assert (tmp_path / "out/lamp/1/image_2.jpg").read_bytes() == (rendered / "lamp/1/image_2.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_mesh_that_became_another_is_drawn_again_and_no_other(tmp_path: Path, archived: bool) -> None:
+    def collection(height: float) -> Path:
+        write(tmp_path / "in", {"a/0.obj": box_obj((1, height, 1)), "a/1.obj": box_obj((2, 1, 1))})
+        return zipped(tmp_path / "in", tmp_path / f"{height}.zip") if archived else tmp_path / "in"
+
+    render(collection(1), tmp_path / "out")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/*/*.jpg")}
+    render(collection(1), tmp_path / "out")
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/*/*.jpg")}
+    render(collection(4), tmp_path / "out")
+    render(collection(4), tmp_path / "new")
+    assert contents(tmp_path / "out") == contents(tmp_path / "new")
+    assert {path.parent.name[-1] for path in before if path.stat().st_mtime_ns != before[path]} == {"0"}
+
+
+def test_meshes_that_the_labels_name_and_that_are_not_there_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "in", {"0.obj": box_obj()})
+    (tmp_path / "labels.csv").write_text("file,class\n0.obj,box\ngone.obj,box\n")
+    options = ("--labels", tmp_path / "labels.csv", "--out", tmp_path / "out", "--views", "1", "--image-size", "16", "--processes", "1")
+    command.main([str(part) for part in ("meshes", tmp_path / "in", *options)])
+    said = capsys.readouterr().out
+    assert "1 that the labels name are not there:\n  gone.obj\n" in said and "skipped" not in said
+    assert not (tmp_path / "out" / "skipped.json").exists()
 
 
 def test_killed_and_rendered_on(meshes: Path, tmp_path: Path) -> None:

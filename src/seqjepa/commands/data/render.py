@@ -1,6 +1,7 @@
 """`seqjepa data render WORLD ... --out DIR`: views as files in the layout of 3DIEBench."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,7 @@ from seqjepa.worlds.export import SKIPPED, export, plan_job
 from seqjepa.worlds.meshes import world as meshes
 from seqjepa.worlds.meshes.find import class_counts, find_models
 
-SHOWN = 20  # skipped meshes that are named on the terminal
+SHOWN = 20  # meshes that are named on the terminal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +62,24 @@ def _shapes(options: Shapes) -> None:
 
 def _meshes(options: Meshes) -> None:
     found = find_models(options.path.expanduser(), options.world.labels)
-    skipped = dict.fromkeys(found.absent, "named by the labels, but not there") | export(
-        options.world.job(found), options.out, quality=options.quality
-    )
+    skipped = export(options.world.job(found), options.out, quality=options.quality)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     good = [model for model in found.models if model.place not in skipped]
     console.print(f"{len(good):,} objects: " + ", ".join(f"{name} {count}" for name, count in class_counts(tuple(good)).items()))
     if found.unlabelled:
         console.print(f"{found.unlabelled:,} meshes have no label and were left out")
+    if found.absent:
+        console.print(f"{len(found.absent):,} that the labels name are not there:")
+        _show(console, found.absent)
     if skipped:
         console.print(f"{len(skipped):,} skipped, see {options.out / SKIPPED}:")
-        for place, reason in list(skipped.items())[:SHOWN]:
-            console.print(f"  {place}: {reason}")
+        _show(console, [f"{place}: {reason}" for place, reason in skipped.items()])
     console.print(f"done: {options.out}")
+
+
+def _show(console: Console, lines: Sequence[str]) -> None:
+    """The first of them, and how many more there are."""
+    for line in lines[:SHOWN]:
+        console.print(f"  {line}")
+    if len(lines) > SHOWN:
+        console.print(f"  and {len(lines) - SHOWN:,} more")

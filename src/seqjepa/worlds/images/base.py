@@ -29,8 +29,10 @@ class ImageSplit:
         rows: [N], where these stand in `images`; None where `images` holds just these, in order.
         origin: which of the published files or folders `images` was decoded from (`unlabeled`, `train`, `test` ...). `images` has all of
             its images in the published order, so what was computed elsewhere for each of them (saliency) is found by `places`.
-        names: [N'] of the files that `images` was decoded from, below the folder of that origin, as UTF-8 bytes; None where they have none.
+        names: [N'] of the files that `images` was decoded from, as UTF-8 bytes, below the folder of that origin (ImageNet) or of the data
+            set, where they may begin with the split (Tiny ImageNet, folders); None where they have none.
         sums: of `images`, where these are checked when they are read.
+        contents: a digest of all bytes of `images`, where it is known; see `data`.
         stretched: whether whole images were stretched to the square; else it is their middle that was cut out.
     """
 
@@ -40,7 +42,13 @@ class ImageSplit:
     origin: str = ""
     names: npt.NDArray[np.bytes_] | None = None
     sums: Sums | None = None
+    contents: str = ""
     stretched: bool = True
+
+    @property
+    def data(self) -> npt.NDArray[np.uint8] | str:
+        """For `fingerprint`, what stands for `images`: the digest of their bytes if it is known, else they themselves."""
+        return self.contents or self.images
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -90,7 +98,7 @@ class ImageSet:
 
     def _fingerprint(self) -> dict[str, str]:
         """For `WorldSpec.data`."""
-        arrays = {name: {"images": split.images, "labels": split.labels, "rows": split.rows} for name, split in self.splits.items()}
+        arrays = {name: {"images": split.data, "labels": split.labels, "rows": split.rows} for name, split in self.splits.items()}
         parts = {f"{split}.{name}": array for split, named in arrays.items() for name, array in named.items() if array is not None}
         return fingerprint(parts)
 

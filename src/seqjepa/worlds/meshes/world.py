@@ -2,15 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.worlds.export import Job, Skip, Views
-from seqjepa.worlds.meshes.find import Collection, class_counts
+from seqjepa.worlds.meshes.find import Collection, Model, class_counts
 from seqjepa.worlds.meshes.work import Task, draw_all
 from seqjepa.worlds.scene import sample_latents
 
@@ -71,7 +74,12 @@ class Config:
         labels = np.array([classes.index(model.category) for model in models], np.int64)
         names = ("views", "image_size", "seed", "val_fraction", "test_fraction")
         key = {"world": "meshes", "version": VERSION, "classes": classes} | {name: getattr(self, name) for name in names}
-        return Job(key, places, labels, latents, render, lambda good: self._split([places[n] for n in good], good))
+        archived = cache(_archived)  # each archive's list once
+
+        def source(number: int) -> str:
+            return _source(models[number], archived)
+
+        return Job(key, places, labels, latents, render, lambda good: self._split([places[n] for n in good], good), source)
 
     def _split(self, places: Sequence[str], numbers: Sequence[int]) -> dict[str, list[int]]:
         """Objects by split: of each class those with the smallest hashes are for testing, the next for validation."""
@@ -86,6 +94,28 @@ class Config:
             splits["val"] += order[test : test + val]
             splits["train"] += order[test + val :]
         return {split: sorted(members) for split, members in splits.items()}
+
+
+def _source(model: Model, archived: Callable[[Path], Mapping[str, str]]) -> str:
+    """Size and CRC-32 of a mesh's file, which an archive knows of it, and its turn. Materials and textures are left out of account."""
+    found = _file(model.source / model.name) if model.source.is_dir() else archived(model.source)[model.name]
+    return found if model.turn is None else f"{found} {model.turn}"
+
+
+def _file(path: Path) -> str:
+    size = crc = 0
+    try:
+        with path.open("rb") as file:
+            while data := file.read(1 << 20):
+                size, crc = size + len(data), zlib.crc32(data, crc)
+    except OSError as error:
+        return f"unreadable: {error.strerror or error}"  # as whoever draws it will find
+    return f"{size} {crc:08x}"
+
+
+def _archived(path: Path) -> dict[str, str]:
+    with zipfile.ZipFile(path) as archive:
+        return {info.filename: f"{info.file_size} {info.CRC:08x}" for info in archive.infolist()}
 
 
 def _held_out(size: int, fraction: float) -> int:
