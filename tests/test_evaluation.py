@@ -47,6 +47,8 @@ def test_results_are_written_as_returned(run_dir: Path, results: dict) -> None:
     assert results["machine"]["device"] == "cpu" and results["machine"]["cpu"] and results["machine"]["threads"] >= 1
     assert "model: sequences" in results["seconds"] and all(seconds >= 0 for seconds in results["seconds"].values())
     assert [path.name for path in run_dir.glob("*.tmp")] == []
+    spec = json.loads((run_dir / "world.json").read_bytes())
+    assert results["data"] == spec["data"] and results["data"] and results["changed_data"] == []
 
 
 def test_every_question_is_answered_once(results: dict) -> None:

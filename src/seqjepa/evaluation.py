@@ -29,7 +29,7 @@ from seqjepa.methods.base import Method
 from seqjepa.model import build_method, load
 from seqjepa.probes import generator
 from seqjepa.protocol import Protocol, Record, labelled
-from seqjepa.run_folder import changed_data
+from seqjepa.run_folder import changed_data, portable
 from seqjepa.training import use_bf16
 from seqjepa.worlds.base import World
 
@@ -70,7 +70,8 @@ def evaluate(
         device: default: CUDA where there is one, else the CPU.
 
     Returns:
-        The contents of `results.json`.
+        The contents of `results.json`: beside `records`, what they came from. `data` are the digests of what was evaluated on, and
+        `changed_data` says in what it differs from what was trained on.
 
     Raises:
         ConfigError: if the folder is no run.
@@ -88,13 +89,15 @@ def evaluate(
     records, sizes = measure(model.method, model.experiment, world, split=split, stages=stages)
     results = {
         "format": FORMAT,
-        "experiment": to_json(model.experiment),
+        "experiment": portable(to_json(model.experiment)),
         "seed": model.experiment.seed,
         "step": model.step,
         "split": split,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in ("seqjepa", "torch", "numpy", "scikit-learn")},
         "machine": {"cpu": _cpu(), "threads": torch.get_num_threads(), "device": str(place)},
         "seconds": {name: round(seconds, 1) for name, seconds in stages.seconds.items()},
+        "data": world.spec.data,
+        "changed_data": changed,
         "sizes": sizes,
         "records": [asdict(record) for record in records],
     }

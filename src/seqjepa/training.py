@@ -109,7 +109,7 @@ def _train(
     if ranks.first():
         folder = RunFolder.open(run_dir, experiment, resume=resume, warn=display.warn)
 
-    with folder as run, torch.random.fork_rng(), Signals() as signals, display:
+    with folder as run, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), Signals() as signals, display:
         if run is not None:
             run.write_spec(world.spec, allow_changed=allow_changed_data)
         track = [tracker(run.path) for tracker in trackers if run is not None]

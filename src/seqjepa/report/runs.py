@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,8 +79,7 @@ def read_run(folder: Path) -> Run:
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{folder} is no run folder: it has no config.json. Give folders that `seqjepa train` wrote")
     config = read_object(folder / "config.json")  # as it is written, "~" for the home folder: a report may be shown to others
-    if missing := {"name", "seed", "method", "world"} - set(config):
-        raise DataError(f"{folder / 'config.json'} has no {', '.join(sorted(missing))}: restore the file or train again")
+    require_keys(folder / "config.json", config, {"name", "seed", "method", "world"}, "restore the file or train again")
     results = folder / "results.json"
     return Run(folder, config, _metrics(folder / "metrics.jsonl"), read_results(results) if results.exists() else None)
 
@@ -150,14 +149,22 @@ def read_results(path: Path) -> dict[str, Any]:
     Raises:
         DataError: if the file is damaged or of another version.
     """
-    data = read_object(path)
+    data, again = read_object(path), "evaluate the run again, seqjepa evaluate"
     if data.get("format") != 1:
-        raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: evaluate the run again, seqjepa evaluate")
+        raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: {again}")
+    require_keys(path, data, {"experiment", "step", "split", "records"}, again)
+    require_keys(path, data["experiment"], {"name", "seed", "method", "world", "train"}, again)
     fields = {field.name for field in dataclasses.fields(Record)}
-    for record in data.get("records", ()):
+    for record in data["records"]:
         if set(record) != fields:
-            raise DataError(f"{path}: record {record} must have {', '.join(sorted(fields))}: evaluate the run again, seqjepa evaluate")
+            raise DataError(f"{path}: record {record} must have {', '.join(sorted(fields))}: {again}")
     return data
+
+
+def require_keys(path: Path, data: Any, keys: Set[str], remedy: str) -> None:
+    """Raise a DataError if JSON data of a file is no object with these keys."""
+    if missing := keys - set(data if isinstance(data, Mapping) else ()):
+        raise DataError(f"{path} has no {', '.join(sorted(missing))}: {remedy}")
 
 
 def read_object(path: Path) -> dict[str, Any]:
