@@ -119,6 +119,8 @@ def test_views_per_step_stay_equal() -> None:
     train = TrainConfig(batch_size=64, num_views=4)
     assert [(t.batch_size, t.num_views) for t in (with_views(train, n) for n in (2, 3, 4, 8))] == [(128, 2), (85, 3), (64, 4), (32, 8)]
     assert with_views(replace(train, accumulate=8), 3).batch_size == 80, "a multiple of the micro-batches"
+    assert [with_views(replace(train, batch_size=size), 2, 64).batch_size for size in (80, 64, 8)] == [128, 128, 16], "no whole context"
+    assert with_views(replace(train, batch_size=160, accumulate=2), 2, 64).batch_size == 256
     for found in contenders([*every_method(), "seq_jepa:train.num_views=8"], shapes_tiny()):
         chosen = found.experiment.train
         assert 0 <= 256 - chosen.batch_size * chosen.num_views < chosen.num_views, found.name
@@ -155,7 +157,7 @@ def test_a_method_of_ones_own(tmp_path: Path) -> None:
         ("vicreg:train.steps.now=1", "key 'train.steps' must be int, got {'now': 1}"),
         ("vicreg:train.steps=many", "key 'train.steps' must be int, got 'many'"),
         ("vicreg:train.steps=0", "train.steps must be at least 1, got 0"),
-        ("vicreg:variance=-1", "method.variance must be at least 0, got -1"),
+        ("vicreg:variance=-1", "method.variance must be finite and at least 0, got -1"),
         ("seq_jepa:predict=lst", "unknown value of key 'method.predict': 'lst', did you mean 'last'?"),
         ("seq_jepa:train.num_views=two", "key 'train.num_views' must be int, got 'two'"),
         ("vicreg:", "'' is no setting: write METHOD:key=value,key=value"),

@@ -45,6 +45,9 @@ def test_results_are_written_as_returned(run_dir: Path, results: dict) -> None:
     assert results["sizes"] == {"train": 64, "test": 32, "ood_class": 32, "ood_light": 32}
     assert set(results["versions"]) == {"python", "seqjepa", "torch", "numpy", "scikit-learn"}
     assert results["machine"]["device"] == "cpu" and results["machine"]["cpu"] and results["machine"]["threads"] >= 1
+    for found in (results["machine"], results["trained"]):
+        assert (found["device"], found["precision"] in ("bf16", "fp32")) == ("cpu", True)
+    assert results["machine"]["precision"] == "fp32", "the recipe's evaluate.precision"
     assert "model: sequences" in results["seconds"] and all(seconds >= 0 for seconds in results["seconds"].values())
     assert [path.name for path in run_dir.glob("*.tmp")] == []
     spec = json.loads((run_dir / "world.json").read_bytes())

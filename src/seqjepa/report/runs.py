@@ -85,15 +85,21 @@ def read_run(folder: Path) -> Run:
 
 
 def group(runs: Sequence[Run]) -> list[Variant]:
-    """Variants in order of first appearance, each under the recipe's name or, where names clash, the settings that differ."""
+    """Variants in order of first appearance, each under the recipe's name or, where names clash, the settings that differ.
+
+    Raises:
+        ConfigError: if two runs of the same settings and seed came out differently; of two that are the same one is kept.
+    """
     members: list[list[Run]] = []
     for run in runs:
-        for known in members:
-            if known[0].settings == run.settings:
-                known.append(run)
-                break
-        else:
+        known = next((known for known in members if known[0].settings == run.settings), None)
+        if known is None:
             members.append([run])
+        elif (other := next((other for other in known if other.seed == run.seed), None)) is None:
+            known.append(run)
+        elif not _same(other, run):
+            both = f"{other.folder} and {run.folder}"
+            raise ConfigError(f"{both} have the same settings and seed but other results: a seed counts once, name only one of them")
     firsts = [known[0] for known in members]
     return [Variant(_label(known[0], firsts), tuple(sorted(known, key=lambda run: run.seed))) for known in members]
 
@@ -111,6 +117,13 @@ def differing(runs: Iterable[Run]) -> list[str]:
     settings = [run.settings for run in runs]
     keys = dict.fromkeys(key for each in settings for key in each)
     return [key for key in keys if len({json.dumps(each.get(key)) for each in settings}) > 1]
+
+
+def _same(one: Run, other: Run) -> bool:
+    """Whether two runs came out the same, whatever the time that they took."""
+    first, second = ({key: x for key, x in run.metrics.items() if not key.startswith("time/")} for run in (one, other))
+    logged = first.keys() == second.keys() and all(np.array_equal(x, second[key], equal_nan=True) for key, x in first.items())
+    return logged and one.records == other.records
 
 
 def _label(run: Run, others: Sequence[Run]) -> str:
