@@ -34,7 +34,7 @@ def run(experiment, folder="results", *, seed=0, **config) -> Run:
     records = [dict(zip(keys, asked[name], strict=True), value=value) for name, value in figures.items() if name != "agg"]
     agg = figures.get("agg", 0.0)
     records += [{"task": "class", "input": "sequence", "views": m, "metric": "top1", "value": agg + (m - 5) / 100} for m in range(1, 9)]
-    results = {"split": "test", "records": [record | {"features": "model", "split": "test"} for record in records]}
+    results = {"experiment": data, "split": "test", "records": [record | {"features": "model", "split": "test"} for record in records]}
     return Run(DOCS / folder / f"{experiment.name}_{seed}.json", data, {}, results)
 
 

@@ -219,5 +219,33 @@ def test_the_figure_says_what_it_shows(three: list[Entry]) -> None:
     assert (marks[style.AGG].get_xdata()[0], marks[style.AGG].get_ydata()[0]) == (pytest.approx(0.15), pytest.approx(92.5))
 
 
+def test_who_did_not_learn_does_not_stretch_the_axes(three: list[Entry]) -> None:
+    controls = {"random": (0.1, 0.14, 0.13, None, 0.05, 0.01, 99.0)}
+    lost = entries([("simclr", results(shapes_tiny(), {"model": (0.09, 0.1, 0.1, None, 0.01, 0.1, 90.0)} | controls))], {"simclr": False})
+    figure = draw([*three, *lost]).figure
+    axes = figure.axes[0]
+    assert axes.get_ylim()[0] > 50 and "off the axes, did not learn: simclr" in [text.get_text() for text in axes.texts]
+    assert draw(lost).figure.axes[0].get_ylim()[0] < 10, "unless there is nobody else"
+
+
+def test_the_legends_readout_looks_like_those_drawn(three: list[Entry]) -> None:
+    axes = draw(three).figure.axes[0]
+    legend = axes.get_legend()
+    words = [text.get_text() for text in legend.get_texts()]
+    shown = legend.get_lines()[words.index("their other readouts")]
+    [readout] = [line for line in axes.lines if len(line.get_xdata()) == 1 and line.get_xdata()[0] == pytest.approx(0.2)]
+    for look in ("get_marker", "get_markersize", "get_alpha"):
+        assert getattr(shown, look)() == getattr(readout, look)()
+
+
+def test_names_beside_lines_spread_around_where_they_belong() -> None:
+    with style.look():
+        _, axes = style.panel("", "", "")
+        axes.set_ylim(0, 1)
+        style.place_labels(axes, [(0, 0.5, "a", "k"), (0, 0.5, "b", "k"), (0, 0.9, "c", "k"), (0, -0.2, "d", "k")], gap=0.1)
+        heights = {text.get_text(): text.xy[1] for text in axes.texts}
+    assert heights == {name: pytest.approx(y) for name, y in {"a": 0.45, "b": 0.55, "c": 0.9, "d": 0.0}.items()}
+
+
 def test_without_classes_or_poses_there_is_no_figure(three: list[Entry]) -> None:
     assert front(three, "nothing") is None and front([]) is None
