@@ -48,7 +48,8 @@ class Point:
 def front(found: Sequence[Entry], group: str = "rotation") -> Figure | None:
     """The contenders, their readouts as small marks, and the step line that no contender is beyond; None if nothing has both figures.
 
-    Those that did not learn would stretch the axes over what is empty: they are named in a corner instead, unless nobody did. Accuracy is that of z_AGG where there is one and else of the mean of as many views' z.
+    Those that did not learn would stretch the axes over what is empty: they are named in a corner instead, unless nobody did. Accuracy is
+    that of z_AGG where there is one and else of the mean of as many views' z.
 
     Args:
         found: from `entries`.
@@ -162,7 +163,7 @@ def _name(figure: Figure, axes: Axes, points: Sequence[Point], named: set[int], 
     figure.set_layout_engine("none")  # the layout is settled, and names shall not change it
     unit = figure.dpi / 72
     middles = axes.transData.transform([(point.x.mean, 100 * point.y.mean) for point in points])
-    sizes = {i: _extent(axes, points[i]) for i in sorted(named)}
+    sizes = {i: _extent(axes, points[i], PADDING * unit) for i in sorted(named)}
     lines = np.concatenate([*(_bars(axes, point) for point in points), _legs(axes.transData.transform(steps))])
     spots = labels.place(middles, sizes, lines, np.array(axes.get_window_extent().extents), unit)
     for i, spot in spots.items():
@@ -187,12 +188,11 @@ def _font(point: Point) -> float:
     return 7.5 if point.readout else 8.5
 
 
-def _extent(axes: Axes, point: Point) -> tuple[float, float]:
-    """Width and height of a name, in pixels."""
+def _extent(axes: Axes, point: Point, air: float) -> tuple[float, float]:
+    """Width and height of a name with so much air around it, in pixels."""
     text = axes.text(0, 0, point.name, fontsize=_font(point))
     box = text.get_window_extent()
     text.remove()
-    air = PADDING * axes.get_figure(root=True).dpi / 72
     return box.width + air, box.height + air
 
 
