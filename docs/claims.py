@@ -1,8 +1,9 @@
 """docs/claims.md: the paper's claims and our own questions, each with the runs that test it here and the verdict that follows from them.
 
 Written by `make docs` from docs/results. A verdict is a rule applied to figures; nobody writes it by hand. A difference counts when it has
-the sign that is claimed and, where both sides have several seeds, exceeds twice its standard error; a curve grows when each mean exceeds
-the one before it; a claim is not tested while a run or a figure that it needs is missing.
+the sign that is claimed and exceeds twice its standard error, a single run being taken to scatter as the other side does; where neither
+side has several seeds, the sign decides and the page says so. A curve grows when each mean exceeds the one before it. A claim is not
+tested while a run or a figure that it needs is missing.
 """
 
 import itertools
@@ -22,10 +23,14 @@ ROTATION: Question = ("relative rotation", "pair", 2, "r2")
 
 @dataclass(frozen=True)
 class Evidence:
-    """What stands under a claim: lines of figures, and the verdict."""
+    """What stands under a claim: lines of figures, the verdict, and whether it rests on figures of which all have one seed."""
 
     lines: tuple[str, ...]
     verdict: str
+    one_seed: bool = False
+
+    def __str__(self) -> str:
+        return f"**{self.verdict}**{' (one seed)' if self.one_seed else ''}"
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,11 @@ def judge(claim: Claim, variants: Sequence[Variant]) -> Evidence:
 def page(variants: Sequence[Variant]) -> str:
     """The page, in Markdown."""
     found = [(claim, judge(claim, variants)) for claim in CLAIMS]
-    summary = [f"| [{claim.name}](#{_anchor(claim.name)}) | {claim.statement} | **{evidence.verdict}** |" for claim, evidence in found]
+    summary = [f"| [{claim.name}](#{_anchor(claim.name)}) | {claim.statement} | {evidence} |" for claim, evidence in found]
     parts = [INTRODUCTION, "\n".join(["| | claim | here |", "|---|---|---|", *summary])]
     for claim, evidence in found:
         lines = "\n".join(f"- {line}" for line in evidence.lines)
-        parts.append(f"## {claim.name}\n\n{claim.statement}\n\n*Test:* {claim.test}\n\n{lines}\n\n**Verdict: {evidence.verdict}.**")
+        parts.append(f"## {claim.name}\n\n{claim.statement}\n\n*Test:* {claim.test}\n\n{lines}\n\nVerdict: {evidence}.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,12 +75,13 @@ def best_of_all(variants: Sequence[Variant]) -> Evidence:
     lines = [f"seq-JEPA: z_AGG of five views {_percent(_of(ours, AGG))}, relative rotation R² {_number(_of(ours, ROTATION))}"]
     lines += [f"{_kind(v)}: one view {_percent(_of(v, VIEW))}, mean of five views {_percent(_of(v, MEAN))}" for v in blind]
     lines += [f"{_kind(v)}: relative rotation R² {_number(_best_readout(v))}" for v in sighted]
-    accuracy = all(_exceeds(_of(ours, AGG), _of(v, VIEW)) for v in blind)
-    same_views = all(_exceeds(_of(ours, AGG), _of(v, MEAN)) for v in blind)
-    pose = all(_exceeds(_of(ours, ROTATION), _best_readout(v)) for v in sighted)
-    word = "stays" if same_views else "does not stay"
-    lines.append(f"Against the baselines' mean of the same five views, which the paper does not show, its accuracy {word} the best.")
-    return Evidence(tuple(lines), HOLDS if accuracy and pose else FAILS)
+    one_view, same_views = ([_kind(v) for v in blind if not _exceeds(_of(ours, AGG), _of(v, asked))] for asked in (VIEW, MEAN))
+    pairs = [(_of(ours, AGG), _of(v, VIEW)) for v in blind] + [(_of(ours, ROTATION), _best_readout(v)) for v in sighted]
+    if one_view:
+        lines.append(f"It is not the most accurate even against one view ({', '.join(one_view)}).")
+    word = f"is not the best ({', '.join(same_views)})" if same_views else "is the best"
+    lines.append(f"Against the baselines' mean of the same five views, which the paper does not show, its accuracy {word}.")
+    return Evidence(tuple(lines), HOLDS if all(_exceeds(*pair) for pair in pairs) else FAILS, _one_seed(pairs))
 
 
 def conditioning(variants: Sequence[Variant]) -> Evidence:
@@ -83,17 +89,18 @@ def conditioning(variants: Sequence[Variant]) -> Evidence:
     sighted, blind = (_pick(variants, "seq_jepa", name="shapes_small", condition=condition) for condition in ("both", "none"))
     if sighted is None or blind is None:
         return _nothing()
-    gap = _of(sighted, ROTATION).mean - _of(blind, ROTATION).mean
+    rotation = (_of(sighted, ROTATION), _of(blind, ROTATION))
+    gap = rotation[0].mean - rotation[1].mean
     points = 100 * (_of(sighted, AGG).mean - _of(blind, AGG).mean)
     asked = (("z of one view", VIEW, _percent), ("z_AGG of five views", AGG, _percent), ("relative rotation R²", ROTATION, _number))
     lines = [
-        f"{name}: " + ", ".join(f"{what} {shown(_of(v, question))}" for what, question, shown in asked)
+        f"{name}{_stopped(v)}: " + ", ".join(f"{what} {shown(_of(v, question))}" for what, question, shown in asked)
         for name, v in (("with actions", sighted), ("without", blind))
     ]
     lines.append(
         f"R² differs by {gap:.3f}, accuracy of z_AGG by {points:+.1f} points, after {_views(sighted)} views (the paper: 168 million)."
     )
-    return Evidence(tuple(lines), HOLDS if gap > 0.3 and abs(points) <= 2 else FAILS)
+    return Evidence(tuple(lines), HOLDS if _exceeds(*rotation, by=0.3) and abs(points) <= 2 else FAILS, _one_seed([rotation]))
 
 
 def more_views(variants: Sequence[Variant]) -> Evidence:
@@ -105,12 +112,13 @@ def more_views(variants: Sequence[Variant]) -> Evidence:
     ]
     if not found:
         return _nothing()
-    lines, grows = [], True
+    lines: list[str] = []
+    pairs: list[tuple[Value, Value]] = []
     for name, v in found:
         curve = [_of(v, ("class", "sequence", m, "top1")) for m in range(1, 9)]
         lines.append(f"{name}: M = 1 .. 8: " + ", ".join(f"{100 * x.mean:.1f}" for x in curve) + f" % (n = {curve[0].n})")
-        grows = grows and all(b.mean > a.mean for a, b in itertools.pairwise(curve))
-    return Evidence(tuple(lines), HOLDS if grows else FAILS)
+        pairs += itertools.pairwise(curve)
+    return Evidence(tuple(lines), HOLDS if all(b.mean > a.mean for a, b in pairs) else FAILS, _one_seed(pairs))
 
 
 def longer_training(variants: Sequence[Variant]) -> Evidence:
@@ -120,15 +128,20 @@ def longer_training(variants: Sequence[Variant]) -> Evidence:
     if len(known) < 3:
         return _nothing()
     lines = [f"M = {m}: relative rotation R² {_number(_of(v, ROTATION))}" for m, v in known.items()]
-    scores = [_of(v, ROTATION).mean for v in known.values()]
-    return Evidence(tuple(lines), HOLDS if all(b > a for a, b in itertools.pairwise(scores)) else FAILS)
+    pairs = list(itertools.pairwise(_of(v, ROTATION) for v in known.values()))
+    return Evidence(tuple(lines), HOLDS if all(b.mean > a.mean for a, b in pairs) else FAILS, _one_seed(pairs))
+
+
+def not_tested(variants: Sequence[Variant]) -> Evidence:
+    """A claim that no runs here are about."""
+    return _nothing()
 
 
 def aggregate_over_view(variants: Sequence[Variant]) -> Evidence:
     """C6; as the paper does, five views against one, and beside it what one view gives to both."""
     found = _compare_inputs(variants, AGG, "z_AGG of five views", VIEW, "z of one view")
     single = _compare_inputs(variants, ("class", "sequence", 1, "top1"), "z_AGG of one view", VIEW, "z of it")
-    return found if found.verdict == OPEN else Evidence((*found.lines, *single.lines), found.verdict)
+    return found if found.verdict == OPEN else Evidence((*found.lines, *single.lines), found.verdict, found.one_seed)
 
 
 def aggregate_over_mean(variants: Sequence[Variant]) -> Evidence:
@@ -146,7 +159,8 @@ def every_over_last(variants: Sequence[Variant]) -> Evidence:
     for name, question in asked:
         shown = _number if question == ROTATION else _percent
         lines.append(f"{name}: every {shown(_of(every, question))}, last {shown(_of(last, question))}")
-    return Evidence(tuple(lines), HOLDS if all(_exceeds(_of(every, q), _of(last, q)) for _, q in asked) else FAILS)
+    pairs = [(_of(every, question), _of(last, question)) for _, question in asked]
+    return Evidence(tuple(lines), HOLDS if all(_exceeds(*pair) for pair in pairs) else FAILS, _one_seed(pairs))
 
 
 def _compare_inputs(variants: Sequence[Variant], first: Question, first_name: str, second: Question, second_name: str) -> Evidence:
@@ -154,12 +168,14 @@ def _compare_inputs(variants: Sequence[Variant], first: Question, first_name: st
     found = [(predict, v) for predict in ("last", "every") if (v := _demo(variants, predict))]
     if not found:
         return _nothing()
-    wins = {predict: _exceeds(_of(v, first), _of(v, second)) for predict, v in found}
+    pairs = {predict: (_of(v, first), _of(v, second)) for predict, v in found}
+    wins, single = {predict: _exceeds(*pair) for predict, pair in pairs.items()}, _one_seed(pairs.values())
     names = {"last": "last view predicted (the paper's objective)", "every": "every view predicted"}
     lines = [f"{names[p]}: {first_name} {_percent(_of(v, first))}, {second_name} {_percent(_of(v, second))}" for p, v in found]
     if len(set(wins.values())) > 1:
-        return Evidence(tuple(lines), "; ".join(f"{HOLDS if won else FAILS} with {names[p].partition(' (')[0]}" for p, won in wins.items()))
-    return Evidence(tuple(lines), HOLDS if all(wins.values()) else FAILS)
+        verdict = "; ".join(f"{HOLDS if won else FAILS} with {names[p].partition(' (')[0]}" for p, won in wins.items())
+        return Evidence(tuple(lines), verdict, single)
+    return Evidence(tuple(lines), HOLDS if all(wins.values()) else FAILS, single)
 
 
 def _pick(
@@ -203,11 +219,23 @@ def _of(variant: Variant, question: Question) -> Value:
     return found
 
 
-def _exceeds(a: Value, b: Value) -> bool:
-    """Whether a is larger: by more than two standard errors where both have several seeds."""
-    several = min(a.n, b.n) > 1
-    error = math.sqrt(a.spread**2 / a.n + b.spread**2 / b.n) if several else 0.0
-    return a.mean - b.mean > 2 * error
+def _exceeds(a: Value, b: Value, by: float = 0.0) -> bool:
+    """Whether a is larger, by so much and two standard errors of the difference; a single run scatters as the other side does."""
+    known = [value.spread for value in (a, b) if value.n > 1] or [0.0]
+    spreads = (a.spread if a.n > 1 else known[0], b.spread if b.n > 1 else known[0])
+    return a.mean - b.mean - by > 2 * math.hypot(*(spread / math.sqrt(value.n) for spread, value in zip(spreads, (a, b), strict=True)))
+
+
+def _one_seed(pairs: Iterable[tuple[Value, Value]]) -> bool:
+    """Whether any two figures that are compared have one seed each."""
+    return any(a.n == b.n == 1 for a, b in pairs)
+
+
+def _stopped(variant: Variant) -> str:
+    """How far runs came that were not trained to their end; empty where all were."""
+    known = {(run.results["step"], run.config["train"]["steps"]) for run in variant.runs if run.results and "step" in run.results}
+    short = [f"{step:,} of {steps:,} steps" for step, steps in sorted(known) if step != steps]
+    return f" ({', '.join(short)})" if short else ""
 
 
 def _views(variant: Variant) -> str:
@@ -236,12 +264,17 @@ INTRODUCTION = """# The claims, and what is found here
 
 Small nets on the procedural `shapes` world, held-out objects, frozen features; not the paper's data, sizes or lengths, so a verdict says
 what holds *here*. It is computed from the runs in `docs/results` by the rules in `docs/claims.py`: a difference counts when it has the
-sign that is claimed and, where both sides have several seeds, exceeds twice its standard error; a curve grows when each mean exceeds the
-one before it. Each file there holds its run's config, seed, versions and machine. `make docs` writes this page."""
+sign that is claimed and exceeds twice its standard error, a single run being taken to scatter as the other side does; where neither side
+has several seeds the sign alone decides, which "one seed" says. A curve grows when each mean exceeds the one before it. Each file there
+holds its run's config, seed, versions and machine. `make docs` writes this page."""
 
 BENCHMARK = "the benchmark of all methods (`seqjepa benchmark`), equal views seen, encoder and optimizer."
 DEMO = (
     "the demo's recipes `shapes_tiny` (every next view predicted) and `shapes_tiny_last` (the last, as in the paper), equal training time."
+)
+IN_EQUAL_TIME = (
+    f"{DEMO} For that `last` was given 1.31 times the steps, what a step with `every` costs in bf16; in fp32, in which two of the three "
+    "seeds ran, it costs 1.39 times as much, so there `last` had a little less time. The recipe's settings were chosen with `every`."
 )
 CLAIMS = (
     Claim(
@@ -258,7 +291,18 @@ CLAIMS = (
     ),
     Claim("C3", "The accuracy of z_AGG grows with the number of views at test.", DEMO, more_views),
     Claim("C4", "R² grows with the number M of views in training.", BENCHMARK, longer_training),
-    Claim("C6", "z_AGG classifies better than z.", DEMO, aggregate_over_view),
+    Claim(
+        "C5",
+        "Fixations drawn by saliency with inhibition of return make the accuracy on STL-10 higher (the paper's Table 3).",
+        "runs of the recipe `stl10`, with and without both.",
+        not_tested,
+    ),
+    Claim("C6", "z_AGG of five views classifies better than z of one view.", DEMO, aggregate_over_view),
     Claim("Q1", "Ours: z_AGG beats the mean of the same views' z, a control that the paper lacks.", DEMO, aggregate_over_mean),
-    Claim("Q2", "Ours: predicting every next view beats predicting the last in equal time, in accuracy and in R².", DEMO, every_over_last),
+    Claim(
+        "Q2",
+        "Ours: predicting every next view beats predicting the last in equal time, in accuracy and in R².",
+        IN_EQUAL_TIME,
+        every_over_last,
+    ),
 )

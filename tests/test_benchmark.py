@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -14,6 +14,7 @@ import signal_world
 from seqjepa import cli
 from seqjepa.benchmark import benchmark
 from seqjepa.benchmark.contenders import contenders
+from seqjepa.benchmark.standings import note_failure
 from seqjepa.config import EvaluateConfig, Experiment, TrainConfig, to_json
 from seqjepa.errors import ConfigError, DataError, Interrupted, NonFiniteError, Stopped
 from seqjepa.methods import vicreg
@@ -21,10 +22,22 @@ from seqjepa.recipes import every_method, with_views
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import style
 from seqjepa.run_folder import RunFolder
+from seqjepa.training import train
+from seqjepa.worlds.base import World, WorldConfig
 
 PAIR = ("seq_jepa:predict=every", "vicreg")
 FOLDERS = ("seq_jepa_predict_every_seed0", "vicreg_seed0", "seq_jepa_predict_every_seed1", "vicreg_seed1")
 SIGNAL = str(Path(signal_world.__file__))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathWorld(WorldConfig):
+    """The world, as if from files."""
+
+    path: str = ""
+
+    def build(self) -> World:
+        return signal_world.Config(objects=24).build()
 
 
 def recipe(**world) -> Experiment:
@@ -106,6 +119,8 @@ def test_views_per_step_stay_equal() -> None:
     train = TrainConfig(batch_size=64, num_views=4)
     assert [(t.batch_size, t.num_views) for t in (with_views(train, n) for n in (2, 3, 4, 8))] == [(128, 2), (85, 3), (64, 4), (32, 8)]
     assert with_views(replace(train, accumulate=8), 3).batch_size == 80, "a multiple of the micro-batches"
+    assert [with_views(replace(train, batch_size=size), 2, 64).batch_size for size in (80, 64, 8)] == [128, 128, 16], "no whole context"
+    assert with_views(replace(train, batch_size=160, accumulate=2), 2, 64).batch_size == 256
     for found in contenders([*every_method(), "seq_jepa:train.num_views=8"], shapes_tiny()):
         chosen = found.experiment.train
         assert 0 <= 256 - chosen.batch_size * chosen.num_views < chosen.num_views, found.name
@@ -142,7 +157,7 @@ def test_a_method_of_ones_own(tmp_path: Path) -> None:
         ("vicreg:train.steps.now=1", "key 'train.steps' must be int, got {'now': 1}"),
         ("vicreg:train.steps=many", "key 'train.steps' must be int, got 'many'"),
         ("vicreg:train.steps=0", "train.steps must be at least 1, got 0"),
-        ("vicreg:variance=-1", "method.variance must be at least 0, got -1"),
+        ("vicreg:variance=-1", "method.variance must be finite and at least 0, got -1"),
         ("seq_jepa:predict=lst", "unknown value of key 'method.predict': 'lst', did you mean 'last'?"),
         ("seq_jepa:train.num_views=two", "key 'train.num_views' must be int, got 'two'"),
         ("vicreg:", "'' is no setting: write METHOD:key=value,key=value"),
@@ -235,6 +250,60 @@ def test_other_settings_or_recipes_do_not_mix(out: Path) -> None:
     with pytest.raises(ConfigError, match="is a run of 'signal_seq_jepa:predict=every' and no contender on 'other'"):
         bench(out, ["simclr"], experiment=replace(recipe(), name="other"))
     assert not (out / FOLDERS[1]).exists()
+
+
+def other_digests(folder: Path) -> None:
+    """As if the run had been made with other pixels."""
+    spec = json.loads((folder / "world.json").read_text())
+    (folder / "world.json").write_text(json.dumps(spec | {"data": spec["data"] | {"test.views": "others"}}))
+
+
+def test_runs_on_other_data_do_not_mix(out: Path) -> None:
+    for name in FOLDERS:
+        other_digests(out / name)
+    with pytest.raises(DataError, match=r"the data is not what .*_seed\d was run on; restore it, or choose another --out:\n  data.test.vi"):
+        bench(out, ["simclr"], resume=True)
+    assert not (out / "simclr_seed0").exists()
+    for name in FOLDERS[1:]:
+        shutil.rmtree(out / name)
+    (out / FOLDERS[0] / "results.json").unlink()
+    with pytest.raises(DataError, match=r"the data is not what .*_seed0 was begun with; restore it, or choose another --out:\n  data.test"):
+        bench(out, resume=True)
+
+
+def test_a_table_of_runs_on_different_data_is_not_written(out: Path) -> None:
+    other_digests(out / FOLDERS[1])
+    with pytest.raises(DataError, match=r"the data of .*vicreg_seed\d is not what .*_seed\d was run on"):
+        bench(out, seeds=2, resume=True)
+
+
+def test_data_that_change_between_runs_end_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqjepa.benchmark.train", lambda *args, **options: other_digests(train(*args, **options)))
+    with pytest.raises(DataError, match=r"the data is not what .*predict_every_seed0 was run on"):
+        bench(tmp_path / "out")
+    assert not (tmp_path / "out" / "vicreg_seed0").exists()
+
+
+def test_the_home_folders_path_stays_out_of_results(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    experiment = replace(recipe(), world=PathWorld(path="/home/somebody/data"))
+    note_failure(out / FOLDERS[1], experiment, "why")
+    assert "somebody" not in (out / FOLDERS[1] / "failed.json").read_text()
+    home = out.parent / "home"
+    bench(home, ["vicreg"], experiment=experiment)
+    assert "somebody" not in (home / "vicreg_seed0" / "results.json").read_text()
+    monkeypatch.setenv("HOME", "/home/else")
+    moved = replace(experiment, world=replace(experiment.world, path="/home/else/data"))
+    _, lines = bench(home, ["vicreg"], experiment=moved, resume=True)
+    assert lines == ["1/1 vicreg, seed 0: already done"]
+
+
+@pytest.mark.parametrize(("file", "text"), [("results.json", '{"format": 1}'), ("failed.json", "{}")])
+def test_damaged_results_are_named(out: Path, file: str, text: str) -> None:
+    (out / FOLDERS[1] / "results.json").unlink()
+    (out / FOLDERS[1] / file).write_text(text)
+    with pytest.raises(DataError, match=rf"vicreg_seed0/{file} has no .*: "):
+        bench(out, seeds=2, resume=True)
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:

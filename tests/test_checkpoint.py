@@ -57,7 +57,7 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     for name, tensor in tensors["method"].items():
         assert torch.equal(found.tensors["method"][name], tensor) and found.tensors["method"][name].dtype == tensor.dtype
     assert manifest.read(path)["config_hash"] == "abc"
-    assert found.environment == manifest.environment()
+    assert found.environment == manifest.environment({})
 
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:

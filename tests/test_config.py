@@ -1,6 +1,7 @@
 """Experiments to JSON and back, and every way to get a key wrong."""
 
 import json
+import math
 from dataclasses import dataclass, replace
 
 import pytest
@@ -108,8 +109,9 @@ def changed(path: str, value: object) -> dict:
         ("optim.lr", -1, r"optim\.lr must be finite and not negative, got -1"),
         ("optim.weight_decay", float("nan"), r"optim\.weight_decay must be finite and not negative, got nan"),
         ("optim.lr", float("inf"), r"optim\.lr must be finite"),
-        ("evaluate.views", 0, r"evaluate\.views must be positive, got 0"),
+        ("evaluate.views", 0, r"evaluate\.views must be finite and positive, got 0"),
         ("method.ema_momentum", 1.2, r"method\.ema_momentum must lie in 0\.\.1, got 1\.2"),
+        ("evaluate.lr", math.inf, r"evaluate\.lr must be finite and positive, got inf"),
         ("seed", -1, r"seed must be at least 0 and below 2\^32, got -1"),
         ("seed", 2**32, r"seed must be at least 0 and below 2\^32, got 4294967296"),
         ("encoder.name", "resnet20", r"encoder\.name 'resnet20', did you mean 'resnet"),

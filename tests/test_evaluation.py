@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 import signal_world
+from seqjepa import manifest
 from seqjepa.config import Experiment, TrainConfig, from_json
 from seqjepa.errors import ConfigError, DataError, DiskError
 from seqjepa.evaluation import Stages, evaluate, measure, random_control
@@ -45,8 +47,13 @@ def test_results_are_written_as_returned(run_dir: Path, results: dict) -> None:
     assert results["sizes"] == {"train": 64, "test": 32, "ood_class": 32, "ood_light": 32}
     assert set(results["versions"]) == {"python", "seqjepa", "torch", "numpy", "scikit-learn"}
     assert results["machine"]["device"] == "cpu" and results["machine"]["cpu"] and results["machine"]["threads"] >= 1
+    for found in (results["machine"], results["trained"]):
+        assert (found["device"], found["precision"] in ("bf16", "fp32")) == ("cpu", True)
+    assert results["machine"]["precision"] == "fp32", "the recipe's evaluate.precision"
     assert "model: sequences" in results["seconds"] and all(seconds >= 0 for seconds in results["seconds"].values())
     assert [path.name for path in run_dir.glob("*.tmp")] == []
+    spec = json.loads((run_dir / "world.json").read_bytes())
+    assert results["data"] == spec["data"] and results["data"] and results["changed_data"] == []
 
 
 def test_every_question_is_answered_once(results: dict) -> None:
@@ -149,6 +156,27 @@ def test_labels_that_training_does_not_know() -> None:
     assert len(labelled(tables)["test"]) == 27
     tables["train"].labels[:] = -1
     assert labelled(tables) == {}
+
+
+def test_an_older_checkpoint_is_not_taken_in_silence(run_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = shutil.copytree(run_dir, tmp_path / "run")
+    [newest] = (folder / "checkpoints").iterdir()
+    older = manifest.read_files(newest)
+    shutil.copytree(newest, folder / "checkpoints" / "step_00000001")
+    (folder / "checkpoints" / "step_00000001" / "manifest.json").write_bytes(manifest.describe(1, older, None, {}))
+    (newest / "state.json").write_text("")
+    warnings: list[str] = []
+    assert load(folder, warn=warnings.append).step == 1
+    [warning] = warnings
+    assert "step_00000002/state.json is damaged" in warning and warning.endswith("going on from step 1")
+    with pytest.raises(DataError):
+        evaluate(folder, split="none", progress=False, device="cpu")
+    assert "going on from step 1" in capfd.readouterr().err.replace("\n", " ")
+
+
+def test_a_device_that_is_not_there(run_dir: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot compute on device 'nowhere'"):
+        load(run_dir, "nowhere")
 
 
 def test_an_unknown_split(run_dir: Path) -> None:

@@ -1,6 +1,7 @@
 """The run folder: one writer, one experiment, nothing overwritten."""
 
 import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ import torch
 from seqjepa import checkpoint, files
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig, from_json, to_json
-from seqjepa.errors import ConfigError, DataError, DiskError
+from seqjepa.errors import ConfigError, DataError, DiskError, InUseError
 from seqjepa.methods.seq_jepa import Config
 from seqjepa.nn import EncoderConfig
 from seqjepa.run_folder import RunFolder, read_config, read_spec
@@ -113,6 +114,28 @@ os.kill(os.getpid(), signal.SIGKILL)
     with begin(tmp_path):
         assert (tmp_path / "lock").read_text().startswith(f"{os.getpid()} on ")
     assert not (tmp_path / "lock").exists()
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_an_owner_may_leave_at_any_moment(blocked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lock file vanishes between two looks at it."""
+    lock, exists, flock = tmp_path / "lock", Path.exists, fcntl.flock
+    lock.write_text("77 on there\n")
+
+    def leave(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        flock(descriptor, how)
+        lock.unlink()
+        if blocked:
+            raise BlockingIOError
+
+    monkeypatch.setattr(fcntl, "flock", leave)
+    monkeypatch.setattr(Path, "exists", lambda path: path == lock or exists(path))
+    if blocked:
+        with pytest.raises(InUseError, match="in use by process 77 on there"):
+            begin(tmp_path)
+    else:
+        begin(tmp_path).__exit__(None, None, None)
 
 
 def test_another_config_is_refused_with_the_differing_keys(tmp_path: Path) -> None:

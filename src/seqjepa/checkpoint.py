@@ -54,7 +54,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
         folder: of all checkpoints of the run; made if need be.
         step: optimizer steps done.
         tensors: by part, then by name. A part's name becomes a file's name.
-        state: JSON data; its `config_hash`, if any, goes into the manifest.
+        state: JSON data; its `config_hash` and its `place` (see `devices.place`), if any, go into the manifest.
 
     Returns:
         The checkpoint's folder.
@@ -65,7 +65,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
     """
     path = folder / manifest.folder_name(step)
     contents = {name + SUFFIX: _serialise(part) for name, part in tensors.items()} | {"state.json": files.json_bytes(state)}
-    contents[manifest.NAME] = manifest.describe(step, contents, state.get("config_hash"))
+    contents[manifest.NAME] = manifest.describe(step, contents, state.get("config_hash"), state.get("place", {}))
     try:
         if not _holds(path, contents):
             _remove(path)

@@ -109,7 +109,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         for name in ("views", "draws", "linear_epochs", "mlp_epochs", "linear_regression_epochs", "batch_size", "lr", "mlp_lr"):
-            _require(getattr(self, name) > 0, f"evaluate.{name} must be positive, got {getattr(self, name)}")
+            _require(0 < getattr(self, name) < math.inf, f"evaluate.{name} must be finite and positive, got {getattr(self, name)}")
         _require(self.encoded_views >= 2, f"evaluate.encoded_views must be at least 2, a pair, got {self.encoded_views}")
         _require(self.objects is None or self.objects >= 1, f"evaluate.objects must be at least 1, or none for all, got {self.objects}")
 
@@ -174,6 +174,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         elif a != b:
             found.append(f"{prefix}{key}: {a!r} there, {b!r} here")
     return found
+
+
+def method_defaults(name: str) -> dict[str, Any]:
+    """The settings of a method that nobody has changed, as JSON data.
+
+    Raises:
+        ConfigError: if there is no such method.
+    """
+    return to_json(find_kind(MethodConfig, name)())
 
 
 def kind(config: type[MethodConfig | WorldConfig]) -> str:

@@ -1,8 +1,23 @@
-"""Where tensors live."""
+"""Where tensors live, and in which precision is computed there."""
 
 import torch
 
 from seqjepa.errors import ConfigError
+
+
+def use_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to autocast: `auto` means where the hardware multiplies bf16 itself."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def place(precision: str, device: torch.device) -> dict[str, str]:
+    """What is computed on and in which precision, as results and checkpoints say it: `auto` resolved, a GPU by its model."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {"device": name, "precision": "bf16" if use_bf16(precision, device) else "fp32"}
 
 
 def find_device(name: str | torch.device | None = None) -> torch.device:

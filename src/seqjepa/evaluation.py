@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from seqjepa.actions import ActionSpace
 from seqjepa.config import Experiment, to_json
-from seqjepa.devices import find_device
+from seqjepa.devices import find_device, place, use_bf16
 from seqjepa.errors import DiskError
 from seqjepa.features import FeatureTable, Sampling, aggregate, device_of, extract, extract_pixels, frozen, windows
 from seqjepa.files import json_bytes, write_atomically
@@ -29,8 +29,7 @@ from seqjepa.methods.base import Method
 from seqjepa.model import build_method, load
 from seqjepa.probes import generator
 from seqjepa.protocol import Protocol, Record, labelled
-from seqjepa.run_folder import changed_data
-from seqjepa.training import use_bf16
+from seqjepa.run_folder import changed_data, portable
 from seqjepa.worlds.base import World
 
 FORMAT = 1
@@ -70,7 +69,9 @@ def evaluate(
         device: default: CUDA where there is one, else the CPU.
 
     Returns:
-        The contents of `results.json`.
+        The contents of `results.json`: beside `records`, what they came from. `machine` says where and in which precision was evaluated
+        and `trained` the same of the training; `data` are the digests of what was evaluated on, and `changed_data` says in what it
+        differs from what was trained on.
 
     Raises:
         ConfigError: if the folder is no run.
@@ -79,22 +80,25 @@ def evaluate(
         DiskError: if the results cannot be written.
     """
     stages = Stages(progress)
-    place = find_device(device)
+    where = find_device(device)
     with stages("model and world"):
-        model = load(run_dir, place)
-        world = model.experiment.world.build().to(place)
+        model = load(run_dir, where, warn=stages.warn)
+        world = model.experiment.world.build().to(where)
     if changed := changed_data(Path(run_dir), world.spec):
         stages.warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
     records, sizes = measure(model.method, model.experiment, world, split=split, stages=stages)
     results = {
         "format": FORMAT,
-        "experiment": to_json(model.experiment),
+        "experiment": portable(to_json(model.experiment)),
         "seed": model.experiment.seed,
         "step": model.step,
         "split": split,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in ("seqjepa", "torch", "numpy", "scikit-learn")},
-        "machine": {"cpu": _cpu(), "threads": torch.get_num_threads(), "device": str(place)},
+        "machine": {"cpu": _cpu(), "threads": torch.get_num_threads()} | place(model.experiment.evaluate.precision, where),
+        "trained": model.environment,
         "seconds": {name: round(seconds, 1) for name, seconds in stages.seconds.items()},
+        "data": world.spec.data,
+        "changed_data": changed,
         "sizes": sizes,
         "records": [asdict(record) for record in records],
     }

@@ -96,11 +96,12 @@ def acquire(folder: Path, option: str) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            owner = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
-            owner = lock.read_text() if lock.exists() else "unknown"
-            raise InUseError(f"{folder} is in use by process {owner.strip()}: wait for it, or choose another {option}") from error
-        if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
-            break
+            raise InUseError(f"{folder} is in use by process {owner}: wait for it, or choose another {option}") from error
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), lock.stat()):
+                break
         os.close(descriptor)  # its owner removed it between our open and our lock: what we hold has no name any more
     os.truncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())

@@ -1,5 +1,6 @@
 """Heads: what stands between an encoder's features and a loss, and is thrown away after training."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -41,8 +42,9 @@ class ProjectorConfig:
     Attributes:
         kind: `mlp`, or `transformer`: an encoder over sequences of length one in its place (seq-JEPA, Table 8, the methods with a "+").
         widths: of the MLP's layers, in multiples of the number of features: the papers' 2048 over a ResNet-18's 512 is 4.
-        layers, heads, dropout: of the transformer, post-norm, its feed-forward width 4 times the number of features, which it keeps. An EMA
-            copy drops out too, as it trains on its own statistics.
+        layers: of the transformer, post-norm, its feed-forward width 4 times the number of features, which it keeps.
+        heads: of the transformer's attention; must divide the number of features.
+        dropout: in the transformer. An EMA copy drops out too, as it trains on its own statistics.
     """
 
     kind: Literal["mlp", "transformer"] = "mlp"
@@ -52,8 +54,8 @@ class ProjectorConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.widths or min(self.widths) <= 0:
-            raise ConfigError(f"method.projector.widths must be positive multiples of the features, got {list(self.widths)}")
+        if not self.widths or not all(0 < width < math.inf for width in self.widths):
+            raise ConfigError(f"method.projector.widths must be finite and positive multiples of the features, got {list(self.widths)}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"method.projector.dropout must lie in 0..1 (1 excluded), got {self.dropout}")
         if self.layers < 1 or self.heads < 1:

@@ -5,7 +5,7 @@ from typing import Self
 
 import torch
 
-from seqjepa import checkpoint, ranks
+from seqjepa import checkpoint, devices, ranks
 from seqjepa.config import Experiment, OptimConfig
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
@@ -16,11 +16,12 @@ from seqjepa.worlds.base import World
 
 @dataclass(frozen=True)
 class Learner:
-    """What a training run changes, and thus what a checkpoint holds."""
+    """What a training run changes, and thus what a checkpoint holds; and where, see `devices.place`."""
 
     method: Method
     optimizer: torch.optim.Optimizer
     probe: OnlineProbe
+    place: dict[str, str]
 
     @classmethod
     def build(cls, experiment: Experiment, world: World, device: torch.device) -> Self:
@@ -36,7 +37,8 @@ class Learner:
             probe = OnlineProbe(look.views.shape[-1], look.sequence.shape[-1], len(spec.classes), spec.actions.action_dim)
         method.train().to(device)
         ranks.unite(method)
-        return cls(method, build_optimizer(method, experiment.optim), probe.to(device))
+        place = devices.place(experiment.train.precision, device)
+        return cls(method, build_optimizer(method, experiment.optim), probe.to(device), place)
 
     def save(self, run: RunFolder | None, step: int, seconds: float) -> None:
         """Write a checkpoint of everything that resuming needs; a rank without the run folder waits until it is written."""
@@ -51,7 +53,7 @@ class Learner:
             "probe": self.probe.state_dict(),
             "probe_optimizer": checkpoint.optimizer_tensors(self.probe.optimizer, self.probe.named_parameters()),
         }
-        state = {"config_hash": run.config_hash, "metrics_position": run.metrics_position(), "seconds": seconds}
+        state = {"config_hash": run.config_hash, "metrics_position": run.metrics_position(), "seconds": seconds, "place": self.place}
         checkpoint.save(run.checkpoints, step, tensors, state)
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:

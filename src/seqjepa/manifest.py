@@ -21,22 +21,26 @@ class DamagedError(CheckpointError):
     """One checkpoint is not as it was written; another one may be."""
 
 
-def environment() -> dict[str, Any]:
-    """What the bits of a result depend on beside config and seed: a resumed run is bit-exact only where this is the same."""
+def environment(place: Mapping[str, str]) -> dict[str, Any]:
+    """What the bits of a result depend on beside config and seed: a resumed run is bit-exact only where this is the same.
+
+    Args:
+        place: what is computed on and in which precision, see `devices.place`.
+    """
     versions = {"seqjepa": version("seqjepa"), "torch": torch.__version__, "numpy": np.__version__}
-    return versions | {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability(), "world_size": world_size()}
+    machine = {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability(), "world_size": world_size()}
+    return versions | machine | dict(place)
 
 
-def changes(there: Mapping[str, Any]) -> list[str]:
-    """In what a saved environment differs from ours, each with both values."""
-    here = environment()
-    return [f"{key}: {there.get(key)} there, {here.get(key)} here" for key in here | dict(there) if there.get(key) != here.get(key)]
+def changes(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """In what a saved environment differs from ours, each with both values; older ones lack entries, of which nothing can be said."""
+    return [f"{key}: {there[key]} there, {value} here" for key, value in here.items() if key in there and there[key] != value]
 
 
-def describe(step: int, files: Mapping[str, bytes], config_hash: str | None) -> bytes:
+def describe(step: int, files: Mapping[str, bytes], config_hash: str | None, place: Mapping[str, str]) -> bytes:
     """The manifest's contents: size and sha256 of each file, and last its own."""
     entries = {name: {"sha256": sha256(data), "bytes": len(data)} for name, data in files.items()}
-    body = {"format": FORMAT, "step": step, "files": entries, "config_hash": config_hash, "environment": environment()}
+    body = {"format": FORMAT, "step": step, "files": entries, "config_hash": config_hash, "environment": environment(place)}
     return json_bytes(body | {"sha256": sha256(json_bytes(body))})
 
 

@@ -1,18 +1,24 @@
 """A trained model for use on plain tensors."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqjepa.checkpoint import latest, restore
 from seqjepa.config import Experiment, from_json, kind
+from seqjepa.devices import find_device
 from seqjepa.distributed import world_size
 from seqjepa.errors import CheckpointError, ConfigError
 from seqjepa.methods.base import Method
 from seqjepa.run_folder import read_config, read_spec
 from seqjepa.worlds.base import WorldSpec
+
+_logger = logging.getLogger("seqjepa")
 
 
 @dataclass(frozen=True)
@@ -24,12 +30,14 @@ class Model:
         experiment: that made it.
         spec: of the world it was trained on.
         step: optimizer steps it was trained for.
+        environment: where it was trained, see `manifest.environment`.
     """
 
     method: Method
     experiment: Experiment
     spec: WorldSpec
     step: int
+    environment: dict[str, Any]
 
     @torch.inference_mode()
     def encode(self, views: Tensor) -> Tensor:
@@ -61,7 +69,7 @@ class Model:
             [B, S] float32.
         """
         self._check_actions(views, actions, views.shape[1] - 1)
-        return self.method.aggregate(self.encode(views), actions.to(self._device))
+        return self.method.aggregate(self.encode(views), actions.to(self._device, torch.float32))
 
     @torch.inference_mode()
     def predict(self, views: Tensor, actions: Tensor) -> Tensor:
@@ -75,7 +83,7 @@ class Model:
             [B, D] float32.
         """
         self._check_actions(views, actions, views.shape[1])
-        return self.method.predict(self.encode(views), actions.to(self._device))
+        return self.method.predict(self.encode(views), actions.to(self._device, torch.float32))
 
     @property
     def _device(self) -> torch.device:
@@ -96,7 +104,8 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
     reads, available = experiment.method.reads, spec.views_per_object
     if reads is not None and available is not None and reads > available:
         name = kind(type(experiment.method))
-        raise ConfigError(f"{name} reads {reads} views of an object, those of world {spec.name!r} have {available}: change method or world")
+        remedy = f"set world.views to at least {reads}, or choose another --method"
+        raise ConfigError(f"{name} reads {reads} views of an object, those of world {spec.name!r} have {available}: {remedy}")
     train = experiment.train
     experiment.method.check(spec.actions, train.num_views, train.batch_size // train.accumulate // world_size())
     with torch.random.fork_rng(devices=[]):
@@ -109,23 +118,27 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
     return method
 
 
-def load(run_dir: str | Path, device: str | torch.device = "cpu") -> Model:
+def load(run_dir: str | Path, device: str | torch.device = "cpu", *, warn: Callable[[str], None] = _logger.warning) -> Model:
     """The model that a run folder's newest checkpoint holds; its data need not be there.
 
+    Args:
+        run_dir: of the run.
+        device: where to put it.
+        warn: is told of each damaged checkpoint that was passed over.
+
     Raises:
-        ConfigError: if the folder is no run.
+        ConfigError: if the folder is no run or there is no such device.
         CheckpointError: if it has no valid checkpoint.
     """
-    folder = Path(run_dir)
+    folder, where = Path(run_dir), find_device(device)
     config, spec = read_config(folder), read_spec(folder)
     try:
         experiment = from_json(config)
     except ConfigError as error:
         raise ConfigError(f"{folder / 'config.json'} does not fit this version or its code: {error}") from error
-    warnings: list[str] = []
-    checkpoint = latest(folder / "checkpoints", warnings.append)
+    checkpoint = latest(folder / "checkpoints", warn)
     if checkpoint is None:
         raise CheckpointError(f"{folder} holds no checkpoint yet: train it first, seqjepa train ... --run-dir {folder}")
     method = build_method(experiment, spec)
     restore(method, checkpoint.tensors["method"], str(checkpoint.path))
-    return Model(method.to(device).eval(), experiment, spec, checkpoint.step)
+    return Model(method.to(where).eval(), experiment, spec, checkpoint.step, checkpoint.environment)

@@ -74,7 +74,7 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images [..., C, H, W], uint8 or float in 0..1, to features [..., D]."""
         flat = images.flatten(0, -4)
-        pixels = flat.float() / 255 if flat.dtype == torch.uint8 else flat
+        pixels = flat.float() / 255 if flat.dtype == torch.uint8 else flat.to(self.mean.dtype)
         features: Tensor = self.backbone((pixels - self.mean) / self.std).unflatten(0, images.shape[:-3])
         return features
 

@@ -59,7 +59,7 @@ class RunFolder:
                 _require_ours(path, experiment, resume)
                 checkpoint.tidy(path / CHECKPOINTS)
                 if not (path / CONFIG).exists():
-                    files.write_atomically(path / CONFIG, files.json_bytes(_portable(to_json(experiment))))
+                    files.write_atomically(path / CONFIG, files.json_bytes(portable(to_json(experiment))))
                 run = cls(path, lock, warn)
                 if not checkpoint.committed(run.checkpoints):
                     run.truncate_metrics(0)
@@ -162,8 +162,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: if the folder holds no run or its config.json is damaged.
     """
-    expanded: dict[str, Any] = _replace(_load(path / CONFIG), "~", str(Path.home()))
-    return expanded
+    return expanded(_load(path / CONFIG))
 
 
 def read_spec(path: Path) -> WorldSpec:
@@ -177,6 +176,18 @@ def read_spec(path: Path) -> WorldSpec:
         return structure(WorldSpec, data, defaults=True)
     except ConfigError as error:
         raise ConfigError(f"{path / WORLD} is damaged or of another version: {error}") from error
+
+
+def portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config without the home folder's path, which is nobody else's business and differs from machine to machine."""
+    changed: dict[str, Any] = _replace(config, str(Path.home()), "~")
+    return changed
+
+
+def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config from `portable` with this machine's home folder."""
+    changed: dict[str, Any] = _replace(config, "~", str(Path.home()))
+    return changed
 
 
 def changed_data(path: Path, spec: WorldSpec) -> list[str]:
@@ -227,15 +238,10 @@ def _require_ours(path: Path, experiment: Experiment, resume: bool) -> None:
         if found := [name for name in (WORLD, METRICS, CHECKPOINTS) if (path / name).exists()]:
             raise ConfigError(f"{path} holds {', '.join(found)} but no {CONFIG}: it is not ours to write to. Choose another --run-dir")
         return
-    if changed := differences(_load(path / CONFIG), json.loads(files.json_bytes(_portable(to_json(experiment))))):
+    if changed := differences(_load(path / CONFIG), json.loads(files.json_bytes(portable(to_json(experiment))))):
         raise ConfigError(f"{path} holds a run of another configuration; choose another --run-dir or undo:\n  " + "\n  ".join(changed))
     if (steps := checkpoint.committed(path / CHECKPOINTS)) and not resume:
         raise ConfigError(f"{path} already holds a run at step {max(steps)}: --resume to go on, or another --run-dir")
-
-
-def _portable(config: Any) -> Any:
-    """A config without the home folder's path, which is nobody else's business and differs from machine to machine."""
-    return _replace(config, str(Path.home()), "~")
 
 
 def _replace(data: Any, old: str, new: str) -> Any:

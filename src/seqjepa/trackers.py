@@ -1,42 +1,72 @@
-"""Optional trackers: each takes every record that goes to metrics.jsonl."""
+"""Optional trackers: each takes every record that goes to metrics.jsonl. Their packages are imported before a run begins to write."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from seqjepa.errors import ConfigError
+from seqjepa.files import sha256
 
 Tracker = Callable[[Mapping[str, Any]], None]
 
 
-def tensorboard(run_dir: Path) -> Tracker:
-    """Event files in the run folder's `tensorboard`."""
+def tensorboard() -> Callable[[Path], Tracker]:
+    """Event files in the run folder's `tensorboard`.
+
+    Raises:
+        ConfigError: if it is not installed.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError(f"tracking with TensorBoard needs it: pip install 'seqjepa[tensorboard]' ({error})") from error
-    writer = SummaryWriter(str(run_dir / "tensorboard"))
 
-    def track(record: Mapping[str, Any]) -> None:
-        for name, value in _flat(record).items():
-            writer.add_scalar(name, value, record["step"])
-        writer.flush()
+    def begin(run_dir: Path) -> Tracker:
+        writer = SummaryWriter(str(run_dir / "tensorboard"))
 
-    return track
+        def track(record: Mapping[str, Any]) -> None:
+            for name, value in _flat(record).items():
+                writer.add_scalar(name, value, record["step"])
+            writer.flush()
+
+        return track
+
+    return begin
 
 
-def wandb(run_dir: Path) -> Tracker:
-    """A Weights & Biases run of the folder's name; resumed runs go on in the same one."""
+def wandb() -> Callable[[Path], Tracker]:
+    """A Weights & Biases run of the folder's name; a resumed run goes on in the same one, and another folder has another.
+
+    Raises:
+        ConfigError: if it is not installed.
+    """
     try:
         import wandb as client
     except ImportError as error:
         raise ConfigError(f"tracking with W&B needs it: pip install 'seqjepa[wandb]' ({error})") from error
-    run = client.init(project="seqjepa", id=run_dir.name, name=run_dir.name, dir=str(run_dir), resume="allow")
 
-    def track(record: Mapping[str, Any]) -> None:
-        run.log(_flat(record), step=record["step"])
+    def begin(run_dir: Path) -> Tracker:
+        own = sha256(str(run_dir.resolve()).encode())[:16]
+        run = client.init(project="seqjepa", id=own, name=run_dir.name, dir=str(run_dir), resume="allow")
 
-    return track
+        def track(record: Mapping[str, Any]) -> None:
+            run.log(_flat(record), step=record["step"])
+
+        return track
+
+    return begin
+
+
+def tell(trackers: Iterable[Tracker], record: Mapping[str, Any], warn: Callable[[str], None]) -> list[Tracker]:
+    """Give all trackers a record, and return those that took it. One that cannot write is warned of once: training is worth more."""
+    kept = []
+    for track in trackers:
+        try:
+            track(record)
+            kept.append(track)
+        except OSError as error:
+            warn(f"a tracker cannot write ({error.strerror or error}): training goes on without it")
+    return kept
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, float]:

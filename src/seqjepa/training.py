@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seqjepa import checkpoint, manifest, ranks
 from seqjepa.config import Experiment, OptimConfig, differences, to_json
+from seqjepa.devices import use_bf16
 from seqjepa.display import Display
 from seqjepa.distributed import gather, mean, rank, world_size
 from seqjepa.errors import CollapseError, ConfigError, Interrupted, NonFiniteError, Stopped
@@ -26,7 +27,7 @@ from seqjepa.model import build_method
 from seqjepa.online import COLLAPSED, feature_std, rankme
 from seqjepa.run_folder import CHECKPOINTS, RunFolder
 from seqjepa.schedules import warmup_cosine
-from seqjepa.trackers import Tracker
+from seqjepa.trackers import Tracker, tell
 from seqjepa.types import Representation
 from seqjepa.worlds.base import World
 
@@ -111,7 +112,7 @@ def _train(
     if ranks.first():
         folder = RunFolder.open(run_dir, experiment, resume=resume, warn=display.warn)
 
-    with folder as run, torch.random.fork_rng(), Signals() as signals, display:
+    with folder as run, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), Signals() as signals, display:
         if run is not None:
             run.write_spec(world.spec, allow_changed=allow_changed_data)
         track = [tracker(run.path) for tracker in trackers if run is not None]
@@ -123,7 +124,7 @@ def _train(
             step, seconds_before = saved.step, saved.state["seconds"]
             if run is not None:
                 run.truncate_metrics(saved.state["metrics_position"])
-            if changed := manifest.changes(saved.environment):
+            if changed := manifest.changes(saved.environment, manifest.environment(learner.place)):
                 display.warn(f"resuming is not bit-exact: {', '.join(changed)}")
         require_same("checkpoint", {"step": step})
         display.start_at(step)
@@ -170,7 +171,7 @@ def _train(
                         learner.save(run, step, seconds_before + display.seconds)
                         raise CollapseError(f"step {step}: {message}")
             if step % config.log_every == 0 or step == config.steps:
-                terms = {name: mean(value).item() for name, value in outputs[-1].terms.items()}
+                terms = {name: mean(torch.stack([output.terms[name] for output in outputs])).mean().item() for name in outputs[-1].terms}
                 record: dict[str, Any] = {
                     "step": step,
                     "views_seen": step * config.batch_size * config.num_views,
@@ -182,8 +183,7 @@ def _train(
                 if run is not None:
                     run.log(record)
                 display.show(record)
-                for tell in track:
-                    tell(record)
+                track = tell(track, record, display.warn)
             stop = ranks.highest(signals.received)  # read once: a signal that comes while saving stops the next step, which then saves
             if step % config.checkpoint_every == 0 or step == config.steps or stop is not None:
                 learner.save(run, step, seconds_before + display.seconds)
@@ -215,15 +215,6 @@ def set_lr(optimizer: torch.optim.Optimizer, config: OptimConfig, step: int, tot
     for group in optimizer.param_groups:
         group["lr"] = lr
     return lr
-
-
-def use_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to autocast: `auto` means where the hardware multiplies bf16 itself."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def health(representation: Representation) -> dict[str, float]:

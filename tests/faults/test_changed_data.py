@@ -66,3 +66,5 @@ def test_evaluating_on_changed_data_is_warned_of(shell: Shell, tmp_path: Path) -
     (tmp_path / "run" / "world.json").write_text(json.dumps(spec))
     changed = shell.run("evaluate", tmp_path / "run", "--code", TINY)
     assert changed.code == 0 and "warning: the data is not what the run" in changed.output and "data.test.views: " in changed.output
+    [noted] = json.loads((tmp_path / "run" / "results.json").read_bytes())["changed_data"]
+    assert noted.startswith("data.test.views: ")

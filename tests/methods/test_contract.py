@@ -1,6 +1,8 @@
 """What every method promises, on every kind of world: one table of checks for all."""
 
 import copy
+import math
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -10,13 +12,16 @@ import torch
 import signal_world
 from contract import NAMES, config, experiment
 from seqjepa import checkpoint
+from seqjepa.config import EvaluateConfig, OptimConfig, TrainConfig
 from seqjepa.errors import ConfigError
 from seqjepa.evaluation import evaluate
+from seqjepa.heads import ProjectorConfig
 from seqjepa.learner import build_optimizer
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method, load
 from seqjepa.nn import EncoderConfig
 from seqjepa.recipes import load_code, with_method
+from seqjepa.recipes.saccades import saccades
 from seqjepa.recipes.shapes import shapes, shapes_baseline, shapes_tiny
 from seqjepa.training import train
 from seqjepa.worlds import shapes as shapes_world
@@ -155,6 +160,7 @@ def test_trains_resumes_loads_and_is_evaluated(name, tmp_path):
     model = load(whole)
     views = torch.randint(0, 256, (2, 3, 3, 16, 16), dtype=torch.uint8)
     assert model.encode(views).shape == (2, 3, 16)
+    assert torch.equal(model.encode(views.double() / 255), model.encode(views.float() / 255))
     assert model.aggregate(views, torch.zeros(2, 2, 4)).shape[0] == 2
     results = evaluate(whole, progress=False, device="cpu")
     inputs = {record["input"] for record in results["records"] if record["features"] == "model"}
@@ -171,7 +177,10 @@ def test_refuses_what_does_not_fit(name, worlds):
     if reads is not None:
         with pytest.raises(ConfigError, match=rf"{name} reads {reads} views of a sequence: set train\.num_views to {reads}, got 5"):
             build_method(replace(chosen, train=replace(chosen.train, num_views=5)), spec)
-        with pytest.raises(ConfigError, match=rf"{name} reads {reads} views of an object, those of world 'signal' have 1"):
+        with pytest.raises(
+            ConfigError,
+            match=rf"{name} reads {reads} views of an object, those of world 'signal' have 1: set world\.views to at least {reads}",
+        ):
             build_method(chosen, replace(spec, views_per_object=1))
     blind = replace(spec, actions=spec.factors.select(()))
     if config(name).conditioned or name == "seq_jepa":
@@ -199,6 +208,38 @@ def test_what_a_recipe_chose_holds_for_all_methods_and_nothing_else_does(name):
     chosen = {"action_width": 64, "ema_momentum": 0.9, "predict": "every", "dropout": 0.0}
     known = {field.name: chosen[field.name] for field in fields(default) if field.name in chosen}
     assert with_method(shapes_tiny(), name).method == replace(default, **known)
+
+
+def test_what_only_has_the_same_name_does_not_carry_over():
+    aggregator = signal_world.recipe().method  # of one layer with two heads
+    assert aggregator.layers == 1 and with_method(signal_world.recipe(), "context_ssl").method == config("context_ssl")()
+    weighted = replace(shapes_baseline(), method=config("vicreg")(invariance=25.0))
+    assert with_method(weighted, "equimod").method == config("equimod")()
+    head = ProjectorConfig(kind="transformer", dropout=0.0, widths=(1.0,))
+    chosen = with_method(replace(shapes_baseline(), method=config("simclr")(projector=head)), "equimod").method
+    assert chosen.projector == replace(config("equimod")().projector, kind="transformer", dropout=0.0), "widths are each method's own"
+
+
+def test_contexts_are_whole_where_a_recipe_allows():
+    train = with_method(saccades(), "context_ssl").train
+    assert (train.num_views, train.batch_size) == (2, 128), "of 160 pairs"
+
+
+@pytest.mark.parametrize("cls", [*map(config, NAMES), ProjectorConfig, EncoderConfig, OptimConfig, TrainConfig, EvaluateConfig])
+def test_every_option_has_a_help_text(cls):
+    """The command line finds it by the field's own line in the docstring."""
+    assert [field.name for field in fields(cls) if not re.search(rf"^ +{field.name}: \S", cls.__doc__, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_are_finite(name, value):
+    for field in fields(config(name)):
+        if isinstance(field.default, float):
+            with pytest.raises(ConfigError, match=rf"method\.{field.name} must"):
+                config(name)(**{field.name: value})
+    with pytest.raises(ConfigError, match="widths must be finite"):
+        ProjectorConfig(widths=(1.0, value))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -274,15 +274,17 @@ class TestContextSSL:
         method, data = make("context_ssl", pairs=3, drop_pairs=0.0).eval(), batch(2)
         with torch.no_grad():
             reads = method.readouts(data)
-            assert list(reads) == ["context 0", "context 2"], "as many tokens as there are training pairs for"
+            assert list(reads) == ["context 0", "context 2, place", "context 2, hue"], "as many tokens as there are training pairs for"
             z = torch.randn(2, 3, 16).double()
             for name, read in reads.items():
                 out = read(z)
                 assert out.shape == z.shape and torch.allclose(out.norm(dim=-1), torch.ones(2, 3, dtype=out.dtype))
                 assert torch.allclose(read(z[1:, 2:]), out[1:, 2:], atol=1e-6), f"{name}: queries do not see each other"
-            assert not torch.allclose(reads["context 0"](z), reads["context 2"](z), atol=1e-3)
             f = method.encoder(data.views)
-            action = data.actions[0, 0] * torch.tensor([1, 1, 0])
-            tokens = [torch.cat([f[0, 0], action]), torch.cat([f[0, 1], torch.zeros(3)]), torch.cat([z[0, 0], torch.zeros(3)])]
-            [[_, _, expected]] = plain.gpt(method.state_dict(), [tokens], lambda layer, i, j: i == j or j // 2 < i // 2, 1, 2)
-        torch.testing.assert_close(reads["context 2"](z)[0, 0], expected / expected.norm(), rtol=0, atol=1e-5)
+            for group, shown in (("place", [1, 1, 0]), ("hue", [0, 0, 1])):
+                read = reads[f"context 2, {group}"]
+                assert not torch.allclose(reads["context 0"](z), read(z), atol=1e-3)
+                action = data.actions[0, 0] * torch.tensor(shown)
+                tokens = [torch.cat([f[0, 0], action]), torch.cat([f[0, 1], torch.zeros(3)]), torch.cat([z[0, 0], torch.zeros(3)])]
+                [[_, _, expected]] = plain.gpt(method.state_dict(), [tokens], lambda layer, i, j: i == j or j // 2 < i // 2, 1, 2)
+                torch.testing.assert_close(read(z)[0, 0], expected / expected.norm(), rtol=0, atol=1e-5)

@@ -17,6 +17,7 @@ from seqjepa.report import style
 from seqjepa.report.benchmark import figures, markdown, table
 from seqjepa.report.entries import Entry, columns, entries, shown_views
 from seqjepa.report.front import front, pareto
+from seqjepa.worlds import arrays
 
 Figures = tuple[float, float, float, float | None, float, float, float]  # view, mean, logits, z_AGG; R2 relative, individual; degrees
 
@@ -73,7 +74,7 @@ PAGE = f"""\
 | &emsp;equivariant half |  | 40.0 | 60.0 | 59.0 | – | **0.200** | 0.290 | **85.0** |  |  |
 | seq_jepa | actions | 65.0 ± 1.4 | **90.0 ± 1.4** | **90.0 ± 0.0** | 92.5 ± 0.7 | 0.150 ± 0.014 | 0.300 ± 0.000 | 91.0 ± 1.4 | 1.02 \
 million | 2 |
-| *untrained features* |  | 10.0 | 14.0 | 13.0 | 14.5 ± 0.0 | 0.003 | −0.000 | 99.0 |  | 2 |
+| *untrained features* |  | 10.0 | 14.0 | 13.0 | 14.5 ± 0.0 | 0.003 | −0.000 | 99.0 |  | 1–2 |
 | *raw pixels* |  | 12.0 | 15.0 | 14.0 | – | 0.067 | 0.900 | 50.0 |  | 1 |
 
 - Mean ± standard deviation over n seeds. In bold the best of each column; controls do not compete, they are the first contender's that \
@@ -83,6 +84,8 @@ compact, width 16); optimizer and schedule (lr_end 0.0003, lr_start 1e-05, warmu
 world (actions rotation, image_size 32, kind shapes, render_seed 0, test_objects 1000, train_objects 12000, views 16); probes.
 - Except vicreg_traj: 85 × 3 = 255 instead of 256 views per step.
 - Except sie: optim.lr 0.01 instead of 0.001.
+- Not the method's defaults in seq_jepa: action_width 64 instead of 128; dropout 0.0 instead of 0.1; ema_momentum 0.9 instead of 0.996; \
+predict every instead of last.
 - Failed: sen, seed 0: the loss (nan) is not finite at step 7
 """
 
@@ -95,6 +98,43 @@ def test_one_seed_has_no_spread_and_one_contender_no_best(three: list[Entry]) ->
     page = markdown(table(three[:1]))
     assert "| vicreg_traj | – | 70.0 | 80.0 | 79.0 | 0.050 |" in page and "- One seed." in page and "Equal for all: 4,000" in page
     assert "Except" not in page and "±" not in page and "z_AGG" not in page, "a column that nobody has is left out"
+
+
+def test_who_did_not_learn_is_said(three: list[Entry]) -> None:
+    controls = {"random": (0.1, 0.14, 0.13, None, 0.05, 0.01, 99.0)}
+    given = [("simclr", (0.09, 0.5, 0.5, None, 0.04, 0.1, 90.0)), ("vicreg", (0.09, 0.5, 0.5, None, 0.06, 0.1, 90.0))]
+    found = entries(
+        [(name, results(shapes_tiny(), {"model": mine} | controls)) for name, mine in given], {"simclr": False, "vicreg": False}
+    )
+    assert "- Did not learn in this recipe, z being no better than untrained features: simclr.\n" in markdown(table(found))
+    assert "Did not learn" not in PAGE, "R² alone is enough"
+
+
+def test_settings_of_several_methods_are_told_together() -> None:
+    chosen, numbers = contenders(["byol", "sen", "equimod", "vicreg"], shapes_tiny()), {"model": (0.5, 0.5, 0.5, None, 0.1, 0.1, 90.0)}
+    found = entries([(c.name, results(c.experiment, numbers)) for c in chosen], {c.name: True for c in chosen})
+    assert [note for note in table(found).notes if note.startswith("Not the")] == [
+        "Not the method's defaults in byol: ema_momentum 0.9 instead of 0.996.",
+        "Not the method's defaults in equimod, sen: action_width 64 instead of 128.",
+    ]
+
+
+def test_precision_is_what_was_computed_in_where_results_know_it() -> None:
+    chosen, numbers = contenders(["byol", "sen", "simclr"], shapes_tiny()), {"model": (0.5, 0.5, 0.5, None, 0.1, 0.1, 90.0)}
+    precisions = ("fp32", "bf16", "bf16")
+    given = [results(c.experiment, numbers) | {"trained": {"precision": p}} for c, p in zip(chosen, precisions, strict=True)]
+    notes = table(entries([(c.name, data) for c, data in zip(chosen, given, strict=True)], {c.name: True for c in chosen})).notes
+    assert "Except byol: train.precision fp32 instead of bf16." in notes
+    alone = table(entries([("sen", given[1])], {"sen": True})).notes
+    assert "precision bf16" in alone[1] and "auto" not in alone[1]
+
+
+def test_all_is_not_called_none() -> None:
+    world = arrays.Config(path="data")
+    found = entries(
+        [("vicreg", results(replace(shapes_tiny(), world=world), {"model": (0.5, 0.5, 0.5, None, 0.1, 0.1, 90.0)}))], {"vicreg": True}
+    )
+    assert "world (actions all," in table(found).notes[1]
 
 
 def test_numbers_of_json(three: list[Entry]) -> None:
@@ -177,6 +217,34 @@ def test_the_figure_says_what_it_shows(three: list[Entry]) -> None:
     marks = {line.get_color(): line for line in axes.lines if len(line.get_xdata()) == 1}
     assert set(marks) == {style.RANDOM, style.Z, style.AGG}
     assert (marks[style.AGG].get_xdata()[0], marks[style.AGG].get_ydata()[0]) == (pytest.approx(0.15), pytest.approx(92.5))
+
+
+def test_who_did_not_learn_does_not_stretch_the_axes(three: list[Entry]) -> None:
+    controls = {"random": (0.1, 0.14, 0.13, None, 0.05, 0.01, 99.0)}
+    lost = entries([("simclr", results(shapes_tiny(), {"model": (0.09, 0.1, 0.1, None, 0.01, 0.1, 90.0)} | controls))], {"simclr": False})
+    figure = draw([*three, *lost]).figure
+    axes = figure.axes[0]
+    assert axes.get_ylim()[0] > 50 and "off the axes, did not learn: simclr" in [text.get_text() for text in axes.texts]
+    assert draw(lost).figure.axes[0].get_ylim()[0] < 10, "unless there is nobody else"
+
+
+def test_the_legends_readout_looks_like_those_drawn(three: list[Entry]) -> None:
+    axes = draw(three).figure.axes[0]
+    legend = axes.get_legend()
+    words = [text.get_text() for text in legend.get_texts()]
+    shown = legend.get_lines()[words.index("their other readouts")]
+    [readout] = [line for line in axes.lines if len(line.get_xdata()) == 1 and line.get_xdata()[0] == pytest.approx(0.2)]
+    for look in ("get_marker", "get_markersize", "get_alpha"):
+        assert getattr(shown, look)() == getattr(readout, look)()
+
+
+def test_names_beside_lines_spread_around_where_they_belong() -> None:
+    with style.look():
+        _, axes = style.panel("", "", "")
+        axes.set_ylim(0, 1)
+        style.place_labels(axes, [(0, 0.5, "a", "k"), (0, 0.5, "b", "k"), (0, 0.9, "c", "k"), (0, -0.2, "d", "k")], gap=0.1)
+        heights = {text.get_text(): text.xy[1] for text in axes.texts}
+    assert heights == {name: pytest.approx(y) for name, y in {"a": 0.45, "b": 0.55, "c": 0.9, "d": 0.0}.items()}
 
 
 def test_without_classes_or_poses_there_is_no_figure(three: list[Entry]) -> None:

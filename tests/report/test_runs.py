@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,17 @@ def test_no_runs_and_bad_places(run_dir: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="choose another --out") as caught:
             report([run_dir], place)
         assert str(place) in str(caught.value)
+
+
+def test_a_seed_counts_once(run_dir: Path, tmp_path: Path) -> None:
+    """Of a run and its copy one is kept; two that came out differently are named."""
+    first = runs.read_run(run_dir)
+    copy = runs.read_run(copy_run(run_dir, tmp_path / "copy"))
+    assert [run.folder for variant in runs.group([first, copy]) for run in variant.runs] == [run_dir]
+    for other in (replace(copy, results=None), replace(copy, metrics={"step": np.array([1.0])})):
+        with pytest.raises(ConfigError, match=f"{run_dir} and {copy.folder} have the same settings and seed but other results"):
+            runs.group([first, other])
+    assert len(runs.group([first, replace(copy, config={**copy.config, "seed": 77}, results=None)])[0].runs) == 2
 
 
 def test_a_torn_last_line_and_steps_logged_twice(run_dir: Path, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import torch
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from seqjepa.config import Experiment
+from seqjepa.devices import use_bf16
 from seqjepa.methods.base import Method
 from seqjepa.methods.seq_jepa import SeqJEPA
 from seqjepa.model import build_method
-from seqjepa.training import use_bf16
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.augment import blur_radius
 from seqjepa.worlds.base import World

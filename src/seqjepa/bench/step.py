@@ -11,10 +11,10 @@ from seqjepa.bench.figure import Amount, Figure
 from seqjepa.bench.plain import BareStep, PlainStep
 from seqjepa.bench.timing import alternate, alternate_with_training, device_clock, one_thread, scratch
 from seqjepa.config import Experiment
+from seqjepa.devices import use_bf16
 from seqjepa.methods import seq_jepa
 from seqjepa.nn import EncoderConfig, Stem
 from seqjepa.recipes.shapes import shapes, shapes_tiny
-from seqjepa.training import use_bf16
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds import shapes as world
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from seqjepa.benchmark.jobs import Job, plan, refuse
+from seqjepa.benchmark.jobs import Job, plan, refuse, refuse_changed_data
 from seqjepa.benchmark.standings import FAILED, note_failure, publish
 from seqjepa.config import Experiment
 from seqjepa.errors import CollapseError, DiskError, Interrupted, InUseError, NonFiniteError
@@ -68,7 +68,8 @@ def benchmark(
         say: is told how each run ended.
 
     Raises:
-        ConfigError, DataError: before anything is trained, if a contender or its folder does not fit.
+        ConfigError, DataError: before anything is trained, if a contender, its folder or its data do not fit.
+        DataError: before a run, if the data have changed since.
         Stopped, Interrupted: at SIGTERM or SIGINT while training, with the state saved.
     """
     folder = Path(out)
@@ -79,6 +80,7 @@ def benchmark(
         began, ended = time.perf_counter(), "already done"
         try:
             if not job.done:
+                refuse_changed_data(job, folder, experiment.name)
                 _run(job, fail_on_collapse=fail_on_collapse, device=device, quiet=quiet)
                 ended = f"done in {duration(time.perf_counter() - began)}"
         except InUseError:

@@ -1,6 +1,6 @@
 """The runs of a benchmark, and all that can be wrong with them before the first one starts."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from seqjepa.benchmark.contenders import Contender, contenders, folder_name
-from seqjepa.benchmark.standings import finished, read
+from seqjepa.benchmark.standings import Standing, finished, read, require_same_data
 from seqjepa.config import Experiment, differences, to_json
 from seqjepa.devices import find_device
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.model import build_method
-from seqjepa.run_folder import RunFolder
-from seqjepa.worlds.base import World, WorldConfig
+from seqjepa.run_folder import WORLD, RunFolder, changed_data, portable
+from seqjepa.worlds.base import World, WorldConfig, WorldSpec
 
 Device = str | torch.device | None
 
@@ -42,7 +42,7 @@ class Job:
     def done(self) -> bool:
         """Whether its results are there."""
         results = finished(self.folder)
-        return results is not None and not differences(results["experiment"], to_json(self.experiment))
+        return results is not None and not differences(portable(results["experiment"]), portable(to_json(self.experiment)))
 
     def __str__(self) -> str:
         return f"{self.contender.name}, seed {self.seed}"
@@ -73,7 +73,7 @@ def refuse(planned: Sequence[Job], out: Path, recipe: str, *, resume: bool, devi
 
     Raises:
         ConfigError: if folders are there and not to be resumed, or hold something else; if a method does not fit the world.
-        DataError: if the world's data are missing, too few for a batch, or damaged.
+        DataError: if the world's data are missing, too few for a batch, damaged, or not what the runs that are there were run on.
     """
     there = [job.folder for job in planned if job.folder.exists()]
     if there and not resume:
@@ -85,34 +85,52 @@ def refuse(planned: Sequence[Job], out: Path, recipe: str, *, resume: bool, devi
             RunFolder.check(job.folder, job.experiment, resume=True)
         except ConfigError as error:
             raise ConfigError(str(error).replace("--run-dir", "--out")) from error  # what the option is called here
-    _require_same_settings(planned, out, recipe, warn)
-    _try(list({job.contender.name: job.experiment for job in left}.items()), find_device(device))
+    ended = read(out, recipe, warn)
+    _require_same_settings(planned, ended)
+    _try(list({job.contender.name: job for job in left}.values()), ended, find_device(device))
 
 
-def _require_same_settings(planned: Sequence[Job], out: Path, recipe: str, warn: Callable[[str], None]) -> None:
+def refuse_changed_data(job: Job, out: Path, recipe: str) -> None:
+    """Raise a DataError if the data are no longer what the runs that have ended meanwhile, here or elsewhere, were run on."""
+    if ended := read(out, recipe, lambda text: None):
+        _require_same_data(job, ended, job.experiment.world.build().spec)
+
+
+def _require_same_data(job: Job, ended: Sequence[Standing], spec: WorldSpec) -> None:
+    """The data must be those of the runs that have ended, and of what there is of this one."""
+    require_same_data(ended, job.experiment.world, spec, "the data")
+    if (job.folder / WORLD).exists() and (changed := changed_data(job.folder, spec)):
+        what = f"the data is not what {job.folder} was begun with"
+        raise DataError(f"{what}; restore it, or choose another --out:\n  " + "\n  ".join(changed))
+
+
+def _require_same_settings(planned: Sequence[Job], ended: Sequence[Standing]) -> None:
     """The runs that are already there must differ from ours of the same contender in nothing but the seed."""
     ours = {job.contender.name: job.contender.experiment for job in planned}
-    for there in read(out, recipe, warn):
+    for there in ended:
         if there.name in ours:
             mine = replace(ours[there.name], seed=there.experiment.seed)
             if changed := differences(to_json(there.experiment), to_json(mine)):
                 raise ConfigError(f"{there.folder} has run with other settings; choose another --out or undo:\n  " + "\n  ".join(changed))
 
 
-def _try(chosen: Iterable[tuple[str, Experiment]], device: torch.device) -> None:
+def _try(jobs: Sequence[Job], ended: Sequence[Standing], device: torch.device) -> None:
     """Build all contenders, and show each a micro-batch: before minutes of rendering as far as their worlds can be told before."""
-    for name, experiment in chosen:
-        with _naming(name):
+    for job in jobs:
+        experiment = job.experiment
+        with _naming(job.contender.name):
             if (outline := experiment.world.outline()) is not None:
                 build_method(experiment, outline)
                 outline.check_views(experiment.train.num_views)
     worlds: list[tuple[WorldConfig, World]] = []
-    for name, experiment in chosen:
-        with _naming(name):
+    for job in jobs:
+        experiment = job.experiment
+        with _naming(job.contender.name):
             world = next((built for config, built in worlds if config == experiment.world), None)
             if world is None:
                 world = experiment.world.build()
                 worlds.append((experiment.world, world))
+            _require_same_data(job, ended, world.spec)
             _try_batch(experiment, world, device)
 
 
@@ -122,7 +140,7 @@ def _try_batch(experiment: Experiment, world: World, device: torch.device) -> No
     world.check("train", config.num_views, config.batch_size)
     size = config.batch_size // config.accumulate
     batch = next(world.loader("train", num_views=config.num_views, batch_size=size, seed=experiment.seed)).to(device)
-    with torch.random.fork_rng(), torch.no_grad():
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
         torch.manual_seed(experiment.seed)
         method(batch)
 

@@ -10,15 +10,16 @@ from typing import Any
 
 from seqjepa.benchmark.contenders import folder_name
 from seqjepa.config import Experiment, from_json, kind, to_json
-from seqjepa.errors import ConfigError, DiskError
+from seqjepa.errors import ConfigError, DataError, DiskError
 from seqjepa.files import json_bytes, locked, write_atomically
 from seqjepa.model import build_method
 from seqjepa.report import style
 from seqjepa.report.benchmark import Table, figures, markdown, table
 from seqjepa.report.entries import CONTROLS, Entry, columns, entries, shown_views
 from seqjepa.report.front import front
-from seqjepa.report.runs import read_object, read_results
-from seqjepa.run_folder import CONFIG, METRICS, read_config, read_spec
+from seqjepa.report.runs import read_object, read_results, require_keys
+from seqjepa.run_folder import CONFIG, METRICS, changed_data, expanded, portable, read_config, read_spec
+from seqjepa.worlds.base import WorldConfig, WorldSpec
 
 FORMAT = 1
 RESULTS, FAILED = "results.json", "failed.json"
@@ -55,14 +56,14 @@ def finished(folder: Path) -> dict[str, Any] | None:
     if not (folder / RESULTS).exists():
         return None
     results = read_results(folder / RESULTS)
-    whole = results["step"] == results["experiment"]["train"]["steps"] and results["split"] == SPLIT
+    whole = results["step"] == results["experiment"]["train"].get("steps") and results["split"] == SPLIT
     return results if whole else None
 
 
 def note_failure(folder: Path, experiment: Experiment, why: str) -> None:
     """Leave word in a run's folder that it failed, for the tables of all processes."""
     try:
-        write_atomically(folder / FAILED, json_bytes({"experiment": to_json(experiment), "why": why}))
+        write_atomically(folder / FAILED, json_bytes({"experiment": portable(to_json(experiment)), "why": why}))
     except OSError as error:
         raise DiskError(f"cannot write {folder / FAILED}: {error.strerror or error}") from error
 
@@ -77,12 +78,12 @@ def read(out: Path, recipe: str, warn: Warn) -> list[Standing]:
 
     Raises:
         ConfigError: if there are runs of another recipe.
-        DataError: if a results.json is damaged.
+        DataError: if a results.json or failed.json is damaged, or if runs on the same world had different data.
     """
-    found = []
+    found: list[Standing] = []
     for folder in sorted(path for path in out.glob("*") if path.is_dir()):
         results = finished(folder)
-        failure = None if results or not (folder / FAILED).exists() else read_object(folder / FAILED)
+        failure = None if results or not (folder / FAILED).exists() else _failure(folder / FAILED)
         if (ended := results or failure) is None:
             continue
         config = ended["experiment"]
@@ -90,12 +91,36 @@ def read(out: Path, recipe: str, warn: Warn) -> list[Standing]:
         if folder.name != folder_name(name, config["seed"]):
             raise ConfigError(f"{folder} is a run of {config['name']!r} and no contender on {recipe!r}: choose another --out")
         try:
-            experiment = from_json(config)
+            experiment = from_json(expanded(config))
         except ConfigError as error:
             warn(f"{folder} is left out of the table, since its experiment cannot be rebuilt: {error}")
             continue
         found.append(Standing(folder, name, experiment, results, failure["why"] if failure else ""))
+        if results:
+            require_same_data(found, experiment.world, read_spec(folder), f"the data of {folder}")
     return found
+
+
+def require_same_data(there: Sequence[Standing], world: WorldConfig, spec: WorldSpec, what: str) -> None:
+    """Raise a DataError if data differ from those of the first of the runs on that world that have results.
+
+    Args:
+        there: the runs.
+        world: that the data are of.
+        spec: of the data.
+        what: what to call the data in the message.
+    """
+    first = next((run for run in there if run.results and run.experiment.world == world), None)
+    if first is not None and (changed := changed_data(first.folder, spec)):
+        raise DataError(f"{what} is not what {first.folder} was run on; restore it, or choose another --out:\n  " + "\n  ".join(changed))
+
+
+def _failure(path: Path) -> dict[str, Any]:
+    """The data of a failed.json."""
+    data, remedy = read_object(path), "remove the file to run it again"
+    require_keys(path, data, {"experiment", "why"}, remedy)
+    require_keys(path, data["experiment"], {"name", "seed"}, remedy)
+    return data
 
 
 def publish(out: Path, recipe: str, warn: Warn = lambda text: None) -> Table:

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
     experiment = find(name)() if method is None else with_method(find(name)(), method)
     options = parse(Options, rest, prog=f"seqjepa train {name}", default=Options(experiment=experiment))
     run_dir = options.run_dir or Path("runs") / options.experiment.name
-    trackers = [TRACKERS[tracker] for tracker in options.track]
+    trackers = [TRACKERS[tracker]() for tracker in options.track]
     train(
         options.experiment,
         run_dir,

@@ -1,5 +1,6 @@
 """Method: a self-supervised objective together with the representation it learns."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,8 +19,6 @@ from seqjepa.types import Representation, SequenceBatch, StepOutput
 class MethodConfig:
     """Base of the frozen configs of methods; a method's own config adds its fields and knows how to build the method.
 
-    Fields of the same name mean the same in all methods, so that a recipe's choice of them holds for whichever method it is run with.
-
     Attributes:
         reads: how many views of a training sequence the method reads; None where it takes any number from two.
         conditioned: whether it needs actions.
@@ -32,6 +31,11 @@ class MethodConfig:
     def uses_actions(self) -> bool:
         """Whether the method is given actions: one that can do without is only where its fields say so."""
         return self.conditioned
+
+    @property
+    def batch_multiple(self) -> int:
+        """What (micro-)batches must be a multiple of."""
+        return 1
 
     def build(self, encoder: Encoder, actions: ActionSpace) -> "Method":
         """The method around a freshly initialised encoder, for the actions that the world gives.
@@ -122,13 +126,13 @@ def weighted(config: MethodConfig, terms: Mapping[str, Tensor], features: Tensor
 
 
 def positive(config: MethodConfig, *names: str) -> None:
-    """Raise a ConfigError if one of these fields is not above 0."""
-    _require(config, names, "be above 0", lambda value: value > 0)
+    """Raise a ConfigError if one of these fields is not finite and above 0."""
+    _require(config, names, "be finite and above 0", lambda value: 0 < value < math.inf)
 
 
 def not_negative(config: MethodConfig, *names: str) -> None:
-    """Raise a ConfigError if one of these fields is below 0."""
-    _require(config, names, "be at least 0", lambda value: value >= 0)
+    """Raise a ConfigError if one of these fields is not finite and at least 0."""
+    _require(config, names, "be finite and at least 0", lambda value: 0 <= value < math.inf)
 
 
 def fraction(config: MethodConfig, *names: str) -> None:

@@ -10,7 +10,7 @@ out. A view's pose is regressed from both tokens. The transformer is GPT-2's (pr
 Deviations: environments are the world's single groups, drawn evenly (originally rotation, or both hues); circular groups enter as wrapped
 differences and are regressed as (sin, cos). The original's optimizer is Adam, lr 2e-7 x pairs per batch, weight decay 1e-3, warm-up and
 cosine to 0; here it is the recipe's. `readouts` gives the paper's context sweep: a query [f(x); 0] after c tokens of training pairs from
-the first group; every query sees the context and itself.
+one group; every query sees the context and itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,10 +41,12 @@ class Config(MethodConfig):
     Attributes:
         pairs: K, the pairs of a training context; the batch, or micro-batch, must be a multiple.
         expansion: the transformer's width in multiples of the number of features.
-        layers, heads: of the transformer.
+        layers: of the transformer.
+        heads: of its attention; must divide its width.
         drop_pairs: probability that a query row does not see an earlier pair.
         temperature: tau of NT-Xent.
-        contrast, regression: coefficients of the two terms.
+        contrast: coefficient of NT-Xent.
+        regression: coefficient of the regression of poses.
     """
 
     reads: ClassVar[int | None] = 2
@@ -68,6 +70,11 @@ class Config(MethodConfig):
         if (width := self.expansion * encoder.dim) % self.heads:
             raise ConfigError(f"the transformer's width {width} (expansion x features) must be a multiple of method.heads = {self.heads}")
         return ContextSSL(self, encoder, actions)
+
+    @property
+    def batch_multiple(self) -> int:
+        """See `MethodConfig.batch_multiple`."""
+        return self.pairs
 
     def check(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
         """See `MethodConfig.check`."""
@@ -113,10 +120,16 @@ class ContextSSL(Method):
         return weighted(config, {"contrast": contrast, "regression": regression}, features)
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """z of a view after contexts of 0 .. 126 tokens, as far as there are so many."""
-        actions = context.actions[:, 0] * _only(0, [group.action_dim for group in self.actions.groups], context.actions)
-        tokens = self._pairs(self.encoder(context.views), actions).flatten(0, 1)  # [2 K, D + A]
-        return {f"context {c}": partial(self._read, tokens[:c]) for c in CONTEXTS if c <= len(tokens)}
+        """z of a view after contexts of 0 .. 126 tokens, as far as there are so many, of each group of actions where there are several."""
+        features, groups = self.encoder(context.views), self.actions.groups
+        widths, found = [group.action_dim for group in groups], {}
+        for number, group in enumerate(groups):
+            tokens = self._pairs(features, context.actions[:, 0] * _only(number, widths, features)).flatten(0, 1)  # [2 K, D + A]
+            for c in CONTEXTS:
+                if c <= len(tokens):
+                    name = f"context {c}, {group.name}" if c and len(groups) > 1 else f"context {c}"
+                    found[name] = partial(self._read, tokens[:c])
+        return found
 
     def _read(self, context: Tensor, features: Tensor) -> Tensor:
         """Normalised outputs [..., D] of features [..., D], each after the same context [c, D + A]."""

@@ -28,7 +28,8 @@ class Config(MethodConfig):
         projector: each of the two heads.
         action_width: width of the action embedding.
         temperature: tau of both NT-Xent terms.
-        invariance, equivariance: coefficients of the two terms.
+        invariance: coefficient of NT-Xent between the two views.
+        equivariance: coefficient of NT-Xent between the predicted view and the second.
     """
 
     reads: ClassVar[int | None] = 2

@@ -31,7 +31,11 @@ class Config(MethodConfig):
 
     Attributes:
         projector: each of the two heads, its widths in multiples of the number of all features.
-        invariance, equivariance, variance, predicted_variance, covariance: coefficients of the terms.
+        invariance: coefficient of the distance between the two views' invariant projections.
+        equivariance: coefficient of the distance between the predicted equivariant projection and the second view's.
+        variance: coefficient of the hinge on the projections' standard deviations.
+        predicted_variance: the same of the predicted projection's.
+        covariance: coefficient of the penalty on the projections' covariances.
     """
 
     reads: ClassVar[int | None] = 2

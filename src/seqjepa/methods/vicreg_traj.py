@@ -25,7 +25,9 @@ class Config(MethodConfig):
 
     Attributes:
         projector: the head.
-        invariance, variance, covariance: coefficients of VICReg's terms.
+        invariance: coefficient of the distance between the two views' projections.
+        variance: coefficient of the hinge on the projections' standard deviations.
+        covariance: coefficient of the penalty on the projections' covariances.
         trajectory: coefficient of the trajectory term.
     """
 

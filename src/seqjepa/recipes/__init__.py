@@ -7,10 +7,11 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from seqjepa import methods
 from seqjepa.config import Experiment, OptimConfig, TrainConfig, find_kind
@@ -20,6 +21,8 @@ from seqjepa.methods.base import MethodConfig
 
 Recipe = Callable[[], Experiment]
 CONSTANT = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0)  # of the paper's baselines
+SHARED = ("action_width", "ema_momentum", "projector")  # fields of methods that mean the same in all that have them
+HEAD = ("kind", "layers", "heads", "dropout")  # and those of their projectors: widths are each method's own
 
 
 def recipes() -> dict[str, Recipe]:
@@ -49,8 +52,8 @@ def find(name: str) -> Recipe:
 def with_method(experiment: Experiment, name: str) -> Experiment:
     """The same experiment with another method, for comparisons: world, encoder, optimizer and steps stay, and so do views per step.
 
-    The method has its defaults, but what the experiment chose for its own method (a narrower `action_width`, a faster `ema_momentum` ...)
-    holds for fields of the same name. A method that reads fewer views of a sequence sees more sequences per step.
+    The method has its defaults, but what the experiment chose for its own method holds for the fields of SHARED and HEAD, which mean the
+    same in all methods. A method that reads fewer views of a sequence sees more sequences per step.
 
     Args:
         experiment: with any method.
@@ -64,17 +67,21 @@ def with_method(experiment: Experiment, name: str) -> Experiment:
     config = find_kind(MethodConfig, name)
     if isinstance(experiment.method, config):
         return experiment
-    before, names = experiment.method, {field.name for field in fields(config)}
-    chosen = {field.name: value for field in fields(before) if (value := getattr(before, field.name)) != field.default}
-    shared = {key: value for key, value in chosen.items() if key in names}
-    train = with_views(experiment.train, config.reads or experiment.train.num_views)
-    return replace(experiment, name=f"{experiment.name}_{name}", method=config(**shared), train=train)
+    method = _take(config(), experiment.method, SHARED)
+    train = with_views(experiment.train, config.reads or experiment.train.num_views, method.batch_multiple)
+    return replace(experiment, name=f"{experiment.name}_{name}", method=method, train=train)
 
 
-def with_views(train: TrainConfig, num_views: int) -> TrainConfig:
-    """The same training on sequences of so many views, with as many views per step as whole sequences of them allow."""
-    batch_size = max(2, train.batch_size * train.num_views // (num_views * train.accumulate)) * train.accumulate
-    return replace(train, num_views=num_views, batch_size=batch_size)
+def with_views(train: TrainConfig, num_views: int, multiple: int = 1) -> TrainConfig:
+    """The same training on sequences of so many views, with as many views per step as whole sequences of them allow.
+
+    Args:
+        train: with any number of views.
+        num_views: T, views per sequence.
+        multiple: round a micro-batch down to it, where it holds so many sequences.
+    """
+    size = max(2, train.batch_size * train.num_views // (num_views * train.accumulate))
+    return replace(train, num_views=num_views, batch_size=(size - size % multiple or size) * train.accumulate)
 
 
 def for_baselines(experiment: Experiment) -> Experiment:
@@ -112,6 +119,17 @@ def load_code(path: Path) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _take(config: Any, other: Any, names: Iterable[str]) -> Any:
+    """A config with those of the fields that another one has changed from its defaults."""
+    known = {field.name for field in fields(config)}.intersection(names)
+    chosen = {
+        field.name: value for field in fields(other) if field.name in known and (value := getattr(other, field.name)) != field.default
+    }
+    if "projector" in chosen:
+        chosen["projector"] = _take(config.projector, chosen["projector"], HEAD)
+    return replace(config, **chosen)
 
 
 def _public(module: ModuleType) -> dict[str, Recipe]:

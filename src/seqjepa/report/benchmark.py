@@ -21,7 +21,7 @@ class Line:
         conditioned: on what.
         cells: a figure for each column.
         views_seen: in training.
-        n: how many seeds.
+        n: how many seeds; of a control from the fewest to the most that a figure has.
     """
 
     label: str
@@ -59,10 +59,11 @@ def table(found: Sequence[Entry], group: str = "rotation") -> Table:
     lines = [_line(entry, features, heads, best) for entry, features in rows]
     for features, label in CONTROLS.items():
         figures = [control(found, features, head.question) for head in heads]
-        if known := [figure.n for figure in figures if figure]:
+        if known := sorted({figure.n for figure in figures if figure}):
+            n = f"{known[0]}–{known[-1]}" if len(known) > 1 else str(known[0])
             cells = tuple(Cell(text(figure, head.question[3])) for figure, head in zip(figures, heads, strict=True))
-            lines.append(Line(label, "control", "", cells, "", str(max(known))))
-    return Table(heads, tuple(lines), tuple(footnotes(found)))
+            lines.append(Line(label, "control", "", cells, "", n))
+    return Table(heads, tuple(lines), tuple(footnotes(found, group)))
 
 
 def markdown(shown: Table, links: Mapping[str, str] | None = None) -> str:

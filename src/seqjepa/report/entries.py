@@ -130,6 +130,14 @@ def shown_views(found: Iterable[Entry]) -> int:
     return max((m for m in set.intersection(*known) if m <= SHOWN_VIEWS), default=1) if known else 1
 
 
+def learned(entry: Entry, group: str = "rotation") -> bool:
+    """Whether the z of a contender tells more than that of its untrained encoder, of classes or of the group of factors."""
+    asked: tuple[Question, ...] = (("class", "view", 1, "top1"), (f"relative {group}", "pair", 2, "r2"))
+    pairs = [(entry.answer("model", question), entry.answer("random", question)) for question in asked]
+    known = [(mine, untrained) for mine, untrained in pairs if mine and untrained]
+    return not known or any(mine.mean > untrained.mean for mine, untrained in known)
+
+
 def control(found: Iterable[Entry], features: str, question: Question) -> Value | None:
     """A control's figure, from the first contender that has it: only one that aggregates has an untrained z_AGG."""
     return next((figure for entry in found if (figure := entry.answer(features, question))), None)

@@ -11,10 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from seqjepa.report import labels, style
-from seqjepa.report.entries import Entry, columns, shown_views
+from seqjepa.report.entries import Entry, columns, learned, shown_views
 from seqjepa.report.tables import Value
 
-SIZE = (6.6, 5.0)
+SIZE = (6.6, 5.4)
+MARK, READOUT = 6.5, 4.5  # sizes of marks in points
+FAINT = 0.65  # opacity of readouts
+PADDING = 3.0  # points of air around a name
 FAMILIES = (  # of methods: what the legend says, colour and mark
     ("not conditioned on actions", style.RANDOM, "s"),
     ("conditioned on actions", style.Z, "^"),
@@ -45,13 +48,15 @@ class Point:
 def front(found: Sequence[Entry], group: str = "rotation") -> Figure | None:
     """The contenders, their readouts as small marks, and the step line that no contender is beyond; None if nothing has both figures.
 
-    Accuracy is that of z_AGG where there is one and else of the mean of as many views' z.
+    Those that did not learn would stretch the axes over what is empty: they are named in a corner instead, unless nobody did. Accuracy is
+    that of z_AGG where there is one and else of the mean of as many views' z.
 
     Args:
         found: from `entries`.
         group: of the world's factors, whose change the features of two views tell.
     """
-    points = [point for entry in found for point in _points(entry, found, group)]
+    shown = [entry for entry in found if learned(entry, group)] or found
+    points = [point for entry in shown for point in _points(entry, found, group)]
     if not points:
         return None
     title = f"Accuracy against what z tells of {group.replace('_', ' ')}"
@@ -66,6 +71,9 @@ def front(found: Sequence[Entry], group: str = "rotation") -> Figure | None:
     best = pareto([(point.x.mean, point.y.mean) for point in points])
     steps = _draw_front(axes, [points[i] for i in best])
     _legend(axes, points)
+    if absent := [entry.name for entry in found if entry not in shown and _points(entry, found, group)]:
+        corner = f"off the axes, did not learn: {', '.join(absent)}"
+        axes.text(0.015, 0.02, corner, transform=axes.transAxes, fontsize=7.5, color=style.MUTED)
     _name(figure, axes, points, {i for i, point in enumerate(points) if not point.readout or i in best}, steps)
     return figure
 
@@ -104,11 +112,12 @@ def _draw(axes: Axes, point: Point) -> None:
         yerr=_bar(point.y, 100),
         fmt=mark,
         color=colour,
-        markersize=4 if point.readout else 7.5,
+        markersize=READOUT if point.readout else MARK,
         markerfacecolor=colour if point.filled else style.PAPER,
-        markeredgewidth=1.4,
+        markeredgecolor=style.PAPER if point.filled else colour,
+        markeredgewidth=0.6 if point.filled else 1.4,
         elinewidth=1,
-        alpha=0.65 if point.readout else 1,
+        alpha=FAINT if point.readout else 1,
         zorder=3,
     )
 
@@ -135,8 +144,11 @@ def _legend(axes: Axes, points: Sequence[Point]) -> None:
         for number, (label, colour, mark) in enumerate(FAMILIES)
         if number in present
     ]
-    if any(point.readout for point in points):
-        handles.append(Line2D([], [], color=style.MUTED, marker="o", linestyle="", markersize=4, label="their other readouts"))
+    if readout := next((point for point in points if point.readout), None):
+        mark = FAMILIES[readout.family][2]
+        small = Line2D([], [], color=style.MUTED, marker=mark, linestyle="", markersize=READOUT, label="their other readouts")
+        small.set(markeredgecolor=style.PAPER, alpha=FAINT)
+        handles.append(small)
     if not all(point.filled for point in points):
         hollow = Line2D([], [], color=style.AGG, marker="o", linestyle="", markersize=7, label="the same without actions")
         hollow.set(markerfacecolor=style.PAPER, markeredgewidth=1.4)
@@ -151,7 +163,7 @@ def _name(figure: Figure, axes: Axes, points: Sequence[Point], named: set[int], 
     figure.set_layout_engine("none")  # the layout is settled, and names shall not change it
     unit = figure.dpi / 72
     middles = axes.transData.transform([(point.x.mean, 100 * point.y.mean) for point in points])
-    sizes = {i: _extent(axes, points[i]) for i in sorted(named)}
+    sizes = {i: _extent(axes, points[i], PADDING * unit) for i in sorted(named)}
     lines = np.concatenate([*(_bars(axes, point) for point in points), _legs(axes.transData.transform(steps))])
     spots = labels.place(middles, sizes, lines, np.array(axes.get_window_extent().extents), unit)
     for i, spot in spots.items():
@@ -176,12 +188,12 @@ def _font(point: Point) -> float:
     return 7.5 if point.readout else 8.5
 
 
-def _extent(axes: Axes, point: Point) -> tuple[float, float]:
-    """Width and height of a name, in pixels."""
+def _extent(axes: Axes, point: Point, air: float) -> tuple[float, float]:
+    """Width and height of a name with so much air around it, in pixels."""
     text = axes.text(0, 0, point.name, fontsize=_font(point))
     box = text.get_window_extent()
     text.remove()
-    return box.width, box.height
+    return box.width + air, box.height + air
 
 
 def _bars(axes: Axes, point: Point) -> labels.Floats:

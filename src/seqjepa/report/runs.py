@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,22 +79,27 @@ def read_run(folder: Path) -> Run:
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{folder} is no run folder: it has no config.json. Give folders that `seqjepa train` wrote")
     config = read_object(folder / "config.json")  # as it is written, "~" for the home folder: a report may be shown to others
-    if missing := {"name", "seed", "method", "world"} - set(config):
-        raise DataError(f"{folder / 'config.json'} has no {', '.join(sorted(missing))}: restore the file or train again")
+    require_keys(folder / "config.json", config, {"name", "seed", "method", "world"}, "restore the file or train again")
     results = folder / "results.json"
     return Run(folder, config, _metrics(folder / "metrics.jsonl"), read_results(results) if results.exists() else None)
 
 
 def group(runs: Sequence[Run]) -> list[Variant]:
-    """Variants in order of first appearance, each under the recipe's name or, where names clash, the settings that differ."""
+    """Variants in order of first appearance, each under the recipe's name or, where names clash, the settings that differ.
+
+    Raises:
+        ConfigError: if two runs of the same settings and seed came out differently; of two that are the same one is kept.
+    """
     members: list[list[Run]] = []
     for run in runs:
-        for known in members:
-            if known[0].settings == run.settings:
-                known.append(run)
-                break
-        else:
+        known = next((known for known in members if known[0].settings == run.settings), None)
+        if known is None:
             members.append([run])
+        elif (other := next((other for other in known if other.seed == run.seed), None)) is None:
+            known.append(run)
+        elif not _same(other, run):
+            both = f"{other.folder} and {run.folder}"
+            raise ConfigError(f"{both} have the same settings and seed but other results: a seed counts once, name only one of them")
     firsts = [known[0] for known in members]
     return [Variant(_label(known[0], firsts), tuple(sorted(known, key=lambda run: run.seed))) for known in members]
 
@@ -112,6 +117,13 @@ def differing(runs: Iterable[Run]) -> list[str]:
     settings = [run.settings for run in runs]
     keys = dict.fromkeys(key for each in settings for key in each)
     return [key for key in keys if len({json.dumps(each.get(key)) for each in settings}) > 1]
+
+
+def _same(one: Run, other: Run) -> bool:
+    """Whether two runs came out the same, whatever the time that they took."""
+    first, second = ({key: x for key, x in run.metrics.items() if not key.startswith("time/")} for run in (one, other))
+    logged = first.keys() == second.keys() and all(np.array_equal(x, second[key], equal_nan=True) for key, x in first.items())
+    return logged and one.records == other.records
 
 
 def _label(run: Run, others: Sequence[Run]) -> str:
@@ -150,14 +162,22 @@ def read_results(path: Path) -> dict[str, Any]:
     Raises:
         DataError: if the file is damaged or of another version.
     """
-    data = read_object(path)
+    data, again = read_object(path), "evaluate the run again, seqjepa evaluate"
     if data.get("format") != 1:
-        raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: evaluate the run again, seqjepa evaluate")
+        raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: {again}")
+    require_keys(path, data, {"experiment", "step", "split", "records"}, again)
+    require_keys(path, data["experiment"], {"name", "seed", "method", "world", "train"}, again)
     fields = {field.name for field in dataclasses.fields(Record)}
-    for record in data.get("records", ()):
+    for record in data["records"]:
         if set(record) != fields:
-            raise DataError(f"{path}: record {record} must have {', '.join(sorted(fields))}: evaluate the run again, seqjepa evaluate")
+            raise DataError(f"{path}: record {record} must have {', '.join(sorted(fields))}: {again}")
     return data
+
+
+def require_keys(path: Path, data: Any, keys: Set[str], remedy: str) -> None:
+    """Raise a DataError if JSON data of a file is no object with these keys."""
+    if missing := keys - set(data if isinstance(data, Mapping) else ()):
+        raise DataError(f"{path} has no {', '.join(sorted(missing))}: {remedy}")
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
+from sklearn.isotonic import isotonic_regression
 
 INK, MUTED, RULE, PAPER = "#1d2733", "#64707d", "#d8dde3", "#ffffff"
 AGG, Z = "#0b62a8", "#d1570a"
@@ -105,7 +107,7 @@ def picture(name: str, figure: Figure, alt: str, caption: str = "") -> Picture:
 
 
 def place_labels(axes: Axes, ends: list[tuple[float, float, str, str]], gap: float = 0.075) -> None:
-    """Names beside the ends (x, y, text, colour) of lines, moved apart until none covers another.
+    """Names beside the ends (x, y, text, colour) of lines, moved apart as little as possible until none covers another.
 
     Args:
         axes: with its limits settled.
@@ -113,9 +115,10 @@ def place_labels(axes: Axes, ends: list[tuple[float, float, str, str]], gap: flo
         gap: least distance between two names, as a share of the axes' height.
     """
     low, high = axes.get_ylim()
-    height = -1.0
-    for x, y, text, colour in sorted(ends, key=lambda end: end[1]):
-        height = max((y - low) / (high - low), height + gap)
+    ordered = sorted(ends, key=lambda end: end[1])
+    apart = gap * np.arange(len(ordered))
+    heights = isotonic_regression((np.array([y for _, y, _, _ in ordered]) - low) / (high - low) - apart, y_min=0.0) + apart
+    for (x, _, text, colour), height in zip(ordered, heights, strict=True):
         at = (x, low + height * (high - low))
         axes.annotate(mathtext(text), at, (7, 0), textcoords="offset points", color=colour, va="center", annotation_clip=False)
 

@@ -89,8 +89,10 @@ class WorldSpec:
 
     def check_views(self, num_views: int) -> None:
         """Raise a DataError if objects have fewer views than that."""
-        if self.views_per_object is not None and num_views > self.views_per_object:
-            raise DataError(f"{num_views} views asked for, objects of world {self.name!r} have {self.views_per_object}: ask for fewer")
+        if (most := self.views_per_object) is not None and num_views > most:
+            raise DataError(
+                f"{num_views} views asked for, objects of world {self.name!r} have {most}: set train.num_views to at most {most}"
+            )
 
 
 class World(ABC):
@@ -160,7 +162,8 @@ class World(ABC):
             raise DataError(unknown("split", split, self.spec.splits))
         replace(self.spec, views_per_object=self.views(split)).check_views(num_views)
         if (size := self.size(split)) < batch_size:
-            raise DataError(f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a batch of {batch_size}")
+            what = f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a batch of {batch_size}"
+            raise DataError(f"{what}: give it more objects, or for training set train.batch_size to at most {size}")
 
     def _batches(self, split: str, num_views: int, batch_size: int, seed: int, step: int, places: Indices) -> Iterator[SequenceBatch]:
         size = self.size(split)
