@@ -9,7 +9,7 @@ import torch
 
 import signal_world
 from seqjepa import manifest
-from seqjepa.config import Experiment, TrainConfig, from_json
+from seqjepa.config import Experiment, TrainConfig, from_json, to_json
 from seqjepa.errors import ConfigError, DataError, DiskError
 from seqjepa.evaluation import Stages, evaluate, measure, random_control
 from seqjepa.features import FeatureTable, Sampling, extract
@@ -43,7 +43,7 @@ def test_results_are_written_as_returned(run_dir: Path, results: dict) -> None:
     assert json.loads((run_dir / "results.json").read_bytes()) == results
     assert results["format"] == 1
     assert (results["seed"], results["step"], results["split"]) == (0, 2, "test")
-    assert from_json(results["experiment"]) == signal_world.recipe()
+    assert to_json(from_json(results["experiment"])) == to_json(signal_world.recipe())
     assert results["sizes"] == {"train": 64, "test": 32, "ood_class": 32, "ood_light": 32}
     assert set(results["versions"]) == {"python", "seqjepa", "torch", "numpy", "scikit-learn"}
     assert results["machine"]["device"] == "cpu" and results["machine"]["cpu"] and results["machine"]["threads"] >= 1
