@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-MOST_PIXELS = 64_000_000
+from seqjepa.worlds.decode import MOST_PIXELS
 
 
 def main(source: Path, folder: Path) -> None:

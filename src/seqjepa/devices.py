@@ -1,5 +1,7 @@
 """Where tensors live, and in which precision is computed there."""
 
+from contextlib import AbstractContextManager
+
 import torch
 
 from seqjepa.errors import ConfigError
@@ -18,6 +20,11 @@ def place(precision: str, device: torch.device) -> dict[str, str]:
     """What is computed on and in which precision, as results and checkpoints say it: `auto` resolved, a GPU by its model."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {"device": name, "precision": "bf16" if use_bf16(precision, device) else "fp32"}
+
+
+def fork_rng(device: torch.device) -> AbstractContextManager[None]:
+    """Afterwards torch's global generators, the CPU's and the device's, are as they were."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def find_device(name: str | torch.device | None = None) -> torch.device:

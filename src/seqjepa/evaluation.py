@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from seqjepa.actions import ActionSpace
 from seqjepa.config import Experiment, to_json
-from seqjepa.devices import find_device, place, use_bf16
+from seqjepa.devices import find_device, fork_rng, place, use_bf16
 from seqjepa.errors import DiskError
 from seqjepa.features import FeatureTable, Sampling, aggregate, device_of, extract, extract_pixels, frozen, windows
 from seqjepa.files import json_bytes, write_atomically
@@ -185,7 +185,7 @@ def random_control(experiment: Experiment, world: World, device: torch.device) -
             module.momentum = None  # the plain mean over all batches
     train = experiment.train
     batches = world.loader("train", num_views=train.num_views, batch_size=train.batch_size, seed=seed)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
+    with fork_rng(device), torch.no_grad():
         torch.manual_seed(seed)  # of dropout
         for batch in itertools.islice(batches, CALIBRATION):
             for micro in batch.to(device).chunk(train.accumulate):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seqjepa import checkpoint, manifest, ranks
 from seqjepa.config import Experiment, OptimConfig, differences, to_json
-from seqjepa.devices import use_bf16
+from seqjepa.devices import fork_rng, use_bf16
 from seqjepa.display import Display
 from seqjepa.distributed import gather, mean, rank, world_size
 from seqjepa.errors import CollapseError, ConfigError, Interrupted, NonFiniteError, Stopped
@@ -112,7 +112,7 @@ def _train(
     if ranks.first():
         folder = RunFolder.open(run_dir, experiment, resume=resume, warn=display.warn)
 
-    with folder as run, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), Signals() as signals, display:
+    with folder as run, fork_rng(device), Signals() as signals, display:
         if run is not None:
             run.write_spec(world.spec, allow_changed=allow_changed_data)
         track = [tracker(run.path) for tracker in trackers if run is not None]

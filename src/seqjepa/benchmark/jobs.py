@@ -10,7 +10,7 @@ import torch
 from seqjepa.benchmark.contenders import Contender, contenders, folder_name
 from seqjepa.benchmark.standings import Standing, finished, read, require_same_data
 from seqjepa.config import Experiment, differences, to_json
-from seqjepa.devices import find_device
+from seqjepa.devices import find_device, fork_rng
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.model import build_method
 from seqjepa.run_folder import WORLD, RunFolder, changed_data, portable
@@ -140,7 +140,7 @@ def _try_batch(experiment: Experiment, world: World, device: torch.device) -> No
     world.check("train", config.num_views, config.batch_size)
     size = config.batch_size // config.accumulate
     batch = next(world.loader("train", num_views=config.num_views, batch_size=size, seed=experiment.seed)).to(device)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
+    with fork_rng(device), torch.no_grad():
         torch.manual_seed(experiment.seed)
         method(batch)
 

@@ -85,14 +85,14 @@ def cached_tables(name: str, key: Mapping[str, Any], plans: Mapping[str, Plan], 
     folder = cache_folder(name, key)
     try:
         tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
-        if any(table is None for table in tables.values()):  # a complete cache may be nobody's to write to
+        absent = {split: plan for split, plan in plans.items() if tables[split] is None}
+        if absent:  # a complete cache may be nobody's to write to
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder, "" if rank() else f"waiting for another process: {doing} {name} in {folder}"):  # then the work is done
-                left = {split: plan for split, plan in plans.items() if _open(folder / split, plan) is None}
-                if left:
+                if left := {split: plan for split, plan in absent.items() if _open(folder / split, plan) is None}:
                     write_atomically(folder / "key.json", json_bytes(key))
                     _build(f"{doing} {name}", folder, left)
-                tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
+                tables |= {split: _open(folder / split, plan) for split, plan in absent.items()}
     except OSError as error:
         raise DiskError(
             f"cannot keep views in {folder}: {error.strerror or error}. Free space or set SEQJEPA_CACHE to another folder"

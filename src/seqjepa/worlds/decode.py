@@ -5,12 +5,12 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from seqjepa.errors import ConfigError, DataError
 
@@ -19,15 +19,6 @@ TEXTURES = ("JPEG", "PNG", "BMP", "TGA", "WEBP", "GIF")
 MOST_PIXELS = 64_000_000  # a file that claims more is refused before anything is decoded
 MOST_BYTES = 256_000_000  # of a file
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, zlib.error)  # Pillow's
-UPRIGHT = {  # by EXIF's orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 BLOCK = 16  # images that a thread decodes at a time: handing over single ones costs as much as a tenth of decoding them
 
 
@@ -53,8 +44,9 @@ def decode(data: bytes, name: str, size: int | tuple[int, int] | None = None) ->
             if any(image.size == (scale * width, scale * height) for scale in (2, 4, 8)):
                 image.draft(None, (width, height))
         image.load()  # so that what is wrong with the pixels is told apart from what is wrong with EXIF
-        turn = _turn(image)
-        return np.asarray(_fit(_rgb(image if turn is None else image.transpose(turn)), size))
+        with suppress(*BROKEN):  # EXIF's, of which the orientation comes first
+            ImageOps.exif_transpose(image, in_place=True)
+        return np.asarray(_fit(_rgb(image), size))
 
 
 def check_size(data: bytes, name: str, size: int, option: str) -> None:
@@ -134,14 +126,6 @@ def encode(pixels: npt.NDArray[np.uint8], quality: int) -> bytes:
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="decode")
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What makes an image upright, so far as EXIF can be read."""
-    try:
-        return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except BROKEN:
-        return None
 
 
 def _rgb(image: Image.Image) -> Image.Image:
