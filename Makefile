@@ -11,7 +11,6 @@ EXTRAS ?= dev,tensorboard
 DEMO ?= runs/demo
 WORKERS ?= 2
 PYTEST_ARGS ?=
-FURNITURE_ARGS ?= --views 24 --image-size 128
 
 # The first interpreter that runs, is new enough and can make a virtual environment; or say `make PYTHON=...`.
 SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -53,9 +52,10 @@ data/debian/%:
 	dpkg-deb -x $(@D)/$*_*.deb $@.tmp
 	mv $@.tmp $@
 
-furniture: setup data/debian/sweethome3d-furniture ## fetch real meshes of 20 classes from Debian and render them to data/furniture
+furniture: setup data/debian/sweethome3d-furniture ## fetch real meshes of 20 classes from Debian and render them to data/furniture and pack that
 	$(BIN)/seqjepa data render meshes data/debian/sweethome3d-furniture/usr/share/sweethome3d/furniture \
-	    --labels examples/furniture.csv --out data/furniture $(FURNITURE_ARGS)
+	    --labels examples/furniture.csv --out data/furniture --views 96 --image-size 64
+	$(BIN)/seqjepa data pack data/furniture --out data/furniture.pack --views 96 --size 32 --format raw
 
 cliparts: setup data/debian/openclipart-png ## fetch 6,885 pictures of 22 classes from Debian to data/cliparts
 	$(BIN)/python examples/clipart_images.py data/debian/openclipart-png/usr/share/openclipart/png data/cliparts

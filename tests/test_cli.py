@@ -1,5 +1,6 @@
 """The command line as a user meets it: help, versions, and mistakes that cost a line to read and leave nothing behind."""
 
+import json
 import os
 import resource
 import shutil
@@ -7,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,9 @@ import tyro
 
 from seqjepa import cli
 from seqjepa.commands.options import choose, parse
+from seqjepa.config import from_json
 from seqjepa.errors import ConfigError
+from seqjepa.model import read_experiment
 
 TINY = str(Path(__file__).parent / "faults" / "tiny.py")
 
@@ -82,7 +85,7 @@ def test_help(run, arguments: list[str]) -> None:
         (["train", "--help"], ["shapes_tiny", "FILE.py"]),
         (["train", "shapes_tiny", "--method", "sie", "--help"], ["--method.equivariance", "--method.projector.widths"]),
         (["train", "shapes_tiny", "--help"], ["--train.steps", "--method.predict", "--world.image-size", "--resume", "--seed"]),
-        (["evaluate", "--help"], ["--split", "--code"]),
+        (["evaluate", "--help"], ["--split", "--code", "--mlp-epochs"]),
         (["report", "--help"], ["--out", "--code"]),
         (["data", "--help"], ["render"]),
         (["data", "render", "--help"], ["shapes", "meshes"]),
@@ -143,6 +146,7 @@ MISTAKES = {
     "no run": (["evaluate", "nothing"], "nothing is not the folder of a run: it has no config.json"),
     "no folder": (["evaluate"], "missing from seqjepa evaluate"),
     "split": (["evaluate", "nothing", "--split", "tset"], "'tset' for argument '--split'. Expected one of ('test', 'val')"),
+    "probes": (["evaluate", "nothing", "--mlp-epochs", "0"], "evaluate.mlp_epochs must be finite and positive, got 0"),
     "code": (["evaluate", "nothing", "--code", "none.py"], "no such file: none.py"),
     "no out": (["report", "nothing"], "--out"),
     "no run to report": (["report", "nothing", "--out", "page"], "nothing"),
@@ -214,6 +218,11 @@ def test_a_run_from_training_to_report(run, elsewhere: Path) -> None:
     assert Path("run/results.json").exists()
     for words in ("z_AGG of 3 views", "z of two views", "relative phase", "top-1", "R²", "random", "pixels", "Next: seqjepa report run"):
         assert words in evaluated.out
+    again = run("evaluate", "run", "--code", TINY, "--views", "2", "--mlp-epochs", "1")
+    assert again.code == 0 and "z_AGG of 2 views" in again.out and "z_AGG of 3 views" not in again.out
+    probed = from_json(json.loads(Path("run/results.json").read_bytes())["experiment"]).evaluate
+    own = read_experiment(Path("run")).evaluate
+    assert probed == replace(own, views=2, mlp_epochs=1), "what is not given is the run's own"
     reported = run("report", "run", "--out", "page", "--code", TINY)
     assert reported.code == 0 and Path("page/index.html").exists() and "page/index.html" in reported.out
 
@@ -261,6 +270,12 @@ def test_parse_takes_names_with_dashes_underscores_and_equals_signs() -> None:
 def test_parse_keeps_the_defaults_it_is_given() -> None:
     default = Options(middle=Middle(width=9), names=("c",))
     assert parse(Options, [], prog="test", default=default) == default
+
+
+@pytest.mark.parametrize("default", [False, True])
+def test_parse_turns_flags_on_and_off_whatever_their_default(default: bool) -> None:
+    for argument, wanted in (("--fast", True), ("--no-fast", False)):
+        assert parse(Options, [argument], prog="test", default=Options(fast=default)).fast is wanted
 
 
 def test_choose() -> None:

@@ -90,6 +90,26 @@ def test_evaluating_twice_gives_the_same_figures(run_dir: Path, results: dict) -
     assert torch.equal(torch.get_rng_state(), chance)
 
 
+def test_probes_can_be_others_than_the_runs(run_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
+    wanted = replace(signal_world.recipe().evaluate, views=2, linear_epochs=1, mlp_epochs=1, linear_regression_epochs=1)
+    results = evaluate(tmp_path / "run", config=wanted, progress=False, device="cpu")
+    assert max(record["views"] for record in results["records"]) == 2
+    assert results["experiment"]["evaluate"] == to_json(replace(signal_world.recipe(), evaluate=wanted))["evaluate"]
+    assert (tmp_path / "run" / "config.json").read_bytes() == (run_dir / "config.json").read_bytes()
+
+
+def test_probes_of_few_steps_are_told(capfd: pytest.CaptureFixture[str]) -> None:
+    """64 objects in batches of 16 are 4 steps an epoch."""
+    method, _, world = built(signal_world.recipe())
+    for epochs, warns in ((49, True), (50, False)):
+        config = replace(signal_world.recipe().evaluate, linear_epochs=50, mlp_epochs=epochs, linear_regression_epochs=50)
+        measure(method, replace(signal_world.recipe(), evaluate=config), world, split="val", stages=Stages(False))
+        said = capfd.readouterr().err.replace("\n", " ")
+        assert ("probes of 64 objects learn in fewer than 200 steps" in said) == warns
+        assert ("evaluate with --mlp-epochs 50" in said) == warns
+
+
 def test_the_model_is_left_as_it_was(run_dir: Path) -> None:
     model, world = load(run_dir), signal_world.Config().build()
     before = {name: value.clone() for name, value in model.method.state_dict().items()}

@@ -6,6 +6,7 @@ views' z and of their logits beside their z_AGG.
 """
 
 import itertools
+import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from seqjepa.actions import ActionSpace
-from seqjepa.config import Experiment, to_json
+from seqjepa.config import EvaluateConfig, Experiment, to_json
 from seqjepa.devices import find_device, fork_rng, place, use_bf16
 from seqjepa.errors import DiskError
 from seqjepa.features import FeatureTable, Sampling, aggregate, device_of, extract, extract_pixels, frozen, windows
@@ -33,6 +34,7 @@ from seqjepa.run_folder import changed_data, portable
 from seqjepa.worlds.base import World
 
 FORMAT = 1
+FEW_STEPS = 200  # of training a probe; with fewer it may hardly have left the mean
 CALIBRATION = 8  # training batches that the BatchNorm statistics of the random model come from
 
 
@@ -58,13 +60,19 @@ class Stages:
 
 
 def evaluate(
-    run_dir: str | Path, *, split: str = "test", progress: bool = True, device: str | torch.device | None = None
+    run_dir: str | Path,
+    *,
+    split: str = "test",
+    config: EvaluateConfig | None = None,
+    progress: bool = True,
+    device: str | torch.device | None = None,
 ) -> dict[str, Any]:
     """Evaluate a run's newest checkpoint and write `results.json` into its folder, whole or not at all.
 
     Args:
         run_dir: of the run.
         split: held-out objects of the training distribution: `test`, or `val` while choosing settings.
+        config: how to probe, if not as the run's experiment says.
         progress: say on the terminal what is being done.
         device: default: CUDA where there is one, else the CPU.
 
@@ -83,18 +91,19 @@ def evaluate(
     where = find_device(device)
     with stages("model and world"):
         model = load(run_dir, where, warn=stages.warn)
-        world = model.experiment.world.build().to(where)
+        experiment = model.experiment if config is None else replace(model.experiment, evaluate=config)
+        world = experiment.world.build().to(where)
     if changed := changed_data(Path(run_dir), world.spec):
         stages.warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
-    records, sizes = measure(model.method, model.experiment, world, split=split, stages=stages)
+    records, sizes = measure(model.method, experiment, world, split=split, stages=stages)
     results = {
         "format": FORMAT,
-        "experiment": portable(to_json(model.experiment)),
-        "seed": model.experiment.seed,
+        "experiment": portable(to_json(experiment)),
+        "seed": experiment.seed,
         "step": model.step,
         "split": split,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in ("seqjepa", "torch", "numpy", "scikit-learn")},
-        "machine": {"cpu": _cpu(), "threads": torch.get_num_threads()} | place(model.experiment.evaluate.precision, where),
+        "machine": {"cpu": _cpu(), "threads": torch.get_num_threads()} | place(experiment.evaluate.precision, where),
         "trained": model.environment,
         "seconds": {name: round(seconds, 1) for name, seconds in stages.seconds.items()},
         "data": world.spec.data,
@@ -117,6 +126,8 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
     splits = {"train": spec.probe_split} | {name: name for name in (split, *(name for name in spec.splits if name not in known_splits))}
     for name in splits.values():
         world.check(name, 2)  # a pair, before anything is computed
+    if few := _few_steps(config, world.size(splits["train"])):
+        stages.warn(few)
     draws, most = config.encoded(spec.ordered)
     views = {name: min(most, world.views(source) or most) for name, source in splits.items()}
     longest = {name: min(config.views, views["train"], number) for name, number in views.items()}
@@ -148,6 +159,17 @@ def measure(method: Method, experiment: Experiment, world: World, *, split: str,
                     read_tables = {split: table.read(read) for split, table in tables.items()}
                 records += _probe(Protocol(name, config, experiment.seed), read_tables, labelled(read_tables), None, spec.factors, stages)
     return records, {name: len(table) for name, table in tables.items()}
+
+
+def _few_steps(config: EvaluateConfig, objects: int) -> str:
+    """What is to be done where probes would hardly learn, since epochs over few objects are few steps; empty where all is well."""
+    objects = min(objects, config.objects or objects)
+    enough = math.ceil(FEW_STEPS / math.ceil(objects / config.batch_size))
+    names = [name for name in ("linear_epochs", "mlp_epochs", "linear_regression_epochs") if getattr(config, name) < enough]
+    if not names:
+        return ""
+    options = " ".join(f"--{name.replace('_', '-')} {enough}" for name in names)
+    return f"probes of {objects} objects learn in fewer than {FEW_STEPS} steps and may tell less than is there: evaluate with {options}"
 
 
 def _probe(

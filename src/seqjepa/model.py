@@ -118,6 +118,19 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
     return method
 
 
+def read_experiment(folder: Path) -> Experiment:
+    """The experiment of a run.
+
+    Raises:
+        ConfigError: if the folder is no run, or one of another version or of code that is not loaded.
+    """
+    config = read_config(folder)
+    try:
+        return from_json(config)
+    except ConfigError as error:
+        raise ConfigError(f"{folder / 'config.json'} does not fit this version or its code: {error}") from error
+
+
 def load(run_dir: str | Path, device: str | torch.device = "cpu", *, warn: Callable[[str], None] = _logger.warning) -> Model:
     """The model that a run folder's newest checkpoint holds; its data need not be there.
 
@@ -131,11 +144,7 @@ def load(run_dir: str | Path, device: str | torch.device = "cpu", *, warn: Calla
         CheckpointError: if it has no valid checkpoint.
     """
     folder, where = Path(run_dir), find_device(device)
-    config, spec = read_config(folder), read_spec(folder)
-    try:
-        experiment = from_json(config)
-    except ConfigError as error:
-        raise ConfigError(f"{folder / 'config.json'} does not fit this version or its code: {error}") from error
+    experiment, spec = read_experiment(folder), read_spec(folder)
     checkpoint = latest(folder / "checkpoints", warn)
     if checkpoint is None:
         raise CheckpointError(f"{folder} holds no checkpoint yet: train it first, seqjepa train ... --run-dir {folder}")

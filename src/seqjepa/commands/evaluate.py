@@ -1,7 +1,7 @@
 """`seqjepa evaluate RUN_DIR`: probes a run on held-out objects, writes its results.json and prints the figures that matter most."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,16 +11,18 @@ from rich.console import Console
 from rich.table import Table
 
 from seqjepa.commands.options import parse
+from seqjepa.config import EvaluateConfig
 from seqjepa.evaluation import evaluate
+from seqjepa.model import read_experiment
 from seqjepa.recipes import load_code
 from seqjepa.report.tables import INPUTS, SHOWN_VIEWS
 
 METRICS = {"top1": "top-1", "r2": "R²", "median_degrees": "median error"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to evaluate."""
+    """What to evaluate, and below that how; what is not given is as in the run's config.json, whatever default is named here."""
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """Folder of the run."""
@@ -30,6 +32,7 @@ class Options:
     """A Python file of your own that defines the run's world or method."""
     device: str | None = None
     """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
+    how: Annotated[EvaluateConfig, tyro.conf.arg(name="")] = EvaluateConfig()  # noqa: RUF009 (it is frozen)
 
 
 def main(arguments: list[str]) -> None:
@@ -37,7 +40,9 @@ def main(arguments: list[str]) -> None:
     options = parse(Options, arguments, prog="seqjepa evaluate")
     if options.code is not None:
         load_code(options.code)
-    results = evaluate(options.run_dir, split=options.split, device=options.device)
+    trained = read_experiment(options.run_dir).evaluate
+    options = parse(Options, arguments, prog="seqjepa evaluate", default=replace(options, how=trained))
+    results = evaluate(options.run_dir, split=options.split, config=options.how, device=options.device)
     console = Console()
     console.print(_table(results["records"], options.split))
     console.print(f"done: {options.run_dir / 'results.json'}. Next: seqjepa report {options.run_dir} --out report", soft_wrap=True)

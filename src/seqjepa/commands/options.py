@@ -39,10 +39,9 @@ def parse(options: type[T], arguments: Sequence[str], *, prog: str, default: T |
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
-            config = (tyro.conf.FlagCreatePairsOff,)
             if default is None:
-                return tyro.cli(options, args=arguments, prog=prog, config=config)
-            return tyro.cli(options, args=arguments, prog=prog, config=config, default=default)
+                return tyro.cli(options, args=arguments, prog=prog)
+            return tyro.cli(options, args=arguments, prog=prog, default=default)
     except SystemExit as end:
         if not end.code:
             raise
@@ -105,6 +104,8 @@ def _names(options: Any, prefix: str | None = None) -> Iterator[str]:
             yield from _names(value, "" if prefix is None else f"{prefix}{name}.")
         else:
             yield f"--{prefix or ''}{name}"
+            if isinstance(value, bool):
+                yield f"--{prefix or ''}no-{name}"
 
 
 def _sentence(box: str) -> str:
