@@ -10,7 +10,7 @@ RUNS = {  # the experiment's name, what it is called here, classes, and the grou
     "digits": ("crops and jitter of digits", 10, ("crop", "jitter")),
     "furniture": ("rotations of furniture", 20, ("rotation", "floor_hue", "light_hue")),
 }
-KINDS = {"model": "*z*", "random": "untrained *z*", "pixels": "raw pixels"}
+KINDS = {"model": "*z*", "random": "untrained *z*", "pixels": "pixels"}
 
 
 def tables(found: dict[str, Sequence[Run]]) -> dict[str, str]:
@@ -35,9 +35,12 @@ def _classes(found: dict[str, Sequence[Run]]) -> str:
 
 
 def _poses(found: dict[str, Sequence[Run]]) -> str:
-    lines = ["| R² of the change between two views | " + " | ".join(KINDS.values()) + " |", "|---|" + "---:|" * len(KINDS)]
+    asked = [("pair", "relative", "pair", 2), ("view", "individual", "view", 1)]
+    heads = [f"{what}: {kind}" for what, *_ in asked for kind in KINDS.values()]
+    lines = ["| R² | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     for name, (title, _, groups) in RUNS.items():
         for group in groups:
-            cells = [text(value(found[name], kind, "test", (f"relative {group}", "pair", 2, "r2")), "r2") for kind in KINDS]
+            questions = [(kind, (f"{task} {group}", source, views, "r2")) for _, task, source, views in asked for kind in KINDS]
+            cells = [text(value(found[name], kind, "test", question), "r2") for kind, question in questions]
             lines.append(f"| {group.replace('_', ' ')} ({title}) | " + " | ".join(cells) + " |")
     return "\n".join(lines)

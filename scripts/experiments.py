@@ -27,7 +27,7 @@ EXPERIMENTS = {
     "pixels": {
         "cliparts": ["saccades", "--world.path", "data/cliparts", "--train.steps", "2000"],
         "digits": ["augmented", "--world.path", "data/digits", "--world.actions", "crop", "jitter", "--train.steps", "2000"],
-        "furniture": ["furniture", "--train.steps", "1000"],
+        "furniture": ["furniture"],
     },
     # Does predicting every next view beat predicting the last, in equal time? Three seeds each.
     "objective": {

@@ -209,6 +209,14 @@ def test_names_in_the_figure_cover_nothing_of_each_other(crowd: list[Entry]) -> 
     assert all(left <= box[0] and bottom <= box[1] and box[2] <= right and box[3] <= top for box in drawn.names.values())
 
 
+def test_long_names_are_shortened_in_the_figure() -> None:
+    name = "context_ssl:optim.lr=1e-4,optim.warmup=0.01,optim.lr_end=0"
+    [contender] = contenders([name], shapes_tiny())
+    numbers = {"model": (0.5, 0.6, 0.7, None, 0.1, 0.1, 90.0)}
+    drawn = draw(entries([(name, results(contender.experiment, numbers))], {name: True}))
+    assert list(drawn.names) == ["context_ssl · optim.lr=1e-4, optim.warmup=0.01, …"]
+
+
 def test_the_figure_says_what_it_shows(three: list[Entry]) -> None:
     axes = draw(three).figure.axes[0]
     assert "R² of relative rotation" in axes.get_xlabel() and "top-1 from 5 views, %" in axes.get_ylabel()

@@ -1,6 +1,7 @@
 """Accuracy against equivariance, the two ends that pull at one representation (seq-JEPA, figure 3), and the Pareto front of both."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ SIZE = (6.6, 5.4)
 MARK, READOUT = 6.5, 4.5  # sizes of marks in points
 FAINT = 0.65  # opacity of readouts
 PADDING = 3.0  # points of air around a name
+SETTINGS = 2  # of a contender, in its name
 FAMILIES = (  # of methods: what the legend says, colour and mark
     ("not conditioned on actions", style.RANDOM, "s"),
     ("conditioned on actions", style.Z, "^"),
@@ -31,7 +33,7 @@ class Point:
 
     Attributes:
         x, y: R² and top-1.
-        name: of the contender, and of the readout where it is one.
+        name: of the contender, shortened, and of the readout where it is one.
         family: index into FAMILIES.
         readout: whether it is another representation of a contender than its z.
         filled: whether actions are given; those that aggregate may do without.
@@ -98,7 +100,7 @@ def _points(entry: Entry, found: Sequence[Entry], group: str) -> list[Point]:
         y = next((y for y in ys if y), None)
         if x and y:
             own = features == "model"
-            name = entry.name.replace(":", " · ").replace(",", ", ") + ("" if own else f" · {features}")
+            name = _short(entry.name) + ("" if own else f" · {features}")
             points.append(Point(x, y, name, family, not own, entry.conditioned or family < 2))
     return points
 
@@ -124,6 +126,13 @@ def _draw(axes: Axes, point: Point) -> None:
 
 def _bar(figure: Value, scale: float = 1) -> float | None:
     return None if math.isnan(figure.spread) else scale * figure.spread
+
+
+def _short(contender: str) -> str:
+    """What a contender is called in the plot: the method and its first two settings; the table has the others."""
+    method, *settings = re.split("[:,]", contender)
+    shown = settings if len(settings) <= SETTINGS else [*settings[:SETTINGS], "…"]
+    return f"{method} · {', '.join(shown)}" if shown else method
 
 
 def _draw_front(axes: Axes, best: Sequence[Point]) -> labels.Floats:
