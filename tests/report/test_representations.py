@@ -49,6 +49,14 @@ def test_unlabelled_objects(run_dir: Path) -> None:
     assert len(neighbours.neighbours(made, "z").axes) == 6
 
 
+def test_a_long_class_leaves_room_for_the_angle(run_dir: Path) -> None:
+    made = a_sample(np.random.default_rng(0).normal(size=(8, 2, 4)), [0] * 8, np.zeros((8, 4)), run_dir)
+    named = replace(made, spec=replace(made.spec, classes=("kitchenware", *made.spec.classes[1:])))
+    query, *found = [axes.get_xlabel() for axes in neighbours.neighbours(named, "z").axes]
+    assert query == "kitchenware" and len(found) == 5
+    assert all(label.startswith("kitchenwa… ") and label.endswith("°") for label in found)
+
+
 def test_the_factor_that_colours_a_map(run_dir: Path) -> None:
     made = a_sample(np.zeros((40, 2, 4)), [0] * 40, np.zeros((40, 4)), run_dir)
     poses = made.batch.poses.numpy()

@@ -66,7 +66,7 @@ def neighbours(sample: Sample, representation: str) -> Figure:
             show(axes, images[place])
             text = sample.spec.classes[labels[item]].replace("_", " ") if labels[item] >= 0 else ""
             if column and representation == "z" and rotations is not None:
-                text = f"{_shortened(text, 11)} {_angle(rotations[query], rotations[item]):.0f}°".strip()
+                text = f"{_shortened(text, 10)} {_angle(rotations[query], rotations[item]):.0f}°".strip()
             same = labels[item] == labels[query] >= 0
             axes.set_xlabel(_shortened(text, 15), fontsize=7.2, labelpad=2.5, color=style.INK if not column or same else style.MUTED)
             if not column or same:
