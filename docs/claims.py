@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from seqjepa.report.runs import Variant
+from seqjepa.report.runs import Run, Variant
 from seqjepa.report.tables import Question, Value, value
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not tested"
@@ -73,8 +73,8 @@ def best_of_all(variants: Sequence[Variant]) -> Evidence:
     if ours is None or {_kind(v) for v in (*blind, *sighted)} != {*INVARIANT, *EQUIVARIANT}:
         return _nothing()
     lines = [f"seq-JEPA: z_AGG of five views {_percent(_of(ours, AGG))}, relative rotation R² {_number(_of(ours, ROTATION))}"]
-    lines += [f"{_contender(v)}: one view {_percent(_of(v, VIEW))}, mean of five views {_percent(_of(v, MEAN))}" for v in blind]
-    lines += [f"{_contender(v)}: relative rotation R² {_number(_best_readout(v))}" for v in sighted]
+    lines += [f"{contender(v.runs[0])}: one view {_percent(_of(v, VIEW))}, mean of five views {_percent(_of(v, MEAN))}" for v in blind]
+    lines += [f"{contender(v.runs[0])}: relative rotation R² {_number(_best_readout(v))}" for v in sighted]
     one_view, same_views = ([_kind(v) for v in blind if not _exceeds(_of(ours, AGG), _of(v, asked))] for asked in (VIEW, MEAN))
     pairs = [(_of(ours, AGG), _of(v, VIEW)) for v in blind] + [(_of(ours, ROTATION), _best_readout(v)) for v in sighted]
     if one_view:
@@ -212,8 +212,9 @@ def _kind(variant: Variant) -> str:
     return str(variant.runs[0].config["method"]["kind"])
 
 
-def _contender(variant: Variant) -> str:
-    return str(variant.runs[0].config["name"]).removeprefix("shapes_tiny_")
+def contender(run: Run) -> str:
+    """What the benchmark calls it."""
+    return str(run.config["name"]).removeprefix("shapes_tiny_")
 
 
 def _of(variant: Variant, question: Question) -> Value:

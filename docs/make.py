@@ -101,7 +101,7 @@ def benchmark() -> tuple[list[Entry], list[Entry]]:
     """The contenders on sequences of equal length, and seq-JEPA's on sequences of several. The demo's recipe is one of the contenders."""
     demo = [("seq_jepa:predict=every", run) for run in runs("shapes_tiny_seed*")]
     others = [run for run in committed() if run.folder.parent.name == "benchmark"]
-    found = demo + [(run.config["name"].removeprefix("shapes_tiny_"), run) for run in others]
+    found = demo + [(claims.contender(run), run) for run in others]
     conditioned = {name: from_json(run.config).method.uses_actions for name, run in found}
     lengths = {name for name, _ in found if "num_views" in name} | {"seq_jepa:predict=last"}
     chosen = ([(name, run) for name, run in found if "num_views" not in name], [(name, run) for name, run in found if name in lengths])
@@ -111,7 +111,7 @@ def benchmark() -> tuple[list[Entry], list[Entry]]:
 
 def _compared(found: list[Entry]) -> str:
     """Their table; each links to the results of its first seed, which hold its config."""
-    first = {run.config["name"].removeprefix("shapes_tiny_"): run.folder for run in reversed(runs("benchmark/*"))}
+    first = {claims.contender(run): run.folder for run in reversed(runs("benchmark/*"))}
     first["seq_jepa:predict=every"] = DOCS / "results" / "shapes_tiny_seed0.json"
     links = {name: path.relative_to(DOCS).as_posix() for name, path in first.items()}
     return markdown(table(found), links) if found else "*Not measured yet.*"

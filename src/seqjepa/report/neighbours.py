@@ -67,8 +67,10 @@ def neighbours(sample: Sample, representation: str) -> Figure:
             text = sample.spec.classes[labels[item]].replace("_", " ") if labels[item] >= 0 else ""
             if column and representation == "z" and rotations is not None:
                 text = f"{_shortened(text, 10)} {_angle(rotations[query], rotations[item]):.0f}°".strip()
+            else:
+                text = _shortened(text, 15)
             same = labels[item] == labels[query] >= 0
-            axes.set_xlabel(_shortened(text, 15), fontsize=7.2, labelpad=2.5, color=style.INK if not column or same else style.MUTED)
+            axes.set_xlabel(text, fontsize=7.2, labelpad=2.5, color=style.INK if not column or same else style.MUTED)
             if not column or same:
                 axes.spines[:].set(color=style.INK if not column else colour, linewidth=1.8)
     return figure
