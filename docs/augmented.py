@@ -15,9 +15,9 @@ from skimage import data
 from seqjepa.report import style
 from seqjepa.report.strips import show, to_images
 from seqjepa.worlds.augmented import Config
-from seqjepa.worlds.base import draw_key
 from seqjepa.worlds.images.base import ImageSet, ImageSplit
-from seqjepa.worlds.policy import COLUMNS, JITTER
+from seqjepa.worlds.keys import draw_key
+from seqjepa.worlds.views.policy import COLUMNS, JITTER
 
 SIZE, VIEWS, SEED = 192, 4, 1231  # a draw with all operations in it
 WIDTH, SIDE, GAP, WORDS, HEAD = 9.6, 1.72, 0.24, 0.72, 0.3  # inches: of the figure, a picture, between two, below one, above all

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from seqjepa.render.meshes.collection import Model, find_models
+from seqjepa.render.meshes.workers import Task, draw
+from seqjepa.render.scene import FACTORS, LATENTS, sample_latents
 from seqjepa.report import style
 from seqjepa.report.strips import strips
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import WorldSpec
-from seqjepa.worlds.meshes.find import Model, find_models
-from seqjepa.worlds.meshes.work import Task, draw
-from seqjepa.worlds.scene import FACTORS, LATENTS, sample_latents
 
 DOCS = Path(__file__).parent
 VIEWS, SIZE = 5, 128

@@ -19,10 +19,10 @@ from skimage import data
 
 from seqjepa.report import style
 from seqjepa.report.strips import show, to_images
-from seqjepa.worlds.base import draw_key
 from seqjepa.worlds.images.base import ImageSet, ImageSplit
+from seqjepa.worlds.keys import draw_key
 from seqjepa.worlds.saccades import Config, Saccades
-from seqjepa.worlds.saliency import spectral_residual
+from seqjepa.worlds.views.saliency import spectral_residual
 
 PHOTOS = {"astronaut": 0.42, "chelsea": 0.5, "rocket": 0.5}  # and where, from left or top, their middle is cut out
 SIZE, PATCH, VIEWS = 288, 96, 5

@@ -19,14 +19,14 @@ from matplotlib.figure import Figure
 from seqjepa.config import from_json
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import charts, style
-from seqjepa.report.benchmark import markdown, table
-from seqjepa.report.entries import Entry, entries
-from seqjepa.report.front import front
+from seqjepa.report.benchmark.entries import Entry, entries
+from seqjepa.report.benchmark.pareto import front
+from seqjepa.report.benchmark.table import markdown, table
 from seqjepa.report.runs import Run, Variant, group
 from seqjepa.report.strips import strips
 from seqjepa.report.style import Picture, picture
 from seqjepa.report.tables import text, value
-from seqjepa.worlds.base import draw_key
+from seqjepa.worlds.keys import draw_key
 
 DOCS = Path(__file__).parent
 SHOWN = [6, 13, 17, 24]  # of the sequences drawn, those in the picture

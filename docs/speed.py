@@ -1,6 +1,6 @@
-"""docs/speed.md: what `seqjepa bench` found, each figure beside what is promised of it and the plain reference of the same run.
+"""docs/speed.md: what `seqjepa speed` found, each figure beside what is promised of it and the plain reference of the same run.
 
-Written by `make docs` from docs/speed/*.json, the output of `seqjepa bench NAME --json`.
+Written by `make docs` from docs/speed/*.json, the output of `seqjepa speed NAME --json`.
 """
 
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from seqjepa.bench.figure import Amount, Figure
+from seqjepa.speed.figure import Amount, Figure
 
 FOLDER = Path(__file__).parent / "speed"
 NAMES = {
@@ -21,7 +21,7 @@ NAMES = {
 }
 INTRODUCTION = """# Speed
 
-What `seqjepa bench` measures: this package and a plain reference take turns in one run, most of it on one core, and the least of each
+What `seqjepa speed` measures: this package and a plain reference take turns in one run, most of it on one core, and the least of each
 counts. So ratios can be compared between machines; amounts hardly can.
 """
 
@@ -38,7 +38,7 @@ def _sections() -> Iterator[str]:
             yield f"## {title}\n\n*Not measured yet.*\n"
             continue
         found = json.loads(path.read_text())
-        yield f"## {title}\n\n`seqjepa bench {name}`, {_machine(found['machine'])}.\n"
+        yield f"## {title}\n\n`seqjepa speed {name}`, {_machine(found['machine'])}.\n"
         yield "| | figure | promised | kept | ours | plain |\n|---|---|---|---|---|---|"
         yield from map(_row, found["figures"])
         yield ""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from seqjepa.worlds.decode import MOST_PIXELS
+from seqjepa.reading.pixels import MOST_PIXELS
 
 
 def main(source: Path, folder: Path) -> None:

@@ -17,7 +17,9 @@ from sklearn.datasets import load_digits
 from seqjepa import ActionSpace, EncoderConfig, EvaluateConfig, Experiment, Group, OptimConfig, SequenceBatch, TrainConfig
 from seqjepa.errors import ConfigError
 from seqjepa.methods import seq_jepa
-from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec, choose_views
+from seqjepa.types import Indices
+from seqjepa.worlds.base import World, WorldConfig, WorldSpec
+from seqjepa.worlds.keys import choose_views
 
 FACTORS = ActionSpace(("row", "column"), (Group(name="gaze", dims=("row", "column"), scale=8.0),))
 

@@ -91,8 +91,8 @@ def test_help(run, arguments: list[str]) -> None:
         (["data", "render", "--help"], ["shapes", "meshes"]),
         (["data", "render", "meshes", "--help"], ["PATH", "--out", "--labels", "--views", "--strict"]),
         (["data", "render", "shapes", "--help"], ["--out", "--quality", "--image-size"]),
-        (["bench", "--help"], ["render", "step", "load"]),
-        (["bench", "step", "--help"], ["--json", "--device"]),
+        (["speed", "--help"], ["render", "step", "load"]),
+        (["speed", "step", "--help"], ["--json", "--device"]),
     ],
 )
 def test_every_command_helps(run, arguments: list[str], words: list[str]) -> None:
@@ -153,8 +153,8 @@ MISTAKES = {
     "data action": (["data", "rendr"], "unknown action 'rendr', did you mean 'render'?"),
     "data world": (["data", "render", "shpes", "--out", "there"], "unknown world 'shpes', did you mean 'shapes'?"),
     "quality": (["data", "render", "shapes", "--out", "there", "--quality", "101"], "quality must lie in 1..100, got 101"),
-    "benchmark": (["bench", "stpe"], "unknown benchmark 'stpe', did you mean 'step'?"),
-    "rounds": (["bench", "load", "--rounds", "0"], "--rounds must be at least 1, got 0"),
+    "benchmark": (["speed", "stpe"], "unknown benchmark 'stpe', did you mean 'step'?"),
+    "rounds": (["speed", "load", "--rounds", "0"], "--rounds must be at least 1, got 0"),
 }
 
 

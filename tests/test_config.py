@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig, differences, find_kind, from_json, kind, to_json
+from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig, find_kind, from_json, kind, to_json
 from seqjepa.errors import ConfigError, unknown
+from seqjepa.from_json import differences, structure
 from seqjepa.methods.base import MethodConfig
 from seqjepa.methods.seq_jepa import Config as SeqJEPAConfig
 from seqjepa.nn import EncoderConfig
-from seqjepa.structure import structure
 from seqjepa.worlds.base import WorldConfig
 
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-import signal_world
-from contract import NAMES, experiment
+from fixtures import signal_world
+from fixtures.contract import NAMES, experiment
 from seqjepa.distributed import GlobalBatchNorm, gather, synchronise_batch_norm, world_size
 from seqjepa.errors import ConfigError
 from seqjepa.methods.base import Method

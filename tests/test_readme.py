@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 import seqjepa
+from fixtures.view_files import write
 from seqjepa import cli
 from seqjepa.commands import benchmark as benchmark_command
 from seqjepa.commands import train as train_command
 from seqjepa.config import Experiment
 from seqjepa.recipes import load_code, recipes
 from seqjepa.worlds import shapes, threediebench
-from view_files import write
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -44,9 +44,9 @@ def small(experiment: Experiment) -> Experiment:
 @pytest.fixture
 def small_recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Recipes of all names, small; a working folder and a cache of one's own."""
-    find = seqjepa.recipes.find
+    by_name = seqjepa.recipes.recipe
     for module in (seqjepa.recipes, train_command, benchmark_command):
-        monkeypatch.setattr(module, "find", lambda name: lambda: small(find(name)()))
+        monkeypatch.setattr(module, "recipe", lambda name: lambda: small(by_name(name)()))
     monkeypatch.setenv("SEQJEPA_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 

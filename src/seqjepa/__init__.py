@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seqjepa.actions import ActionSpace, Group
     from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
-    from seqjepa.evaluation import evaluate
+    from seqjepa.evaluation.evaluate import evaluate
     from seqjepa.model import Model, load
     from seqjepa.nn import EncoderConfig
-    from seqjepa.recipes import find as recipe
-    from seqjepa.training import train
+    from seqjepa.recipes import recipe
+    from seqjepa.training.loop import train
     from seqjepa.types import Representation, SequenceBatch, StepOutput
 
 _HOMES = {
@@ -23,12 +23,12 @@ _HOMES = {
     "Experiment": "config",
     "OptimConfig": "config",
     "TrainConfig": "config",
-    "evaluate": "evaluation",
+    "evaluate": "evaluation.evaluate",
     "Model": "model",
     "load": "model",
     "EncoderConfig": "nn",
     "recipe": "recipes",
-    "train": "training",
+    "train": "training.loop",
     "Representation": "types",
     "SequenceBatch": "types",
     "StepOutput": "types",
@@ -56,5 +56,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'seqjepa' has no attribute {name!r}")
-    module = importlib.import_module(f"seqjepa.{_HOMES[name]}")
-    return getattr(module, "find" if name == "recipe" else name)
+    return getattr(importlib.import_module(f"seqjepa.{_HOMES[name]}"), name)

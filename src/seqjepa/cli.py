@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from seqjepa.errors import Interrupted, SeqJepaError, unknown
 
+RENAMED = {"bench": "speed"}  # commands of earlier versions
 COMMANDS = {
     "train": "train a recipe: seqjepa train shapes_tiny --run-dir runs/demo",
     "evaluate": "probe a trained run: seqjepa evaluate runs/demo",
     "benchmark": "compare methods in a recipe: seqjepa benchmark shapes_tiny --methods all --seeds 3",
     "report": "one HTML page of one or more runs: seqjepa report runs/demo --out report",
     "data": "check, pack or render data, or compute saliency: seqjepa data check PATH",
-    "bench": "measure speed against a plain reference: seqjepa bench step",
+    "speed": "measure speed against a plain reference: seqjepa speed step",
 }
 
 
@@ -44,6 +45,9 @@ def run(arguments: list[str]) -> int:
         sys.stdout.write(f"seqjepa {version('seqjepa')}\n")
         return 0
     command, *rest = arguments
+    if command in RENAMED:
+        sys.stderr.write(f"error: `seqjepa {command}` is now `seqjepa {RENAMED[command]}`\n")
+        return 2
     if command not in COMMANDS:
         sys.stderr.write(f"error: {unknown('command', command, COMMANDS)}\n")
         return 2

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from seqjepa.errors import ConfigError, unknown
+from seqjepa.from_json import structure
 from seqjepa.methods.base import MethodConfig
 from seqjepa.nn import EncoderConfig
-from seqjepa.structure import structure
 from seqjepa.worlds.base import WorldConfig
 
 T = TypeVar("T")
@@ -162,18 +162,6 @@ def from_json(data: Mapping[str, Any]) -> Experiment:
         ConfigError: at an unknown, missing or ill-typed key, naming it.
     """
     return structure(Experiment, data, concrete=_concrete)
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The keys in which two JSON configs differ, each with both values."""
-    found: list[str] = []
-    for key in dict.fromkeys([*old, *new]):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found += differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            found.append(f"{prefix}{key}: {a!r} there, {b!r} here")
-    return found
 
 
 def method_defaults(name: str) -> dict[str, Any]:

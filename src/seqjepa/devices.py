@@ -1,9 +1,11 @@
 """Where tensors live, and in which precision is computed there."""
 
+import os
 from contextlib import AbstractContextManager
 
 import torch
 
+from seqjepa.distributed import rank, world_size
 from seqjepa.errors import ConfigError
 
 
@@ -40,3 +42,19 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"cannot compute on device {str(name)!r} ({reason}): use cpu, or cuda on a machine that has it") from error
     return device
+
+
+def own_device(name: str | torch.device | None) -> torch.device:
+    """Where this rank computes: see `find_device`; of a machine's GPUs each of its ranks has one.
+
+    Raises:
+        ConfigError: if there is no such device, or one GPU was named for all ranks.
+    """
+    wanted = torch.device(name) if name is not None and str(name).startswith("cuda") else None
+    if world_size() > 1 and wanted is not None and wanted.index is not None:
+        raise ConfigError(f"--device {name} is one GPU for {world_size()} ranks: leave the number out, each rank takes its own")
+    if world_size() > 1 and (wanted is not None or (name is None and torch.cuda.is_available())):
+        device = find_device(f"cuda:{os.environ.get('LOCAL_RANK', rank())}")
+        torch.cuda.set_device(device)
+        return device
+    return find_device(name)

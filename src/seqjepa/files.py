@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import io
 import json
 import os
 import re
@@ -13,10 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-import numpy.typing as npt
-
-from seqjepa.errors import InUseError
+from seqjepa.errors import ConfigError, InUseError
 
 LOCK = "lock"
 
@@ -115,6 +111,44 @@ def release(folder: Path, descriptor: int) -> None:
     os.close(descriptor)
 
 
+@contextmanager
+def writing(folder: Path, note: str, options: Any, made: str) -> Iterator[None]:
+    """Be the one writer of a folder; made if it is not there. What it is made from is noted there first.
+
+    Args:
+        folder: of the option --out.
+        note: name of the file that says what all is made from.
+        options: JSON data that it must hold.
+        made: a participle for messages, such as `packed`.
+
+    Raises:
+        InUseError: if another process writes to the folder.
+        ConfigError: if it holds something else, or what was made from other options; nothing has been changed.
+        OSError: if it cannot be written to.
+    """
+    path, data = folder / note, json_bytes(options)
+    folder.mkdir(parents=True, exist_ok=True)
+    _is_noted(path, data, made)  # a folder of somebody else's gets no lock
+    lock = acquire(folder, "--out")
+    try:
+        if not _is_noted(path, data, made):
+            write_atomically(path, data)
+        yield
+    finally:
+        release(folder, lock)
+
+
+def _is_noted(path: Path, data: bytes, made: str) -> bool:
+    """Whether the options are noted, which they are not in a folder that holds nothing but leftovers of a killed command."""
+    if path.exists():
+        if path.read_bytes() != data:
+            raise ConfigError(f"{path.parent} was {made} with other options or from other objects, see {path}: choose another --out")
+        return True
+    if any(other.name != LOCK and other.suffix != ".tmp" for other in path.parent.iterdir()):
+        raise ConfigError(f"{path.parent} is not empty and holds no {path.name}, so it was not {made} by us: choose another --out")
+    return False
+
+
 def sync(folder: Path) -> None:
     """Make the names in a folder last through a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -128,21 +162,6 @@ def force(file: BinaryIO) -> None:
     """To the disk."""
     file.flush()
     os.fsync(file.fileno())
-
-
-def npy_bytes(array: npt.NDArray[Any]) -> bytes:
-    """What `numpy.save` writes."""
-    data = io.BytesIO()
-    np.save(data, array, allow_pickle=False)
-    return data.getvalue()
-
-
-def npy_header(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> bytes:
-    """What stands before the data in a .npy file of that type and shape."""
-    header = io.BytesIO()
-    described = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(header, {"descr": described, "fortran_order": False, "shape": shape})
-    return header.getvalue()
 
 
 def json_bytes(data: Any) -> bytes:

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqjepa.checkpoint import latest, restore
 from seqjepa.config import Experiment, from_json, kind
 from seqjepa.devices import find_device
 from seqjepa.distributed import world_size
 from seqjepa.errors import CheckpointError, ConfigError
 from seqjepa.methods.base import Method
-from seqjepa.run_folder import read_config, read_spec
+from seqjepa.runs.checkpoint import latest, restore
+from seqjepa.runs.folder import read_config, read_spec
 from seqjepa.worlds.base import WorldSpec
 
 _logger = logging.getLogger("seqjepa")

@@ -6,10 +6,14 @@ Axes: B sequences, T views of a sequence, C H W of an image, A action, P pose, D
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from seqjepa.errors import DataError
+
+Indices = npt.NDArray[np.int64]  # of objects, views or places
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from typing import Any
 
 import torch
 
-from seqjepa import checkpoint, cli
+from seqjepa import cli
+from seqjepa.runs import checkpoint
 
 TINY = str(Path(__file__).with_name("tiny.py"))
 TIME_OUT = 120.0  # many times what a command takes, for machines with much else to do

@@ -15,10 +15,11 @@ from torch import Tensor
 from seqjepa import files
 from seqjepa.methods.seq_jepa import SeqJEPA
 from seqjepa.nn import Encoder
-from seqjepa.run_folder import RunFolder
+from seqjepa.runs.folder import RunFolder
+from seqjepa.store.table import ViewTable
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import World, WorldSpec
-from seqjepa.worlds.table import TableWorld, ViewTable
+from seqjepa.worlds.table import TableWorld
 
 
 def kill_at_moment(moment: str, occurrence: int) -> None:

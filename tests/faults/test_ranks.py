@@ -15,7 +15,7 @@ import pytest
 
 from faults import sabotage
 from faults.harness import TINY, Shell, metrics, steps
-from seqjepa import checkpoint
+from seqjepa.runs import checkpoint
 
 SHORT = ["--train.steps", "4", "--train.checkpoint-every", "2", "--train.precision", "fp32", "--train.accumulate", "2"]
 # Dropout differs from rank to rank, and Adam magnifies rounding.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from faults import tiny
 from seqjepa.methods.seq_jepa import SeqJEPA
-from seqjepa.training import train
+from seqjepa.training.loop import train
 
 Weights = dict[str, Tensor]
 

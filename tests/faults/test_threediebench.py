@@ -13,9 +13,9 @@ from PIL import Image
 
 from faults import sabotage
 from faults.harness import Shell, contents
+from fixtures.view_files import places, write
 from seqjepa.errors import DataError
 from seqjepa.worlds.threediebench import Config
-from view_files import places, write
 
 RECIPE = Path(__file__).with_name("views.py")
 

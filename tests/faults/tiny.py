@@ -11,8 +11,9 @@ from seqjepa.actions import ActionSpace, Group
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
 from seqjepa.methods import seq_jepa
 from seqjepa.nn import EncoderConfig
+from seqjepa.store.table import ViewTable
 from seqjepa.worlds.base import WorldConfig, WorldSpec
-from seqjepa.worlds.table import TableWorld, ViewTable
+from seqjepa.worlds.table import TableWorld
 
 CLASSES = ("wide", "narrow", "tall")
 SPACE = ActionSpace(

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 import torch
 
-import signal_world
-from contract import NAMES, config, experiment
-from seqjepa import checkpoint
+from fixtures import signal_world
+from fixtures.contract import NAMES, config, experiment
 from seqjepa.config import EvaluateConfig, OptimConfig, TrainConfig
 from seqjepa.errors import ConfigError
-from seqjepa.evaluation import evaluate
+from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.heads import ProjectorConfig
-from seqjepa.learner import build_optimizer
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method, load
 from seqjepa.nn import EncoderConfig
 from seqjepa.recipes import load_code, with_method
 from seqjepa.recipes.saccades import saccades
 from seqjepa.recipes.shapes import shapes, shapes_baseline, shapes_tiny
-from seqjepa.training import train
+from seqjepa.runs import checkpoint
+from seqjepa.training.loop import train
+from seqjepa.training.state import build_optimizer
 from seqjepa.worlds import shapes as shapes_world
 from seqjepa.worlds.base import World
 

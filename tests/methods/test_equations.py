@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-import plain_heads as plain
-from contract import NAMES, config, experiment
-from plain_heads import under
+from fixtures.contract import NAMES, config, experiment
+from fixtures.spaces import differences
+from reference import plain_heads as plain
+from reference.plain_heads import under
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.heads import ProjectorConfig
 from seqjepa.methods.base import Method
 from seqjepa.nn import EncoderConfig
 from seqjepa.types import SequenceBatch
-from spaces import differences
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 SPACE = ActionSpace(

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import plain_seq_jepa as plain
+from fixtures.spaces import differences
+from reference import plain_seq_jepa as plain
 from seqjepa.config import OptimConfig
 from seqjepa.errors import ConfigError
-from seqjepa.learner import build_optimizer
 from seqjepa.methods.seq_jepa import Config, SeqJEPA
 from seqjepa.nn import EncoderConfig
+from seqjepa.training.state import build_optimizer
 from seqjepa.types import SequenceBatch
-from spaces import differences
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 PREDICTS, CONDITIONS = ("last", "every"), ("both", "predictor", "aggregator", "none")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-import signal_world
+from fixtures import signal_world
 from seqjepa.config import TrainConfig
-from seqjepa.evaluation import evaluate
+from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.report import maps, style
-from seqjepa.training import train
+from seqjepa.training.loop import train
 
 
 @pytest.fixture(scope="session")

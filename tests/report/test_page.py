@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from run_copies import copy_run
+from fixtures.run_copies import copy_run
 from seqjepa.report import page, report, runs, tables
 
 SECTIONS = ("sequences", "results", "maps", "neighbours", "training", "settings")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-import signal_world
+from fixtures import signal_world
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.model import load
 from seqjepa.report import maps, neighbours, sample

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from run_copies import copy_run
+from fixtures.run_copies import copy_run
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.report import report, runs
 

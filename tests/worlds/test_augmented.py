@@ -9,17 +9,17 @@ import pytest
 import torch
 
 import seqjepa
-from digits import Digits, digits  # noqa: F401, the latter is a fixture
+from fixtures.digits import Digits, digits  # noqa: F401, the latter is a fixture
 from seqjepa.config import from_json, to_json
 from seqjepa.errors import ConfigError
 from seqjepa.nn import EncoderConfig
 from seqjepa.recipes import recipes
 from seqjepa.recipes.cifar100 import cifar100
 from seqjepa.types import SequenceBatch
-from seqjepa.worlds.augment import augment
 from seqjepa.worlds.augmented import GROUPS, AugmentedWorld, Config
-from seqjepa.worlds.base import draw_key
-from seqjepa.worlds.policy import COLUMNS, Policy
+from seqjepa.worlds.keys import draw_key
+from seqjepa.worlds.views.augment import augment
+from seqjepa.worlds.views.policy import COLUMNS, Policy
 
 pytestmark = pytest.mark.usefixtures("digits")
 CONFIG = Config(source="digits", path="", image_size=28, val_fraction=0.1)

@@ -11,19 +11,19 @@ import torch
 from PIL import Image
 from skimage import data
 
-from published import write_imagenet, write_stl10
+from fixtures.published import write_imagenet, write_stl10
 from seqjepa import cli
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.evaluation import Stages, evaluate, measure
+from seqjepa.evaluation.evaluate import Stages, evaluate, measure
 from seqjepa.methods import seq_jepa
 from seqjepa.model import load
 from seqjepa.nn import EncoderConfig
 from seqjepa.recipes import recipes
-from seqjepa.training import train
-from seqjepa.worlds.base import draw_key
+from seqjepa.training.loop import train
 from seqjepa.worlds.images import base
 from seqjepa.worlds.images.base import ImageSet, ImageSplit, Source
+from seqjepa.worlds.keys import draw_key
 from seqjepa.worlds.saccades import Config, Saccades
 
 SIDE, PATCH = 40, 8

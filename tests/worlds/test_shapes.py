@@ -10,10 +10,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from seqjepa.errors import ConfigError
-from seqjepa.worlds import cache
-from seqjepa.worlds.cache import Plan
+from seqjepa.render.solids import CLASSES, PALETTES, UNSEEN_CLASSES
+from seqjepa.store import cache
+from seqjepa.store.cache import Plan
 from seqjepa.worlds.shapes import SPLITS, Config, unseen_rotations
-from seqjepa.worlds.solids import CLASSES, PALETTES, UNSEEN_CLASSES
 from seqjepa.worlds.table import TableWorld
 
 SMALL = Config(image_size=16, train_objects=60, test_objects=30, views=3)

@@ -10,14 +10,15 @@ import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from fixtures.view_files import SYNSETS, places, write
 from seqjepa.commands.data.check import reports
 from seqjepa.config import WorldConfig, find_kind
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.worlds import inspection, shapes
-from seqjepa.worlds.export import export, plan_job
-from seqjepa.worlds.packing import pack
+from seqjepa.store import inspection
+from seqjepa.store.export import export, plan_job
+from seqjepa.store.packing import pack
+from seqjepa.worlds import shapes
 from seqjepa.worlds.threediebench import Config
-from view_files import SYNSETS, places, write
 
 VIEWS = 4
 

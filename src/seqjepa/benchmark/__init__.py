@@ -15,11 +15,11 @@ from seqjepa.benchmark.jobs import Job, plan, refuse, refuse_changed_data
 from seqjepa.benchmark.standings import FAILED, note_failure, publish
 from seqjepa.config import Experiment
 from seqjepa.errors import CollapseError, DiskError, Interrupted, InUseError, NonFiniteError
-from seqjepa.evaluation import evaluate
-from seqjepa.report.benchmark import Table
+from seqjepa.evaluation.evaluate import evaluate
+from seqjepa.report.benchmark.table import Table
 from seqjepa.report.headline import duration
-from seqjepa.run_folder import RunFolder
-from seqjepa.training import train
+from seqjepa.runs.folder import RunFolder
+from seqjepa.training.loop import train
 
 __all__ = ["Outcome", "benchmark"]
 

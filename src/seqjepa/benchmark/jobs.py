@@ -9,11 +9,12 @@ import torch
 
 from seqjepa.benchmark.contenders import Contender, contenders, folder_name
 from seqjepa.benchmark.standings import Standing, finished, read, require_same_data
-from seqjepa.config import Experiment, differences, to_json
+from seqjepa.config import Experiment, to_json
 from seqjepa.devices import find_device, fork_rng
 from seqjepa.errors import ConfigError, DataError
+from seqjepa.from_json import differences
 from seqjepa.model import build_method
-from seqjepa.run_folder import WORLD, RunFolder, changed_data, portable
+from seqjepa.runs.folder import WORLD, RunFolder, changed_data, portable
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
 
 Device = str | torch.device | None

@@ -14,11 +14,11 @@ from seqjepa.errors import ConfigError, DataError, DiskError
 from seqjepa.files import json_bytes, locked, write_atomically
 from seqjepa.model import build_method
 from seqjepa.report import style
-from seqjepa.report.benchmark import Table, figures, markdown, table
-from seqjepa.report.entries import CONTROLS, Entry, columns, entries, shown_views
-from seqjepa.report.front import front
+from seqjepa.report.benchmark.entries import CONTROLS, Entry, columns, entries, shown_views
+from seqjepa.report.benchmark.pareto import front
+from seqjepa.report.benchmark.table import Table, figures, markdown, table
 from seqjepa.report.runs import read_object, read_results, require_keys
-from seqjepa.run_folder import CONFIG, METRICS, changed_data, expanded, portable, read_config, read_spec
+from seqjepa.runs.folder import CONFIG, METRICS, changed_data, expanded, portable, read_config, read_spec
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 
 FORMAT = 1

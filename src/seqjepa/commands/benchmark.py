@@ -15,8 +15,8 @@ from seqjepa.benchmark import benchmark
 from seqjepa.commands.options import choose, parse
 from seqjepa.config import Experiment
 from seqjepa.errors import ConfigError
-from seqjepa.recipes import every_method, find, recipes
-from seqjepa.report import benchmark as shown
+from seqjepa.recipes import every_method, recipe, recipes
+from seqjepa.report.benchmark import table as shown
 
 WIDTH = 240  # of the table where it goes into a file
 
@@ -51,9 +51,9 @@ class Options:
 def main(arguments: list[str]) -> None:
     """Parse, run, and print the table."""
     name, rest = choose("recipe", arguments, recipes(), prog="seqjepa benchmark", also=".py")
-    recipe = find(name)()
-    options = parse(Options, rest, prog=f"seqjepa benchmark {name}", default=Options(experiment=recipe))
-    if options.experiment.seed != recipe.seed:
+    chosen = recipe(name)()
+    options = parse(Options, rest, prog=f"seqjepa benchmark {name}", default=Options(experiment=chosen))
+    if options.experiment.seed != chosen.seed:
         raise ConfigError("--seed is for a single run: a benchmark has --seeds N, which are the seeds from 0 to N - 1")
     contenders = [each for method in options.methods for each in (every_method() if method == "all" else [method])]
     out = options.out or Path("runs") / f"benchmark_{options.experiment.name}"

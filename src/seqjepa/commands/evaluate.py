@@ -12,7 +12,7 @@ from rich.table import Table
 
 from seqjepa.commands.options import parse
 from seqjepa.config import EvaluateConfig
-from seqjepa.evaluation import evaluate
+from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.model import read_experiment
 from seqjepa.recipes import load_code
 from seqjepa.report.tables import INPUTS, SHOWN_VIEWS

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seqjepa import ranks
+from seqjepa import distributed
 from seqjepa.commands.options import choose, parse, take_option
 from seqjepa.config import Experiment
-from seqjepa.recipes import find, recipes, with_method
-from seqjepa.trackers import TRACKERS
-from seqjepa.training import train
+from seqjepa.recipes import recipe, recipes, with_method
+from seqjepa.training.loop import train
+from seqjepa.training.trackers import TRACKERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
     """Parse and train."""
     name, rest = choose("recipe", arguments, recipes(), prog="seqjepa train", also=".py")
     method, rest = take_option("--method", rest)
-    experiment = find(name)() if method is None else with_method(find(name)(), method)
+    experiment = recipe(name)() if method is None else with_method(recipe(name)(), method)
     options = parse(Options, rest, prog=f"seqjepa train {name}", default=Options(experiment=experiment))
     run_dir = options.run_dir or Path("runs") / options.experiment.name
     trackers = [TRACKERS[tracker]() for tracker in options.track]
@@ -57,5 +57,5 @@ def main(arguments: list[str]) -> None:
         allow_changed_data=options.allow_changed_data,
         rank_timeout=options.rank_timeout,
     )
-    if ranks.first():
+    if distributed.is_main_process():
         sys.stdout.write(f"done: {run_dir}. Next: seqjepa evaluate {run_dir}\n")

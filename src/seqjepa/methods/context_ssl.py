@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqjepa.actions import ActionSpace
-from seqjepa.distributed import gather, of_first
+from seqjepa.distributed import broadcast, gather
 from seqjepa.errors import ConfigError
 from seqjepa.losses import nt_xent, precise
 from seqjepa.methods.base import Method, MethodConfig, fraction, not_negative, positive, weighted
@@ -109,7 +109,7 @@ class ContextSSL(Method):
         config, size = self.config, len(batch)
         features = self.encoder(batch.views)
         groups = self.actions.groups
-        chosen = int(of_first(torch.randint(len(groups), ())))
+        chosen = int(broadcast(torch.randint(len(groups), ())))
         actions = batch.actions[:, 0] * _only(chosen, [group.action_dim for group in groups], features)
         tokens = self._pairs(features, actions).unflatten(0, (-1, config.pairs)).flatten(1, 2)  # [n, 2 K, D + A]
         z = F.normalize(precise(self._transform(tokens, self._random_masks(len(tokens), features)).view(size, 2, -1)), dim=-1)

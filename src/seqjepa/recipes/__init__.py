@@ -31,7 +31,7 @@ def recipes() -> dict[str, Recipe]:
     return {name: recipe for module in modules for name, recipe in _public(module).items()}
 
 
-def find(name: str) -> Recipe:
+def recipe(name: str) -> Recipe:
     """A recipe by its name, or the function `recipe` of a Python file of one's own.
 
     Raises:
@@ -39,10 +39,10 @@ def find(name: str) -> Recipe:
     """
     if name.endswith(".py"):
         module = load_code(Path(name))
-        recipe: Recipe | None = getattr(module, "recipe", None)
-        if recipe is None:
+        found: Recipe | None = getattr(module, "recipe", None)
+        if found is None:
             raise ConfigError(f"{name} defines no function `recipe()` that returns an Experiment")
-        return recipe
+        return found
     known = recipes()
     if name not in known:
         raise ConfigError(f"{unknown('recipe', name, known)}. A file of your own: path/to/file.py with a function recipe()")
@@ -106,7 +106,7 @@ def load_code(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"no such file: {path}")
     name = path.stem
-    if any(importlib.util.find_spec(f"seqjepa.{package}.{name}") for package in ("methods", "worlds") if name.isidentifier()):
+    if any(_is_module(f"seqjepa.{package}.{name}") for package in ("methods", "worlds") if name.isidentifier()):
         raise ConfigError(
             f"{path} has the name of a method or world of seqjepa, which a run's config could not tell apart: rename the file"
         )
@@ -119,6 +119,12 @@ def load_code(path: Path) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _is_module(name: str) -> bool:
+    """Return whether there is a module of that dotted name; a package is none."""
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.submodule_search_locations is None
 
 
 def _take(config: Any, other: Any, names: Iterable[str]) -> Any:

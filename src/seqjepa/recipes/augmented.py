@@ -1,4 +1,4 @@
-"""Augmentations of own images: any folder or archive of JPEGs and PNGs (see `seqjepa.worlds.images.folder`)."""
+"""Augmentations of own images: any folder or archive of JPEGs and PNGs (see `seqjepa.worlds.images.formats.folder`)."""
 
 from dataclasses import replace
 

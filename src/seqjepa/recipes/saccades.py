@@ -1,4 +1,4 @@
-"""Saccades over own images: any folder or archive of JPEGs and PNGs (see `seqjepa.worlds.images.folder`)."""
+"""Saccades over own images: any folder or archive of JPEGs and PNGs (see `seqjepa.worlds.images.formats.folder`)."""
 
 from dataclasses import replace
 

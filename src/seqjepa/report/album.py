@@ -12,7 +12,7 @@ from seqjepa.report.neighbours import Nearness
 from seqjepa.report.runs import Variant
 from seqjepa.report.sample import Sample
 from seqjepa.report.style import MARKERS, Picture, picture
-from seqjepa.worlds.base import draw_key
+from seqjepa.worlds.keys import draw_key
 
 COMPARED = {"z": "in z", "agg": "in z_AGG", "chance": "drawn at random"}
 STRIPS, LONGEST = 4, 5  # sequences shown, and views of each at most

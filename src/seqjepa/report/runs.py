@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.protocol import Record
+from seqjepa.evaluation.protocol import Record
 
 INCIDENTAL = ("seed", "name", "train.log_every", "train.checkpoint_every")
 Floats = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seqjepa.protocol import Record
+from seqjepa.evaluation.protocol import Record
 from seqjepa.report import style
 from seqjepa.report.runs import Run, Variant
 

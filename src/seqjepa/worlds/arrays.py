@@ -22,7 +22,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -30,14 +29,16 @@ import numpy.typing as npt
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.structure import structure
-from seqjepa.worlds.base import Indices, WorldConfig, WorldSpec, draw_key
-from seqjepa.worlds.check import Finding, Report
-from seqjepa.worlds.table import TableWorld, ViewTable, pixel_statistics
+from seqjepa.from_json import structure
+from seqjepa.reading.findings import Finding, Report
+from seqjepa.reading.npy import open_array
+from seqjepa.store.table import ViewTable, pixel_statistics
+from seqjepa.types import Indices
+from seqjepa.worlds.base import WorldConfig, WorldSpec
+from seqjepa.worlds.keys import draw_key
+from seqjepa.worlds.table import TableWorld
 
 SPLITS = ("train", "val", "test")
-# What numpy raises at a file that cannot be read, a bad header, a short file, or objects, which need pickle.
-BROKEN_NPY = (OSError, EOFError, MemoryError, ValueError, OverflowError, SyntaxError, TokenError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,25 +159,6 @@ def _read_manifest(path: Path) -> Manifest:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error
     except ConfigError as error:
         raise DataError(f"{path}: {error}") from error
-
-
-def open_array(path: Path, wanted: str, remedy: str = "save it with numpy.save") -> npt.NDArray[Any]:
-    """The array in a .npy file, mapped into memory.
-
-    Args:
-        path: of the file.
-        wanted: what is expected in it, for messages.
-        remedy: what to do if it is not there.
-
-    Raises:
-        DataError: if the file is missing, unreadable, damaged, or holds what needs pickle.
-    """
-    try:
-        return np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing, expected {wanted}: {remedy}") from error
-    except BROKEN_NPY as error:
-        raise DataError(f"{path} is no whole .npy file of plain numbers ({error}), expected {wanted}: {remedy}") from error
 
 
 def _read_poses(path: Path, shape: tuple[int, ...], manifest: Manifest) -> npt.NDArray[np.float32]:

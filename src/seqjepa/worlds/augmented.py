@@ -19,11 +19,12 @@ from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError, unknown
-from seqjepa.types import SequenceBatch
-from seqjepa.worlds.augment import augment
-from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec, at_least, spread
+from seqjepa.types import Indices, SequenceBatch
+from seqjepa.worlds.base import World, WorldConfig, WorldSpec, at_least
 from seqjepa.worlds.images.base import ImageSet, ImageSplit, open_images
-from seqjepa.worlds.policy import COLUMNS, CROP, JITTER, PLACES, Policy, sample
+from seqjepa.worlds.keys import spread
+from seqjepa.worlds.views.augment import augment
+from seqjepa.worlds.views.policy import COLUMNS, CROP, JITTER, PLACES, Policy, sample
 
 GROUPS = {
     "crop": CROP,

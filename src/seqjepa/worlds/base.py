@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
 from seqjepa.errors import ConfigError, DataError, unknown
-from seqjepa.types import SequenceBatch
-from seqjepa.worlds.check import Report
+from seqjepa.reading.findings import Report
+from seqjepa.types import Indices
+from seqjepa.worlds.keys import choose_views, draw_key, epoch_order
 
-Indices = npt.NDArray[np.int64]
+__all__ = ["Indices", "World", "WorldConfig", "WorldSpec", "at_least", "choose_views", "draw_key"]
+from seqjepa.types import SequenceBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class WorldSpec:
         views_per_object: how many different views an object has; None where views are drawn without limit. A test out of distribution
             may have fewer, see `World.views`.
         mean, std: per channel, of pixels in 0..1; encoders normalise with them.
-        data: digests of what views are made of, by part (`seqjepa.worlds.fingerprint`), by which a resumed run knows its data again; empty
+        data: digests of what views are made of, by part (`seqjepa.store.fingerprint`), by which a resumed run knows its data again; empty
             where unknown.
         probe_split: that evaluation's probes learn from, where it is not the one that methods are trained on (STL-10's labelled images).
         ordered: whether the order of a sequence's views means something (fixations: what is salient comes first), so that shorter sequences
@@ -171,44 +172,8 @@ class World(ABC):
         while True:
             epoch, place = np.divmod(step * batch_size + places, size)
             for number in set(epoch.tolist()) - set(orders):
-                orders[number] = _order(size, seed, split, number)
+                orders[number] = epoch_order(size, seed, split, number)
             index = np.array([orders[e][p] for e, p in zip(epoch.tolist(), place.tolist(), strict=True)], dtype=np.int64)
             yield self.sequences(split, index, num_views, draw_key(seed, split, epoch, index))
             orders = {number: order for number, order in orders.items() if number >= epoch[-1]}
             step += 1
-
-
-def _order(size: int, seed: int, split: str, epoch: int) -> Indices:
-    return np.random.default_rng([seed, *split.encode(), epoch]).permutation(size)
-
-
-def draw_key(seed: int, split: str, epoch: Indices | int, index: Indices) -> Indices:
-    """[B] random keys, a pure function of (seed, split, epoch, object)."""
-    salt = np.random.SeedSequence([seed, *split.encode()]).generate_state(1, np.uint64)[0]
-    with np.errstate(over="ignore"):
-        return scramble(scramble(np.asarray(epoch).astype(np.uint64) + salt) + index.astype(np.uint64)).astype(np.int64)
-
-
-def scramble(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Splitmix64: a counter to 64 well-mixed bits, without state (Steele, Lea, Flood 2014)."""
-    with np.errstate(over="ignore"):
-        x = x + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
-
-
-def spread(key: npt.NDArray[np.int64 | np.uint64], count: int) -> npt.NDArray[np.uint64]:
-    """[..., count] keys out of each key: as if drawn independently, yet a pure function of the key and the place."""
-    counter = np.arange(count, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
-    return scramble(key.astype(np.uint64)[..., None] ^ counter)
-
-
-def uniforms(key: npt.NDArray[np.int64 | np.uint64], count: int) -> npt.NDArray[np.float64]:
-    """[..., count] numbers in 0 .. 1 (1 excluded) with 53 bits each out of each key, a pure function of the key and the place."""
-    return (spread(key, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def choose_views(key: Indices, num_views: int, available: int) -> Indices:
-    """[B, num_views] different views out of `available` for each key, uniform over ordered selections."""
-    return np.argsort(spread(key, available), axis=1, kind="stable")[:, :num_views]

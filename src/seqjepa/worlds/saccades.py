@@ -16,13 +16,13 @@ from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError
-from seqjepa.types import SequenceBatch
-from seqjepa.worlds.base import Indices, World, WorldConfig, WorldSpec, at_least
-from seqjepa.worlds.check import Report
-from seqjepa.worlds.glimpse import Inhibition, Shape, fixations, patches, weights
+from seqjepa.reading.findings import Report
+from seqjepa.types import Indices, SequenceBatch
+from seqjepa.worlds.base import World, WorldConfig, WorldSpec, at_least
 from seqjepa.worlds.images.base import ImageSet, open_images
-from seqjepa.worlds.saliency import Maps, spectral_residual_maps
-from seqjepa.worlds.saliency_files import inspect_maps, published_maps
+from seqjepa.worlds.views.fixations import Inhibition, Shape, fixations, patches, weights
+from seqjepa.worlds.views.saliency import Maps, spectral_residual_maps
+from seqjepa.worlds.views.saliency_maps import inspect_maps, published_maps
 
 FACTORS = ActionSpace(("row", "column"), (Group(name="position", dims=("row", "column")),))
 SPLITS = ("train", "val", "test")
@@ -38,7 +38,7 @@ class Config(WorldConfig):
         image_size: pixels per side of an image.
         patch_size: pixels per side of a view.
         saliency: `spectral_residual`, the built-in model; `uniform`, all positions alike; or a folder with maps computed elsewhere
-            (`seqjepa.worlds.saliency_files`).
+            (`seqjepa.worlds.views.saliency_maps`).
         inhibition: of return: no fixation falls within a `disc` around an earlier one of the sequence (the paper), a `square` (the authors'
             release), or anywhere: `none`. How many fixations it leaves room for is the number of views of an object.
         inhibition_radius: in pixels; None for half a patch.

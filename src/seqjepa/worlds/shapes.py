@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from seqjepa.render.scene import FACTORS, render_latents, sample_latents
+from seqjepa.render.solids import CLASSES, UNSEEN_CLASSES, make_objects
+from seqjepa.store.cache import Plan, cached_tables
+from seqjepa.store.table import pixel_statistics
 from seqjepa.worlds.base import WorldConfig, WorldSpec, at_least
-from seqjepa.worlds.cache import Plan, cached_tables
-from seqjepa.worlds.scene import FACTORS, render_latents, sample_latents
-from seqjepa.worlds.solids import CLASSES, UNSEEN_CLASSES, make_objects
-from seqjepa.worlds.table import TableWorld, pixel_statistics
+from seqjepa.worlds.table import TableWorld
 
 SPLITS = ("train", "val", "test", "ood_rotation", "ood_class", "ood_colour")
 VERSION = 1  # of the pictures: raise it when a render changes

@@ -1,7 +1,7 @@
 """3DIEBench (Garrido et al. 2023, SIE): pictures of ShapeNet objects whose rotation, floor and light are known, 50 of each object.
 
-It is read from the published folders (`seqjepa.worlds.layout`; `seqjepa data render` writes them too) or from what `seqjepa data pack` made
-of them (`seqjepa.worlds.packed`), which is many times as fast.
+It is read from the published folders (`seqjepa.store.folder`; `seqjepa data render` writes them too) or from what `seqjepa data pack` made
+of them (`seqjepa.store.pack`), which is many times as fast.
 
 Published are two splits, `train` and `val`, by object. The papers report on `val`, which is `test` here; our `val`, for choosing settings,
 is held out from the training objects. Where the files name a `test` split, all their splits are used as they are.
@@ -17,14 +17,17 @@ from pathlib import Path
 import numpy as np
 
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.worlds.base import Indices, WorldConfig, WorldSpec, at_least, draw_key
-from seqjepa.worlds.check import Report
-from seqjepa.worlds.inspection import inspect
-from seqjepa.worlds.layout import FolderStore, Store
-from seqjepa.worlds.listing import UNLISTED, WHERE_FROM, Listing
-from seqjepa.worlds.packed import PackedStore, is_pack
-from seqjepa.worlds.scene import FACTORS
-from seqjepa.worlds.table import TableWorld, ViewTable, pixel_statistics
+from seqjepa.reading.findings import Report
+from seqjepa.render.scene import FACTORS
+from seqjepa.store.folder import FolderStore, Store
+from seqjepa.store.inspection import inspect
+from seqjepa.store.pack import PackedStore, is_pack
+from seqjepa.store.splits import UNLISTED, WHERE_FROM, Listing
+from seqjepa.store.table import ViewTable, pixel_statistics
+from seqjepa.types import Indices
+from seqjepa.worlds.base import WorldConfig, WorldSpec, at_least
+from seqjepa.worlds.keys import draw_key
+from seqjepa.worlds.table import TableWorld
 
 
 @dataclass(frozen=True, kw_only=True)

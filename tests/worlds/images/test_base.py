@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from seqjepa.errors import ConfigError, DataError
+from seqjepa.store.checksums import Sums, crc32
 from seqjepa.worlds.images.base import ImageSplit, find_source, hold_out, open_images, sources
-from seqjepa.worlds.sums import Sums, crc32
 
 IMAGES = np.arange(100 * 12, dtype=np.uint8).reshape(100, 2, 2, 3)
 WHOLE = ImageSplit(IMAGES, np.arange(100) % 7, origin="train")

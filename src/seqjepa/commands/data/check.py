@@ -11,10 +11,10 @@ from rich.console import Console
 from seqjepa import worlds
 from seqjepa.commands.options import parse
 from seqjepa.errors import DataError
+from seqjepa.reading.findings import Report
 from seqjepa.worlds.base import WorldConfig
-from seqjepa.worlds.check import Report
-from seqjepa.worlds.images import folder
 from seqjepa.worlds.images.base import sources
+from seqjepa.worlds.images.formats import folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Literal
 import tyro
 
 from seqjepa.commands.options import parse
-from seqjepa.worlds.packing import pack
+from seqjepa.store.packing import pack
 
 
 @dataclass(frozen=True, kw_only=True)

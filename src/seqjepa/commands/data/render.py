@@ -10,10 +10,10 @@ import tyro
 from rich.console import Console
 
 from seqjepa.commands.options import choose, parse
+from seqjepa.render.meshes.collection import class_counts, find_models
+from seqjepa.store import export_meshes as meshes
+from seqjepa.store.export import SKIPPED, export, plan_job
 from seqjepa.worlds import shapes
-from seqjepa.worlds.export import SKIPPED, export, plan_job
-from seqjepa.worlds.meshes import world as meshes
-from seqjepa.worlds.meshes.find import class_counts, find_models
 
 SHOWN = 20  # meshes that are named on the terminal
 

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, DataError, unknown
-from seqjepa.worlds import images as package
-from seqjepa.worlds.base import WorldSpec, scramble
-from seqjepa.worlds.check import Report
-from seqjepa.worlds.fingerprint import fingerprint
-from seqjepa.worlds.sums import Sums
+from seqjepa.reading.findings import Report
+from seqjepa.store.checksums import Sums
+from seqjepa.store.fingerprint import fingerprint
+from seqjepa.worlds.base import WorldSpec
+from seqjepa.worlds.images import formats
+from seqjepa.worlds.keys import scramble
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,8 @@ class Source(ABC):
 
 def sources() -> dict[str, Source]:
     """Every format by the name of its module."""
-    modules = [name for _, name, _ in pkgutil.iter_modules(package.__path__) if name != "base"]
-    return {name: importlib.import_module(f"{package.__name__}.{name}").SOURCE for name in modules}
+    modules = [name for _, name, _ in pkgutil.iter_modules(formats.__path__)]
+    return {name: importlib.import_module(f"{formats.__name__}.{name}").SOURCE for name in modules}
 
 
 def find_source(name: str) -> Source:

@@ -1,0 +1,1 @@
+"""What is asked of frozen features: one file for each question."""

@@ -1,0 +1,1 @@
+"""Strangers' files: bounded, checked and never executed."""

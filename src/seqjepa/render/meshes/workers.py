@@ -1,0 +1,83 @@
+"""Rendering many meshes in several processes. Workers import this module and no torch."""
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from seqjepa.errors import DataError
+from seqjepa.reading.archives import Files
+from seqjepa.render.kernels import Bytes
+from seqjepa.render.meshes.collection import Model
+from seqjepa.render.meshes.load import load_mesh
+from seqjepa.render.meshes.picture import render_mesh
+
+
+@dataclass(frozen=True)
+class Task:
+    """A mesh and how to draw it: its latents [V, 7] and S, pixels per side."""
+
+    model: Model
+    latents: npt.NDArray[np.float32]
+    image_size: int
+
+
+def draw(task: Task) -> Bytes | str:
+    """Views [V, S, S, 3] of a mesh, or why there are none."""
+    turn = None if task.model.turn is None else np.array(task.model.turn)
+    try:
+        return render_mesh(load_mesh(_open(task.model.source), task.model.name, turn), task.latents, task.image_size)
+    except DataError as error:
+        return str(error)
+
+
+def draw_all(tasks: Sequence[Task], processes: int) -> Iterator[Bytes | str]:
+    """What `draw` says of each task, in their order; no more than a few are ahead of the one that is asked for.
+
+    Raises:
+        DataError: if a process dies, most likely for want of memory.
+    """
+    if processes == 1:
+        yield from map(draw, tasks)
+        return
+    context, waiting = multiprocessing.get_context("forkserver"), deque[tuple[Task, Future[Bytes | str]]]()
+    left = iter(tasks)
+    with ProcessPoolExecutor(processes, context, initializer=_follow) as pool:
+        try:
+            while True:
+                while len(waiting) < 2 * processes and (task := next(left, None)) is not None:
+                    waiting.append((task, pool.submit(draw, task)))
+                if not waiting:
+                    return
+                drawn = waiting[0][1].result()
+                waiting.popleft()
+                yield drawn
+        except BrokenProcessPool as error:
+            near = ", ".join(task.model.file for task, _ in waiting)
+            raise DataError(f"a process died while drawing one of {near}. Out of memory? Use fewer --processes") from error
+
+
+@lru_cache(maxsize=4)
+def _open(path: Path) -> Files:
+    return Files(path)
+
+
+def _follow() -> None:
+    """A worker whose parent was killed ends, too, instead of waiting for more work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

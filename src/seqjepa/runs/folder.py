@@ -1,0 +1,256 @@
+"""The folder of one run: `config.json`, `world.json`, `metrics.jsonl`, `checkpoints/`, and a `lock` while someone writes to it."""
+
+import contextlib
+import errno
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from seqjepa import files
+from seqjepa.config import Experiment, to_json
+from seqjepa.errors import ConfigError, DataError, DiskError
+from seqjepa.from_json import differences, structure
+from seqjepa.runs import checkpoint
+from seqjepa.worlds.base import WorldSpec
+
+CONFIG, WORLD, METRICS, CHECKPOINTS = "config.json", "world.json", "metrics.jsonl", "checkpoints"
+
+Warn = Callable[[str], None]
+_logger = logging.getLogger("seqjepa")
+
+
+class RunFolder:
+    """The one writer of a run's folder; a context manager, from `RunFolder.open`.
+
+    Attributes:
+        path: the folder.
+        checkpoints: the folder of its checkpoints, for `seqjepa.runs.checkpoint`.
+        config_hash: of the experiment, for the checkpoints' manifests.
+    """
+
+    def __init__(self, path: Path, lock: int, warn: Warn) -> None:
+        self.path, self.checkpoints = path, path / CHECKPOINTS
+        self.config_hash = checkpoint.config_hash(_load(path / CONFIG))
+        self._lock, self._warn, self._warned = lock, warn, False
+        self._metrics = (path / METRICS).open("ab", buffering=0)
+
+    @classmethod
+    def open(cls, path: Path, experiment: Experiment, *, resume: bool, warn: Warn = _logger.warning) -> Self:
+        """Make or reopen a run's folder and lock it. On an error nothing of an earlier run has changed.
+
+        Args:
+            path: the folder; made, parents included, if it is not there.
+            experiment: must be the folder's own if it has one.
+            resume: whether to go on with what is there.
+            warn: is told, once, when lines of the log are lost.
+
+        Raises:
+            InUseError: if another process writes to the folder.
+            ConfigError: if the folder cannot be written to, is another experiment's, or holds a run that was not to be resumed.
+            DiskError: if the disk is full or broken.
+        """
+        try:
+            lock = _claim(path)
+            try:
+                _require_ours(path, experiment, resume)
+                checkpoint.tidy(path / CHECKPOINTS)
+                if not (path / CONFIG).exists():
+                    files.write_atomically(path / CONFIG, files.json_bytes(portable(to_json(experiment))))
+                run = cls(path, lock, warn)
+                if not checkpoint.committed(run.checkpoints):
+                    run.truncate_metrics(0)
+            except BaseException:
+                files.release(path, lock)
+                raise
+        except OSError as error:
+            raise DiskError(f"cannot write to the run folder {path}: {error.strerror or error}") from error
+        return run
+
+    @staticmethod
+    def check(path: Path, experiment: Experiment, *, resume: bool) -> None:
+        """Raise what `open` would raise, as far as that can be told without writing: before preparations that take long."""
+        reason = None
+        try:
+            nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+            if not nearest.is_dir():
+                reason = "there is a file in the way"
+            elif not os.access(nearest, os.W_OK | os.X_OK):
+                reason = f"{nearest} cannot be written to"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        if reason is not None:
+            raise ConfigError(f"{path} cannot be the run folder: {reason}. Choose another --run-dir")
+        if path.is_dir():
+            _require_ours(path, experiment, resume)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._metrics.close()
+        files.release(self.path, self._lock)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Append a line to metrics.jsonl. A line that the disk does not take is lost, with one warning per run: training is worth more."""
+        line = json.dumps(record).encode() + b"\n"
+        end = os.fstat(self._metrics.fileno()).st_size
+        try:
+            if self._metrics.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._metrics.truncate(end)  # no half line
+            self._lost(error)
+
+    def metrics_position(self) -> int:
+        """Bytes of metrics.jsonl so far, all of them on the disk. A checkpoint notes it; resuming cuts off what came later."""
+        try:
+            os.fsync(self._metrics.fileno())
+        except OSError as error:
+            self._lost(error)
+        return (self.path / METRICS).stat().st_size
+
+    def truncate_metrics(self, position: int) -> None:
+        """Cut metrics.jsonl to its whole lines within so many bytes.
+
+        Raises:
+            DiskError: if it cannot be cut.
+        """
+        path = self.path / METRICS
+        try:
+            kept = path.read_bytes()[:position]
+            self._metrics.truncate(kept.rfind(b"\n") + 1)
+        except OSError as error:
+            raise DiskError(f"cannot cut {path}: {error.strerror or error}") from error
+
+    def write_spec(self, spec: WorldSpec, *, allow_changed: bool = False) -> None:
+        """Write world.json, from which a model can be rebuilt without the data; or, when it is there, see that the world is still the same.
+
+        Args:
+            spec: of the world as it is now.
+            allow_changed: warn of another world than the run was begun with, and from now on take it for the run's.
+
+        Raises:
+            DataError: if the run was begun on another world and that is not allowed.
+            DiskError: if the file cannot be written.
+        """
+        path = self.path / WORLD
+        if changed := changed_data(self.path, spec) if path.exists() else []:
+            what = f"the data is not what the run in {self.path} was begun with"
+            if not allow_changed:
+                raise DataError(f"{what}; use another --run-dir, or --allow-changed-data to go on with it:\n  " + "\n  ".join(changed))
+            self._warn(f"{what}, going on with it: {'; '.join(changed)}")
+        try:
+            if changed or not path.exists():
+                files.write_atomically(path, files.json_bytes(asdict(spec)))
+        except OSError as error:
+            raise DiskError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def _lost(self, error: OSError) -> None:
+        if not self._warned:
+            self._warned = True
+            self._warn(f"{self.path / METRICS} cannot be written ({error.strerror or error}): training goes on, lines of the log are lost")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The config of the run in a folder, as JSON data for `config.from_json`.
+
+    Raises:
+        ConfigError: if the folder holds no run or its config.json is damaged.
+    """
+    return expanded(_load(path / CONFIG))
+
+
+def read_spec(path: Path) -> WorldSpec:
+    """The world that the run in a folder was trained on.
+
+    Raises:
+        ConfigError: if the folder holds no run or its world.json is damaged.
+    """
+    data = _load(path / WORLD)
+    try:
+        return structure(WorldSpec, data, defaults=True)
+    except ConfigError as error:
+        raise ConfigError(f"{path / WORLD} is damaged or of another version: {error}") from error
+
+
+def portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config without the home folder's path, which is nobody else's business and differs from machine to machine."""
+    changed: dict[str, Any] = _replace(config, str(Path.home()), "~")
+    return changed
+
+
+def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config from `portable` with this machine's home folder."""
+    changed: dict[str, Any] = _replace(config, "~", str(Path.home()))
+    return changed
+
+
+def changed_data(path: Path, spec: WorldSpec) -> list[str]:
+    """In what a world differs from the one that the run in a folder was trained on.
+
+    Contents count where both are known, and then pixel statistics do not, which follow from them but for last bits that CPUs differ in.
+
+    Raises:
+        ConfigError: if the folder holds no run or its world.json is damaged.
+    """
+    there = read_spec(path)
+    if there.data and spec.data:
+        here = replace(spec, mean=there.mean, std=there.std)
+    else:
+        here = replace(spec, data=there.data)
+    return differences(*(json.loads(files.json_bytes(asdict(each))) for each in (there, here)))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path.parent} is not the folder of a run: it has no {path.name}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} cannot be read: it holds no JSON object")
+    return data
+
+
+def _claim(path: Path) -> int:
+    """Make the folder and lock it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        return files.acquire(path, "--run-dir")
+    except (FileExistsError, NotADirectoryError):
+        reason = "there is a file in the way"
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG):
+            raise
+        reason = os.strerror(error.errno)
+    raise ConfigError(f"{path} cannot be the run folder: {reason}. Choose another --run-dir")
+
+
+def _require_ours(path: Path, experiment: Experiment, resume: bool) -> None:
+    """Refuse a folder that holds anything that this run would overwrite."""
+    if not (path / CONFIG).exists():
+        if found := [name for name in (WORLD, METRICS, CHECKPOINTS) if (path / name).exists()]:
+            raise ConfigError(f"{path} holds {', '.join(found)} but no {CONFIG}: it is not ours to write to. Choose another --run-dir")
+        return
+    if changed := differences(_load(path / CONFIG), json.loads(files.json_bytes(portable(to_json(experiment))))):
+        raise ConfigError(f"{path} holds a run of another configuration; choose another --run-dir or undo:\n  " + "\n  ".join(changed))
+    if (steps := checkpoint.committed(path / CHECKPOINTS)) and not resume:
+        raise ConfigError(f"{path} already holds a run at step {max(steps)}: --resume to go on, or another --run-dir")
+
+
+def _replace(data: Any, old: str, new: str) -> Any:
+    """JSON data in which every string that is a path at or below `old` is at or below `new`."""
+    if isinstance(data, Mapping):
+        return {key: _replace(value, old, new) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_replace(value, old, new) for value in data]
+    if isinstance(data, str) and (data == old or data.startswith(old + "/")):
+        return new + data[len(old) :]
+    return data

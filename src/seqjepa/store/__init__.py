@@ -1,0 +1,1 @@
+"""The views of objects on disk."""

@@ -1,5 +1,0 @@
-"""Parametric object classes of the `shapes` world."""
-
-from seqjepa.worlds.solids.objects import CLASSES, PALETTES, UNSEEN_CLASSES, make_objects
-
-__all__ = ["CLASSES", "PALETTES", "UNSEEN_CLASSES", "make_objects"]

@@ -1,0 +1,251 @@
+"""Packs: the same views as the folder, byte for byte; damage is found and named; a killed build goes on; packing again mends."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fixtures.view_files import places, write
+from seqjepa import files
+from seqjepa.commands.data.check import reports
+from seqjepa.errors import ConfigError, DataError
+from seqjepa.store import packing
+from seqjepa.store.pack import PackedStore
+from seqjepa.store.packing import pack
+from seqjepa.worlds.threediebench import Config
+
+VIEWS = 3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("files"), train=7, val=3, views=VIEWS)
+
+
+@pytest.fixture
+def packed(folder: Path, tmp_path: Path) -> Path:
+    pack(folder, tmp_path / "pack", views=VIEWS)
+    return tmp_path / "pack"
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "CHUNK", 3)
+
+
+def build(path: Path, size: int = 32, **fields):
+    return Config(path=str(path), image_size=size, views=VIEWS, val_fraction=0.2, **fields).build()
+
+
+def batches(path: Path, size: int = 32) -> list:
+    world = build(path, size)
+    return [next(world.loader(split, num_views=VIEWS, batch_size=1 if split == "val" else 3, seed=0)) for split in world.spec.splits]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_files_are_kept_byte_for_byte(folder, packed):
+    images, index = (packed / "images.bin").read_bytes(), np.load(packed / "index.npy")
+    assert index.shape == (10, VIEWS)
+    for row, place in enumerate([*places(folder, "train"), *places(folder, "val")]):
+        for view in range(VIEWS):
+            record = index[row, view]
+            assert images[record["offset"] :][: record["length"]] == (folder / place / f"image_{view}.jpg").read_bytes()
+            assert np.array_equal(record["latent"], np.load(folder / place / f"latent_{view}.npy"))
+    assert len(images) == 64 + index["length"].sum()
+    assert {path.suffix for path in packed.iterdir()} == {".bin", ".npy", ".json"}, "nothing else, no lock and no temporary files"
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "tolerance"),
+    [({}, 32, 0), ({"coding": "raw", "size": 32}, 32, 0), ({"size": 32}, 32, 3), ({"size": 64, "quality": 90}, 32, 3)],
+)
+def test_a_pack_is_the_folder(folder, tmp_path, options, size, tolerance):
+    pack(folder, tmp_path / "pack", views=VIEWS, **options)
+    for ours, theirs in zip(batches(tmp_path / "pack", size), batches(folder, size), strict=True):
+        assert (ours.poses == theirs.poses).all() and (ours.actions == theirs.actions).all() and (ours.labels == theirs.labels).all()
+        assert (ours.views.int() - theirs.views.int()).abs().float().mean() <= tolerance
+    assert build(tmp_path / "pack", size).spec.classes == build(folder, size).spec.classes
+
+
+def test_fewer_views_of_a_pack(packed):
+    assert build(packed).views("train") == 3
+    assert Config(path=str(packed), image_size=32, views=2).build().tables["test"].poses.shape == (3, 2, 7)
+    with pytest.raises(DataError, match=r"world\.views is 4, but .*pack has 3 views per object: set it to no more"):
+        Config(path=str(packed), image_size=32, views=4).build()
+
+
+class Killed(BaseException):
+    """As sudden as a kill, but here."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, moment: str, occurrence: int) -> None:
+    left = occurrence
+
+    def at(now: str) -> None:
+        nonlocal left
+        left -= now == moment
+        if left == 0:
+            raise Killed
+
+    monkeypatch.setattr(files, "at", at)
+
+
+MOMENTS = [
+    ("after images", 1),
+    ("after images", 3),
+    ("after records", 2),
+    ("after records", 4),
+    ("before manifest", 1),
+    ("before rename", 3),
+]
+
+
+@pytest.mark.parametrize(("moment", "occurrence"), MOMENTS)
+def test_a_killed_build_goes_on(folder, packed, tmp_path, monkeypatch, moment, occurrence):
+    out = tmp_path / "killed"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at(patch, moment, occurrence)
+        pack(folder, out, views=VIEWS)
+    with pytest.raises(DataError, match="is an unfinished pack: run `seqjepa data pack` once more with the same options, which goes on"):
+        build(out)
+    read: list[int] = []
+    with monkeypatch.context() as patch:
+        original = packing._read_object
+        patch.setattr(packing, "_read_object", lambda store, options, row: read.append(row) or original(store, options, row))
+        pack(folder, out, views=VIEWS)
+    done = {"after images": 3 * (occurrence - 1), "after records": min(3 * occurrence, 10)}.get(moment, 10)
+    assert sorted(read) == [0, *range(done, 10)], "the first is looked at, whole ones are not packed again"
+    assert contents(out) == contents(packed)
+
+
+@pytest.mark.parametrize("cut", [1, 100, 5000])
+def test_what_was_torn_off_is_packed_again(folder, packed, tmp_path, cut, monkeypatch):
+    """As after a power cut: the files end anywhere."""
+    whole = contents(packed)
+    for name in ("images.bin", "index.npy"):
+        (packed / "manifest.json").unlink(missing_ok=True)
+        (packed / name).write_bytes(whole[name][:-cut])
+        pack(folder, packed, views=VIEWS)
+        assert contents(packed) == whole
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("coding", ["jpeg", "raw"])
+def test_every_flipped_byte_is_found_named_and_mended(folder, tmp_path, coding):
+    out, options = tmp_path / "pack", {"coding": coding, "size": 32, "views": VIEWS}
+    pack(folder, out, **options)
+    whole, random = contents(out), np.random.default_rng(0)
+    size = len(whole["images.bin"])
+    index = np.load(out / "index.npy")
+    for place in (64, size - 1, *random.integers(64, size, size=10).tolist()):
+        flip(out / "images.bin", place)
+        row, view = np.argwhere(index["offset"] <= place)[-1]
+        name = [*places(folder, "train"), *places(folder, "val")][row]
+        store = PackedStore(out)
+        table = store.table(np.arange(1, 10) if row == 0 else np.arange(10), VIEWS, 32)
+        with pytest.raises(DataError, match=rf"images\.bin: view {view} of object {name} is damaged: run `seqjepa data pack` once more"):
+            table.views[np.array([[row]]), np.arange(VIEWS)[None]]
+        (out / "images.bin").write_bytes(whole["images.bin"])
+    flip(out / "images.bin", size // 2)
+    pack(folder, out, **options)
+    assert contents(out) == whole
+
+
+@pytest.mark.parametrize("name", ["index.npy", "train_images.npy", "val_labels.npy", "images.bin"])
+def test_damaged_and_missing_files_are_named_and_mended(folder, packed, name):
+    whole = contents(packed)
+    damages = {"cut": whole[name][:-1], "grown": whole[name] + b"x", "empty": b""}
+    if name != "images.bin":
+        damages["flipped"] = bytes([*whole[name][:-9], whole[name][-9] ^ 4, *whole[name][len(whole[name]) - 8 :]])
+    for damage in damages.values():
+        (packed / name).write_bytes(damage)
+        with pytest.raises(DataError, match=rf"{name} (has .* bytes, it was written with|is damaged).*`seqjepa data pack` once more"):
+            build(packed)
+        assert [finding.good for finding in reports(packed)[0].findings] == [False]
+        pack(folder, packed, views=VIEWS)
+        assert contents(packed) == whole
+    (packed / name).unlink()
+    with pytest.raises(DataError, match=f"{name} is missing"):
+        build(packed)
+    pack(folder, packed, views=VIEWS)
+    assert contents(packed) == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data | {"format": 9}, r"manifest\.json has format 9, this version of seqjepa reads up to 1: update"),
+        (lambda data: data | {"files": {}}, r"manifest\.json is damaged"),
+        (lambda data: data | {"files": data["files"] | {"../x": {"bytes": 1, "sha256": ""}}}, r"manifest\.json is damaged"),
+        (lambda data: [], r"manifest\.json is damaged"),
+    ],
+)
+def test_manifests_that_cannot_be_right(packed, change, message):
+    path = packed / "manifest.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(DataError, match=message):
+        build(packed)
+
+
+def test_a_finished_pack_says_so(packed):
+    [report] = reports(packed)
+    assert report.good and "JPEG files as they were, finished" in report.findings[0].what
+
+
+def test_a_folder_of_something_else_is_refused(folder, packed, tmp_path):
+    before = contents(packed)
+    for options in ({"size": 32}, {"views": 2}):
+        with pytest.raises(ConfigError, match=r"packed with other options or from other objects, see .*pack\.json"):
+            pack(folder, packed, **{"views": VIEWS} | options)
+    assert contents(packed) == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    with pytest.raises(ConfigError, match="is not empty"):
+        pack(folder, tmp_path / "mine", views=VIEWS)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"coding": "raw"}, "raw views need --size, a multiple of 4"),
+        ({"coding": "raw", "size": 30}, "got 30"),
+        ({"size": 4}, "--size must be at least 8"),
+        ({"size": 300}, r"--size is 300, but .*image_0\.jpg has 256 x 256 pixels"),
+        ({"quality": 0}, r"--quality must lie in 1\.\.100"),
+        ({"views": 1}, "--views must be at least 2"),
+    ],
+)
+def test_options_out_of_range(folder, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        pack(folder, tmp_path / "pack", **{"views": VIEWS} | options)
+    assert not (tmp_path / "pack").exists()
+
+
+def test_raw_views_have_one_size(folder, tmp_path):
+    pack(folder, tmp_path / "pack", views=VIEWS, coding="raw", size=32)
+    with pytest.raises(ConfigError, match=r"raw views of 32 pixels a side, world\.image_size is 16: make them equal"):
+        build(tmp_path / "pack", 16)
+
+
+def test_a_bad_file_stops_the_packing_and_what_came_before_stays(folder, tmp_path):
+    broken = write(tmp_path / "files", train=7, val=3, views=VIEWS)
+    image = broken / places(broken, "train")[5] / "image_1.jpg"
+    good = image.read_bytes()
+    image.write_bytes(good[: len(good) // 2])
+    with pytest.raises(DataError, match=r"image_1\.jpg is no whole JPEG"):
+        pack(broken, tmp_path / "pack", views=VIEWS)
+    before = (tmp_path / "pack" / "images.bin").stat().st_size
+    assert before > 0
+    image.write_bytes(good)
+    pack(broken, tmp_path / "pack", views=VIEWS)
+    with pytest.raises(DataError, match=r"has 3 views, --views asks for 4: ask for fewer"):
+        pack(broken, tmp_path / "other", views=4)

@@ -1,0 +1,86 @@
+"""The training loop: what it logs, what it tells trackers, and what it leaves alone."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from fixtures import contract
+from seqjepa import cli
+from seqjepa.errors import ConfigError
+from seqjepa.model import load
+from seqjepa.runs import manifest
+from seqjepa.training import trackers
+from seqjepa.training.loop import train
+
+
+def short(name: str, **changes):
+    experiment = contract.experiment(name)
+    return replace(experiment, train=replace(experiment.train, steps=2, **changes))
+
+
+def test_logged_terms_are_of_all_micro_batches_and_a_failing_tracker_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[int] = []
+    forked: list[Any] = []
+    fork_rng = torch.random.fork_rng
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices=None: forked.append(devices) or fork_rng(devices))
+
+    def fails(record: Mapping[str, Any]) -> None:
+        raise OSError(28, "No space left on device")
+
+    train(
+        short("vicreg", accumulate=2),
+        tmp_path / "run",
+        quiet=True,
+        device="cpu",
+        trackers=[lambda path: fails, lambda path: lambda record: seen.append(record["step"])],
+    )
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        assert line["loss"] == pytest.approx(10 * line["invariance"] + 10 * line["variance"] + line["covariance"], rel=1e-5)
+    assert seen == [1, 2] == [line["step"] for line in lines]
+    assert capfd.readouterr().err.count("a tracker cannot write (No space left on device): training goes on without it") == 1
+    assert forked and all(devices == [] for devices in forked), "no GPU's state is touched by a run on the CPU"
+    environment = load(tmp_path / "run").environment
+    assert environment["device"] == "cpu" and environment["precision"] == "fp32"
+
+
+def test_a_resumed_run_says_what_it_computed_with_before() -> None:
+    place = {"device": "cpu", "precision": "bf16"}
+    here = manifest.environment(place)
+    assert manifest.changes(here, here) == manifest.changes({}, here) == [], "of what was not noted nothing can be said"
+    assert manifest.changes(here, manifest.environment({"device": "GPU", "precision": "fp32"})) == [
+        "device: cpu there, GPU here",
+        "precision: bf16 there, fp32 here",
+    ]
+
+
+@pytest.mark.parametrize(("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("wandb", "wandb")])
+def test_a_tracker_that_is_not_installed_is_refused_before_anything_is_written(
+    name: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ConfigError, match="pip install"):
+        trackers.TRACKERS[name]()
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["train", "shapes_tiny", "--track", name]) == 2 and f"seqjepa[{name}]" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_folders_of_one_name_are_different_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[dict[str, Any]] = []
+    client = ModuleType("wandb")
+    client.init = lambda **options: begun.append(options)
+    monkeypatch.setitem(sys.modules, "wandb", client)
+    for folder in ("a/demo", "b/demo", "a/demo"):
+        trackers.wandb()(tmp_path / folder)
+    first, second, again = (options["id"] for options in begun)
+    assert first == again != second and {options["name"] for options in begun} == {"demo"}
