@@ -1,7 +1,8 @@
-"""Two figures of public-domain meshes: docs/figures/furniture.png, one of each class in several views, and furniture_actions.png,
-sequences of views with the rotations between them.
+"""Two figures of public-domain meshes: docs/figures/furniture.png, one of each class in several
+views, and furniture_actions.png, sequences of views with the rotations between them.
 
-    .venv/bin/python docs/furniture.py data/debian/sweethome3d-furniture/usr/share/sweethome3d/furniture
+    .venv/bin/python docs/furniture.py
+    data/debian/sweethome3d-furniture/usr/share/sweethome3d/furniture
 
 The folder is what `make furniture` fetches. Only meshes of BlendSwap-CC-0.sh3f are drawn.
 """
@@ -44,18 +45,31 @@ IN_SEQUENCE = ("animal", "chair", "kitchenware")
 
 def main() -> None:
     found = find_models(Path(sys.argv[1]), DOCS.parent / "examples" / "furniture.csv").models
-    public = {(model.category, Path(model.name).stem): model for model in found if "BlendSwap-CC-0" in model.file}
+    public = {
+        (model.category, Path(model.name).stem): model
+        for model in found
+        if "BlendSwap-CC-0" in model.file
+    }
     models = {category: public[category, name] for category, name in SHOWN.items()}
     with style.look():
-        for name, figure in (("furniture", sheet(models)), ("furniture_actions", sequences(models))):
-            figure.savefig(DOCS / "figures" / f"{name}.png", dpi=150, bbox_inches="tight", pad_inches=0.05)
+        for name, figure in (
+            ("furniture", sheet(models)),
+            ("furniture_actions", sequences(models)),
+        ):
+            figure.savefig(
+                DOCS / "figures" / f"{name}.png", dpi=150, bbox_inches="tight", pad_inches=0.05
+            )
 
 
 def sheet(models: dict[str, Model]) -> Figure:
     """All of them, two classes side by side, a gap between them."""
     figure = Figure(figsize=(9.6, 0.5 * 1.13 * len(models)))
     ratios = [*[1.0] * VIEWS, 0.15, *[1.0] * VIEWS]
-    axes = figure.subplots(len(models) // 2, 2 * VIEWS + 1, gridspec_kw={"wspace": 0.04, "hspace": 0.3, "width_ratios": ratios})
+    axes = figure.subplots(
+        len(models) // 2,
+        2 * VIEWS + 1,
+        gridspec_kw={"wspace": 0.04, "hspace": 0.3, "width_ratios": ratios},
+    )
     for number, (category, model) in enumerate(models.items()):
         row = axes[number // 2, (VIEWS + 1) * (number % 2) :]
         row[0].set_title(category, loc="left", fontsize=9, fontweight="bold", pad=3)
@@ -70,7 +84,9 @@ def sheet(models: dict[str, Model]) -> Figure:
 def sequences(models: dict[str, Model]) -> Figure:
     """Four views of some."""
     latents = np.stack([_latents(seed)[: VIEWS - 1] for seed in range(len(IN_SEQUENCE))])
-    views = np.stack([_views(models[name], of) for name, of in zip(IN_SEQUENCE, latents, strict=True)])
+    views = np.stack(
+        [_views(models[name], of) for name, of in zip(IN_SEQUENCE, latents, strict=True)]
+    )
     spec = WorldSpec(
         name="furniture",
         image_shape=(3, SIZE, SIZE),
@@ -84,7 +100,10 @@ def sequences(models: dict[str, Model]) -> Figure:
     )
     poses = torch.from_numpy(latents)
     pixels = torch.from_numpy(views).movedim(-1, -3)
-    return strips(SequenceBatch(pixels, spec.actions.along(poses), poses, torch.arange(len(IN_SEQUENCE))), spec)
+    return strips(
+        SequenceBatch(pixels, spec.actions.along(poses), poses, torch.arange(len(IN_SEQUENCE))),
+        spec,
+    )
 
 
 def _latents(seed: int) -> np.ndarray:

@@ -2,8 +2,8 @@
 
     .venv/bin/python docs/gaze.py
 
-The proportions are those of the recipe `stl10`, 32-pixel patches of 96-pixel images; the photographs are shown three times as fine.
-"""
+The proportions are those of the recipe `stl10`, 32-pixel patches of 96-pixel images; the
+photographs are shown three times as fine."""
 
 import itertools
 from pathlib import Path
@@ -24,7 +24,11 @@ from seqjepa.worlds.keys import draw_key
 from seqjepa.worlds.saccades import Config, Saccades
 from seqjepa.worlds.views.saliency import spectral_residual
 
-PHOTOS = {"astronaut": 0.42, "chelsea": 0.5, "rocket": 0.5}  # and where, from left or top, their middle is cut out
+PHOTOS = {
+    "astronaut": 0.42,
+    "chelsea": 0.5,
+    "rocket": 0.5,
+}  # and where, from left or top, their middle is cut out
 SIZE, PATCH, VIEWS = 288, 96, 5
 EPOCH = 2  # of the draws shown
 WIDE, SMALL = 1.72, 0.94  # inches of a photo and of a patch
@@ -58,19 +62,39 @@ def main() -> None:
             (2 * WIDE + 4 * GAP, "what is seen, and the actions between"),
         )
         for left, title in titles:
-            figure.text(left / WIDTH, 1 - 0.15 / height, title, fontsize=9.5, fontweight="bold", va="baseline")
-        found = style.picture("saccades", figure, "photographs with the path of fixations over their saliency, and the patches in order")
+            figure.text(
+                left / WIDTH,
+                1 - 0.15 / height,
+                title,
+                fontsize=9.5,
+                fontweight="bold",
+                va="baseline",
+            )
+        found = style.picture(
+            "saccades",
+            figure,
+            "photographs with the path of fixations over their saliency, and the patches in order",
+        )
     (Path(__file__).parent / "figures" / "saccades.png").write_bytes(found.png)
 
 
 def photographs() -> Saccades:
     """A world over the photographs."""
-    pixels = [ImageOps.fit(Image.fromarray(getattr(data, name)()), (SIZE, SIZE), centering=(at, at)) for name, at in PHOTOS.items()]
-    split = ImageSplit(np.stack([np.asarray(image.convert("RGB")) for image in pixels]), np.arange(len(pixels)))
-    images = ImageSet(dict.fromkeys(("train", "val", "test"), split), tuple(PHOTOS), (0.5,) * 3, (0.25,) * 3)
+    pixels = [
+        ImageOps.fit(Image.fromarray(getattr(data, name)()), (SIZE, SIZE), centering=(at, at))
+        for name, at in PHOTOS.items()
+    ]
+    split = ImageSplit(
+        np.stack([np.asarray(image.convert("RGB")) for image in pixels]), np.arange(len(pixels))
+    )
+    images = ImageSet(
+        dict.fromkeys(("train", "val", "test"), split), tuple(PHOTOS), (0.5,) * 3, (0.25,) * 3
+    )
     maps = spectral_residual(torch.from_numpy(split.images).permute(0, 3, 1, 2))
     config = Config(path="", image_size=SIZE, patch_size=PATCH)
-    return Saccades(config, config.outline(), images, dict.fromkeys(images.splits, lambda places: maps[places]))
+    return Saccades(
+        config, config.outline(), images, dict.fromkeys(images.splits, lambda places: maps[places])
+    )
 
 
 def place(figure: Figure, left: float, bottom: float, side: float) -> Axes:
@@ -84,7 +108,9 @@ def squares(axes: Axes, fixations: np.ndarray) -> None:
     for number, (row, column) in enumerate(fixations, 1):
         corner = (column - PATCH // 2 - 0.5, row - PATCH // 2 - 0.5)
         for colour, width in (("white", 2.2), (style.Z, 1.1)):
-            axes.add_patch(Rectangle(corner, PATCH, PATCH, fill=False, edgecolor=colour, linewidth=width))
+            axes.add_patch(
+                Rectangle(corner, PATCH, PATCH, fill=False, edgecolor=colour, linewidth=width)
+            )
         badge(axes, max(corner[0], 0) + 13, max(corner[1], 0) + 13, number, 5.8)
     axes.set(xlim=(-0.5, SIZE - 0.5), ylim=(SIZE - 0.5, -0.5))
 
@@ -92,9 +118,25 @@ def squares(axes: Axes, fixations: np.ndarray) -> None:
 def path(axes: Axes, fixations: np.ndarray) -> None:
     """The way from fixation to fixation, and the discs that none of the later ones falls in."""
     for row, column in fixations[:-1]:
-        axes.add_patch(Circle((column, row), PATCH // 2, facecolor="none", edgecolor=style.MUTED, linewidth=0.6, linestyle=(0, (3, 2))))
+        axes.add_patch(
+            Circle(
+                (column, row),
+                PATCH // 2,
+                facecolor="none",
+                edgecolor=style.MUTED,
+                linewidth=0.6,
+                linestyle=(0, (3, 2)),
+            )
+        )
     for (r, c), (to_r, to_c) in itertools.pairwise(fixations):
-        arrow = {"arrowstyle": "-|>", "color": style.Z, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 5.5, "mutation_scale": 8}
+        arrow = {
+            "arrowstyle": "-|>",
+            "color": style.Z,
+            "linewidth": 1.3,
+            "shrinkA": 0,
+            "shrinkB": 5.5,
+            "mutation_scale": 8,
+        }
         axes.annotate("", (to_c, to_r), (c, r), arrowprops=arrow)
     for number, (row, column) in enumerate(fixations, 1):
         badge(axes, column, row, number, 5.8)
@@ -103,11 +145,29 @@ def path(axes: Axes, fixations: np.ndarray) -> None:
 
 def badge(axes: Axes, x: float, y: float, number: int, size: float) -> None:
     """A number on a dot."""
-    dot = {"boxstyle": "circle,pad=0.22", "facecolor": style.Z, "edgecolor": "white", "linewidth": 0.7}
-    axes.text(x, y, str(number), fontsize=size, color="white", fontweight="bold", ha="center", va="center", bbox=dot, zorder=5)
+    dot = {
+        "boxstyle": "circle,pad=0.22",
+        "facecolor": style.Z,
+        "edgecolor": "white",
+        "linewidth": 0.7,
+    }
+    axes.text(
+        x,
+        y,
+        str(number),
+        fontsize=size,
+        color="white",
+        fontweight="bold",
+        ha="center",
+        va="center",
+        bbox=dot,
+        zorder=5,
+    )
 
 
-def film(figure: Figure, left: float, bottom: float, patches: np.ndarray, actions: np.ndarray) -> None:
+def film(
+    figure: Figure, left: float, bottom: float, patches: np.ndarray, actions: np.ndarray
+) -> None:
     """The patches in order, and between two the action in words."""
     width, height = figure.get_size_inches()
     low = bottom + (WIDE - SMALL) / 2 + 0.12
@@ -117,12 +177,39 @@ def film(figure: Figure, left: float, bottom: float, patches: np.ndarray, action
         badge(axes, 11, 11, k + 1, 5.8)
         if k < len(actions):
             middle = left + (k + 1) * (SMALL + BETWEEN) - BETWEEN / 2
-            ends = ((middle - 0.07) / width, (low + SMALL / 2) / height), ((middle + 0.07) / width, (low + SMALL / 2) / height)
-            arrow = {"arrowstyle": "-|>", "color": style.MUTED, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
-            axes.annotate("", ends[1], ends[0], xycoords="figure fraction", textcoords="figure fraction", arrowprops=arrow)
-            words = "\n".join(f"{name} {step:+.2f}".replace("-", "−") for name, step in zip(("row", "column"), actions[k], strict=True))
+            ends = (
+                ((middle - 0.07) / width, (low + SMALL / 2) / height),
+                ((middle + 0.07) / width, (low + SMALL / 2) / height),
+            )
+            arrow = {
+                "arrowstyle": "-|>",
+                "color": style.MUTED,
+                "linewidth": 0.9,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "mutation_scale": 7,
+            }
+            axes.annotate(
+                "",
+                ends[1],
+                ends[0],
+                xycoords="figure fraction",
+                textcoords="figure fraction",
+                arrowprops=arrow,
+            )
+            words = "\n".join(
+                f"{name} {step:+.2f}".replace("-", "−")
+                for name, step in zip(("row", "column"), actions[k], strict=True)
+            )
             figure.text(
-                middle / width, (low - 0.08) / height, words, fontsize=6.8, color=style.MUTED, ha="center", va="top", linespacing=1.35
+                middle / width,
+                (low - 0.08) / height,
+                words,
+                fontsize=6.8,
+                color=style.MUTED,
+                ha="center",
+                va="top",
+                linespacing=1.35,
             )
 
 

@@ -1,4 +1,5 @@
-"""The section on real pixels in docs/results.md: what the runs of `scripts/experiments.py pixels` tell, beside the controls."""
+"""The section on real pixels in docs/results.md: what the runs of `scripts/experiments.py pixels`
+tell, beside the controls."""
 
 from collections.abc import Sequence
 
@@ -14,7 +15,8 @@ KINDS = {"model": "*z*", "random": "untrained *z*", "pixels": "pixels"}
 
 
 def tables(found: dict[str, Sequence[Run]]) -> dict[str, str]:
-    """Two tables in Markdown, `pixel_classes` and `pixel_poses`, of the runs by their names in `RUNS`."""
+    """Two tables in Markdown, `pixel_classes` and `pixel_poses`, of the runs by their names in
+    `RUNS`."""
     return {"pixel_classes": _classes(found), "pixel_poses": _poses(found)}
 
 
@@ -27,9 +29,15 @@ def _classes(found: dict[str, Sequence[Run]]) -> str:
         "untrained: z_AGG of 5": ("random", "sequence", 5),
         "raw pixels: mean of 5": ("pixels", "mean", 5),
     }
-    lines = ["| top-1, % | classes | " + " | ".join(columns) + " |", "|---|---:|" + "---:|" * len(columns)]
+    lines = [
+        "| top-1, % | classes | " + " | ".join(columns) + " |",
+        "|---|---:|" + "---:|" * len(columns),
+    ]
     for name, (title, classes, _) in RUNS.items():
-        cells = [text(value(found[name], kind, "test", ("class", source, m, "top1")), "top1") for kind, source, m in columns.values()]
+        cells = [
+            text(value(found[name], kind, "test", ("class", source, m, "top1")), "top1")
+            for kind, source, m in columns.values()
+        ]
         lines.append(f"| {title} | {classes} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -40,7 +48,14 @@ def _poses(found: dict[str, Sequence[Run]]) -> str:
     lines = ["| R² | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     for name, (title, _, groups) in RUNS.items():
         for group in groups:
-            questions = [(kind, (f"{task} {group}", source, views, "r2")) for _, task, source, views in asked for kind in KINDS]
-            cells = [text(value(found[name], kind, "test", question), "r2") for kind, question in questions]
+            questions = [
+                (kind, (f"{task} {group}", source, views, "r2"))
+                for _, task, source, views in asked
+                for kind in KINDS
+            ]
+            cells = [
+                text(value(found[name], kind, "test", question), "r2")
+                for kind, question in questions
+            ]
             lines.append(f"| {group.replace('_', ' ')} ({title}) | " + " | ".join(cells) + " |")
     return "\n".join(lines)

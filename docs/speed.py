@@ -1,4 +1,5 @@
-"""docs/speed.md: what `seqjepa speed` found, each figure beside what is promised of it and the plain reference of the same run.
+"""docs/speed.md: what `seqjepa speed` found, each figure beside what is promised of it and the
+plain reference of the same run.
 
 Written by `make docs` from docs/speed/*.json, the output of `seqjepa speed NAME --json`.
 """
@@ -53,5 +54,7 @@ def _row(data: dict[str, Any]) -> str:
 
 
 def _machine(machine: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {machine[name]}" for name in ("seqjepa", "torch", "numpy", "numba"))
+    versions = ", ".join(
+        f"{name} {machine[name]}" for name in ("seqjepa", "torch", "numpy", "numba")
+    )
     return f"{machine['cores']} cores with {machine['cpu']}, load {machine['load']:.1f}; {versions}"

@@ -1,6 +1,8 @@
-"""The openclipart package of Debian as a folder of images, one sub-folder a class, as the worlds `augmented` and `saccades` read it.
+"""The openclipart package of Debian as a folder of images, one sub-folder a class, as the worlds
+`augmented` and `saccades` read it.
 
-Pictures that stand in several of its folders are links to one of them: they are left out, as one picture must not be in train and in test.
+Pictures that stand in several of its folders are links to one of them: they are left out, as one
+    picture must not be in train and in test.
 So are some of more than 64 million pixels, which seqjepa does not decode.
 
     python examples/clipart_images.py openclipart-png/usr/share/openclipart/png data/cliparts
@@ -24,7 +26,9 @@ def main(source: Path, folder: Path) -> None:
         copy = folder / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    print(f"{len(kept):,} of {len(pictures):,} pictures; {len(pictures) - len(single):,} are links, {len(single) - len(kept)} too large")
+    print(
+        f"{len(kept):,} of {len(pictures):,} pictures; {len(pictures) - len(single):,} are links, {len(single) - len(kept)} too large"
+    )
 
 
 def _pixels(path: Path) -> int:

@@ -1,4 +1,5 @@
-"""A folder of images, one sub-folder a class, as the worlds `augmented` and `saccades` read it: 5,000 real MNIST digits.
+"""A folder of images, one sub-folder a class, as the worlds `augmented` and `saccades` read it:
+5,000 real MNIST digits.
 
 python examples/digit_images.py data/digits
 seqjepa train augmented --world.path data/digits --run-dir runs/digits
@@ -14,7 +15,9 @@ from PIL import Image
 
 def main(folder: Path) -> None:
     pixels, labels = mnist_data()
-    for number, (digit, label) in enumerate(zip(pixels.reshape(-1, 28, 28).astype(np.uint8), labels.tolist(), strict=True)):
+    for number, (digit, label) in enumerate(
+        zip(pixels.reshape(-1, 28, 28).astype(np.uint8), labels.tolist(), strict=True)
+    ):
         path = folder / str(label) / f"{number:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(digit).save(path)

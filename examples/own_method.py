@@ -1,10 +1,11 @@
-"""Your own method in one file, here Barlow Twins (Zbontar et al. 2021): two views' features agree dimension by dimension and with no other.
+"""Your own method in one file, here Barlow Twins (Zbontar et al. 2021): two views' features agree
+dimension by dimension and with no other.
 
     seqjepa train shapes_tiny --method examples/own_method.py --run-dir runs/barlow
     seqjepa evaluate runs/barlow --code examples/own_method.py
 
-A method says what it reads (`Config`) and what its loss is (`forward`); training, checkpoints, probes and reports are the library's.
-"""
+A method says what it reads (`Config`) and what its loss is (`forward`); training, checkpoints,
+probes and reports are the library's."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,7 +19,8 @@ from seqjepa.nn import Encoder
 
 @dataclass(frozen=True, kw_only=True)
 class Config(MethodConfig):
-    """What can be set, in a recipe and on the command line; the name of this file is the method's `kind`.
+    """What can be set, in a recipe and on the command line; the name of this file is the method's
+    `kind`.
 
     Attributes:
         projector: the head; its last BatchNorm standardises each dimension, as the loss asks.
@@ -55,4 +57,6 @@ class BarlowTwins(Method):
         agree = (1 - correlation.diagonal()).square().sum()
         others = correlation.square().sum() - correlation.diagonal().square().sum()
         terms = {"agree": agree.detach(), "others": others.detach()}
-        return StepOutput(agree + self.off_diagonal * others, terms, Representation.of_views(features))
+        return StepOutput(
+            agree + self.off_diagonal * others, terms, Representation.of_views(features)
+        )

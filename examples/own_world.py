@@ -1,12 +1,13 @@
-"""Own data with code: a world in one file, here a window that wanders over scikit-learn's digits and sees a part at a time.
+"""Own data with code: a world in one file, here a window that wanders over scikit-learn's digits
+and sees a part at a time.
 
     seqjepa train examples/own_world.py --run-dir runs/own
     seqjepa evaluate runs/own --code examples/own_world.py
     seqjepa report runs/own --code examples/own_world.py --out runs/own/report
 
-A world says what can be known of it (`spec`), how many objects a split has (`size`) and draws sequences of views (`sequences`); order,
-epochs and seeds are the library's. Views are made on the fly, so nothing is rendered beforehand and nothing is stored.
-"""
+A world says what can be known of it (`spec`), how many objects a split has (`size`) and draws
+sequences of views (`sequences`); order, epochs and seeds are the library's. Views are made on the
+fly, so nothing is rendered beforehand and nothing is stored."""
 
 from dataclasses import dataclass
 
@@ -14,7 +15,16 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from seqjepa import ActionSpace, EncoderConfig, EvaluateConfig, Experiment, Group, OptimConfig, SequenceBatch, TrainConfig
+from seqjepa import (
+    ActionSpace,
+    EncoderConfig,
+    EvaluateConfig,
+    Experiment,
+    Group,
+    OptimConfig,
+    SequenceBatch,
+    TrainConfig,
+)
 from seqjepa.errors import ConfigError
 from seqjepa.methods import seq_jepa
 from seqjepa.types import Indices
@@ -26,7 +36,8 @@ FACTORS = ActionSpace(("row", "column"), (Group(name="gaze", dims=("row", "colum
 
 @dataclass(frozen=True, kw_only=True)
 class Config(WorldConfig):
-    """What can be set, in a recipe and on the command line; the name of this file is the world's `kind`.
+    """What can be set, in a recipe and on the command line; the name of this file is the world's
+    `kind`.
 
     Attributes:
         window: side of what is seen, in pixels of the 32 x 32 pictures.
@@ -48,11 +59,15 @@ class Windows(World):
 
     def __init__(self, config: Config) -> None:
         digits = load_digits()
-        pictures = torch.nn.functional.interpolate(torch.from_numpy(digits.images)[:, None] / 16, size=(32, 32), mode="bicubic")
+        pictures = torch.nn.functional.interpolate(
+            torch.from_numpy(digits.images)[:, None] / 16, size=(32, 32), mode="bicubic"
+        )
         self.pictures = (pictures[:, 0].clamp(0, 1) * 255).byte().numpy()
         self.labels = digits.target.astype(np.int64)
         order = np.random.RandomState(0).permutation(len(self.labels))  # splits are by object
-        self.objects = dict(zip(("train", "val", "test"), np.split(order, [1400, 1600]), strict=True))
+        self.objects = dict(
+            zip(("train", "val", "test"), np.split(order, [1400, 1600]), strict=True)
+        )
         self.places = 33 - config.window  # in either direction
         self.spec = WorldSpec(
             name="windows",
@@ -71,13 +86,18 @@ class Windows(World):
         return len(self.objects[split])
 
     def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
-        """The digits through `num_views` windows at different places; the same key gives the same places."""
+        """The digits through `num_views` windows at different places; the same key gives the same
+        places."""
         objects = self.objects[split][index]
         row, column = np.divmod(choose_views(key, num_views, self.places**2), self.places)
-        windows = np.lib.stride_tricks.sliding_window_view(self.pictures, self.spec.image_shape[1:], (1, 2))
+        windows = np.lib.stride_tricks.sliding_window_view(
+            self.pictures, self.spec.image_shape[1:], (1, 2)
+        )
         views = torch.from_numpy(windows[objects[:, None], row, column])[:, :, None]
         poses = torch.from_numpy(np.stack([row, column], -1).astype(np.float32))
-        return SequenceBatch(views, FACTORS.along(poses), poses, torch.from_numpy(self.labels[objects]))
+        return SequenceBatch(
+            views, FACTORS.along(poses), poses, torch.from_numpy(self.labels[objects])
+        )
 
 
 def recipe() -> Experiment:
@@ -88,6 +108,10 @@ def recipe() -> Experiment:
         world=Config(),
         encoder=EncoderConfig(width=16, stem="compact"),
         optim=OptimConfig(lr=1e-3, lr_end=3e-4),
-        train=TrainConfig(steps=1000, batch_size=64, num_views=5, log_every=25, checkpoint_every=200),
-        evaluate=EvaluateConfig(linear_epochs=20, mlp_epochs=40, linear_regression_epochs=20, lr=1e-2, cosine=True),
+        train=TrainConfig(
+            steps=1000, batch_size=64, num_views=5, log_every=25, checkpoint_every=200
+        ),
+        evaluate=EvaluateConfig(
+            linear_epochs=20, mlp_epochs=40, linear_regression_epochs=20, lr=1e-2, cosine=True
+        ),
     )

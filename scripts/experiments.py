@@ -1,10 +1,10 @@
-"""The experiments behind docs/results.md, each a set of runs: trained, evaluated, and their results.json copied to docs/results, the online
-probes' curves to docs/curves.
+"""The experiments behind docs/results.md, each a set of runs: trained, evaluated, and their
+results.json copied to docs/results, the online probes' curves to docs/curves.
 
     .venv/bin/python scripts/experiments.py conditioning objective --jobs 2
 
-Killed, it goes on where it was when started again. Every run is one process with one thread; `--jobs` of them run side by side.
-"""
+Killed, it goes on where it was when started again. Every run is one process with one thread;
+`--jobs` of them run side by side."""
 
 import argparse
 import json
@@ -26,24 +26,45 @@ EXPERIMENTS = {
     # Real pixels: positions on cliparts, crops and brightness of digits, rotations of furniture (make cliparts digits furniture).
     "pixels": {
         "cliparts": ["saccades", "--world.path", "data/cliparts", "--train.steps", "2000"],
-        "digits": ["augmented", "--world.path", "data/digits", "--world.actions", "crop", "jitter", "--train.steps", "2000"],
+        "digits": [
+            "augmented",
+            "--world.path",
+            "data/digits",
+            "--world.actions",
+            "crop",
+            "jitter",
+            "--train.steps",
+            "2000",
+        ],
         "furniture": ["furniture"],
     },
     # Does predicting every next view beat predicting the last, in equal time? Three seeds each.
     "objective": {
-        f"{recipe}_seed{seed}": [recipe, "--seed", str(seed)] for seed in (0, 1, 2) for recipe in ("shapes_tiny", "shapes_tiny_last")
+        f"{recipe}_seed{seed}": [recipe, "--seed", str(seed)]
+        for seed in (0, 1, 2)
+        for recipe in ("shapes_tiny", "shapes_tiny_last")
     },
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("experiments", nargs="+", choices=list(EXPERIMENTS))
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     options = parser.parse_args()
-    runs = {name: arguments for experiment in options.experiments for name, arguments in EXPERIMENTS[experiment].items()}
+    runs = {
+        name: arguments
+        for experiment in options.experiments
+        for name, arguments in EXPERIMENTS[experiment].items()
+    }
     with ThreadPoolExecutor(options.jobs) as pool:
-        failed = [name for name, code in zip(runs, pool.map(run, runs, runs.values()), strict=True) if code]
+        failed = [
+            name
+            for name, code in zip(runs, pool.map(run, runs, runs.values()), strict=True)
+            if code
+        ]
     sys.exit(f"failed: {', '.join(failed)}; see runs/*.log" if failed else 0)
 
 
@@ -54,11 +75,22 @@ def run(name: str, arguments: list[str]) -> int:
         return 0
     folder.parent.mkdir(exist_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    train = [sys.executable, "-m", "seqjepa.cli", "train", *arguments, "--run-dir", str(folder), "--resume"]
+    train = [
+        sys.executable,
+        "-m",
+        "seqjepa.cli",
+        "train",
+        *arguments,
+        "--run-dir",
+        str(folder),
+        "--resume",
+    ]
     evaluate = [sys.executable, "-m", "seqjepa.cli", "evaluate", str(folder)]
     with folder.with_suffix(".log").open("a") as log:
         for command in (train, evaluate):
-            if code := subprocess.run(command, check=False, env=environment, stdout=log, stderr=log).returncode:
+            if code := subprocess.run(
+                command, check=False, env=environment, stdout=log, stderr=log
+            ).returncode:
                 return code
     keep(folder, name)
     return 0
@@ -69,7 +101,10 @@ def keep(folder: Path, name: str) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     CURVES.mkdir(exist_ok=True)
     logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    curves = {key: [round(record[key], 4) for record in logged] for key in ("views_seen", "online/class_view", "online/action_r2")}
+    curves = {
+        key: [round(record[key], 4) for record in logged]
+        for key in ("views_seen", "online/class_view", "online/action_r2")
+    }
     (CURVES / f"{name}.json").write_text(json.dumps(curves) + "\n")
     shutil.copy(folder / "results.json", RESULTS / f"{name}.json")
 

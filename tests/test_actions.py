@@ -18,7 +18,9 @@ QUATERNION = Group(name="orientation", dims=("qx", "qy", "qz", "qw"), kind="quat
 
 
 def angles(size: int, limit: float = math.pi / 2) -> torch.Tensor:
-    return (2 * torch.rand(size, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) - 1) * limit
+    return (
+        2 * torch.rand(size, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) - 1
+    ) * limit
 
 
 def scipy_canonical(rotation: Rotation) -> np.ndarray:
@@ -27,19 +29,26 @@ def scipy_canonical(rotation: Rotation) -> np.ndarray:
 
 @pytest.mark.parametrize("limit", [math.pi / 2, math.pi])
 def test_euler_actions_are_scipys(limit):
-    """R = Rz Ry Rx, extrinsic xyz; the action is R_i^-1 R_{i+1} in the order x, y, z, w with w >= 0."""
+    """R = Rz Ry Rx, extrinsic xyz; the action is R_i^-1 R_{i+1} in the order x, y, z, w with w >=
+    0."""
     start, end = angles(500, limit), angles(500, limit).flip(0)
     before, after = Rotation.from_euler("xyz", start), Rotation.from_euler("xyz", end)
     action = EULER.between(start, end)
     np.testing.assert_allclose(action, scipy_canonical(before.inv() * after), atol=1e-12)
     np.testing.assert_allclose(EULER.absolute(start), scipy_canonical(before), atol=1e-12)
     assert (action[:, 3] >= 0).all()
-    np.testing.assert_allclose((before * Rotation.from_quat(action)).as_matrix(), after.as_matrix(), atol=1e-12)
+    np.testing.assert_allclose(
+        (before * Rotation.from_quat(action)).as_matrix(), after.as_matrix(), atol=1e-12
+    )
 
 
 def test_a_space_of_no_groups_has_actions_and_targets_of_no_width():
     space, poses = ActionSpace(("x", "y", "z"), ()), torch.rand(5, 4, 3)
-    assert space.action_dim == 0 and space.absolute(poses).shape == (5, 4, 0) and space.along(poses).shape == (5, 3, 0)
+    assert (
+        space.action_dim == 0
+        and space.absolute(poses).shape == (5, 4, 0)
+        and space.along(poses).shape == (5, 3, 0)
+    )
 
 
 def test_euler_matrix_is_rz_ry_rx():
@@ -48,7 +57,9 @@ def test_euler_matrix_is_rz_ry_rx():
     ry = np.array([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])
     rz = np.array([[math.cos(z), -math.sin(z), 0], [math.sin(z), math.cos(z), 0], [0, 0, 1]])
     quaternion = EULER.absolute(torch.tensor([[x, y, z]], dtype=torch.float64))
-    np.testing.assert_allclose(Rotation.from_quat(quaternion[0]).as_matrix(), rz @ ry @ rx, atol=1e-12)
+    np.testing.assert_allclose(
+        Rotation.from_quat(quaternion[0]).as_matrix(), rz @ ry @ rx, atol=1e-12
+    )
 
 
 def test_quaternion_actions_are_scipys():
@@ -58,31 +69,48 @@ def test_quaternion_actions_are_scipys():
     expected = scipy_canonical(Rotation.from_quat(start).inv() * Rotation.from_quat(end))
     np.testing.assert_allclose(QUATERNION.between(start, end), expected, atol=1e-12)
     np.testing.assert_allclose(QUATERNION.between(-3 * start, end), expected, atol=1e-12)
-    np.testing.assert_allclose(QUATERNION.absolute(start), scipy_canonical(Rotation.from_quat(start)), atol=1e-12)
+    np.testing.assert_allclose(
+        QUATERNION.absolute(start), scipy_canonical(Rotation.from_quat(start)), atol=1e-12
+    )
 
 
 def test_single_precision_is_enough():
     start, end = angles(500), angles(500).flip(0)
-    torch.testing.assert_close(EULER.between(start.float(), end.float()).double(), EULER.between(start, end), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        EULER.between(start.float(), end.float()).double(),
+        EULER.between(start, end),
+        rtol=0,
+        atol=1e-6,
+    )
 
 
 def test_alias_of_a_rotation_is_the_same_rotation():
-    """R(x, y, z) = R(x + pi, pi - y, z + pi): why the published out-of-distribution set is none (methods.md 3.1.4)."""
+    """R(x, y, z) = R(x + pi, pi - y, z + pi): why the published out-of-distribution set is none
+    (methods.md 3.1.4)."""
     triple, other = angles(500), angles(500).flip(0)
-    alias = torch.stack([triple[:, 0] + math.pi, math.pi - triple[:, 1], triple[:, 2] + math.pi], -1)
+    alias = torch.stack(
+        [triple[:, 0] + math.pi, math.pi - triple[:, 1], triple[:, 2] + math.pi], -1
+    )
     torch.testing.assert_close(EULER.absolute(alias), EULER.absolute(triple), rtol=0, atol=1e-12)
-    torch.testing.assert_close(EULER.between(other, alias), EULER.between(other, triple), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        EULER.between(other, alias), EULER.between(other, triple), rtol=0, atol=1e-12
+    )
 
 
 def test_statistics_of_3diebench_rotations():
-    """Uniform cubes of angles: single rotations have w >= 0 anyway, relative ones have variances .209, .209, .208 (methods.md 3.1.3)."""
+    """Uniform cubes of angles: single rotations have w >= 0 anyway, relative ones have variances
+    .209, .209, .208 (methods.md 3.1.3)."""
     generator = torch.Generator().manual_seed(4)
-    start, end = ((2 * torch.rand(200_000, 3, generator=generator) - 1) * math.pi / 2 for _ in range(2))
+    start, end = (
+        (2 * torch.rand(200_000, 3, generator=generator) - 1) * math.pi / 2 for _ in range(2)
+    )
     action = EULER.between(start, end)
     assert (roma.euler_to_unitquat("xyz", start)[:, 3] >= 0).all()
     torch.testing.assert_close(action.norm(dim=-1), torch.ones(200_000), rtol=0, atol=1e-6)
     torch.testing.assert_close(action[:, :3].mean(0), torch.zeros(3), rtol=0, atol=5e-3)
-    torch.testing.assert_close((action**2)[:, :3].mean(0), torch.tensor([0.209, 0.209, 0.208]), rtol=0, atol=3e-3)
+    torch.testing.assert_close(
+        (action**2)[:, :3].mean(0), torch.tensor([0.209, 0.209, 0.208]), rtol=0, atol=3e-3
+    )
 
 
 def test_canonical_quaternions():
@@ -100,19 +128,27 @@ def test_differences_are_scaled():
 
 @given(start=st.floats(-720, 720), turn=st.floats(-179, 179), turns=st.integers(-3, 3))
 def test_circular_differences_take_the_short_way(start, turn, turns):
-    """A turn of less than half a period is found again, wherever it began and however often it went round."""
+    """A turn of less than half a period is found again, wherever it began and however often it went
+    round."""
     group = Group(name="angle", dims=("degrees",), kind="circular", period=360.0, scale=180.0)
     begin = torch.tensor([start], dtype=torch.float64)
     found = group.between(begin, begin + turn + 360 * turns)
     assert found.item() == pytest.approx(turn / 180, abs=1e-9)
-    torch.testing.assert_close(group.absolute(begin), group.absolute(begin + 360 * turns), rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        group.absolute(begin), group.absolute(begin + 360 * turns), rtol=0, atol=1e-9
+    )
 
 
 def test_each_dim_may_have_its_scale():
     group = Group(name="crop", dims=("row", "height"), scale=(32.0, 4.0))
     start, end = torch.tensor([1.0, 2.0]), torch.tensor([17.0, 8.0])
-    assert torch.equal(group.between(start, end), torch.tensor([0.5, 1.5])) and torch.equal(group.absolute(end), torch.tensor([17 / 32, 2]))
-    with pytest.raises(ConfigError, match=r"give one scale, or one for each of \['row', 'height'\], got \[1.0, 2.0, 3.0\]"):
+    assert torch.equal(group.between(start, end), torch.tensor([0.5, 1.5])) and torch.equal(
+        group.absolute(end), torch.tensor([17 / 32, 2])
+    )
+    with pytest.raises(
+        ConfigError,
+        match=r"give one scale, or one for each of \['row', 'height'\], got \[1.0, 2.0, 3.0\]",
+    ):
         Group(name="crop", dims=("row", "height"), scale=(1.0, 2.0, 3.0))
 
 
@@ -124,7 +160,11 @@ def test_circular_target_is_a_point_on_the_circle():
 
 SPACE = ActionSpace(
     ("x", "y", "z", "hue", "row"),
-    (EULER, Group(name="hue", dims=("hue",), kind="circular"), Group(name="place", dims=("row",), scale=8.0)),
+    (
+        EULER,
+        Group(name="hue", dims=("hue",), kind="circular"),
+        Group(name="place", dims=("row",), scale=8.0),
+    ),
 )
 
 
@@ -134,7 +174,9 @@ def test_space_joins_its_groups_in_order():
     assert SPACE.action_dim == 6 and actions.shape == (2, 2, 6)
     for t in (0, 1):
         torch.testing.assert_close(actions[:, t], SPACE.between(poses[:, t], poses[:, t + 1]))
-        torch.testing.assert_close(actions[:, t, :4], EULER.between(poses[:, t, :3], poses[:, t + 1, :3]))
+        torch.testing.assert_close(
+            actions[:, t, :4], EULER.between(poses[:, t, :3], poses[:, t + 1, :3])
+        )
         torch.testing.assert_close(actions[:, t, 5], (poses[:, t + 1, 4] - poses[:, t, 4]) / 8)
     assert SPACE.along(poses[:, :1]).shape == (2, 0, 6)
 
@@ -148,9 +190,13 @@ def test_selection_keeps_the_pose_and_the_order_asked_for():
 
 
 def test_bad_groups_and_names_are_refused():
-    with pytest.raises(ConfigError, match="unknown action group 'rotatoin', did you mean 'rotation'"):
+    with pytest.raises(
+        ConfigError, match="unknown action group 'rotatoin', did you mean 'rotation'"
+    ):
         SPACE.select(("rotatoin",))
-    with pytest.raises(ConfigError, match="unknown pose column of group 'hue': 'hu', did you mean 'hue'"):
+    with pytest.raises(
+        ConfigError, match="unknown pose column of group 'hue': 'hu', did you mean 'hue'"
+    ):
         ActionSpace(("hue",), (Group(name="hue", dims=("hu",)),))
     with pytest.raises(ConfigError, match="different names"):
         ActionSpace(("hue",), (Group(name="hue", dims=("hue",)), Group(name="hue", dims=("hue",))))

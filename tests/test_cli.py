@@ -1,4 +1,5 @@
-"""The command line as a user meets it: help, versions, and mistakes that cost a line to read and leave nothing behind."""
+"""The command line as a user meets it: help, versions, and mistakes that cost a line to read and
+leave nothing behind."""
 
 import json
 import os
@@ -59,11 +60,18 @@ def run(capsys: pytest.CaptureFixture[str]):
 def test_help_takes_less_than_two_seconds() -> None:
     """P9, in CPU time, as the tests share the machine; nothing heavy is imported."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "seqjepa.cli", "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "seqjepa.cli", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
     assert all(f"  {command} " in done.stdout for command in cli.COMMANDS)
-    assert not [name for name in ("torch", "numpy", "numba", "rich", "tyro") if f"| {name}\n" in done.stderr]
+    assert not [
+        name for name in ("torch", "numpy", "numba", "rich", "tyro") if f"| {name}\n" in done.stderr
+    ]
 
 
 def test_the_installed_command() -> None:
@@ -83,13 +91,22 @@ def test_help(run, arguments: list[str]) -> None:
     ("arguments", "words"),
     [
         (["train", "--help"], ["shapes_tiny", "FILE.py"]),
-        (["train", "shapes_tiny", "--method", "sie", "--help"], ["--method.equivariance", "--method.projector.widths"]),
-        (["train", "shapes_tiny", "--help"], ["--train.steps", "--method.predict", "--world.image-size", "--resume", "--seed"]),
+        (
+            ["train", "shapes_tiny", "--method", "sie", "--help"],
+            ["--method.equivariance", "--method.projector.widths"],
+        ),
+        (
+            ["train", "shapes_tiny", "--help"],
+            ["--train.steps", "--method.predict", "--world.image-size", "--resume", "--seed"],
+        ),
         (["evaluate", "--help"], ["--split", "--code", "--mlp-epochs"]),
         (["report", "--help"], ["--out", "--code"]),
         (["data", "--help"], ["render"]),
         (["data", "render", "--help"], ["shapes", "meshes"]),
-        (["data", "render", "meshes", "--help"], ["PATH", "--out", "--labels", "--views", "--strict"]),
+        (
+            ["data", "render", "meshes", "--help"],
+            ["PATH", "--out", "--labels", "--views", "--strict"],
+        ),
         (["data", "render", "shapes", "--help"], ["--out", "--quality", "--image-size"]),
         (["speed", "--help"], ["render", "step", "load"]),
         (["speed", "step", "--help"], ["--json", "--device"]),
@@ -107,32 +124,77 @@ MISTAKES = {
     "no recipe": (["train"], "name a recipe first"),
     "option first": (["train", "--seed", "1"], "name a recipe first"),
     "file": (["train", "none.py"], "no such file: none.py"),
-    "key": (["train", "shapes_tiny", "--train.stepps", "3"], "unknown option --train.stepps, did you mean --train.steps?"),
-    "nested key": (["train", "shapes_tiny", "--method.moment", "3"], "unknown option --method.moment, did you mean --method.ema-momentum?"),
-    "key=value": (["train", "shapes_tiny", "--sede=3"], "unknown option --sede, did you mean --seed?"),
-    "no such key": (["train", "shapes_tiny", "--zzzzzzzz", "3"], "unknown option --zzzzzzzz. seqjepa train shapes_tiny --help"),
+    "key": (
+        ["train", "shapes_tiny", "--train.stepps", "3"],
+        "unknown option --train.stepps, did you mean --train.steps?",
+    ),
+    "nested key": (
+        ["train", "shapes_tiny", "--method.moment", "3"],
+        "unknown option --method.moment, did you mean --method.ema-momentum?",
+    ),
+    "key=value": (
+        ["train", "shapes_tiny", "--sede=3"],
+        "unknown option --sede, did you mean --seed?",
+    ),
+    "no such key": (
+        ["train", "shapes_tiny", "--zzzzzzzz", "3"],
+        "unknown option --zzzzzzzz. seqjepa train shapes_tiny --help",
+    ),
     "stray word": (["train", "shapes_tiny", "stray"], "unrecognized options: stray"),
-    "type": (["train", "shapes_tiny", "--train.steps", "abc"], "--train.steps: invalid literal for int() with base 10: 'abc'"),
+    "type": (
+        ["train", "shapes_tiny", "--train.steps", "abc"],
+        "--train.steps: invalid literal for int() with base 10: 'abc'",
+    ),
     "choice": (
         ["train", "shapes_tiny", "--method.predict", "lst"],
         "'lst' for argument '--method.predict'. Expected one of ('last', 'every')",
     ),
-    "no value": (["train", "shapes_tiny", "--train.steps"], "missing value for argument '--train.steps'"),
-    "range": (["train", "shapes_tiny", "--train.steps", "0"], "train.steps must be at least 1, got 0"),
-    "momentum": (["train", "shapes_tiny", "--method.ema-momentum", "1.2"], "method.ema_momentum must lie in 0..1, got 1.2"),
-    "image size": (["train", "shapes_tiny", "--world.image-size", "1"], "world.image_size must be at least 8, got 1"),
-    "action": (["train", "shapes_tiny", "--world.actions", "rotatoin"], "unknown action group 'rotatoin', did you mean 'rotation'?"),
-    "heads": (["train", "shapes_tiny", "--method.heads", "7"], "must be a multiple of method.heads = 7"),
-    "one view": (["train", "shapes_tiny", "--train.num-views", "1"], "train.num_views must be at least 2, got 1"),
-    "method": (["train", "shapes_tiny", "--method", "simcrl"], "unknown method 'simcrl', did you mean 'simclr'?"),
+    "no value": (
+        ["train", "shapes_tiny", "--train.steps"],
+        "missing value for argument '--train.steps'",
+    ),
+    "range": (
+        ["train", "shapes_tiny", "--train.steps", "0"],
+        "train.steps must be at least 1, got 0",
+    ),
+    "momentum": (
+        ["train", "shapes_tiny", "--method.ema-momentum", "1.2"],
+        "method.ema_momentum must lie in 0..1, got 1.2",
+    ),
+    "image size": (
+        ["train", "shapes_tiny", "--world.image-size", "1"],
+        "world.image_size must be at least 8, got 1",
+    ),
+    "action": (
+        ["train", "shapes_tiny", "--world.actions", "rotatoin"],
+        "unknown action group 'rotatoin', did you mean 'rotation'?",
+    ),
+    "heads": (
+        ["train", "shapes_tiny", "--method.heads", "7"],
+        "must be a multiple of method.heads = 7",
+    ),
+    "one view": (
+        ["train", "shapes_tiny", "--train.num-views", "1"],
+        "train.num_views must be at least 2, got 1",
+    ),
+    "method": (
+        ["train", "shapes_tiny", "--method", "simcrl"],
+        "unknown method 'simcrl', did you mean 'simclr'?",
+    ),
     "method's file": (["train", "shapes_tiny", "--method", "none.py"], "no such file: none.py"),
     "pairs": (
         ["train", "shapes_tiny", "--method", "context_ssl", "--train.batch-size", "100"],
         "train.batch_size / train.accumulate (/ ranks) must be a multiple of method.pairs = 64, got 100",
     ),
     "no method": (["train", "shapes_tiny", "--method", "--seed", "1"], "--method needs a value"),
-    "two methods": (["train", "shapes_tiny", "--method", "sie", "--method=byol"], "--method is given 2 times: give it once"),
-    "other method's key": (["train", "shapes_tiny", "--method", "simclr", "--method.predict", "last"], "unknown option --method.predict"),
+    "two methods": (
+        ["train", "shapes_tiny", "--method", "sie", "--method=byol"],
+        "--method is given 2 times: give it once",
+    ),
+    "other method's key": (
+        ["train", "shapes_tiny", "--method", "simclr", "--method.predict", "last"],
+        "unknown option --method.predict",
+    ),
     "too many views": (
         ["train", "shapes_tiny", "--method", "sie", "--train.num-views", "4"],
         "sie reads 2 views of a sequence: set train.num_views to 2, got 4",
@@ -141,25 +203,48 @@ MISTAKES = {
         ["train", "shapes_tiny", "--method", "vicreg_traj", "--world.views", "2"],
         "vicreg_traj reads 3 views of an object, those of world 'shapes' have 2",
     ),
-    "no actions": (["train", "shapes_tiny", "--method=sen", "--world.actions"], "sen is conditioned on actions and the world has none"),
-    "tracker": (["train", "shapes_tiny", "--track", "tensorbord"], "'tensorbord' for argument '--track'"),
-    "no run": (["evaluate", "nothing"], "nothing is not the folder of a run: it has no config.json"),
+    "no actions": (
+        ["train", "shapes_tiny", "--method=sen", "--world.actions"],
+        "sen is conditioned on actions and the world has none",
+    ),
+    "tracker": (
+        ["train", "shapes_tiny", "--track", "tensorbord"],
+        "'tensorbord' for argument '--track'",
+    ),
+    "no run": (
+        ["evaluate", "nothing"],
+        "nothing is not the folder of a run: it has no config.json",
+    ),
     "no folder": (["evaluate"], "missing from seqjepa evaluate"),
-    "split": (["evaluate", "nothing", "--split", "tset"], "'tset' for argument '--split'. Expected one of ('test', 'val')"),
-    "probes": (["evaluate", "nothing", "--mlp-epochs", "0"], "evaluate.mlp_epochs must be finite and positive, got 0"),
+    "split": (
+        ["evaluate", "nothing", "--split", "tset"],
+        "'tset' for argument '--split'. Expected one of ('test', 'val')",
+    ),
+    "probes": (
+        ["evaluate", "nothing", "--mlp-epochs", "0"],
+        "evaluate.mlp_epochs must be finite and positive, got 0",
+    ),
     "code": (["evaluate", "nothing", "--code", "none.py"], "no such file: none.py"),
     "no out": (["report", "nothing"], "--out"),
     "no run to report": (["report", "nothing", "--out", "page"], "nothing"),
     "data action": (["data", "rendr"], "unknown action 'rendr', did you mean 'render'?"),
-    "data world": (["data", "render", "shpes", "--out", "there"], "unknown world 'shpes', did you mean 'shapes'?"),
-    "quality": (["data", "render", "shapes", "--out", "there", "--quality", "101"], "quality must lie in 1..100, got 101"),
+    "data world": (
+        ["data", "render", "shpes", "--out", "there"],
+        "unknown world 'shpes', did you mean 'shapes'?",
+    ),
+    "quality": (
+        ["data", "render", "shapes", "--out", "there", "--quality", "101"],
+        "quality must lie in 1..100, got 101",
+    ),
     "benchmark": (["speed", "stpe"], "unknown benchmark 'stpe', did you mean 'step'?"),
     "rounds": (["speed", "load", "--rounds", "0"], "--rounds must be at least 1, got 0"),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_named_with_its_cure_and_leaves_nothing(run, elsewhere: Path, name: str) -> None:
+def test_a_mistake_is_named_with_its_cure_and_leaves_nothing(
+    run, elsewhere: Path, name: str
+) -> None:
     arguments, message = MISTAKES[name]
     result = run(*arguments)
     assert result.code == 2 and not result.out
@@ -168,14 +253,20 @@ def test_a_mistake_is_named_with_its_cure_and_leaves_nothing(run, elsewhere: Pat
     assert [path for path in elsewhere.rglob("*") if path.name != "work"] == []
 
 
-def test_what_does_not_fit_the_world_or_the_run_folder_is_told_before_the_world_is_rendered(run, elsewhere: Path) -> None:
+def test_what_does_not_fit_the_world_or_the_run_folder_is_told_before_the_world_is_rendered(
+    run, elsewhere: Path
+) -> None:
     assert (run("train", TINY, "--run-dir", "run")).code == 0
     Path("file").touch()
     for arguments, code, message in (
         (["--train.num-views", "17"], 3, "17 views asked for, objects of world 'shapes' have 16"),
         (["--run-dir", "run"], 2, "run holds a run of another configuration"),
         (["--run-dir", "file"], 2, "file cannot be the run folder: there is a file in the way"),
-        (["--run-dir", "file/below"], 2, "file/below cannot be the run folder: there is a file in the way"),
+        (
+            ["--run-dir", "file/below"],
+            2,
+            "file/below cannot be the run folder: there is a file in the way",
+        ),
     ):
         result = run("train", "shapes_tiny", *arguments)
         assert result.code == code and message in result.err
@@ -189,8 +280,13 @@ def test_a_mistake_ends_a_process_within_ten_seconds_without_traceback(elsewhere
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
     after = os.times()
     assert done.returncode == 2 and not done.stdout
-    assert done.stderr == "error: unknown option --optim.lrr, did you mean --optim.lr? seqjepa train shapes_tiny --help lists the options\n"
-    assert after.children_user - before.children_user < 10, f"{time.monotonic() - began} s on the clock"
+    assert (
+        done.stderr
+        == "error: unknown option --optim.lrr, did you mean --optim.lr? seqjepa train shapes_tiny --help lists the options\n"
+    )
+    assert after.children_user - before.children_user < 10, (
+        f"{time.monotonic() - began} s on the clock"
+    )
     assert [path for path in elsewhere.rglob("*") if path.name != "work"] == []
 
 
@@ -199,7 +295,13 @@ def test_who_reads_only_the_beginning_gets_no_traceback(arguments: list[str]) ->
     """`seqjepa ... | head`: the reader closes the pipe before all is written."""
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-m", "seqjepa.cli", *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=250)
+    done = subprocess.run(
+        [sys.executable, "-m", "seqjepa.cli", *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=250,
+    )
     os.close(writer)
     assert done.stderr == "" and done.returncode == 128 + signal.SIGPIPE
 
@@ -211,25 +313,62 @@ def test_debug_shows_the_traceback() -> None:
 
 def test_a_run_from_training_to_report(run, elsewhere: Path) -> None:
     """Everything a user types, on a world and a recipe of their own."""
-    trained = run("train", TINY, "--run-dir", "run", "--seed", "1", "--train.steps=8", "--train.batch_size", "4")
+    trained = run(
+        "train",
+        TINY,
+        "--run-dir",
+        "run",
+        "--seed",
+        "1",
+        "--train.steps=8",
+        "--train.batch_size",
+        "4",
+    )
     assert trained.code == 0 and "Next: seqjepa evaluate run" in trained.out
     evaluated = run("evaluate", "run", "--code", TINY, "--split", "val")
     assert evaluated.code == 0, evaluated.err
     assert Path("run/results.json").exists()
-    for words in ("z_AGG of 3 views", "z of two views", "relative phase", "top-1", "R²", "random", "pixels", "Next: seqjepa report run"):
+    for words in (
+        "z_AGG of 3 views",
+        "z of two views",
+        "relative phase",
+        "top-1",
+        "R²",
+        "random",
+        "pixels",
+        "Next: seqjepa report run",
+    ):
         assert words in evaluated.out
     again = run("evaluate", "run", "--code", TINY, "--views", "2", "--mlp-epochs", "1")
-    assert again.code == 0 and "z_AGG of 2 views" in again.out and "z_AGG of 3 views" not in again.out
+    assert (
+        again.code == 0 and "z_AGG of 2 views" in again.out and "z_AGG of 3 views" not in again.out
+    )
     probed = from_json(json.loads(Path("run/results.json").read_bytes())["experiment"]).evaluate
     own = read_experiment(Path("run")).evaluate
     assert probed == replace(own, views=2, mlp_epochs=1), "what is not given is the run's own"
     reported = run("report", "run", "--out", "page", "--code", TINY)
-    assert reported.code == 0 and Path("page/index.html").exists() and "page/index.html" in reported.out
+    assert (
+        reported.code == 0
+        and Path("page/index.html").exists()
+        and "page/index.html" in reported.out
+    )
 
 
 def test_data_render(run, elsewhere: Path) -> None:
     result = run(
-        "data", "render", "shapes", "--out", "there", "--image-size", "16", "--train-objects", "2", "--test-objects", "1", "--views", "2"
+        "data",
+        "render",
+        "shapes",
+        "--out",
+        "there",
+        "--image-size",
+        "16",
+        "--train-objects",
+        "2",
+        "--test-objects",
+        "1",
+        "--views",
+        "2",
     )
     assert result.code == 0 and "done: there" in result.out
     assert len(list(Path("there").glob("*/*/*.jpg"))) == (2 + 5) * 2
@@ -261,8 +400,14 @@ class Options:
 
 
 def test_parse_takes_names_with_dashes_underscores_and_equals_signs() -> None:
-    wanted = Options(middle=Middle(width=8, inner=Inner(depth_here=-2, ratio=1e-3)), fast=True, names=("a", "b"))
-    for depth in (["--inner.depth-here", "-2"], ["--inner.depth_here", "-2"], ["--inner.depth-here=-2"]):
+    wanted = Options(
+        middle=Middle(width=8, inner=Inner(depth_here=-2, ratio=1e-3)), fast=True, names=("a", "b")
+    )
+    for depth in (
+        ["--inner.depth-here", "-2"],
+        ["--inner.depth_here", "-2"],
+        ["--inner.depth-here=-2"],
+    ):
         arguments = ["--width", "8", *depth, "--inner.ratio=1e-3", "--fast", "--names", "a", "b"]
         assert parse(Options, arguments, prog="test", default=Options()) == wanted
 
@@ -283,5 +428,7 @@ def test_choose() -> None:
     assert choose("recipe", ["my/own.py"], ["a"], prog="test", also=".py") == ("my/own.py", [])
     with pytest.raises(ConfigError, match=r"unknown recipe 'my/own.py'\. Known: a"):
         choose("recipe", ["my/own.py"], ["a"], prog="test")
-    with pytest.raises(ConfigError, match=r"name a recipe first: test RECIPE \[OPTIONS\]\. Known: a, b"):
+    with pytest.raises(
+        ConfigError, match=r"name a recipe first: test RECIPE \[OPTIONS\]\. Known: a, b"
+    ):
         choose("recipe", [], ["a", "b"], prog="test")

@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig, find_kind, from_json, kind, to_json
+from seqjepa.config import (
+    EvaluateConfig,
+    Experiment,
+    OptimConfig,
+    TrainConfig,
+    find_kind,
+    from_json,
+    kind,
+    to_json,
+)
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.from_json import differences, structure
 from seqjepa.methods.base import MethodConfig
@@ -22,7 +31,8 @@ class Inner:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(WorldConfig):
-    """A world's config with one field of every sort; as it stands in this file, it is of kind `test_config`."""
+    """A world's config with one field of every sort; as it stands in this file, it is of kind
+    `test_config`."""
 
     path: str = "somewhere"
     names: tuple[str, ...] = ("a", "b")
@@ -55,11 +65,16 @@ def test_round_trip_through_text():
 
 def test_kinds_are_module_names():
     data = to_json(experiment())
-    assert data["method"]["kind"] == "seq_jepa" == kind(SeqJEPAConfig) and data["world"]["kind"] == "test_config"
+    assert (
+        data["method"]["kind"] == "seq_jepa" == kind(SeqJEPAConfig)
+        and data["world"]["kind"] == "test_config"
+    )
     assert find_kind(MethodConfig, "seq_jepa") is SeqJEPAConfig
     with pytest.raises(ConfigError, match="unknown method 'seqjepa', did you mean 'seq_jepa'"):
         find_kind(MethodConfig, "seqjepa")
-    with pytest.raises(ConfigError, match=r"unknown world 'shape', did you mean 'shapes'\? .* --code FILE"):
+    with pytest.raises(
+        ConfigError, match=r"unknown world 'shape', did you mean 'shapes'\? .* --code FILE"
+    ):
         find_kind(WorldConfig, "shape")
 
 
@@ -82,7 +97,11 @@ def changed(path: str, value: object) -> dict:
     [
         ("train.stepz", 3, r"unknown key 'train\.stepz', did you mean 'train\.steps'"),
         ("sede", 1, "unknown key 'sede', did you mean 'seed'"),
-        ("world.inner.dept", 1.0, r"unknown key 'world\.inner\.dept', did you mean 'world\.inner\.depth'"),
+        (
+            "world.inner.dept",
+            1.0,
+            r"unknown key 'world\.inner\.dept', did you mean 'world\.inner\.depth'",
+        ),
         ("method.learning_rate_of_the_moon", 1, r"unknown key 'method\.learning_rate_of_the_moon'"),
         ("train.steps", ..., r"keys missing: train\.steps"),
         ("world.kind", ..., r"'world\.kind' must name a world, got None"),
@@ -100,14 +119,22 @@ def changed(path: str, value: object) -> dict:
         ("world.size", [1, 2, 3], r"key 'world\.size' must be tuple\[int, int\], got \[1, 2, 3\]"),
         ("world.limit", "x", r"key 'world\.limit' must be int, got 'x'"),
         ("world.table", {"train": 1}, r"key 'world\.table\.train' must be tuple"),
-        ("method.predict", "eevry", r"value of key 'method\.predict': 'eevry', did you mean 'every'"),
+        (
+            "method.predict",
+            "eevry",
+            r"value of key 'method\.predict': 'eevry', did you mean 'every'",
+        ),
         ("method.predict", 1, r"key 'method\.predict' must be .*'last'"),
         ("train.batch_size", 1, r"train\.batch_size must be at least 2"),
         ("train.accumulate", 3, r"train\.batch_size"),
         ("train.num_views", 0, r"train\.num_views must be at least 1, got 0"),
         ("optim.warmup", 1.0, r"optim\.warmup is a fraction"),
         ("optim.lr", -1, r"optim\.lr must be finite and not negative, got -1"),
-        ("optim.weight_decay", float("nan"), r"optim\.weight_decay must be finite and not negative, got nan"),
+        (
+            "optim.weight_decay",
+            float("nan"),
+            r"optim\.weight_decay must be finite and not negative, got nan",
+        ),
         ("optim.lr", float("inf"), r"optim\.lr must be finite"),
         ("evaluate.views", 0, r"evaluate\.views must be finite and positive, got 0"),
         ("method.ema_momentum", 1.2, r"method\.ema_momentum must lie in 0\.\.1, got 1\.2"),
@@ -139,7 +166,10 @@ def test_defaults_may_be_left_out_where_that_is_said():
 
 
 def test_differences_name_both_values():
-    old, new = to_json(experiment()), to_json(replace(experiment(), seed=6, train=replace(experiment().train, steps=9)))
+    old, new = (
+        to_json(experiment()),
+        to_json(replace(experiment(), seed=6, train=replace(experiment().train, steps=9))),
+    )
     assert differences(old, old) == []
     assert differences(old, new) == ["train.steps: 3 there, 9 here", "seed: 5 there, 6 here"]
     del new["seed"]
@@ -147,5 +177,8 @@ def test_differences_name_both_values():
 
 
 def test_unknown_names_are_told_what_there_is():
-    assert unknown("split", "vall", ["train", "val"]) == "unknown split 'vall', did you mean 'val'? Known: train, val"
+    assert (
+        unknown("split", "vall", ["train", "val"])
+        == "unknown split 'vall', did you mean 'val'? Known: train, val"
+    )
     assert unknown("split", "zzz", ["train", "val"]) == "unknown split 'zzz'. Known: train, val"

@@ -1,4 +1,5 @@
-"""Two ranks that share a batch do what one process does with all of it: losses, gradients and BatchNorm statistics of every method."""
+"""Two ranks that share a batch do what one process does with all of it: losses, gradients and
+BatchNorm statistics of every method."""
 
 import sys
 from dataclasses import replace
@@ -25,14 +26,24 @@ CHANGES = {"context_ssl": {"pairs": 2, "drop_pairs": 0.0}}
 
 
 def make(name: str) -> tuple[Method, SequenceBatch]:
-    """In float64, with all weights random; random masks would differ between one process and two."""
+    """In float64, with all weights random; random masks would differ between one process and
+    two."""
     world, chosen = signal_world.Config().build(), experiment(name, **CHANGES.get(name, {}))
-    batch = next(world.loader("train", num_views=chosen.train.num_views, batch_size=chosen.train.batch_size, seed=3))
+    batch = next(
+        world.loader(
+            "train", num_views=chosen.train.num_views, batch_size=chosen.train.batch_size, seed=3
+        )
+    )
     method = build_method(chosen, world.spec).double()
     torch.manual_seed(0)
     for parameter in method.parameters():
         torch.nn.init.normal_(parameter, mean=0.1, std=0.4)
-    double = (batch.views.double() / 255, batch.actions.double(), batch.poses.double(), batch.labels)
+    double = (
+        batch.views.double() / 255,
+        batch.actions.double(),
+        batch.poses.double(),
+        batch.labels,
+    )
     return method, SequenceBatch(*double)
 
 
@@ -41,27 +52,42 @@ def learn(method: Method, run, batch: SequenceBatch) -> dict[str, Tensor]:
     torch.manual_seed(1)
     loss = run(batch).loss
     loss.backward()
-    gradients = {f"gradient {key}": parameter.grad for key, parameter in method.named_parameters() if parameter.grad is not None}
-    buffers = {f"buffer {key}": buffer for key, buffer in method.named_buffers() if "num_batches" not in key}
+    gradients = {
+        f"gradient {key}": parameter.grad
+        for key, parameter in method.named_parameters()
+        if parameter.grad is not None
+    }
+    buffers = {
+        f"buffer {key}": buffer
+        for key, buffer in method.named_buffers()
+        if "num_batches" not in key
+    }
     return {"loss": loss.detach()} | gradients | buffers
 
 
 def work(rank: int, folder: str) -> None:
     """One of the ranks."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=RANKS)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=RANKS
+    )
     for name in NAMES:
         method, batch = make(name)
         method = synchronise_batch_norm(method)
         learned = learn(method, DistributedDataParallel(method), batch.chunk(RANKS)[rank])
         dist.all_reduce(learned["loss"])
         learned["loss"] /= RANKS
-        save_file({key: value.contiguous() for key, value in learned.items()}, f"{folder}/{name}_{rank}.safetensors")
+        save_file(
+            {key: value.contiguous() for key, value in learned.items()},
+            f"{folder}/{name}_{rank}.safetensors",
+        )
     rows = torch.arange(6.0).view(3, 2) + 10 * rank
     rows.requires_grad_()
     whole = gather(rows)
     (whole * torch.arange(12.0).view(6, 2) * (rank + 1)).sum().backward()
-    save_file({"whole": whole.detach(), "gradient": rows.grad}, f"{folder}/gather_{rank}.safetensors")
+    save_file(
+        {"whole": whole.detach(), "gradient": rows.grad}, f"{folder}/gather_{rank}.safetensors"
+    )
     dist.destroy_process_group()
 
 
@@ -83,7 +109,13 @@ def test_two_ranks_are_one_process(name, together):
         found = load_file(together / f"{name}_{rank}.safetensors")
         assert set(found) == set(alone)
         for key, expected in alone.items():
-            torch.testing.assert_close(found[key], expected, rtol=1e-6, atol=1e-9, msg=lambda text, key=key: f"{key}: {text}")
+            torch.testing.assert_close(
+                found[key],
+                expected,
+                rtol=1e-6,
+                atol=1e-9,
+                msg=lambda text, key=key: f"{key}: {text}",
+            )
 
 
 def test_gather(together):
@@ -102,7 +134,9 @@ def test_alone_it_is_nothing():
     shared = synchronise_batch_norm(torch.nn.BatchNorm1d(3))
     assert isinstance(shared, GlobalBatchNorm)
     data = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(shared(data), plain(data)) and torch.equal(shared.running_var, plain.running_var)
+    assert torch.equal(shared(data), plain(data)) and torch.equal(
+        shared.running_var, plain.running_var
+    )
 
 
 def test_only_plain_batch_norm_is_synchronised():
@@ -118,6 +152,13 @@ def test_synchronising_keeps_weights_and_names():
     method = build_method(replace(experiment("byol")), signal_world.Config().build().spec)
     parameters, names = list(method.parameters()), list(method.state_dict())
     assert synchronise_batch_norm(method) is method
-    assert all(a is b for a, b in zip(method.parameters(), parameters, strict=True)) and list(method.state_dict()) == names
-    norms = [module for module in method.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    assert (
+        all(a is b for a, b in zip(method.parameters(), parameters, strict=True))
+        and list(method.state_dict()) == names
+    )
+    norms = [
+        module
+        for module in method.modules()
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
+    ]
     assert norms and all(isinstance(module, GlobalBatchNorm) for module in norms)

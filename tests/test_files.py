@@ -32,17 +32,23 @@ def test_two_processes_that_write_the_same_file_do_not_disturb_each_other(
 
     monkeypatch.setattr(files, "at", meanwhile)
     write_atomically(path, b"mine")
-    assert others == [None, 0] and path.read_bytes() == b"mine" and list(tmp_path.iterdir()) == [path]
+    assert (
+        others == [None, 0] and path.read_bytes() == b"mine" and list(tmp_path.iterdir()) == [path]
+    )
 
 
-def test_what_a_killed_write_left_is_cleared_away_by_the_next_and_what_another_file_needs_is_not(tmp_path: Path) -> None:
+def test_what_a_killed_write_left_is_cleared_away_by_the_next_and_what_another_file_needs_is_not(
+    tmp_path: Path,
+) -> None:
     def killed() -> None:
         files.at = lambda moment: os._exit(9)
         write_atomically(tmp_path / "file", b"half")
 
     assert in_another_process(killed) == 9
     (left,) = tmp_path.iterdir()
-    alive = left.with_name(f"{left.name.removesuffix('.tmp').rpartition('.')[0]}.{os.getppid()}.tmp")
+    alive = left.with_name(
+        f"{left.name.removesuffix('.tmp').rpartition('.')[0]}.{os.getppid()}.tmp"
+    )
     alive.touch()
     write_atomically(tmp_path / "other", b"whole")
     assert len(list(tmp_path.iterdir())) == 3

@@ -11,10 +11,15 @@ SOURCE = ROOT / "src" / "seqjepa"
 
 
 def imports() -> dict[str, set[str]]:
-    """What each module imports of ours, at its top or inside functions, as dotted names without `seqjepa.`"""
+    """What each module imports of ours, at its top or inside functions, as dotted names without
+    `seqjepa.`"""
     found = {}
     for path in sorted(SOURCE.rglob("*.py")):
-        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+        name = (
+            ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+            .removesuffix("__init__")
+            .removesuffix(".")
+        )
         imported = set()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -22,12 +27,15 @@ def imports() -> dict[str, set[str]]:
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{path}: imports are absolute"
                 imported |= {f"{node.module}.{alias.name}" for alias in node.names}
-        found[name] = {item.removeprefix("seqjepa.") for item in imported if item.startswith("seqjepa.")}
+        found[name] = {
+            item.removeprefix("seqjepa.") for item in imported if item.startswith("seqjepa.")
+        }
     return found
 
 
 def layers() -> list[list[str]]:
-    """The picture's modules and packages, from those that import nothing on: between two arrows nobody imports anybody."""
+    """The picture's modules and packages, from those that import nothing on: between two arrows
+    nobody imports anybody."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     picture = re.search(r"Imports point one way.*?```\n(.*?)```", text, re.DOTALL)
     assert picture, "ARCHITECTURE.md has a picture of the imports"
@@ -60,17 +68,31 @@ def test_imports_point_one_way(module):
         ("render", ("types", "store")),
         ("worlds", ("methods", "nn", "config")),
         ("evaluation.probes", ("methods", "worlds", "model")),
-        ("report", ("methods", "training", "evaluation.evaluate", "evaluation.features", "evaluation.probes")),
+        (
+            "report",
+            (
+                "methods",
+                "training",
+                "evaluation.evaluate",
+                "evaluation.features",
+                "evaluation.probes",
+            ),
+        ),
     ],
 )
 def test_what_must_not_know_of_each_other(room, forbidden):
     for module, imported in IMPORTS.items():
         if f"{module}.".startswith(f"{room}."):
-            assert not [item for item in imported if f"{item}.".startswith(tuple(f"{name}." for name in forbidden))], module
+            assert not [
+                item
+                for item in imported
+                if f"{item}.".startswith(tuple(f"{name}." for name in forbidden))
+            ], module
 
 
 def test_nobody_names_a_method_or_a_world():
-    """But for recipes, commands and benchmarks, which are there to name them: the rest sees the seams only."""
+    """But for recipes, commands and benchmarks, which are there to name them: the rest sees the
+    seams only."""
     seams = r"methods\.(?!base\b)|worlds\.(?!(base|keys|table)\b)"
     for module, imported in IMPORTS.items():
         if module.split(".")[0] not in ("methods", "worlds", "recipes", "commands", "speed"):

@@ -32,19 +32,30 @@ def test_encoder_parameters(config, count):
 def test_resnet18_has_torchvisions_keys():
     with torch.device("meta"):
         state = EncoderConfig().build(3, MEAN, STD).backbone.state_dict()
-    norms = sum(b.numel() for name, b in state.items() if name.endswith(("running_mean", "running_var", "num_batches_tracked")))
+    norms = sum(
+        b.numel()
+        for name, b in state.items()
+        if name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+    )
     assert (len(state), norms) == (122 - 2, 9_620), "all but fc.weight and fc.bias"
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     assert shapes["conv1.weight"] == (64, 3, 7, 7) and shapes["bn1.running_var"] == (64,)
-    assert shapes["layer2.0.downsample.0.weight"] == (128, 64, 1, 1) and shapes["layer2.0.downsample.1.bias"] == (128,)
-    assert shapes["layer4.1.conv2.weight"] == (512, 512, 3, 3) and "layer1.0.downsample.0.weight" not in shapes
+    assert shapes["layer2.0.downsample.0.weight"] == (128, 64, 1, 1) and shapes[
+        "layer2.0.downsample.1.bias"
+    ] == (128,)
+    assert (
+        shapes["layer4.1.conv2.weight"] == (512, 512, 3, 3)
+        and "layer1.0.downsample.0.weight" not in shapes
+    )
 
 
 @pytest.mark.parametrize(("stem", "side"), [("imagenet", 16), ("cifar", 64), ("compact", 32)])
 def test_stems(stem, side):
     backbone = EncoderConfig(width=2, stem=stem).build(1, (0.5,), (0.5,)).backbone
     seen = []
-    backbone.layer1.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
+    backbone.layer1.register_forward_pre_hook(
+        lambda module, inputs: seen.append(tuple(inputs[0].shape))
+    )
     assert backbone(torch.rand(2, 1, 64, 64)).shape == (2, 16)
     assert seen == [(2, 2, side, side)]
 
@@ -65,13 +76,19 @@ def test_encoder_normalises_bytes_and_floats_alike():
     features = encoder(images)
     assert features.shape == (2, 5, 16) and features.min() >= 0
     torch.testing.assert_close(encoder(images.float() / 255), features)
-    normal = (images[0].float() / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    normal = (images[0].float() / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(
+        3, 1, 1
+    )
     torch.testing.assert_close(encoder.backbone(normal), features[0])
-    assert not {"mean", "std"} & set(encoder.state_dict()), "they belong to the world, not to the weights"
+    assert not {"mean", "std"} & set(encoder.state_dict()), (
+        "they belong to the world, not to the weights"
+    )
 
 
 def test_unknown_encoders_are_refused():
-    with pytest.raises(ConfigError, match=r"unknown encoder\.name 'resnet19', did you mean 'resnet18'"):
+    with pytest.raises(
+        ConfigError, match=r"unknown encoder\.name 'resnet19', did you mean 'resnet18'"
+    ):
         EncoderConfig(name="resnet19")
     with pytest.raises(ConfigError, match=r"encoder\.width must be at least 1, got 0"):
         EncoderConfig(width=0)
@@ -83,11 +100,15 @@ def test_action_embedding_is_linear_then_normal():
     actions = torch.randn(16, 3, 4) + 1
     out = embedding(actions)
     rows = actions.flatten(0, 1) @ embedding.linear.weight.T
-    torch.testing.assert_close(out.flatten(0, 1), (rows - rows.mean(0)) / (rows.var(0, correction=0) + 1e-5).sqrt())
+    torch.testing.assert_close(
+        out.flatten(0, 1), (rows - rows.mean(0)) / (rows.var(0, correction=0) + 1e-5).sqrt()
+    )
     assert parameters(embedding) == 32, "no bias, no gain"
     torch.testing.assert_close(embedding.norm.running_mean, 0.1 * rows.mean(0).detach())
     before = embedding.norm.running_mean.clone()
-    assert embedding(actions[:, :0]).shape == (16, 0, 8) and torch.equal(embedding.norm.running_mean, before), "no action, no statistics"
+    assert embedding(actions[:, :0]).shape == (16, 0, 8) and torch.equal(
+        embedding.norm.running_mean, before
+    ), "no action, no statistics"
 
 
 def aggregator(**fields) -> Aggregator:
@@ -107,16 +128,23 @@ def test_packed_prefixes_are_prefixes_alone(grad):
         for place, m in enumerate([1, 4, 2, 6]):
             alone = module(past[:, :m], present[:, :m], [m])[:, 0]
             torch.testing.assert_close(packed[:, place], alone, rtol=1e-5, atol=1e-5)
-            tokens = torch.cat([module.agg.expand(5, 1, 12), past[:, : m - 1], present[:, m - 1 : m]], 1)
+            tokens = torch.cat(
+                [module.agg.expand(5, 1, 12), past[:, : m - 1], present[:, m - 1 : m]], 1
+            )
             for layer in module.layers:
                 tokens = layer(tokens)
-            torch.testing.assert_close(packed[:, place], module.norm(tokens[:, 0]), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(
+                packed[:, place], module.norm(tokens[:, 0]), rtol=1e-5, atol=1e-5
+            )
 
 
 def test_prefixes_do_not_see_what_comes_later():
     """In training mode too: gradients reach the tokens of the prefix and no others."""
     module = aggregator(dropout=0.0)
-    past, present = torch.randn(2, 4, 12, requires_grad=True), torch.randn(2, 4, 12, requires_grad=True)
+    past, present = (
+        torch.randn(2, 4, 12, requires_grad=True),
+        torch.randn(2, 4, 12, requires_grad=True),
+    )
     module(past, present, [1, 2, 3, 4])[:, 1].sum().backward()
     assert [bool(past.grad[:, t].any()) for t in range(4)] == [True, False, False, False]
     assert [bool(present.grad[:, t].any()) for t in range(4)] == [False, True, False, False]

@@ -22,14 +22,22 @@ from seqjepa.worlds import shapes, threediebench
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line for language, block in BLOCKS if not language for line in block.splitlines() if line.startswith("seqjepa ")]
+COMMANDS = [
+    line
+    for language, block in BLOCKS
+    if not language
+    for line in block.splitlines()
+    if line.startswith("seqjepa ")
+]
 
 
 def small(experiment: Experiment) -> Experiment:
     """The same in every choice that is none of size."""
     world = experiment.world
     if isinstance(world, shapes.Config):
-        world = replace(world, image_size=min(world.image_size, 32), train_objects=29, test_objects=29, views=6)
+        world = replace(
+            world, image_size=min(world.image_size, 32), train_objects=29, test_objects=29, views=6
+        )
     if isinstance(world, threediebench.Config):
         world = replace(world, path="3DIEBench", image_size=32, views=6)
     return replace(
@@ -37,7 +45,14 @@ def small(experiment: Experiment) -> Experiment:
         world=world,
         encoder=replace(experiment.encoder, width=4),
         train=replace(experiment.train, steps=2, batch_size=4, log_every=1),
-        evaluate=replace(experiment.evaluate, views=2, linear_epochs=1, mlp_epochs=1, linear_regression_epochs=1, objects=16),
+        evaluate=replace(
+            experiment.evaluate,
+            views=2,
+            linear_epochs=1,
+            mlp_epochs=1,
+            linear_regression_epochs=1,
+            objects=16,
+        ),
     )
 
 
@@ -62,7 +77,9 @@ def test_the_python_snippet(small_recipes: None) -> None:
 
 def write_images(folder: Path) -> None:
     """Noise in two classes."""
-    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (60, 40, 40, 3), np.uint8)):
+    for number, pixels in enumerate(
+        np.random.default_rng(0).integers(0, 256, (60, 40, 40, 3), np.uint8)
+    ):
         path = folder / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
@@ -83,7 +100,8 @@ def test_the_world_json() -> None:
 
 
 def ready(name: str) -> bool:
-    """Whether the recipe's data are there, or can be put there; those of other data sets have tests of their own."""
+    """Whether the recipe's data are there, or can be put there; those of other data sets have tests
+    of their own."""
     world = recipes()[name]().world
     return isinstance(world, threediebench.Config) or not hasattr(world, "path")
 

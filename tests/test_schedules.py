@@ -12,7 +12,8 @@ PAPER = {"start": 1e-5, "peak": 4e-4, "end": 1e-5}
 
 
 def test_learning_rate_of_the_paper():
-    """Section 3.2: 20 of 1000 epochs from 1e-5 to 4e-4, then a cosine to 1e-5, here at 82 steps per epoch."""
+    """Section 3.2: 20 of 1000 epochs from 1e-5 to 4e-4, then a cosine to 1e-5, here at 82 steps per
+    epoch."""
     rates = [warmup_cosine(step, total=82_000, warmup=1_640, **PAPER) for step in range(82_000)]
     assert rates[0] == 1e-5
     assert rates[820] == pytest.approx((1e-5 + 4e-4) / 2)
@@ -28,12 +29,20 @@ def test_any_length_and_warmup_is_finite_and_in_range(total):
     for warmup in range(min(total, 5)):
         rates = [warmup_cosine(step, total=total, warmup=warmup, **PAPER) for step in range(total)]
         assert all(1e-5 <= rate <= 4e-4 and math.isfinite(rate) for rate in rates)
-        assert rates[-1] == pytest.approx(1e-5) or warmup >= total - 1, "no step is left for the decay"
+        assert rates[-1] == pytest.approx(1e-5) or warmup >= total - 1, (
+            "no step is left for the decay"
+        )
 
 
 def test_defaults_are_the_papers():
     config = OptimConfig()
-    assert (config.lr, config.lr_start, config.lr_end, config.warmup, config.weight_decay) == (4e-4, 1e-5, 1e-5, 20 / 1000, 1e-3)
+    assert (config.lr, config.lr_start, config.lr_end, config.warmup, config.weight_decay) == (
+        4e-4,
+        1e-5,
+        1e-5,
+        20 / 1000,
+        1e-3,
+    )
 
 
 def test_ema_momentum_of_the_paper():

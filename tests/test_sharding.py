@@ -1,4 +1,5 @@
-"""How ranks share a batch, and that one process is alone. What several processes do together: tests/faults/test_ranks.py."""
+"""How ranks share a batch, and that one process is alone. What several processes do together:
+tests/faults/test_ranks.py."""
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ def as_rank(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(("size", "parts"), [(2, 1), (2, 3), (3, 2), (4, 1)])
-def test_the_ranks_micro_batches_side_by_side_are_those_of_one_process(as_rank, size: int, parts: int) -> None:
+def test_the_ranks_micro_batches_side_by_side_are_those_of_one_process(
+    as_rank, size: int, parts: int
+) -> None:
     shares = []
     for rank in range(size):
         as_rank(rank, size)
@@ -31,7 +34,9 @@ def test_the_ranks_micro_batches_side_by_side_are_those_of_one_process(as_rank, 
 
 def test_a_batch_that_cannot_be_shared_is_refused(as_rank) -> None:
     as_rank(1, 2)
-    with pytest.raises(ConfigError, match=r"a multiple of train\.accumulate x ranks = 2 x 2, got 10"):
+    with pytest.raises(
+        ConfigError, match=r"a multiple of train\.accumulate x ranks = 2 x 2, got 10"
+    ):
         distributed.shard_indices(10, 2)
 
 
@@ -45,7 +50,9 @@ def test_one_gpu_for_several_ranks_is_refused(as_rank) -> None:
 def test_one_process_is_alone() -> None:
     assert distributed.shard_indices(8, 2) is None
     assert (
-        distributed.all_gather_bytes(b"a") == [b"a"] and distributed.all_reduce_max(15) == 15 and distributed.all_reduce_max(None) is None
+        distributed.all_gather_bytes(b"a") == [b"a"]
+        and distributed.all_reduce_max(15) == 15
+        and distributed.all_reduce_max(None) is None
     )
     assert distributed.is_main_process() and not distributed.under_torchrun()
     with distributed.process_group(1.0):
@@ -62,7 +69,9 @@ def test_one_process_is_alone() -> None:
         ({"RANK": "3"}, False, True),
     ],
 )
-def test_who_speaks_before_and_after_the_group(monkeypatch, variables: dict[str, str], launched: bool, first: bool) -> None:
+def test_who_speaks_before_and_after_the_group(
+    monkeypatch, variables: dict[str, str], launched: bool, first: bool
+) -> None:
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():

@@ -32,7 +32,11 @@ def test_good_batches_pass():
         ("actions", torch.zeros(4, 3, 2), r"actions must be \[B=4, T-1=2, A\], got \[4, 3, 2\]"),
         ("actions", torch.zeros(4, 2), "actions"),
         ("poses", torch.zeros(4, 2, 6), r"poses must be \[B=4, T=3, P\], got \[4, 2, 6\]"),
-        ("labels", torch.zeros(5, dtype=torch.int64), r"labels must be int64 \[B=4\], got torch.int64 \[5\]"),
+        (
+            "labels",
+            torch.zeros(5, dtype=torch.int64),
+            r"labels must be int64 \[B=4\], got torch.int64 \[5\]",
+        ),
         ("labels", torch.zeros(4), "labels .* torch.float32"),
     ],
 )
@@ -51,7 +55,12 @@ def test_chunks_are_the_batch_in_order():
     pieces = batch.chunk(2)
     assert [len(piece) for piece in pieces] == [2, 2]
     for name in parts():
-        torch.testing.assert_close(torch.cat([getattr(piece, name) for piece in pieces]), getattr(batch, name), rtol=0, atol=0)
+        torch.testing.assert_close(
+            torch.cat([getattr(piece, name) for piece in pieces]),
+            getattr(batch, name),
+            rtol=0,
+            atol=0,
+        )
 
 
 def test_to_moves_everything():
@@ -62,5 +71,7 @@ def test_to_moves_everything():
 
 def test_detach_cuts_the_graph():
     weight = torch.ones(1, requires_grad=True)
-    representation = Representation(weight * torch.ones(2, 3, 4), weight * torch.ones(2, 4)).detach()
+    representation = Representation(
+        weight * torch.ones(2, 3, 4), weight * torch.ones(2, 4)
+    ).detach()
     assert not representation.views.requires_grad and not representation.sequence.requires_grad

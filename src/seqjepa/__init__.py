@@ -1,4 +1,5 @@
-"""seq-JEPA: world models that learn an equivariant and an invariant representation from sequences of views and actions.
+"""seq-JEPA: world models that learn an equivariant and an invariant representation from sequences
+of views and actions.
 
 The public names are imported when first used, so that `import seqjepa` is quick.
 """

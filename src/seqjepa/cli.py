@@ -1,4 +1,5 @@
-"""The command line. Each command is a dataclass that tyro turns into options; heavy imports wait until a command needs them."""
+"""The command line. Each command is a dataclass that tyro turns into options; heavy imports wait
+until a command needs them."""
 
 import importlib
 import os
@@ -27,13 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # who read our output (`| head`) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush fails once more
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or Python's last flush fails once more
         code = 128 + signal.SIGPIPE
     sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; errors we raise on purpose become one message on stderr and an exit code, `--debug` adds the traceback."""
+    """Run one command; errors we raise on purpose become one message on stderr and an exit code,
+    `--debug` adds the traceback."""
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -51,9 +55,13 @@ def run(arguments: list[str]) -> int:
     if command not in COMMANDS:
         sys.stderr.write(f"error: {unknown('command', command, COMMANDS)}\n")
         return 2
-    rank = os.environ.get("RANK") if os.environ.get("WORLD_SIZE", "1") != "1" else None  # of several processes that torchrun started
+    rank = (
+        os.environ.get("RANK") if os.environ.get("WORLD_SIZE", "1") != "1" else None
+    )  # of several processes that torchrun started
     if rank is not None and command != "train":
-        sys.stderr.write(f"error: only `seqjepa train` runs on several processes: start `seqjepa {command}` without torchrun\n")
+        sys.stderr.write(
+            f"error: only `seqjepa train` runs on several processes: start `seqjepa {command}` without torchrun\n"
+        )
         return 2
     try:
         importlib.import_module(f"seqjepa.commands.{command}").main(rest)
@@ -70,7 +78,14 @@ def run(arguments: list[str]) -> int:
 def _help() -> str:
     lines = [f"  {name:10}{text}" for name, text in COMMANDS.items()]
     return "\n".join(
-        ["usage: seqjepa COMMAND [OPTIONS]; seqjepa COMMAND --help says more", "", *lines, "", "  --debug   show tracebacks", ""]
+        [
+            "usage: seqjepa COMMAND [OPTIONS]; seqjepa COMMAND --help says more",
+            "",
+            *lines,
+            "",
+            "  --debug   show tracebacks",
+            "",
+        ]
     )
 
 

@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """AdamW with linear warm-up and cosine decay per step; weight decay on matrices and convolutions only (seq-JEPA, section 3.2).
+    """AdamW with linear warm-up and cosine decay per step; weight decay on matrices and
+    convolutions only (seq-JEPA, section 3.2).
 
     Attributes:
         lr: peak learning rate.
@@ -37,8 +38,14 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         for name in ("lr", "lr_start", "lr_end", "weight_decay"):
-            _require(0 <= getattr(self, name) < math.inf, f"optim.{name} must be finite and not negative, got {getattr(self, name)}")
-        _require(0 <= self.warmup < 1, f"optim.warmup is a fraction of the steps, 0 <= warmup < 1, got {self.warmup}")
+            _require(
+                0 <= getattr(self, name) < math.inf,
+                f"optim.{name} must be finite and not negative, got {getattr(self, name)}",
+            )
+        _require(
+            0 <= self.warmup < 1,
+            f"optim.warmup is a fraction of the steps, 0 <= warmup < 1, got {self.warmup}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +56,8 @@ class TrainConfig:
         steps: optimizer steps.
         batch_size: sequences per step.
         num_views: T, views per sequence; of seq-JEPA M observed ones and the one to predict.
-        accumulate: micro-batches per step; batch_size must be a multiple. BatchNorm, and losses that compare samples, see micro-batches.
+        accumulate: micro-batches per step; batch_size must be a multiple. BatchNorm, and losses
+            that compare samples, see micro-batches.
         precision: `bf16` (autocast), `fp32`, or `auto`: bf16 where the hardware computes in it.
         log_every: steps between lines of metrics.jsonl.
         checkpoint_every: steps between checkpoints: at most so many are lost to a crash.
@@ -65,9 +73,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("steps", "num_views", "accumulate", "log_every", "checkpoint_every"):
-            _require(getattr(self, name) >= 1, f"train.{name} must be at least 1, got {getattr(self, name)}")
+            _require(
+                getattr(self, name) >= 1,
+                f"train.{name} must be at least 1, got {getattr(self, name)}",
+            )
         least = 2 * self.accumulate
-        _require(self.batch_size >= least, f"train.batch_size must be at least 2 per micro-batch, {least}, got {self.batch_size}")
+        _require(
+            self.batch_size >= least,
+            f"train.batch_size must be at least 2 per micro-batch, {least}, got {self.batch_size}",
+        )
         _require(
             self.batch_size % self.accumulate == 0,
             f"train.batch_size {self.batch_size} must be a multiple of train.accumulate {self.accumulate}",
@@ -81,15 +95,18 @@ class EvaluateConfig:
     Attributes:
         views: largest number M of views that are aggregated, as far as objects have so many.
         objects: training objects that probes learn from, at most; None for all.
-        encoded_views: views of each object whose features are cached, at most; where the order of views means something, as in saccades,
-            they are those of `draws` sequences of `views` views instead.
+        encoded_views: views of each object whose features are cached, at most; where the order of
+            views means something, as in saccades, they are those of `draws` sequences of `views`
+            views instead.
         draws: random sequences of each object whose z_AGG are cached, for training and for testing.
         precision: of the frozen forward passes, as in `train.precision`. Probes compute in fp32.
-        linear_epochs: passes over the training objects for linear probes, one draw of views per object and pass.
+        linear_epochs: passes over the training objects for linear probes, one draw of views per
+            object and pass.
         mlp_epochs: the same for the MLP probes of rotation, crop and jitter.
         linear_regression_epochs: the same for linear regressions (hues, positions).
         batch_size: of probe training.
-        lr: of Adam, for linear probes. With few epochs 1e-2 and `cosine` come within a point of convergence.
+        lr: of Adam, for linear probes. With few epochs 1e-2 and `cosine` come within a point of
+            convergence.
         mlp_lr: of Adam, for MLP probes.
         cosine: let the learning rates fall to 0 along half a cosine. Not in the paper.
     """
@@ -108,13 +125,32 @@ class EvaluateConfig:
     cosine: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("views", "draws", "linear_epochs", "mlp_epochs", "linear_regression_epochs", "batch_size", "lr", "mlp_lr"):
-            _require(0 < getattr(self, name) < math.inf, f"evaluate.{name} must be finite and positive, got {getattr(self, name)}")
-        _require(self.encoded_views >= 2, f"evaluate.encoded_views must be at least 2, a pair, got {self.encoded_views}")
-        _require(self.objects is None or self.objects >= 1, f"evaluate.objects must be at least 1, or none for all, got {self.objects}")
+        for name in (
+            "views",
+            "draws",
+            "linear_epochs",
+            "mlp_epochs",
+            "linear_regression_epochs",
+            "batch_size",
+            "lr",
+            "mlp_lr",
+        ):
+            _require(
+                0 < getattr(self, name) < math.inf,
+                f"evaluate.{name} must be finite and positive, got {getattr(self, name)}",
+            )
+        _require(
+            self.encoded_views >= 2,
+            f"evaluate.encoded_views must be at least 2, a pair, got {self.encoded_views}",
+        )
+        _require(
+            self.objects is None or self.objects >= 1,
+            f"evaluate.objects must be at least 1, or none for all, got {self.objects}",
+        )
 
     def encoded(self, ordered: bool) -> tuple[int, int]:
-        """How many sequences of each object are encoded, and of how many views at most: where their order means nothing, a single one."""
+        """How many sequences of each object are encoded, and of how many views at most: where their
+        order means nothing, a single one."""
         return (self.draws, self.views) if ordered else (1, self.encoded_views)
 
 
@@ -151,7 +187,13 @@ def to_json(config: Any) -> dict[str, Any]:
         data["kind"] = kind(type(config))
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        data[field.name] = to_json(value) if dataclasses.is_dataclass(value) else list(value) if isinstance(value, tuple) else value
+        data[field.name] = (
+            to_json(value)
+            if dataclasses.is_dataclass(value)
+            else list(value)
+            if isinstance(value, tuple)
+            else value
+        )
     return data
 
 
@@ -179,7 +221,8 @@ def kind(config: type[MethodConfig | WorldConfig]) -> str:
 
 
 def find_kind(base: type[T], name: str) -> type[T]:
-    """The config class of a method or world by the name of its module: one of ours, or one that has been imported.
+    """The config class of a method or world by the name of its module: one of ours, or one that has
+    been imported.
 
     Raises:
         ConfigError: if there is none.
@@ -195,7 +238,9 @@ def find_kind(base: type[T], name: str) -> type[T]:
     if name not in known:
         what = package.removesuffix("s")
         how = "--code FILE, or FILE.py in place of a method's name"
-        raise ConfigError(f"{unknown(what, name, known)}. If it is your own, import its file first (command line: {how})")
+        raise ConfigError(
+            f"{unknown(what, name, known)}. If it is your own, import its file first (command line: {how})"
+        )
     return known[name]
 
 
@@ -203,13 +248,18 @@ def _kinds(base: type[T]) -> dict[str, type[T]]:
     return {kind(cls): cls for cls in base.__subclasses__()}  # type: ignore[arg-type]
 
 
-def _concrete(cls: type[Any], data: Mapping[str, Any], where: str) -> tuple[type[Any], Mapping[str, Any]]:
-    """The config class that the data of a method or world name by their `kind`; other classes as they are."""
+def _concrete(
+    cls: type[Any], data: Mapping[str, Any], where: str
+) -> tuple[type[Any], Mapping[str, Any]]:
+    """The config class that the data of a method or world name by their `kind`; other classes as
+    they are."""
     if cls not in (MethodConfig, WorldConfig):
         return cls, data
     if not isinstance(data.get("kind"), str):
         raise ConfigError(f"key '{where}kind' must name a {where[:-1]}, got {data.get('kind')!r}")
-    return find_kind(cls, data["kind"]), {key: value for key, value in data.items() if key != "kind"}
+    return find_kind(cls, data["kind"]), {
+        key: value for key, value in data.items() if key != "kind"
+    }
 
 
 def _require(condition: bool, message: str) -> None:

@@ -19,7 +19,8 @@ def use_bf16(precision: str, device: torch.device) -> bool:
 
 
 def place(precision: str, device: torch.device) -> dict[str, str]:
-    """What is computed on and in which precision, as results and checkpoints say it: `auto` resolved, a GPU by its model."""
+    """What is computed on and in which precision, as results and checkpoints say it: `auto`
+    resolved, a GPU by its model."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {"device": name, "precision": "bf16" if use_bf16(precision, device) else "fp32"}
 
@@ -30,7 +31,8 @@ def fork_rng(device: torch.device) -> AbstractContextManager[None]:
 
 
 def find_device(name: str | torch.device | None = None) -> torch.device:
-    """A device that can be computed on: the one asked for, or CUDA where there is one, else the CPU.
+    """A device that can be computed on: the one asked for, or CUDA where there is one, else the
+    CPU.
 
     Raises:
         ConfigError: if torch knows no such device or this machine has none.
@@ -40,7 +42,9 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
-        raise ConfigError(f"cannot compute on device {str(name)!r} ({reason}): use cpu, or cuda on a machine that has it") from error
+        raise ConfigError(
+            f"cannot compute on device {str(name)!r} ({reason}): use cpu, or cuda on a machine that has it"
+        ) from error
     return device
 
 
@@ -52,7 +56,9 @@ def own_device(name: str | torch.device | None) -> torch.device:
     """
     wanted = torch.device(name) if name is not None and str(name).startswith("cuda") else None
     if world_size() > 1 and wanted is not None and wanted.index is not None:
-        raise ConfigError(f"--device {name} is one GPU for {world_size()} ranks: leave the number out, each rank takes its own")
+        raise ConfigError(
+            f"--device {name} is one GPU for {world_size()} ranks: leave the number out, each rank takes its own"
+        )
     if world_size() > 1 and (wanted is not None or (name is None and torch.cuda.is_available())):
         device = find_device(f"cuda:{os.environ.get('LOCAL_RANK', rank())}")
         torch.cuda.set_device(device)

@@ -1,4 +1,5 @@
-"""What the terminal shows while training: one live line, and plain lines where the output is no terminal."""
+"""What the terminal shows while training: one live line, and plain lines where the output is no
+terminal."""
 
 import time
 from collections.abc import Mapping
@@ -22,7 +23,8 @@ SHOWN = {  # what the line shows, in which words, and how
 
 
 class Display:
-    """A context manager; `update` after every step is cheap, `show` after every logged one takes the new figures.
+    """A context manager; `update` after every step is cheap, `show` after every logged one takes
+    the new figures.
 
     Args:
         total: steps of the run.
@@ -31,19 +33,28 @@ class Display:
         silent: not even those.
     """
 
-    def __init__(self, total: int, views_per_step: int, *, quiet: bool = False, silent: bool = False) -> None:
+    def __init__(
+        self, total: int, views_per_step: int, *, quiet: bool = False, silent: bool = False
+    ) -> None:
         self.console = Console(stderr=True, quiet=silent)
         self.total, self.views_per_step, self.quiet = total, views_per_step, quiet
         self.start_at(0)
         self.figures: dict[str, Any] = {}
-        self.live = Live(get_renderable=self._line, console=self.console, refresh_per_second=4, transient=True)
+        self.live = Live(
+            get_renderable=self._line, console=self.console, refresh_per_second=4, transient=True
+        )
 
     def __enter__(self) -> Self:
         if self.console.is_terminal and not self.quiet:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.live.stop()
 
     def start_at(self, step: int) -> None:
@@ -63,7 +74,9 @@ class Display:
 
     def warn(self, message: str) -> None:
         """Print a warning that stays."""
-        self.console.print(f"warning: {message}", style="yellow", soft_wrap=True, markup=False, highlight=False)
+        self.console.print(
+            f"warning: {message}", style="yellow", soft_wrap=True, markup=False, highlight=False
+        )
 
     @property
     def seconds(self) -> float:
@@ -79,6 +92,13 @@ class Display:
         rate = self.views_per_second
         left = (self.total - self.step) * self.views_per_step / rate if rate else float("nan")
         parts = [f"step {self.step:,}/{self.total:,}"]
-        parts += [f"{word} {form.format(self.figures[key])}" for key, (word, form) in SHOWN.items() if key in self.figures]
-        parts += [f"{rate:,.0f} views/s", f"{left // 60:.0f}:{left % 60:02.0f} left" if rate else "starting"]
+        parts += [
+            f"{word} {form.format(self.figures[key])}"
+            for key, (word, form) in SHOWN.items()
+            if key in self.figures
+        ]
+        parts += [
+            f"{rate:,.0f} views/s",
+            f"{left // 60:.0f}:{left % 60:02.0f} left" if rate else "starting",
+        ]
         return Text(" · ".join(parts))

@@ -1,9 +1,9 @@
-"""Several ranks, one global batch: what losses, norms and figures need of the other ranks. On one process it does nothing.
+"""Several ranks, one global batch: what losses, norms and figures need of the other ranks. On one
+process it does nothing.
 
-Losses that compare samples are those of the whole batch on every rank, from gathered tensors; a gathered tensor's gradient is the sum over
-ranks. So after a mean over ranks (`average_gradients`) each parameter has the gradient that one process with all
-samples would give it.
-"""
+Losses that compare samples are those of the whole batch on every rank, from gathered tensors; a
+gathered tensor's gradient is the sum over ranks. So after a mean over ranks (`average_gradients`)
+each parameter has the gradient that one process with all samples would give it."""
 
 import json
 import os
@@ -56,7 +56,8 @@ def broadcast(x: Tensor) -> Tensor:
 
 @contextmanager
 def process_group(time_out: float) -> Iterator[None]:
-    """While it lasts, the processes that torchrun started are ranks of one group; a process that it did not start is alone.
+    """While it lasts, the processes that torchrun started are ranks of one group; a process that it
+    did not start is alone.
 
     Args:
         time_out: seconds that a rank may keep the others waiting.
@@ -70,7 +71,9 @@ def process_group(time_out: float) -> Iterator[None]:
     if not under_torchrun() or dist.is_initialized():
         yield
         return
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
+    backend = (
+        "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
+    )
     try:
         dist.init_process_group(backend, timeout=timedelta(seconds=time_out))
         yield
@@ -85,7 +88,9 @@ def process_group(time_out: float) -> Iterator[None]:
             raise
         reason = str(error).partition("\n")[0]
         lost = f"another of the {os.environ['WORLD_SIZE']} ranks has ended or was silent for {time_out:g} s"
-        raise DistributedError(f"{lost}; what it said tells why. Go on with --resume ({reason})") from error
+        raise DistributedError(
+            f"{lost}; what it said tells why. Go on with --resume ({reason})"
+        ) from error
     dist.destroy_process_group()  # not on an error: then the process ends, which tells the others
 
 
@@ -100,12 +105,14 @@ def under_torchrun() -> bool:
 
 
 def is_main_process() -> bool:
-    """Whether this is the rank that writes and speaks for all; without a group, torchrun's word counts."""
+    """Whether this is the rank that writes and speaks for all; without a group, torchrun's word
+    counts."""
     return rank() == 0 if world_size() > 1 else not under_torchrun() or os.environ["RANK"] == "0"
 
 
 def shard_indices(batch_size: int, parts: int) -> npt.NDArray[np.int64] | None:
-    """Which sequences of a batch are this rank's: an equal share of each of its `parts` micro-batches; None for all of them.
+    """Which sequences of a batch are this rank's: an equal share of each of its `parts`
+    micro-batches; None for all of them.
 
     Raises:
         ConfigError: if the batch cannot be shared out.
@@ -114,12 +121,15 @@ def shard_indices(batch_size: int, parts: int) -> npt.NDArray[np.int64] | None:
         return None
     if batch_size % (parts * world_size()):
         wanted = f"train.accumulate x ranks = {parts} x {world_size()}"
-        raise ConfigError(f"train.batch_size is shared by the ranks: it must be a multiple of {wanted}, got {batch_size}")
+        raise ConfigError(
+            f"train.batch_size is shared by the ranks: it must be a multiple of {wanted}, got {batch_size}"
+        )
     return np.arange(batch_size).reshape(parts, world_size(), -1)[:, rank()].ravel()
 
 
 def synchronize(module: nn.Module) -> None:
-    """All ranks get the first one's parameters and buffers, and each BatchNorm, targets' included, the statistics of all ranks' samples."""
+    """All ranks get the first one's parameters and buffers, and each BatchNorm, targets' included,
+    the statistics of all ranks' samples."""
     if world_size() > 1:
         synchronise_batch_norm(module)
         for tensor in module.state_dict().values():
@@ -127,17 +137,23 @@ def synchronize(module: nn.Module) -> None:
 
 
 def average_gradients(module: nn.Module) -> None:
-    """All ranks get the mean of their gradients, in one exchange in the order of parameters, whose sums are the same bits in every run.
+    """All ranks get the mean of their gradients, in one exchange in the order of parameters, whose
+    sums are the same bits in every run.
 
-    Not DistributedDataParallel's: that exchanges gradients in buckets, in another order from the second step on, so that with three ranks
-    or more a resumed run would differ. What its overlap with the backward pass would hide is little for models of this size.
-    """
+    Not DistributedDataParallel's: that exchanges gradients in buckets, in another order from the
+    second step on, so that with three ranks or more a resumed run would differ. What its overlap
+    with the backward pass would hide is little for models of this size."""
     if world_size() > 1:
-        gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        gradients = [
+            parameter.grad for parameter in module.parameters() if parameter.grad is not None
+        ]
         together = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(together)
         parts = (together / world_size()).split([gradient.numel() for gradient in gradients])
-        torch._foreach_copy_(gradients, [part.view_as(gradient) for part, gradient in zip(parts, gradients, strict=True)])
+        torch._foreach_copy_(
+            gradients,
+            [part.view_as(gradient) for part, gradient in zip(parts, gradients, strict=True)],
+        )
 
 
 def all_reduce_max(number: int | None) -> int | None:
@@ -172,21 +188,35 @@ def require_same(what: str, mine: Mapping[str, Any]) -> None:
     for number, other in enumerate(others, 1):
         if changed := differences(first, other):
             remedy = "start all with the same command on the same files"
-            raise ConfigError(f"rank {number} (here) has another {what} than rank 0 (there); {remedy}:\n  " + "\n  ".join(changed))
+            raise ConfigError(
+                f"rank {number} (here) has another {what} than rank 0 (there); {remedy}:\n  "
+                + "\n  ".join(changed)
+            )
 
 
 def synchronise_batch_norm(module: nn.Module) -> nn.Module:
-    """Make all BatchNorm layers of a module normalise by the statistics of the global batch, in place but for a module that is itself one.
+    """Make all BatchNorm layers of a module normalise by the statistics of the global batch, in
+    place but for a module that is itself one.
 
     Parameters and buffers stay the very same. Unlike `nn.SyncBatchNorm` it runs on the CPU too.
 
     Raises:
         ConfigError: at a subclass of BatchNorm, whose own doing would be lost.
     """
-    if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, GlobalBatchNorm):
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(
+        module, GlobalBatchNorm
+    ):
         if type(module) not in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
-            raise ConfigError(f"{type(module).__name__} cannot be synchronised, only plain BatchNorm can: choose another encoder")
-        shell = GlobalBatchNorm(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats)
+            raise ConfigError(
+                f"{type(module).__name__} cannot be synchronised, only plain BatchNorm can: choose another encoder"
+            )
+        shell = GlobalBatchNorm(
+            module.num_features,
+            module.eps,
+            module.momentum,
+            module.affine,
+            module.track_running_stats,
+        )
         shell.__dict__.update(module.__dict__)
         return shell
     for name, child in module.named_children():
@@ -195,7 +225,8 @@ def synchronise_batch_norm(module: nn.Module) -> nn.Module:
 
 
 class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """BatchNorm of inputs [N, C, ...] whose training statistics are those of all ranks' samples, each rank having as many."""
+    """BatchNorm of inputs [N, C, ...] whose training statistics are those of all ranks' samples,
+    each rank having as many."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.ndim < 2:
@@ -205,11 +236,16 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
         """The same shape and type."""
         if not self.training or world_size() == 1:
             return super().forward(input)
-        x, axes = input.to(torch.promote_types(input.dtype, torch.float32)), [axis for axis in range(input.ndim) if axis != 1]
+        x, axes = (
+            input.to(torch.promote_types(input.dtype, torch.float32)),
+            [axis for axis in range(input.ndim) if axis != 1],
+        )
         count = x.numel() // x.shape[1] * world_size()
         shape = [1, -1] + [1] * (x.ndim - 2)
         own = torch.stack(torch.var_mean(x, axes, correction=0))
-        variances, means = gather(own[None]).unbind(1)  # one exchange for both: variance within the ranks, and between them
+        variances, means = gather(own[None]).unbind(
+            1
+        )  # one exchange for both: variance within the ranks, and between them
         mean = means.mean(0)
         variance = (variances + (means - mean).square()).mean(0)
         self._track(mean.detach(), variance.detach() * count / (count - 1))
@@ -220,7 +256,11 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor) -> None:
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+        if (
+            self.running_mean is None
+            or self.running_var is None
+            or self.num_batches_tracked is None
+        ):
             return
         self.num_batches_tracked += 1
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
@@ -229,12 +269,15 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 class _Gather(torch.autograd.Function):
-    """torch.distributed's own differentiable collectives change names between the versions that we support."""
+    """torch.distributed's own differentiable collectives change names between the versions that we
+    support."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.rows = len(x)
-        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world_size())]
+        parts = [
+            torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world_size())
+        ]
         dist.all_gather(parts, x.contiguous())
         return torch.cat(parts)
 

@@ -18,9 +18,11 @@ LOCK = "lock"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Put a file there as a whole or not at all: a temporary file beside it, forced to the disk, then renamed.
+    """Put a file there as a whole or not at all: a temporary file beside it, forced to the disk,
+    then renamed.
 
-    Several processes may write the same file: one of them is the last. What killed ones left is cleared away by the next.
+    Several processes may write the same file: one of them is the last. What killed ones left is
+        cleared away by the next.
 
     Raises:
         OSError: if it cannot be written; what was there is as it was.
@@ -43,10 +45,13 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """A name beside a file that is this process's own. What processes of this machine that are no more left under theirs is removed."""
+    """A name beside a file that is this process's own. What processes of this machine that are no
+    more left under theirs is removed."""
     mine = f"{path.name}.{socket.gethostname()}."
     for other in path.parent.glob("*.tmp"):
-        if (match := re.fullmatch(re.escape(mine) + r"(\d+)\.tmp", other.name)) and not _lives(int(match[1])):
+        if (match := re.fullmatch(re.escape(mine) + r"(\d+)\.tmp", other.name)) and not _lives(
+            int(match[1])
+        ):
             other.unlink(missing_ok=True)
     return path.with_name(f"{mine}{os.getpid()}.tmp")
 
@@ -63,7 +68,8 @@ def _lives(process: int) -> bool:
 
 @contextmanager
 def locked(folder: Path, waiting: str = "") -> Iterator[None]:
-    """One process at a time; others wait, which they say on stderr if there is something to say. The folder's file `lock` stays there."""
+    """One process at a time; others wait, which they say on stderr if there is something to say.
+    The folder's file `lock` stays there."""
     with (folder / LOCK).open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,7 +80,8 @@ def locked(folder: Path, waiting: str = "") -> Iterator[None]:
 
 
 def acquire(folder: Path, option: str) -> int:
-    """Become the one writer of a folder, until `release`. The kernel frees the lock of a process that died, whoever has its pid now.
+    """Become the one writer of a folder, until `release`. The kernel frees the lock of a process
+    that died, whoever has its pid now.
 
     Args:
         folder: that is there.
@@ -94,11 +101,15 @@ def acquire(folder: Path, option: str) -> int:
         except BlockingIOError as error:
             owner = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
-            raise InUseError(f"{folder} is in use by process {owner}: wait for it, or choose another {option}") from error
+            raise InUseError(
+                f"{folder} is in use by process {owner}: wait for it, or choose another {option}"
+            ) from error
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), lock.stat()):
                 break
-        os.close(descriptor)  # its owner removed it between our open and our lock: what we hold has no name any more
+        os.close(
+            descriptor
+        )  # its owner removed it between our open and our lock: what we hold has no name any more
     os.truncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
     return descriptor
@@ -113,7 +124,8 @@ def release(folder: Path, descriptor: int) -> None:
 
 @contextmanager
 def writing(folder: Path, note: str, options: Any, made: str) -> Iterator[None]:
-    """Be the one writer of a folder; made if it is not there. What it is made from is noted there first.
+    """Be the one writer of a folder; made if it is not there. What it is made from is noted there
+    first.
 
     Args:
         folder: of the option --out.
@@ -123,7 +135,8 @@ def writing(folder: Path, note: str, options: Any, made: str) -> Iterator[None]:
 
     Raises:
         InUseError: if another process writes to the folder.
-        ConfigError: if it holds something else, or what was made from other options; nothing has been changed.
+        ConfigError: if it holds something else, or what was made from other options; nothing has
+            been changed.
         OSError: if it cannot be written to.
     """
     path, data = folder / note, json_bytes(options)
@@ -139,13 +152,18 @@ def writing(folder: Path, note: str, options: Any, made: str) -> Iterator[None]:
 
 
 def _is_noted(path: Path, data: bytes, made: str) -> bool:
-    """Whether the options are noted, which they are not in a folder that holds nothing but leftovers of a killed command."""
+    """Whether the options are noted, which they are not in a folder that holds nothing but
+    leftovers of a killed command."""
     if path.exists():
         if path.read_bytes() != data:
-            raise ConfigError(f"{path.parent} was {made} with other options or from other objects, see {path}: choose another --out")
+            raise ConfigError(
+                f"{path.parent} was {made} with other options or from other objects, see {path}: choose another --out"
+            )
         return True
     if any(other.name != LOCK and other.suffix != ".tmp" for other in path.parent.iterdir()):
-        raise ConfigError(f"{path.parent} is not empty and holds no {path.name}, so it was not {made} by us: choose another --out")
+        raise ConfigError(
+            f"{path.parent} is not empty and holds no {path.name}, so it was not {made} by us: choose another --out"
+        )
     return False
 
 

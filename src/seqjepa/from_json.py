@@ -19,37 +19,55 @@ def as_declared(cls: type[Any], data: Data, where: str) -> tuple[type[Any], Data
     return cls, data
 
 
-def structure(cls: type[T], data: Any, where: str = "", *, concrete: Concrete = as_declared, defaults: bool = False) -> T:
+def structure(
+    cls: type[T],
+    data: Any,
+    where: str = "",
+    *,
+    concrete: Concrete = as_declared,
+    defaults: bool = False,
+) -> T:
     """A dataclass from what `json.loads` returned.
 
     Args:
-        cls: the dataclass; its fields may be dataclasses, tuples, dictionaries, literals, optional or plain values, or either a
-            tuple or a plain value.
+        cls: the dataclass; its fields may be dataclasses, tuples, dictionaries, literals, optional
+            or plain values, or either a tuple or a plain value.
         data: an object with the fields' names as keys.
         where: prefix of the keys in messages, such as `train.`.
-        concrete: from a declared class, its data and where they stand to the class to build and its data.
+        concrete: from a declared class, its data and where they stand to the class to build and its
+            data.
         defaults: whether keys may be missing whose fields have defaults.
 
     Raises:
         ConfigError: at an unknown, missing or ill-typed key, naming it.
     """
     if not isinstance(data, Mapping):
-        raise ConfigError(f"{f'key {where[:-1]!r}' if where else 'the top level'} must be an object, got {data!r}")
+        raise ConfigError(
+            f"{f'key {where[:-1]!r}' if where else 'the top level'} must be an object, got {data!r}"
+        )
     built, data = concrete(cls, data, where)
     fields = {field.name: field for field in dataclasses.fields(built)}
     for key in data:
         if key not in fields:
             raise ConfigError(unknown("key", where + key, [where + name for name in fields]))
-    if missing := [where + name for name, field in fields.items() if name not in data and not (defaults and _has_default(field))]:
+    if missing := [
+        where + name
+        for name, field in fields.items()
+        if name not in data and not (defaults and _has_default(field))
+    ]:
         raise ConfigError(f"keys missing: {', '.join(missing)}")
     hints = typing.get_type_hints(built)
     nested = partial(structure, concrete=concrete, defaults=defaults)
-    result: T = built(**{key: _value(hints[key], value, where + key, nested) for key, value in data.items()})
+    result: T = built(
+        **{key: _value(hints[key], value, where + key, nested) for key, value in data.items()}
+    )
     return result
 
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:
-    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+    return (
+        field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+    )
 
 
 def _value(hint: Any, value: Any, where: str, nested: Callable[..., Any]) -> Any:
@@ -62,7 +80,9 @@ def _value(hint: Any, value: Any, where: str, nested: Callable[..., Any]) -> Any
             return None
         options = [option for option in arguments if option is not type(None)]
         lists = [option for option in options if typing.get_origin(option) is tuple]
-        return _value((lists if lists and isinstance(value, list) else options)[0], value, where, nested)
+        return _value(
+            (lists if lists and isinstance(value, list) else options)[0], value, where, nested
+        )
     if origin is Literal and isinstance(value, str) and value not in arguments:
         raise ConfigError(unknown(f"value of key {where!r}:", value, arguments))
     if origin is Literal and value in arguments:
@@ -70,14 +90,21 @@ def _value(hint: Any, value: Any, where: str, nested: Callable[..., Any]) -> Any
     if origin is tuple and isinstance(value, list):
         hints = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(hints) == len(value):
-            return tuple(_value(inner, item, f"{where}[{i}]", nested) for i, (inner, item) in enumerate(zip(hints, value, strict=True)))
+            return tuple(
+                _value(inner, item, f"{where}[{i}]", nested)
+                for i, (inner, item) in enumerate(zip(hints, value, strict=True))
+            )
     if origin is dict and isinstance(value, Mapping):
-        return {key: _value(arguments[1], item, f"{where}.{key}", nested) for key, item in value.items()}
+        return {
+            key: _value(arguments[1], item, f"{where}.{key}", nested) for key, item in value.items()
+        }
     if hint is float and type(value) in (int, float):
         return float(value)
     if isinstance(hint, type) and type(value) is hint:
         return value
-    raise ConfigError(f"key {where!r} must be {hint.__name__ if type(hint) is type else hint}, got {value!r}")
+    raise ConfigError(
+        f"key {where!r} must be {hint.__name__ if type(hint) is type else hint}, got {value!r}"
+    )
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

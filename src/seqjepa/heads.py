@@ -1,4 +1,5 @@
-"""Heads: what stands between an encoder's features and a loss, and is thrown away after training."""
+"""Heads: what stands between an encoder's features and a loss, and is thrown away after
+training."""
 
 import math
 from collections.abc import Sequence
@@ -10,15 +11,21 @@ from torch import Tensor, nn
 from seqjepa.errors import ConfigError
 
 
-def mlp(inputs: int, widths: Sequence[int], *, hidden_bias: bool = False, last: Literal["norm", "bias", "bare"]) -> nn.Sequential:
+def mlp(
+    inputs: int,
+    widths: Sequence[int],
+    *,
+    hidden_bias: bool = False,
+    last: Literal["norm", "bias", "bare"],
+) -> nn.Sequential:
     """Linear layers with BatchNorm and ReLU between them: the heads and predictors of the methods.
 
     Args:
         inputs: width of what goes in.
         widths: of the layers, the output's last.
         hidden_bias: whether all layers but the last have a bias.
-        last: what the last layer is: Linear without bias and a BatchNorm without affine part (`norm`), Linear (`bias`), or Linear without
-            bias (`bare`).
+        last: what the last layer is: Linear without bias and a BatchNorm without affine part
+            (`norm`), Linear (`bias`), or Linear without bias (`bare`).
     """
     layers: list[nn.Module] = []
     for width in widths[:-1]:
@@ -40,9 +47,12 @@ class ProjectorConfig:
     """The head between encoder and loss; only training sees its outputs.
 
     Attributes:
-        kind: `mlp`, or `transformer`: an encoder over sequences of length one in its place (seq-JEPA, Table 8, the methods with a "+").
-        widths: of the MLP's layers, in multiples of the number of features: the papers' 2048 over a ResNet-18's 512 is 4.
-        layers: of the transformer, post-norm, its feed-forward width 4 times the number of features, which it keeps.
+        kind: `mlp`, or `transformer`: an encoder over sequences of length one in its place
+            (seq-JEPA, Table 8, the methods with a "+").
+        widths: of the MLP's layers, in multiples of the number of features: the papers' 2048 over a
+            ResNet-18's 512 is 4.
+        layers: of the transformer, post-norm, its feed-forward width 4 times the number of
+            features, which it keeps.
         heads: of the transformer's attention; must divide the number of features.
         dropout: in the transformer. An EMA copy drops out too, as it trains on its own statistics.
     """
@@ -55,14 +65,25 @@ class ProjectorConfig:
 
     def __post_init__(self) -> None:
         if not self.widths or not all(0 < width < math.inf for width in self.widths):
-            raise ConfigError(f"method.projector.widths must be finite and positive multiples of the features, got {list(self.widths)}")
+            raise ConfigError(
+                f"method.projector.widths must be finite and positive multiples of the features, got {list(self.widths)}"
+            )
         if not 0 <= self.dropout < 1:
-            raise ConfigError(f"method.projector.dropout must lie in 0..1 (1 excluded), got {self.dropout}")
+            raise ConfigError(
+                f"method.projector.dropout must lie in 0..1 (1 excluded), got {self.dropout}"
+            )
         if self.layers < 1 or self.heads < 1:
-            raise ConfigError(f"method.projector.layers and heads must be at least 1, got {self.layers} and {self.heads}")
+            raise ConfigError(
+                f"method.projector.layers and heads must be at least 1, got {self.layers} and {self.heads}"
+            )
 
     def build(
-        self, features: int, *, hidden_bias: bool = False, last: Literal["norm", "bare"] = "norm", of: int | None = None
+        self,
+        features: int,
+        *,
+        hidden_bias: bool = False,
+        last: Literal["norm", "bare"] = "norm",
+        of: int | None = None,
     ) -> "Projector":
         """The head.
 
@@ -72,7 +93,9 @@ class ProjectorConfig:
             of: what the widths are multiples of, if not of the input's.
         """
         if self.kind == "transformer":
-            return Projector(OneTokenTransformer(features, self.layers, self.heads, self.dropout), features)
+            return Projector(
+                OneTokenTransformer(features, self.layers, self.heads, self.dropout), features
+            )
         widths = [multiple(of or features, share) for share in self.widths]
         return Projector(mlp(features, widths, hidden_bias=hidden_bias, last=last), widths[-1])
 
@@ -100,8 +123,13 @@ class OneTokenTransformer(nn.Module):
     def __init__(self, dim: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
         if dim % heads:
-            raise ConfigError(f"the projector's width {dim} must be a multiple of method.projector.heads = {heads}")
-        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(dim, heads, 4 * dim, dropout, batch_first=True) for _ in range(layers))
+            raise ConfigError(
+                f"the projector's width {dim} must be a multiple of method.projector.heads = {heads}"
+            )
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(dim, heads, 4 * dim, dropout, batch_first=True)
+            for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, rows: Tensor) -> Tensor:

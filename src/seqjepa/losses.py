@@ -18,30 +18,38 @@ def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(precise(predicted), precise(target), dim=-1)
 
 
-def nt_xent(first: Tensor, second: Tensor, temperature: float, *, least_cosine: float = -1.0) -> Tensor:
+def nt_xent(
+    first: Tensor, second: Tensor, temperature: float, *, least_cosine: float = -1.0
+) -> Tensor:
     """The normalised temperature-scaled cross-entropy (SimCLR, eq. 1), mean over all 2B anchors.
 
-    Each row is to pick its partner among the 2B - 1 other rows of both tensors by cosine similarity.
+    Each row is to pick its partner among the 2B - 1 other rows of both tensors by cosine
+    similarity.
 
     Args:
-        first, second: [B, D], row i of one is the positive of row i of the other. Under several ranks: of the global batch.
+        first, second: [B, D], row i of one is the positive of row i of the other. Under several
+            ranks: of the global batch.
         temperature: tau.
         least_cosine: smaller similarities count as this (ContextSSL's release: 1e-7).
     """
     rows = F.normalize(precise(torch.cat([first, second])), dim=-1)
     with torch.autocast(rows.device.type, enabled=False):  # it would multiply in bf16
         logits = (rows @ rows.T).clamp_min(least_cosine) / temperature
-    logits = logits.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf)
+    logits = logits.masked_fill(
+        torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf
+    )
     return F.cross_entropy(logits, torch.arange(len(rows), device=rows.device).roll(len(first)))
 
 
 def variance_hinge(rows: Tensor) -> Tensor:
-    """How far the standard deviations of [B, D] stay below 1, mean over dimensions (VICReg, eqs. 1, 2; gamma 1, epsilon 1e-4)."""
+    """How far the standard deviations of [B, D] stay below 1, mean over dimensions (VICReg, eqs. 1,
+    2; gamma 1, epsilon 1e-4)."""
     return F.relu(1 - (precise(rows).var(0) + 1e-4).sqrt()).mean()
 
 
 def covariance_penalty(rows: Tensor) -> Tensor:
-    """Sum of the squared covariances between different dimensions of [B, D], over D (VICReg, eqs. 3, 4)."""
+    """Sum of the squared covariances between different dimensions of [B, D], over D (VICReg, eqs.
+    3, 4)."""
     centred = precise(rows) - precise(rows).mean(0)
     with torch.autocast(rows.device.type, enabled=False):  # it would multiply in bf16
         covariance = centred.T @ centred / (len(rows) - 1)
@@ -54,7 +62,8 @@ def mean_squared_error(first: Tensor, second: Tensor) -> Tensor:
 
 
 def vicreg_terms(first: Tensor, second: Tensor) -> dict[str, Tensor]:
-    """`invariance`, `variance` (half of each tensor's, as in VICReg's code) and `covariance` of projections [B, D]."""
+    """`invariance`, `variance` (half of each tensor's, as in VICReg's code) and `covariance` of
+    projections [B, D]."""
     return {
         "invariance": mean_squared_error(first, second),
         "variance": (variance_hinge(first) + variance_hinge(second)) / 2,
@@ -63,7 +72,8 @@ def vicreg_terms(first: Tensor, second: Tensor) -> dict[str, Tensor]:
 
 
 def trajectory_loss(before: Tensor, centre: Tensor, after: Tensor) -> Tensor:
-    """Minus the cosine between the two legs of a trajectory on the unit sphere, both as tangents at its centre (VICReg-Traj).
+    """Minus the cosine between the two legs of a trajectory on the unit sphere, both as tangents at
+    its centre (VICReg-Traj).
 
     Args:
         before, centre, after: [B, D], of three views; normalised here.

@@ -23,7 +23,8 @@ _logger = logging.getLogger("seqjepa")
 
 @dataclass(frozen=True)
 class Model:
-    """A frozen method in eval mode: any batch size, numbers that do not depend on the rest of the batch, no gradients.
+    """A frozen method in eval mode: any batch size, numbers that do not depend on the rest of the
+    batch, no gradients.
 
     Attributes:
         method: the trained method.
@@ -51,7 +52,9 @@ class Model:
         """
         channels = self.spec.image_shape[0]
         if views.ndim < 4 or views.shape[-3] != channels:
-            raise ConfigError(f"views must be [..., {channels}, H, W] with at least one leading axis, got {list(views.shape)}")
+            raise ConfigError(
+                f"views must be [..., {channels}, H, W] with at least one leading axis, got {list(views.shape)}"
+            )
         if views.dtype != torch.uint8 and not views.is_floating_point():
             raise ConfigError(f"views must be uint8 in 0..255 or float in 0..1, got {views.dtype}")
         features: Tensor = self.method.encoder(views.to(self._device))
@@ -63,7 +66,8 @@ class Model:
 
         Args:
             views: [B, T, C, H, W], as for `encode`.
-            actions: [B, T-1, A], `actions[:, t]` takes view t to view t + 1; `spec.actions.along(poses)` makes them.
+            actions: [B, T-1, A], `actions[:, t]` takes view t to view t + 1;
+                `spec.actions.along(poses)` makes them.
 
         Returns:
             [B, S] float32.
@@ -92,7 +96,9 @@ class Model:
     def _check_actions(self, views: Tensor, actions: Tensor, steps: int) -> None:
         expected = (views.shape[0], steps, self.spec.actions.action_dim)
         if views.ndim != 5 or tuple(actions.shape) != expected:
-            raise ConfigError(f"views {list(views.shape)} go with actions {list(expected)} [B, T, A], got {list(actions.shape)}")
+            raise ConfigError(
+                f"views {list(views.shape)} go with actions {list(expected)} [B, T, A], got {list(actions.shape)}"
+            )
 
 
 def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
@@ -105,9 +111,13 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
     if reads is not None and available is not None and reads > available:
         name = kind(type(experiment.method))
         remedy = f"set world.views to at least {reads}, or choose another --method"
-        raise ConfigError(f"{name} reads {reads} views of an object, those of world {spec.name!r} have {available}: {remedy}")
+        raise ConfigError(
+            f"{name} reads {reads} views of an object, those of world {spec.name!r} have {available}: {remedy}"
+        )
     train = experiment.train
-    experiment.method.check(spec.actions, train.num_views, train.batch_size // train.accumulate // world_size())
+    experiment.method.check(
+        spec.actions, train.num_views, train.batch_size // train.accumulate // world_size()
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         encoder = experiment.encoder.build(spec.image_shape[0], spec.mean, spec.std)
@@ -122,16 +132,24 @@ def read_experiment(folder: Path) -> Experiment:
     """The experiment of a run.
 
     Raises:
-        ConfigError: if the folder is no run, or one of another version or of code that is not loaded.
+        ConfigError: if the folder is no run, or one of another version or of code that is not
+            loaded.
     """
     config = read_config(folder)
     try:
         return from_json(config)
     except ConfigError as error:
-        raise ConfigError(f"{folder / 'config.json'} does not fit this version or its code: {error}") from error
+        raise ConfigError(
+            f"{folder / 'config.json'} does not fit this version or its code: {error}"
+        ) from error
 
 
-def load(run_dir: str | Path, device: str | torch.device = "cpu", *, warn: Callable[[str], None] = _logger.warning) -> Model:
+def load(
+    run_dir: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    warn: Callable[[str], None] = _logger.warning,
+) -> Model:
     """The model that a run folder's newest checkpoint holds; its data need not be there.
 
     Args:
@@ -147,7 +165,9 @@ def load(run_dir: str | Path, device: str | torch.device = "cpu", *, warn: Calla
     experiment, spec = read_experiment(folder), read_spec(folder)
     checkpoint = latest(folder / "checkpoints", warn)
     if checkpoint is None:
-        raise CheckpointError(f"{folder} holds no checkpoint yet: train it first, seqjepa train ... --run-dir {folder}")
+        raise CheckpointError(
+            f"{folder} holds no checkpoint yet: train it first, seqjepa train ... --run-dir {folder}"
+        )
     method = build_method(experiment, spec)
     restore(method, checkpoint.tensors["method"], str(checkpoint.path))
     return Model(method.to(where).eval(), experiment, spec, checkpoint.step, checkpoint.environment)

@@ -21,9 +21,11 @@ class EncoderConfig:
 
     Attributes:
         name: `resnet18`, `resnet34`, or `timm:NAME` for any timm model (needs the extra `timm`).
-        width: channels of a ResNet's first stage; features are 8 times as many (64: the ResNet-18 of the paper, 512 features).
-        stem: of a ResNet. `imagenet`: 7x7 stride 2 and max-pool; `cifar`: 3x3 stride 1, no pool (in the paper for CIFAR-100 and 32-pixel
-            patches); `compact`: 3x3 stride 2, no pool (not in the paper; for small images on small machines).
+        width: channels of a ResNet's first stage; features are 8 times as many (64: the ResNet-18
+            of the paper, 512 features).
+        stem: of a ResNet. `imagenet`: 7x7 stride 2 and max-pool; `cifar`: 3x3 stride 1, no pool (in
+            the paper for CIFAR-100 and 32-pixel patches); `compact`: 3x3 stride 2, no pool (not in
+            the paper; for small images on small machines).
     """
 
     name: str = "resnet18"
@@ -37,17 +39,22 @@ class EncoderConfig:
             raise ConfigError(f"encoder.width must be at least 1, got {self.width}")
 
     def build(self, channels: int, mean: Sequence[float], std: Sequence[float]) -> "Encoder":
-        """The encoder for images of so many channels with such pixel statistics (of pixels in 0..1)."""
+        """The encoder for images of so many channels with such pixel statistics (of pixels in
+        0..1)."""
         if self.name.startswith("timm:"):
             return Encoder(*_timm(self.name.removeprefix("timm:"), channels), mean, std)
-        return Encoder(ResNet(DEPTHS[self.name], self.width, self.stem, channels), 8 * self.width, mean, std)
+        return Encoder(
+            ResNet(DEPTHS[self.name], self.width, self.stem, channels), 8 * self.width, mean, std
+        )
 
 
 def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
     try:
         import timm
     except ImportError as error:
-        raise ConfigError(f"encoder 'timm:{name}' needs timm: pip install 'seqjepa[timm]' ({error})") from error
+        raise ConfigError(
+            f"encoder 'timm:{name}' needs timm: pip install 'seqjepa[timm]' ({error})"
+        ) from error
     try:
         backbone: Any = timm.create_model(name, num_classes=0, in_chans=channels)
     except RuntimeError as error:
@@ -56,7 +63,8 @@ def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
 
 
 class Encoder(nn.Module):
-    """Pixels to features: normalises uint8 or 0..1 images and applies the backbone. No projector (seq-JEPA, section 3.1).
+    """Pixels to features: normalises uint8 or 0..1 images and applies the backbone. No projector
+    (seq-JEPA, section 3.1).
 
     Attributes:
         dim: D, the number of features.
@@ -65,7 +73,9 @@ class Encoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: nn.Module, dim: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, backbone: nn.Module, dim: int, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
         super().__init__()
         self.backbone, self.dim = backbone, dim
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
@@ -75,28 +85,36 @@ class Encoder(nn.Module):
         """Images [..., C, H, W], uint8 or float in 0..1, to features [..., D]."""
         flat = images.flatten(0, -4)
         pixels = flat.float() / 255 if flat.dtype == torch.uint8 else flat.to(self.mean.dtype)
-        features: Tensor = self.backbone((pixels - self.mean) / self.std).unflatten(0, images.shape[:-3])
+        features: Tensor = self.backbone((pixels - self.mean) / self.std).unflatten(
+            0, images.shape[:-3]
+        )
         return features
 
 
 class ResNet(nn.Module):
-    """A ResNet of basic blocks with torchvision's parameter names, globally pooled, without classifier (He et al. 2016).
+    """A ResNet of basic blocks with torchvision's parameter names, globally pooled, without
+    classifier (He et al. 2016).
 
-    Convolutions start from He's normal distribution (fan out); the last BatchNorm of each block starts at zero (as in seq-JEPA's release).
-    """
+    Convolutions start from He's normal distribution (fan out); the last BatchNorm of each block
+    starts at zero (as in seq-JEPA's release)."""
 
     def __init__(self, depths: Sequence[int], width: int, stem: Stem, channels: int = 3) -> None:
         super().__init__()
         if stem == "imagenet":
             self.conv1 = nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
         else:
-            self.conv1 = nn.Conv2d(channels, width, 3, stride=2 if stem == "compact" else 1, padding=1, bias=False)
+            self.conv1 = nn.Conv2d(
+                channels, width, 3, stride=2 if stem == "compact" else 1, padding=1, bias=False
+            )
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
         widths = [width, width, 2 * width, 4 * width, 8 * width]
         for stage, depth in enumerate(depths):
             inner, outer = widths[stage], widths[stage + 1]
-            blocks = [BasicBlock(inner if i == 0 else outer, outer, 2 if i == 0 and stage > 0 else 1) for i in range(depth)]
+            blocks = [
+                BasicBlock(inner if i == 0 else outer, outer, 2 if i == 0 and stage > 0 else 1)
+                for i in range(depth)
+            ]
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -122,20 +140,28 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(outer, outer, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outer)
         self.stride, reshapes = stride, stride != 1 or inner != outer
-        self.downsample = nn.Sequential(nn.Conv2d(inner, outer, 1, bias=False), nn.BatchNorm2d(outer)) if reshapes else None
+        self.downsample = (
+            nn.Sequential(nn.Conv2d(inner, outer, 1, bias=False), nn.BatchNorm2d(outer))
+            if reshapes
+            else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inner, H, W] to [N, outer, H / stride, W / stride]."""
         # Pixels are picked before the 1x1 convolution, not by its stride: that is the same, and a stride corrupts memory in oneDNN on CPUs
         # without AVX-512 where channels are few (https://github.com/uxlfoundation/oneDNN/issues/6035).
-        shortcut = x if self.downsample is None else self.downsample(x[:, :, :: self.stride, :: self.stride])
+        shortcut = (
+            x
+            if self.downsample is None
+            else self.downsample(x[:, :, :: self.stride, :: self.stride])
+        )
         x = torch.relu(self.bn1(self.conv1(x)))
         return torch.relu(self.bn2(self.conv2(x)) + shortcut)
 
 
 class ActionEmbedding(nn.Module):
-    """P: a linear map and a BatchNorm without affine part (seq-JEPA's release). Call it once per step, on real actions only, so that
-    its statistics are those of actions."""
+    """P: a linear map and a BatchNorm without affine part (seq-JEPA's release). Call it once per
+    step, on real actions only, so that its statistics are those of actions."""
 
     def __init__(self, action_dim: int, width: int) -> None:
         super().__init__()
@@ -150,28 +176,36 @@ class ActionEmbedding(nn.Module):
 
 
 class Aggregator(nn.Module):
-    """g: a transformer over view-action tokens whose [AGG] token says what the whole sequence shows (seq-JEPA, section 3.1).
+    """g: a transformer over view-action tokens whose [AGG] token says what the whole sequence shows
+    (seq-JEPA, section 3.1).
 
-    Post-norm layers, a final LayerNorm, no positional encoding. Every layer has its own initial weights (`nn.TransformerEncoder` would
-    start all layers from the same).
-    """
+    Post-norm layers, a final LayerNorm, no positional encoding. Every layer has its own initial
+    weights (`nn.TransformerEncoder` would start all layers from the same)."""
 
-    def __init__(self, dim: int, *, layers: int, heads: int, feedforward: int, dropout: float) -> None:
+    def __init__(
+        self, dim: int, *, layers: int, heads: int, feedforward: int, dropout: float
+    ) -> None:
         super().__init__()
         if dim % heads:
-            raise ConfigError(f"the aggregator's width {dim} (features + action_width) must be a multiple of method.heads = {heads}")
+            raise ConfigError(
+                f"the aggregator's width {dim} (features + action_width) must be a multiple of method.heads = {heads}"
+            )
         self.agg = nn.Parameter(torch.zeros(dim))
-        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(dim, heads, feedforward, dropout, batch_first=True) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(dim, heads, feedforward, dropout, batch_first=True)
+            for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, past: Tensor, present: Tensor, lengths: Sequence[int]) -> Tensor:
         """Aggregates of several prefixes of each sequence, in one pass.
 
-        A prefix of length m is the tokens [AGG], past[0] .. past[m - 2], present[m - 1]. Prefixes stand side by side and do not see each
-        other, so each comes out as if it had been alone.
+        A prefix of length m is the tokens [AGG], past[0] .. past[m - 2], present[m - 1]. Prefixes
+        stand side by side and do not see each other, so each comes out as if it had been alone.
 
         Args:
-            past: [B, T, E], tokens of views that were moved on from: features and the embedding of the action taken.
+            past: [B, T, E], tokens of views that were moved on from: features and the embedding of
+                the action taken.
             present: [B, T, E], tokens of views at the sequence's end: features and no action.
             lengths: P prefix lengths, each in 1..T.
 
@@ -179,7 +213,9 @@ class Aggregator(nn.Module):
             [B, P, E], the [AGG] outputs.
         """
         index, mask, heads = _prefix_layout(past.shape[1], tuple(lengths), past.device)
-        tokens = torch.cat([self.agg.to(past.dtype).expand(len(past), 1, -1), past, present], 1)[:, index]
+        tokens = torch.cat([self.agg.to(past.dtype).expand(len(past), 1, -1), past, present], 1)[
+            :, index
+        ]
         for layer in self.layers:
             tokens = layer(tokens, src_mask=mask)
         out: Tensor = self.norm(tokens[:, heads])
@@ -187,21 +223,30 @@ class Aggregator(nn.Module):
 
 
 @lru_cache(maxsize=64)
-@torch.inference_mode(False)  # or the first call under inference mode would leave tensors behind that training cannot use
-def _prefix_layout(length: int, prefixes: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Where each token of the packed prefixes comes from in [AGG, past, present], who must not see whom, and where the [AGG]s stand."""
+@torch.inference_mode(
+    False
+)  # or the first call under inference mode would leave tensors behind that training cannot use
+def _prefix_layout(
+    length: int, prefixes: tuple[int, ...], device: torch.device
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Where each token of the packed prefixes comes from in [AGG, past, present], who must not see
+    whom, and where the [AGG]s stand."""
     rows = [[0, *range(1, m), length + m] for m in prefixes]
     owner = torch.tensor([number for number, row in enumerate(rows) for _ in row])
     mask = None if len(rows) == 1 else (owner[:, None] != owner[None]).to(device)
     starts = torch.tensor([sum(map(len, rows[:number])) for number in range(len(rows))])
-    return torch.tensor([source for row in rows for source in row]).to(device), mask, starts.to(device)
+    return (
+        torch.tensor([source for row in rows for source in row]).to(device),
+        mask,
+        starts.to(device),
+    )
 
 
 class EMATarget(nn.Module):
     """A frozen copy of a module whose parameters follow the original's exponential moving average.
 
-    BatchNorm statistics are the copy's own, from its own forward passes, unless `buffers` asks to average them too.
-    """
+    BatchNorm statistics are the copy's own, from its own forward passes, unless `buffers` asks to
+    average them too."""
 
     def __init__(self, source: nn.Module, *, buffers: bool = False) -> None:
         super().__init__()
@@ -216,8 +261,11 @@ class EMATarget(nn.Module):
 
     @torch.no_grad()
     def update(self, source: nn.Module, momentum: float) -> None:
-        """Move every parameter the fraction 1 - momentum of the way to the source's, in place and in fp32."""
-        torch._foreach_lerp_(list(self.module.parameters()), list(source.parameters()), 1 - momentum)
+        """Move every parameter the fraction 1 - momentum of the way to the source's, in place and
+        in fp32."""
+        torch._foreach_lerp_(
+            list(self.module.parameters()), list(source.parameters()), 1 - momentum
+        )
         if self.average_buffers:
             mine = [buffer for buffer in self.module.buffers() if buffer.is_floating_point()]
             theirs = [buffer for buffer in source.buffers() if buffer.is_floating_point()]

@@ -3,8 +3,11 @@
 import math
 
 
-def warmup_cosine(step: int, *, total: int, warmup: int, start: float, peak: float, end: float) -> float:
-    """Linear from `start` to `peak` over `warmup` steps, then half a cosine to `end`, reached on the last step (seq-JEPA, section 3.2).
+def warmup_cosine(
+    step: int, *, total: int, warmup: int, start: float, peak: float, end: float
+) -> float:
+    """Linear from `start` to `peak` over `warmup` steps, then half a cosine to `end`, reached on
+    the last step (seq-JEPA, section 3.2).
 
     Args:
         step: 0 .. total - 1.
@@ -14,9 +17,13 @@ def warmup_cosine(step: int, *, total: int, warmup: int, start: float, peak: flo
     """
     if step < warmup:
         return start + (peak - start) * step / warmup
-    return end + (peak - end) * (1 + math.cos(math.pi * (step - warmup) / max(total - 1 - warmup, 1))) / 2
+    return (
+        end
+        + (peak - end) * (1 + math.cos(math.pi * (step - warmup) / max(total - 1 - warmup, 1))) / 2
+    )
 
 
 def ema_momentum(progress: float, base: float) -> float:
-    """From `base` at the start (progress 0) to 1 at the end (progress 1) along half a cosine (BYOL, section 3.2; seq-JEPA, section 3.2)."""
+    """From `base` at the start (progress 0) to 1 at the end (progress 1) along half a cosine (BYOL,
+    section 3.2; seq-JEPA, section 3.2)."""
     return 1 - (1 - base) * (1 + math.cos(math.pi * progress)) / 2

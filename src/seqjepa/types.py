@@ -1,6 +1,8 @@
-"""The three seams of the library: what a World yields, what a Method represents, what a training step returns.
+"""The three seams of the library: what a World yields, what a Method represents, what a training
+step returns.
 
-Axes: B sequences, T views of a sequence, C H W of an image, A action, P pose, D features of one view, S features of a sequence.
+Axes: B sequences, T views of a sequence, C H W of an image, A action, P pose, D features of one
+    view, S features of a sequence.
 """
 
 from dataclasses import dataclass, replace
@@ -20,8 +22,9 @@ Indices = npt.NDArray[np.int64]  # of objects, views or places
 class SequenceBatch:
     """A batch of view sequences, built and validated by a World.
 
-    **The action convention of the whole library:** `actions[:, t]` takes view `t` to view `t + 1`. A method that observes the first M views
-    and predicts view M (counted from 0) conditions its observations on `actions[:, :M-1]` and its prediction on `actions[:, M-1]`.
+    **The action convention of the whole library:** `actions[:, t]` takes view `t` to view `t + 1`.
+    A method that observes the first M views and predicts view M (counted from 0) conditions its
+    observations on `actions[:, :M-1]` and its prediction on `actions[:, M-1]`.
 
     Attributes:
         views: [B, T, C, H, W], uint8 in 0..255 or float in 0..1. Encoders normalise.
@@ -39,27 +42,43 @@ class SequenceBatch:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        if self.views.ndim != 5 or not (self.views.dtype == torch.uint8 or self.views.is_floating_point()):
-            raise DataError(f"views must be uint8 or float [B, T, C, H, W], got {self.views.dtype} {list(self.views.shape)}")
+        if self.views.ndim != 5 or not (
+            self.views.dtype == torch.uint8 or self.views.is_floating_point()
+        ):
+            raise DataError(
+                f"views must be uint8 or float [B, T, C, H, W], got {self.views.dtype} {list(self.views.shape)}"
+            )
         batch, length = self.views.shape[:2]
         if self.actions.ndim != 3 or self.actions.shape[:2] != (batch, length - 1):
-            raise DataError(f"actions must be [B={batch}, T-1={length - 1}, A], got {list(self.actions.shape)}")
+            raise DataError(
+                f"actions must be [B={batch}, T-1={length - 1}, A], got {list(self.actions.shape)}"
+            )
         if self.poses.ndim != 3 or self.poses.shape[:2] != (batch, length):
-            raise DataError(f"poses must be [B={batch}, T={length}, P], got {list(self.poses.shape)}")
+            raise DataError(
+                f"poses must be [B={batch}, T={length}, P], got {list(self.poses.shape)}"
+            )
         if self.labels.shape != (batch,) or self.labels.dtype != torch.int64:
-            raise DataError(f"labels must be int64 [B={batch}], got {self.labels.dtype} {list(self.labels.shape)}")
+            raise DataError(
+                f"labels must be int64 [B={batch}], got {self.labels.dtype} {list(self.labels.shape)}"
+            )
 
     def __len__(self) -> int:
         return self.views.shape[0]
 
     def to(self, device: torch.device) -> Self:
         """The same batch on another device."""
-        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in ("views", "actions", "poses", "labels")}
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=True)
+            for name in ("views", "actions", "poses", "labels")
+        }
         return replace(self, **moved)
 
     def chunk(self, parts: int) -> list["SequenceBatch"]:
         """The batch cut into equal parts along B, for gradient accumulation."""
-        pieces = zip(*(x.chunk(parts) for x in (self.views, self.actions, self.poses, self.labels)), strict=True)
+        pieces = zip(
+            *(x.chunk(parts) for x in (self.views, self.actions, self.poses, self.labels)),
+            strict=True,
+        )
         return [SequenceBatch(*piece) for piece in pieces]
 
 
@@ -69,7 +88,8 @@ class Representation:
 
     Attributes:
         views: [B, T, D], the encoder on each view: the equivariant representation in seq-JEPA.
-        sequence: [B, S], the method's word on the whole: z_AGG in seq-JEPA, the first view's features in methods without an aggregator.
+        sequence: [B, S], the method's word on the whole: z_AGG in seq-JEPA, the first view's
+            features in methods without an aggregator.
     """
 
     views: Tensor
@@ -77,7 +97,8 @@ class Representation:
 
     @classmethod
     def of_views(cls, features: Tensor) -> Self:
-        """Of a method without an aggregator, detached: features [B, T, D], the first view's for the sequence."""
+        """Of a method without an aggregator, detached: features [B, T, D], the first view's for the
+        sequence."""
         return cls(features.detach(), features[:, 0].detach())
 
     def detach(self) -> "Representation":
@@ -92,7 +113,8 @@ class StepOutput:
     Attributes:
         loss: scalar to be minimised, averaged over the batch.
         terms: scalars for the log only.
-        representation: detached, for online probes; its views may be fewer than the batch's (those that the method encoded).
+        representation: detached, for online probes; its views may be fewer than the batch's (those
+            that the method encoded).
     """
 
     loss: Tensor

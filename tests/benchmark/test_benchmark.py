@@ -1,4 +1,5 @@
-"""A benchmark: who contends, what is refused, that no run is lost or done twice, and what the table says."""
+"""A benchmark: who contends, what is refused, that no run is lost or done twice, and what the table
+says."""
 
 import json
 import shutil
@@ -25,7 +26,12 @@ from seqjepa.training.loop import train
 from seqjepa.worlds.base import World, WorldConfig
 
 PAIR = ("seq_jepa:predict=every", "vicreg")
-FOLDERS = ("seq_jepa_predict_every_seed0", "vicreg_seed0", "seq_jepa_predict_every_seed1", "vicreg_seed1")
+FOLDERS = (
+    "seq_jepa_predict_every_seed0",
+    "vicreg_seed0",
+    "seq_jepa_predict_every_seed1",
+    "vicreg_seed1",
+)
 SIGNAL = str(Path(signal_world.__file__))
 
 
@@ -41,14 +47,20 @@ class PathWorld(WorldConfig):
 
 def recipe(**world) -> Experiment:
     """Two steps, and probes that learn next to nothing."""
-    short = EvaluateConfig(views=3, draws=1, linear_epochs=1, mlp_epochs=1, linear_regression_epochs=1, batch_size=16)
-    return replace(signal_world.recipe(), world=signal_world.Config(objects=24, **world), evaluate=short)
+    short = EvaluateConfig(
+        views=3, draws=1, linear_epochs=1, mlp_epochs=1, linear_regression_epochs=1, batch_size=16
+    )
+    return replace(
+        signal_world.recipe(), world=signal_world.Config(objects=24, **world), evaluate=short
+    )
 
 
 def bench(out: Path, methods=PAIR, experiment: Experiment | None = None, **options):
     """A benchmark of the pair, and what it said."""
     lines: list[str] = []
-    outcome = benchmark(experiment or recipe(), methods, out, device="cpu", quiet=True, say=lines.append, **options)
+    outcome = benchmark(
+        experiment or recipe(), methods, out, device="cpu", quiet=True, say=lines.append, **options
+    )
     return outcome, lines
 
 
@@ -65,8 +77,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("benchmark") / "out"
     outcome, lines = bench(out, seeds=2)
     assert not outcome.failures and outcome.elsewhere == 0
-    started = [line.partition(": done in")[0].replace("seq_jepa:predict=every", "ours") for line in lines]
-    assert started == ["1/4 ours, seed 0", "2/4 vicreg, seed 0", "3/4 ours, seed 1", "4/4 vicreg, seed 1"]
+    started = [
+        line.partition(": done in")[0].replace("seq_jepa:predict=every", "ours") for line in lines
+    ]
+    assert started == [
+        "1/4 ours, seed 0",
+        "2/4 vicreg, seed 0",
+        "3/4 ours, seed 1",
+        "4/4 vicreg, seed 1",
+    ]
     return out
 
 
@@ -80,7 +99,14 @@ def results(folder: Path) -> dict:
 
 
 def figure(folder: Path, task: str, source: str, views: int, metric: str) -> float:
-    asked = {"features": "model", "split": "test", "task": task, "input": source, "views": views, "metric": metric}
+    asked = {
+        "features": "model",
+        "split": "test",
+        "task": task,
+        "input": source,
+        "views": views,
+        "metric": metric,
+    }
     [value] = [r["value"] for r in results(folder)["records"] if asked.items() <= r.items()]
     return value
 
@@ -95,13 +121,26 @@ def times(out: Path) -> dict[Path, int]:
 
 def test_a_contender_is_a_method_with_the_recipes_other_settings() -> None:
     base = shapes_tiny()
-    own, plain, changed = contenders(["seq_jepa:predict=last", "vicreg", "seq_jepa:train.num_views=2,condition=none"], base)
-    assert [c.name for c in (own, plain, changed)] == ["seq_jepa:predict=last", "vicreg", "seq_jepa:train.num_views=2,condition=none"]
-    assert own.experiment.method == replace(base.method, predict="last") and own.experiment.name == "shapes_tiny_seq_jepa:predict=last"
+    own, plain, changed = contenders(
+        ["seq_jepa:predict=last", "vicreg", "seq_jepa:train.num_views=2,condition=none"], base
+    )
+    assert [c.name for c in (own, plain, changed)] == [
+        "seq_jepa:predict=last",
+        "vicreg",
+        "seq_jepa:train.num_views=2,condition=none",
+    ]
+    assert (
+        own.experiment.method == replace(base.method, predict="last")
+        and own.experiment.name == "shapes_tiny_seq_jepa:predict=last"
+    )
     assert replace(own.experiment, method=base.method, name=base.name) == base
     assert plain.experiment.method == vicreg.Config()
     assert plain.experiment.train == replace(base.train, num_views=2, batch_size=128)
-    assert plain.experiment.optim == base.optim and plain.experiment.world == base.world and plain.experiment.encoder == base.encoder
+    assert (
+        plain.experiment.optim == base.optim
+        and plain.experiment.world == base.world
+        and plain.experiment.encoder == base.encoder
+    )
     assert changed.experiment.method == replace(base.method, condition="none")
     assert changed.experiment.train == replace(base.train, num_views=2, batch_size=128)
 
@@ -110,15 +149,31 @@ def test_values_are_json_or_words() -> None:
     text = 'seq_jepa:world.actions=["rotation","light_hue"],dropout=0.25,ema_buffers=true,evaluate.objects=null,condition="none"'
     [found] = contenders([text], shapes_tiny())
     experiment = found.experiment
-    assert experiment.world.actions == ("rotation", "light_hue") and experiment.evaluate.objects is None
-    assert (experiment.method.dropout, experiment.method.ema_buffers, experiment.method.condition) == (0.25, True, "none")
+    assert (
+        experiment.world.actions == ("rotation", "light_hue")
+        and experiment.evaluate.objects is None
+    )
+    assert (
+        experiment.method.dropout,
+        experiment.method.ema_buffers,
+        experiment.method.condition,
+    ) == (0.25, True, "none")
 
 
 def test_views_per_step_stay_equal() -> None:
     train = TrainConfig(batch_size=64, num_views=4)
-    assert [(t.batch_size, t.num_views) for t in (with_views(train, n) for n in (2, 3, 4, 8))] == [(128, 2), (85, 3), (64, 4), (32, 8)]
-    assert with_views(replace(train, accumulate=8), 3).batch_size == 80, "a multiple of the micro-batches"
-    assert [with_views(replace(train, batch_size=size), 2, 64).batch_size for size in (80, 64, 8)] == [128, 128, 16], "no whole context"
+    assert [(t.batch_size, t.num_views) for t in (with_views(train, n) for n in (2, 3, 4, 8))] == [
+        (128, 2),
+        (85, 3),
+        (64, 4),
+        (32, 8),
+    ]
+    assert with_views(replace(train, accumulate=8), 3).batch_size == 80, (
+        "a multiple of the micro-batches"
+    )
+    assert [
+        with_views(replace(train, batch_size=size), 2, 64).batch_size for size in (80, 64, 8)
+    ] == [128, 128, 16], "no whole context"
     assert with_views(replace(train, batch_size=160, accumulate=2), 2, 64).batch_size == 256
     for found in contenders([*every_method(), "seq_jepa:train.num_views=8"], shapes_tiny()):
         chosen = found.experiment.train
@@ -130,18 +185,27 @@ def test_views_per_step_stay_equal() -> None:
 def test_all_is_every_method_of_the_package() -> None:
     names = every_method()
     assert {name.partition(":")[0] for name in names} == set(contract.NAMES)
-    assert {"seq_jepa:predict=last", "seq_jepa:predict=every"} < set(names) and len(names) == len(contract.NAMES) + 1
+    assert {"seq_jepa:predict=last", "seq_jepa:predict=every"} < set(names) and len(names) == len(
+        contract.NAMES
+    ) + 1
     found = contenders([*names, *names], shapes_tiny())
     assert [c.name for c in found] == names
     conditioned = {c.name for c in found if c.experiment.method.uses_actions}
     assert set(names) - conditioned == {"byol", "simclr", "vicreg", "vicreg_traj"}
-    assert not contenders(["seq_jepa:condition=none"], shapes_tiny())[0].experiment.method.uses_actions
+    assert not contenders(["seq_jepa:condition=none"], shapes_tiny())[
+        0
+    ].experiment.method.uses_actions
 
 
 def test_a_method_of_ones_own(tmp_path: Path) -> None:
     shutil.copy(vicreg.__file__, tmp_path / "bench_own.py")
-    first, second = contenders([f"{tmp_path}/bench_own.py", f"{tmp_path}/bench_own.py:variance=5"], recipe())
-    assert (first.name, second.name) == ("bench_own", "bench_own:variance=5") and second.experiment.method.variance == 5
+    first, second = contenders(
+        [f"{tmp_path}/bench_own.py", f"{tmp_path}/bench_own.py:variance=5"], recipe()
+    )
+    assert (first.name, second.name) == (
+        "bench_own",
+        "bench_own:variance=5",
+    ) and second.experiment.method.variance == 5
     assert to_json(first.experiment)["method"]["kind"] == "bench_own"
 
 
@@ -157,7 +221,10 @@ def test_a_method_of_ones_own(tmp_path: Path) -> None:
         ("vicreg:train.steps=many", "key 'train.steps' must be int, got 'many'"),
         ("vicreg:train.steps=0", "train.steps must be at least 1, got 0"),
         ("vicreg:variance=-1", "method.variance must be finite and at least 0, got -1"),
-        ("seq_jepa:predict=lst", "unknown value of key 'method.predict': 'lst', did you mean 'last'?"),
+        (
+            "seq_jepa:predict=lst",
+            "unknown value of key 'method.predict': 'lst', did you mean 'last'?",
+        ),
         ("seq_jepa:train.num_views=two", "key 'train.num_views' must be int, got 'two'"),
         ("vicreg:", "'' is no setting: write METHOD:key=value,key=value"),
         ("vicreg:variance", "'variance' is no setting"),
@@ -178,32 +245,58 @@ def test_contenders_that_would_share_a_folder_are_refused() -> None:
 
 
 def test_a_benchmark_ends_with_table_data_and_figure(finished: Path) -> None:
-    assert sorted(path.name for path in finished.iterdir()) == sorted([*FOLDERS, "benchmark.json", "benchmark.md", "benchmark.png", "lock"])
+    assert sorted(path.name for path in finished.iterdir()) == sorted(
+        [*FOLDERS, "benchmark.json", "benchmark.md", "benchmark.png", "lock"]
+    )
     assert (finished / "benchmark.png").read_bytes().startswith(b"\x89PNG")
     data = json.loads((finished / "benchmark.json").read_text())
-    assert (data["recipe"], data["group"], data["views"], data["split"]) == ("signal", "rotation", 3, "test")
+    assert (data["recipe"], data["group"], data["views"], data["split"]) == (
+        "signal",
+        "rotation",
+        3,
+        "test",
+    )
     first, second = data["contenders"]
     assert [(c["name"], c["method"], c["conditioned"], c["n"]) for c in (first, second)] == [
         ("vicreg", "vicreg", False, 2),
         ("seq_jepa:predict=every", "seq_jepa", True, 2),
     ]
     assert [(c["steps"], c["views_seen"]) for c in (first, second)] == [(2, 48), (2, 48)]
-    assert first["parameters"] > 0 and first["training_seconds"]["mean"] > 0 and first["runs"][0]["machine"]["device"] == "cpu"
+    assert (
+        first["parameters"] > 0
+        and first["training_seconds"]["mean"] > 0
+        and first["runs"][0]["machine"]["device"] == "cpu"
+    )
     for contender in (first, second):
         folders = [finished / Path(run["results"]).parent for run in contender["runs"]]
-        for key, question in {"top1_mean": ("class", "mean", 3, "top1"), "relative_r2": ("relative rotation", "pair", 2, "r2")}.items():
+        for key, question in {
+            "top1_mean": ("class", "mean", 3, "top1"),
+            "relative_r2": ("relative rotation", "pair", 2, "r2"),
+        }.items():
             values = [figure(folder, *question) for folder in folders]
-            assert contender["figures"][key] == {"values": values, "mean": mean(values), "std": stdev(values)}
+            assert contender["figures"][key] == {
+                "values": values,
+                "mean": mean(values),
+                "std": stdev(values),
+            }
         assert [results(folder)["seed"] for folder in folders] == [0, 1]
         assert all((finished / run["config"]).is_file() for run in contender["runs"])
-    assert ("top1_sequence" in first["figures"], "top1_sequence" in second["figures"]) == (False, True)
+    assert ("top1_sequence" in first["figures"], "top1_sequence" in second["figures"]) == (
+        False,
+        True,
+    )
     page = (finished / "benchmark.md").read_text()
-    assert "| [vicreg](vicreg_seed0/config.json) | – |" in page and "24 views per step, 48 in all" in page
+    assert (
+        "| [vicreg](vicreg_seed0/config.json) | – |" in page
+        and "24 views per step, 48 in all" in page
+    )
 
 
 def test_a_benchmark_that_is_there_is_not_begun_again(out: Path) -> None:
     before = times(out)
-    with pytest.raises(ConfigError, match="already holds seq_jepa_predict_every_seed0 and 3 other runs: --resume"):
+    with pytest.raises(
+        ConfigError, match="already holds seq_jepa_predict_every_seed0 and 3 other runs: --resume"
+    ):
         bench(out, seeds=2)
     _, lines = bench(out, seeds=2, resume=True)
     assert [line.partition(": ")[2] for line in lines if "vicreg" in line] == ["already done"] * 2
@@ -219,9 +312,17 @@ def test_what_a_kill_left_is_completed(out: Path) -> None:
     shutil.rmtree(out / FOLDERS[3])
     trained = times(out / FOLDERS[1])
     outcome, lines = bench(out, seeds=2, resume=True)
-    assert [line.rpartition(": ")[2].partition(" in")[0] for line in lines] == ["already done", "done", "done", "done"]
+    assert [line.rpartition(": ")[2].partition(" in")[0] for line in lines] == [
+        "already done",
+        "done",
+        "done",
+        "done",
+    ]
     assert {name: results(out / name)["records"] for name in FOLDERS} == before
-    assert times(out / FOLDERS[1]) == trained and [line.n for line in outcome.table.lines[:2]] == ["2", "2"]
+    assert times(out / FOLDERS[1]) == trained and [line.n for line in outcome.table.lines[:2]] == [
+        "2",
+        "2",
+    ]
 
 
 def test_a_run_of_another_process_is_left_to_it(out: Path) -> None:
@@ -230,23 +331,41 @@ def test_a_run_of_another_process_is_left_to_it(out: Path) -> None:
     [contender] = contenders(["vicreg"], recipe())
     with RunFolder.open(locked, contender.experiment, resume=True):
         outcome, lines = bench(out, seeds=2, resume=True)
-    assert lines[1] == "2/4 vicreg, seed 0: left to the process that is at it" and outcome.elsewhere == 1
-    assert [(line.label, line.n) for line in outcome.table.lines[:2]] == [("vicreg", "1"), ("seq_jepa:predict=every", "2")]
+    assert (
+        lines[1] == "2/4 vicreg, seed 0: left to the process that is at it"
+        and outcome.elsewhere == 1
+    )
+    assert [(line.label, line.n) for line in outcome.table.lines[:2]] == [
+        ("vicreg", "1"),
+        ("seq_jepa:predict=every", "2"),
+    ]
 
 
 def test_contenders_and_seeds_add_up(out: Path) -> None:
     outcome, _ = bench(out, methods=["simclr"], resume=True)
-    assert [(line.label, line.n) for line in outcome.table.lines[:3]] == [("simclr", "1"), ("vicreg", "2"), ("seq_jepa:predict=every", "2")]
+    assert [(line.label, line.n) for line in outcome.table.lines[:3]] == [
+        ("simclr", "1"),
+        ("vicreg", "2"),
+        ("seq_jepa:predict=every", "2"),
+    ]
 
 
 def test_other_settings_or_recipes_do_not_mix(out: Path) -> None:
     longer = replace(recipe(), train=replace(recipe().train, steps=3))
-    with pytest.raises(ConfigError, match=r"another configuration; choose another --out or undo:\n  train.steps: 2 there, 3 here"):
+    with pytest.raises(
+        ConfigError,
+        match=r"another configuration; choose another --out or undo:\n  train.steps: 2 there, 3 here",
+    ):
         bench(out, experiment=longer, resume=True)
     shutil.rmtree(out / FOLDERS[1])
-    with pytest.raises(ConfigError, match=r"vicreg_seed1 has run with other settings; choose another --out or undo:\n  train.steps: 2 th"):
+    with pytest.raises(
+        ConfigError,
+        match=r"vicreg_seed1 has run with other settings; choose another --out or undo:\n  train.steps: 2 th",
+    ):
         bench(out, ["vicreg"], experiment=longer)
-    with pytest.raises(ConfigError, match="is a run of 'signal_seq_jepa:predict=every' and no contender on 'other'"):
+    with pytest.raises(
+        ConfigError, match="is a run of 'signal_seq_jepa:predict=every' and no contender on 'other'"
+    ):
         bench(out, ["simclr"], experiment=replace(recipe(), name="other"))
     assert not (out / FOLDERS[1]).exists()
 
@@ -254,36 +373,52 @@ def test_other_settings_or_recipes_do_not_mix(out: Path) -> None:
 def other_digests(folder: Path) -> None:
     """As if the run had been made with other pixels."""
     spec = json.loads((folder / "world.json").read_text())
-    (folder / "world.json").write_text(json.dumps(spec | {"data": spec["data"] | {"test.views": "others"}}))
+    (folder / "world.json").write_text(
+        json.dumps(spec | {"data": spec["data"] | {"test.views": "others"}})
+    )
 
 
 def test_runs_on_other_data_do_not_mix(out: Path) -> None:
     for name in FOLDERS:
         other_digests(out / name)
-    with pytest.raises(DataError, match=r"the data is not what .*_seed\d was run on; restore it, or choose another --out:\n  data.test.vi"):
+    with pytest.raises(
+        DataError,
+        match=r"the data is not what .*_seed\d was run on; restore it, or choose another --out:\n  data.test.vi",
+    ):
         bench(out, ["simclr"], resume=True)
     assert not (out / "simclr_seed0").exists()
     for name in FOLDERS[1:]:
         shutil.rmtree(out / name)
     (out / FOLDERS[0] / "results.json").unlink()
-    with pytest.raises(DataError, match=r"the data is not what .*_seed0 was begun with; restore it, or choose another --out:\n  data.test"):
+    with pytest.raises(
+        DataError,
+        match=r"the data is not what .*_seed0 was begun with; restore it, or choose another --out:\n  data.test",
+    ):
         bench(out, resume=True)
 
 
 def test_a_table_of_runs_on_different_data_is_not_written(out: Path) -> None:
     other_digests(out / FOLDERS[1])
-    with pytest.raises(DataError, match=r"the data of .*vicreg_seed\d is not what .*_seed\d was run on"):
+    with pytest.raises(
+        DataError, match=r"the data of .*vicreg_seed\d is not what .*_seed\d was run on"
+    ):
         bench(out, seeds=2, resume=True)
 
 
-def test_data_that_change_between_runs_end_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqjepa.benchmark.train", lambda *args, **options: other_digests(train(*args, **options)))
+def test_data_that_change_between_runs_end_the_benchmark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "seqjepa.benchmark.train", lambda *args, **options: other_digests(train(*args, **options))
+    )
     with pytest.raises(DataError, match=r"the data is not what .*predict_every_seed0 was run on"):
         bench(tmp_path / "out")
     assert not (tmp_path / "out" / "vicreg_seed0").exists()
 
 
-def test_the_home_folders_path_stays_out_of_results(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_folders_path_stays_out_of_results(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
     experiment = replace(recipe(), world=PathWorld(path="/home/somebody/data"))
     note_failure(out / FOLDERS[1], experiment, "why")
@@ -297,7 +432,9 @@ def test_the_home_folders_path_stays_out_of_results(out: Path, monkeypatch: pyte
     assert lines == ["1/1 vicreg, seed 0: already done"]
 
 
-@pytest.mark.parametrize(("file", "text"), [("results.json", '{"format": 1}'), ("failed.json", "{}")])
+@pytest.mark.parametrize(
+    ("file", "text"), [("results.json", '{"format": 1}'), ("failed.json", "{}")]
+)
 def test_damaged_results_are_named(out: Path, file: str, text: str) -> None:
     (out / FOLDERS[1] / "results.json").unlink()
     (out / FOLDERS[1] / file).write_text(text)
@@ -308,18 +445,31 @@ def test_damaged_results_are_named(out: Path, file: str, text: str) -> None:
 def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     crowded = replace(recipe(), train=replace(recipe().train, batch_size=20))
     cases: list[tuple[Experiment, str, type[Exception], str]] = [
-        (recipe(views=2), "vicreg_traj", ConfigError, "contender 'vicreg_traj': vicreg_traj reads 3 views of an object"),
+        (
+            recipe(views=2),
+            "vicreg_traj",
+            ConfigError,
+            "contender 'vicreg_traj': vicreg_traj reads 3 views of an object",
+        ),
         (recipe(), "context_ssl", ConfigError, "contender 'context_ssl': .* multiple"),
         (recipe(), "vicreg:train.num_views=3", ConfigError, "set train.num_views to 2, got 3"),
         (recipe(), "seq_jepa:heads=5", ConfigError, "multiple of method.heads = 5"),
-        (crowded, "vicreg", DataError, "contender 'vicreg': .* 24 objects, fewer than a batch of 30"),
+        (
+            crowded,
+            "vicreg",
+            DataError,
+            "contender 'vicreg': .* 24 objects, fewer than a batch of 30",
+        ),
         (shapes_tiny(), "seq_jepa:world.actions=[]", ConfigError, "name some in world.actions"),
         (shapes_tiny(), "seq_jepa:train.num_views=17", DataError, "17 views asked for"),
     ]
     for experiment, contender, kind, message in cases:
         with pytest.raises(kind, match=message):
             bench(tmp_path / "out", [contender], experiment=experiment)
-    for methods, seeds, message in (([], 1, "at least one contender"), (PAIR, 0, "--seeds must be at least 1, got 0")):
+    for methods, seeds, message in (
+        ([], 1, "at least one contender"),
+        (PAIR, 0, "--seeds must be at least 1, got 0"),
+    ):
         with pytest.raises(ConfigError, match=message):
             bench(tmp_path / "out", methods, seeds=seeds)
     (tmp_path / "file").touch()
@@ -332,8 +482,15 @@ def test_a_contender_that_diverges_does_not_lose_the_others(out: Path) -> None:
     wild = "simclr:optim.lr=1e30"
     outcome, lines = bench(out, [wild, *PAIR], resume=True)
     [error] = outcome.failures
-    assert isinstance(error, NonFiniteError) and str(error).startswith(f"{wild}, seed 0: ") and "not finite" in str(error)
-    assert lines[0].startswith(f"1/3 {wild}, seed 0: failed after") and lines[2] == "3/3 vicreg, seed 0: already done"
+    assert (
+        isinstance(error, NonFiniteError)
+        and str(error).startswith(f"{wild}, seed 0: ")
+        and "not finite" in str(error)
+    )
+    assert (
+        lines[0].startswith(f"1/3 {wild}, seed 0: failed after")
+        and lines[2] == "3/3 vicreg, seed 0: already done"
+    )
     found = {line.label: line.n for line in outcome.table.lines}
     assert found[wild] == "0 (1 failed)" and found["vicreg"] == "2" and outcome.elsewhere == 0
     again, _ = bench(out, ["vicreg"], resume=True)
@@ -341,9 +498,12 @@ def test_a_contender_that_diverges_does_not_lose_the_others(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "expected", "message"), [(Stopped("saved"), Stopped, "saved"), (KeyboardInterrupt(), Interrupted, "--resume")]
+    ("raised", "expected", "message"),
+    [(Stopped("saved"), Stopped, "saved"), (KeyboardInterrupt(), Interrupted, "--resume")],
 )
-def test_a_signal_ends_the_benchmark(raised, expected, message, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_ends_the_benchmark(
+    raised, expected, message, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stop(*args, **options):
         raise raised
 
@@ -357,26 +517,51 @@ def test_a_signal_ends_the_benchmark(raised, expected, message, tmp_path: Path, 
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+def run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        short = [f"--evaluate.{name}={n}" for name, n in (("views", 2), ("linear-epochs", 1), ("mlp-epochs", 1), ("draws", 1))]
-        return cli.run(["benchmark", SIGNAL, *arguments, "--evaluate.linear-regression-epochs=1", *short]), *capsys.readouterr()
+        short = [
+            f"--evaluate.{name}={n}"
+            for name, n in (("views", 2), ("linear-epochs", 1), ("mlp-epochs", 1), ("draws", 1))
+        ]
+        return cli.run(
+            ["benchmark", SIGNAL, *arguments, "--evaluate.linear-regression-epochs=1", *short]
+        ), *capsys.readouterr()
 
     return run
 
 
 def test_the_command(run, tmp_path: Path) -> None:
-    code, said, _ = run("--methods", "vicreg", "simclr:optim.lr=1e30", "--world.objects", "24", "--train.log-every=1")
-    assert code == 5 and "2/2 simclr:optim.lr=1e30, seed 0: failed" in said and "done: runs/benchmark_signal/benchmark.md" in said
-    assert "0 (1 failed)" in said and "raw pixels" in said and (tmp_path / "runs/benchmark_signal/benchmark.png").exists()
+    code, said, _ = run(
+        "--methods",
+        "vicreg",
+        "simclr:optim.lr=1e30",
+        "--world.objects",
+        "24",
+        "--train.log-every=1",
+    )
+    assert (
+        code == 5
+        and "2/2 simclr:optim.lr=1e30, seed 0: failed" in said
+        and "done: runs/benchmark_signal/benchmark.md" in said
+    )
+    assert (
+        "0 (1 failed)" in said
+        and "raw pixels" in said
+        and (tmp_path / "runs/benchmark_signal/benchmark.png").exists()
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--methods", "vicrg"], "contender 'vicrg': unknown method 'vicrg', did you mean 'vicreg'?"),
+        (
+            ["--methods", "vicrg"],
+            "contender 'vicrg': unknown method 'vicrg', did you mean 'vicreg'?",
+        ),
         (["--seed", "3"], "--seed is for a single run"),
         (["--method", "vicreg"], "unknown option --method, did you mean --methods?"),
         (["--seeds", "0"], "--seeds must be at least 1, got 0"),

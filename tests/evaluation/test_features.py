@@ -7,7 +7,15 @@ import torch
 from fixtures import signal_world
 from seqjepa.errors import ConfigError, DataError, NonFiniteError
 from seqjepa.evaluation import features
-from seqjepa.evaluation.features import FeatureTable, Sampling, aggregate, extract, extract_pixels, frozen, windows
+from seqjepa.evaluation.features import (
+    FeatureTable,
+    Sampling,
+    aggregate,
+    extract,
+    extract_pixels,
+    frozen,
+    windows,
+)
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
 from seqjepa.training.loop import train
@@ -36,7 +44,9 @@ def method(world: TableWorld) -> Method:
 
 def views_of(world: TableWorld, split: str = "test") -> SequenceBatch:
     index = np.arange(world.size(split))
-    return world.sequences(split, index, SAMPLING.num_views, draw_key(SAMPLING.seed, split, 0, index))
+    return world.sequences(
+        split, index, SAMPLING.num_views, draw_key(SAMPLING.seed, split, 0, index)
+    )
 
 
 def test_features_are_the_encoders_in_eval_mode(world: TableWorld, method: Method) -> None:
@@ -72,10 +82,17 @@ def test_features_that_no_memory_holds_are_refused_at_once(
     monkeypatch.setattr(features, "memory", lambda device: needed)
     extract(method, world, "test", sampling)
     monkeypatch.setattr(features, "memory", lambda device: needed - 1)
-    monkeypatch.setattr(world, "sequences", lambda *arguments: pytest.fail("nothing is encoded"), raising=False)
-    with pytest.raises(ConfigError, match=r"32 objects of split 'test', .* lower evaluate\.objects .*evaluate\.encoded_views"):
+    monkeypatch.setattr(
+        world, "sequences", lambda *arguments: pytest.fail("nothing is encoded"), raising=False
+    )
+    with pytest.raises(
+        ConfigError,
+        match=r"32 objects of split 'test', .* lower evaluate\.objects .*evaluate\.encoded_views",
+    ):
         extract(method, world, "test", sampling)
-    with pytest.raises(ConfigError, match=r"for evaluation, need .* lower evaluate\.objects"):  # and before a training that ends in it
+    with pytest.raises(
+        ConfigError, match=r"for evaluation, need .* lower evaluate\.objects"
+    ):  # and before a training that ends in it
         train(signal_world.recipe(), tmp_path / "run", quiet=True, device="cpu")
     assert not (tmp_path / "run").exists()
     monkeypatch.undo()
@@ -89,7 +106,9 @@ def test_modes_come_back_after_an_error(world: TableWorld, method: Method) -> No
     assert method.training
 
 
-def test_features_do_not_depend_on_the_batches(world: TableWorld, method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_do_not_depend_on_the_batches(
+    world: TableWorld, method: Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = extract(method, world, "test", SAMPLING)
     orders = windows(5, 4, 3)
     sequences = aggregate(method, whole, world.spec.actions, orders)
@@ -107,7 +126,9 @@ def test_features_can_be_trained_on(world: TableWorld, method: Method) -> None:
 
 def test_a_part_of_the_objects(world: TableWorld, method: Method) -> None:
     some = extract(method, world, "train", Sampling(num_views=5, seed=3, objects=10))
-    again = extract_pixels(world, "train", Sampling(num_views=5, seed=3, objects=10), torch.device("cpu"))
+    again = extract_pixels(
+        world, "train", Sampling(num_views=5, seed=3, objects=10), torch.device("cpu")
+    )
     everything = extract(method, world, "train", SAMPLING)
     assert len(some) == 10
     assert torch.equal(some.poses, again.poses)
@@ -124,11 +145,15 @@ def test_sequences_are_what_the_method_says_of_them(world: TableWorld, condition
     method = config.build(encoder, world.spec.actions).eval()
     batch = views_of(world)
     orders = windows(5, 4, 2)
-    sequences = aggregate(method, extract(method, world, "test", SAMPLING), world.spec.actions, orders)
+    sequences = aggregate(
+        method, extract(method, world, "test", SAMPLING), world.spec.actions, orders
+    )
     for k, order in enumerate(orders.tolist()):
         for m in range(1, 5):
             poses = batch.poses[:, order[:m]]
-            cut = SequenceBatch(batch.views[:, order[:m]], world.spec.actions.along(poses), poses, batch.labels)
+            cut = SequenceBatch(
+                batch.views[:, order[:m]], world.spec.actions.along(poses), poses, batch.labels
+            )
             with torch.no_grad():
                 torch.testing.assert_close(sequences[:, k, m - 1], method.represent(cut).sequence)
 
@@ -140,11 +165,16 @@ def test_pixels_are_area_averages(world: TableWorld) -> None:
 
 def test_pixels_of_large_images_shrink() -> None:
     world = signal_world.Config(objects=4).build()
-    large = {split: type(table)(table.views.repeat(2, 2).repeat(2, 3), table.poses, table.labels) for split, table in world.tables.items()}
+    large = {
+        split: type(table)(table.views.repeat(2, 2).repeat(2, 3), table.poses, table.labels)
+        for split, table in world.tables.items()
+    }
     spec = type(world.spec)(**{**vars(world.spec), "image_shape": (3, 32, 32)})
     device = torch.device("cpu")
     small = extract_pixels(world, "test", SAMPLING, device).views
-    torch.testing.assert_close(extract_pixels(TableWorld(spec, large), "test", SAMPLING, device).views, small)
+    torch.testing.assert_close(
+        extract_pixels(TableWorld(spec, large), "test", SAMPLING, device).views, small
+    )
 
 
 def test_windows_begin_at_even_distances() -> None:
@@ -172,14 +202,21 @@ def test_where_keeps_rows_together(world: TableWorld, method: Method) -> None:
 
 
 def test_several_draws_stand_one_after_the_other(world: TableWorld, method: Method) -> None:
-    """Each is the sequence of a key of its own, in its order; where that means something, windows are beginnings, or every view."""
+    """Each is the sequence of a key of its own, in its order; where that means something, windows
+    are beginnings, or every view."""
     table = extract(method, world, "test", Sampling(num_views=3, seed=3, draws=4))
     index = np.arange(world.size("test"))
-    drawn = [world.sequences("test", index, 3, draw_key(3, "test", draw, index)) for draw in range(4)]
-    assert table.views.shape[1] == 12 and torch.equal(table.poses, torch.cat([batch.poses for batch in drawn], 1))
+    drawn = [
+        world.sequences("test", index, 3, draw_key(3, "test", draw, index)) for draw in range(4)
+    ]
+    assert table.views.shape[1] == 12 and torch.equal(
+        table.poses, torch.cat([batch.poses for batch in drawn], 1)
+    )
     with frozen(method), torch.inference_mode():
         last = method.encoder(drawn[3].views[:, 2])
     torch.testing.assert_close(table.views[:, 11], last)
     assert (table.sequence_length, table.longest) == (None, 12)
-    assert windows(12, 2, 3, 3).tolist() == [[0, 1], [3, 4], [6, 7]] and windows(12, 3, 8, 3)[:, 0].tolist() == [0, 3, 6, 9]
+    assert windows(12, 2, 3, 3).tolist() == [[0, 1], [3, 4], [6, 7]] and windows(12, 3, 8, 3)[
+        :, 0
+    ].tolist() == [0, 3, 6, 9]
     assert windows(12, 1, 4, 3)[:, 0].tolist() == list(range(12))

@@ -37,11 +37,14 @@ def rotations(number: int, seed: int = 0) -> Tensor:
 
 
 def blobs(number: int, seed: int, spread: float = 2.5) -> tuple[Tensor, Tensor]:
-    """Ten overlapping classes in 32 dimensions of very different scales, about 0.8 of which a linear probe tells; three views each."""
+    """Ten overlapping classes in 32 dimensions of very different scales, about 0.8 of which a
+    linear probe tells; three views each."""
     chance = np.random.default_rng(seed)
     centers, scales = np.random.default_rng(99).normal(size=(10, 32)), np.logspace(-3, 2, 32)
     labels = chance.integers(10, size=number)
-    views = (centers[labels][:, None] + spread * chance.normal(size=(number, 3, 32)) * 0.6 + 3) * scales
+    views = (
+        centers[labels][:, None] + spread * chance.normal(size=(number, 3, 32)) * 0.6 + 3
+    ) * scales
     return torch.from_numpy(views).float(), torch.from_numpy(labels)
 
 
@@ -52,11 +55,16 @@ def test_the_mean_predictor_scores_nothing() -> None:
 
 
 def test_global_r2_rewards_the_mean_predictor() -> None:
-    """methods: section 4.3, 0.229 (relative, of either sign as published; ours has w >= 0) and 0.461 (individual)."""
+    """methods: section 4.3, 0.229 (relative, of either sign as published; ours has w >= 0) and
+    0.461 (individual)."""
     start, end = (roma.euler_to_unitquat("xyz", rotations(200_000, seed)) for seed in (0, 1))
     relative, individual = roma.quat_product(roma.quat_conjugation(start), end), start
-    assert r2_global(relative, relative.mean(0).expand_as(relative)) == pytest.approx(0.229, abs=0.005)
-    assert r2_global(individual, individual.mean(0).expand_as(individual)) == pytest.approx(0.461, abs=0.005)
+    assert r2_global(relative, relative.mean(0).expand_as(relative)) == pytest.approx(
+        0.229, abs=0.005
+    )
+    assert r2_global(individual, individual.mean(0).expand_as(individual)) == pytest.approx(
+        0.461, abs=0.005
+    )
 
 
 def test_r2_is_averaged_over_dimensions() -> None:
@@ -69,7 +77,15 @@ def test_r2_is_averaged_over_dimensions() -> None:
 def test_angles_between_rotations() -> None:
     """By hand: turns about z; the sign and the length of a predicted quaternion do not matter."""
     degrees = torch.tensor([0.0, 10.0, 90.0])
-    told = torch.stack([torch.zeros(3), torch.zeros(3), (degrees.deg2rad() / 2).sin(), (degrees.deg2rad() / 2).cos()], 1)
+    told = torch.stack(
+        [
+            torch.zeros(3),
+            torch.zeros(3),
+            (degrees.deg2rad() / 2).sin(),
+            (degrees.deg2rad() / 2).cos(),
+        ],
+        1,
+    )
     truth = torch.tensor([0.0, 0.0, 0.0, 1.0]).expand(3, 4)
     assert median_degrees(truth, told) == pytest.approx(10, abs=1e-4)
     assert median_degrees(truth, -7 * told) == pytest.approx(10, abs=1e-4)
@@ -78,7 +94,9 @@ def test_angles_between_rotations() -> None:
 
 
 def test_top1() -> None:
-    assert top1(torch.tensor([0, 1, 1]), torch.tensor([[2.0, 1.0], [0.0, 0.1], [1.0, 0.0]])) == pytest.approx(2 / 3)
+    assert top1(
+        torch.tensor([0, 1, 1]), torch.tensor([[2.0, 1.0], [0.0, 0.1], [1.0, 0.0]])
+    ) == pytest.approx(2 / 3)
 
 
 def test_heads_are_trained_as_if_alone() -> None:
@@ -101,19 +119,32 @@ def test_heads_are_trained_as_if_alone() -> None:
             for m, (head, optimizer) in enumerate(zip(heads, optimizers, strict=True)):
                 mean_view = views[part[:, None], choice[part, : m + 1]].mean(1)
                 optimizer.zero_grad()
-                nn.functional.cross_entropy(head((mean_view - start.mean[0, m]) / start.std[0, m]), labels[part]).backward()
+                nn.functional.cross_entropy(
+                    head((mean_view - start.mean[0, m]) / start.std[0, m]), labels[part]
+                ).backward()
                 optimizer.step()
     for m, head in enumerate(heads):
-        torch.testing.assert_close(trained.layers[0][0][m].T, head.weight.data, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            trained.layers[0][0][m].T, head.weight.data, rtol=1e-4, atol=1e-5
+        )
 
 
 def test_short_linear_probes_are_converged() -> None:
     """Within 1.5 points of scikit-learn's logistic regression, whatever the features' scales."""
     (views, labels), (held_out, truth) = blobs(4000, 0), blobs(4000, 1)
-    probe = fit(Inputs(views, 1, concatenated), lambda _: labels, classes(labels), SHORT, generator(0))
-    mine = top1(truth, probe.predict(Inputs(held_out, 1, concatenated), torch.zeros(4000, 1, dtype=torch.int64))[:, 0])
+    probe = fit(
+        Inputs(views, 1, concatenated), lambda _: labels, classes(labels), SHORT, generator(0)
+    )
+    mine = top1(
+        truth,
+        probe.predict(Inputs(held_out, 1, concatenated), torch.zeros(4000, 1, dtype=torch.int64))[
+            :, 0
+        ],
+    )
     spread, center = torch.std_mean(views.flatten(0, 1), 0)
-    oracle = LogisticRegression(max_iter=1000).fit(((views - center) / spread).flatten(0, 1), labels.repeat_interleave(3))
+    oracle = LogisticRegression(max_iter=1000).fit(
+        ((views - center) / spread).flatten(0, 1), labels.repeat_interleave(3)
+    )
     assert mine == pytest.approx(oracle.score((held_out[:, 0] - center) / spread, truth), abs=0.015)
     assert mine > 0.6
 
@@ -123,7 +154,9 @@ def test_short_linear_regressions_are_converged() -> None:
     chance = torch.Generator().manual_seed(0)
     views = torch.randn(3000, 2, 16, generator=chance)
     planted = torch.randn(16, 3, generator=chance)
-    truth = (views @ planted + 3 * torch.randn(3000, 2, 3, generator=chance)) * torch.tensor([0.01, 1.0, 100.0]) + 5
+    truth = (views @ planted + 3 * torch.randn(3000, 2, 3, generator=chance)) * torch.tensor(
+        [0.01, 1.0, 100.0]
+    ) + 5
 
     def targets(choice: Tensor) -> Tensor:
         return truth[torch.arange(3000)[:, None], choice][:, 0]
@@ -151,7 +184,13 @@ def test_mlp_finds_a_planted_rotation() -> None:
     told = {}
     for hidden in ((), (64, 64)):
         training = Training(hidden=hidden, epochs=60, batch_size=64, lr=3e-3, cosine=True)
-        probe = fit(inputs, lambda choice: targets(torch.cat([choice, choice[:300]]))[:1200], objective, training, generator(0))
+        probe = fit(
+            inputs,
+            lambda choice: targets(torch.cat([choice, choice[:300]]))[:1200],
+            objective,
+            training,
+            generator(0),
+        )
         told[hidden] = probe.predict(Inputs(views, 2, concatenated), choice)[1200:, 0]
     truth = targets(choice)[1200:]
     assert r2(truth, told[64, 64]) > 0.85
@@ -162,13 +201,19 @@ def test_mlp_finds_a_planted_rotation() -> None:
 def test_without_information_probes_guess() -> None:
     chance = torch.Generator().manual_seed(0)
     labels = torch.arange(1000) % 5
-    train, test = (Inputs(torch.randn(1000, 4, 8, generator=chance), 1, concatenated) for _ in range(2))
+    train, test = (
+        Inputs(torch.randn(1000, 4, 8, generator=chance), 1, concatenated) for _ in range(2)
+    )
     probe = fit(train, lambda _: labels, classes(labels), SHORT, generator(0))
-    accuracy = np.mean([top1(labels, probe.predict(test, choice)[:, 0]) for choice in test.fixed(4)])
+    accuracy = np.mean(
+        [top1(labels, probe.predict(test, choice)[:, 0]) for choice in test.fixed(4)]
+    )
     assert accuracy == pytest.approx(0.2, abs=0.03)
     factors = torch.randn(1000, 2, generator=chance)
     regression = fit(train, lambda _: factors, values(factors), SHORT, generator(0))
-    assert r2(factors, regression.predict(test, test.fixed(1)[0])[:, 0]) == pytest.approx(0, abs=0.03)
+    assert r2(factors, regression.predict(test, test.fixed(1)[0])[:, 0]) == pytest.approx(
+        0, abs=0.03
+    )
 
 
 def test_constant_features_and_constant_targets_do_no_harm() -> None:
@@ -177,7 +222,9 @@ def test_constant_features_and_constant_targets_do_no_harm() -> None:
     probe = fit(inputs, lambda _: labels, classes(labels), SHORT, generator(0))
     assert bool(torch.isfinite(probe.predict(inputs, inputs.fixed(1)[0])).all())
     same = torch.full((64, 1), 3.0)
-    told = fit(inputs, lambda _: same, values(same), SHORT, generator(0)).predict(inputs, inputs.fixed(1)[0])
+    told = fit(inputs, lambda _: same, values(same), SHORT, generator(0)).predict(
+        inputs, inputs.fixed(1)[0]
+    )
     assert torch.equal(told[:, 0], same)
 
 
@@ -185,11 +232,17 @@ def test_probes_depend_on_nothing_but_their_generator() -> None:
     views, labels = blobs(200, 0)
     inputs = Inputs(views, 1, concatenated)
     chance = torch.get_rng_state()
-    first, again, other = (fit(inputs, lambda _: labels, classes(labels), SHORT, generator(seed, "a")).layers[0][0] for seed in (0, 0, 1))
+    first, again, other = (
+        fit(inputs, lambda _: labels, classes(labels), SHORT, generator(seed, "a")).layers[0][0]
+        for seed in (0, 0, 1)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), chance)
-    seeds = {generator(seed, *purpose).initial_seed() for seed, purpose in itertools.product((0, 1), ((), ("a",), ("a", "b")))}
+    seeds = {
+        generator(seed, *purpose).initial_seed()
+        for seed, purpose in itertools.product((0, 1), ((), ("a",), ("a", "b")))
+    }
     assert len(seeds) == 6
 
 
@@ -198,7 +251,9 @@ def test_inputs_pick_different_rows() -> None:
     choice = inputs.draw(torch.Generator().manual_seed(0))
     assert all(len(set(row)) == 3 for row in choice.tolist())
     picked = inputs(torch.tensor([1]), choice[1:])
-    assert picked.tolist() == [[[10.0 + 2 * row + column for row in choice[1].tolist() for column in (0, 1)]]]
+    assert picked.tolist() == [
+        [[10.0 + 2 * row + column for row in choice[1].tolist() for column in (0, 1)]]
+    ]
 
 
 def test_ways_to_combine_rows() -> None:
@@ -219,15 +274,23 @@ def test_where_the_order_means_something_rows_are_beginnings_of_sequences() -> N
     inputs = Inputs(torch.zeros(5000, 12, 1), 2, concatenated, sequence_length=4)
     drawn = inputs.draw(generator(0))
     firsts, counts = drawn[:, 0].unique(return_counts=True)
-    assert firsts.tolist() == [0, 4, 8] and counts.min() > 1500 and torch.equal(drawn[:, 1], drawn[:, 0] + 1)
+    assert (
+        firsts.tolist() == [0, 4, 8]
+        and counts.min() > 1500
+        and torch.equal(drawn[:, 1], drawn[:, 0] + 1)
+    )
     assert [choice[0].tolist() for choice in inputs.fixed(8)] == [[0, 1], [4, 5], [8, 9]]
     one = replace(inputs, picks=1)
-    assert len(one.draw(generator(0)).unique()) == 12 and len(one.fixed(8)) == 12, "of one view, every one"
+    assert len(one.draw(generator(0)).unique()) == 12 and len(one.fixed(8)) == 12, (
+        "of one view, every one"
+    )
 
 
 def test_inputs_for_fewer_heads_are_for_the_first() -> None:
     views, labels = blobs(300, 0)
-    probe = fit(Inputs(views, 3, running_mean), lambda _: labels, classes(labels), SHORT, generator(0))
+    probe = fit(
+        Inputs(views, 3, running_mean), lambda _: labels, classes(labels), SHORT, generator(0)
+    )
     inputs = Inputs(views, 2, running_mean)
     choice = inputs.fixed(1)[0]
     whole = probe.predict(Inputs(views, 3, running_mean), torch.cat([choice, choice[:, :1]], 1))

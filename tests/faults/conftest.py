@@ -7,7 +7,9 @@ import pytest
 
 from faults.harness import Shell
 
-os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")  # inherited by the server that commands are forked from
+os.environ.update(
+    OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive"
+)  # inherited by the server that commands are forked from
 
 
 @pytest.fixture

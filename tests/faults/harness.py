@@ -1,6 +1,8 @@
-"""Runs `seqjepa` commands in processes of their own, quickly: forked from a server that has imported everything once.
+"""Runs `seqjepa` commands in processes of their own, quickly: forked from a server that has
+imported everything once.
 
-A child is a process like any other: it can be killed, gets signals, and ends with the command's exit code.
+A child is a process like any other: it can be killed, gets signals, and ends with the command's
+    exit code.
 """
 
 import json
@@ -27,7 +29,9 @@ TIME_OUT = 120.0  # many times what a command takes, for machines with much else
 Sabotage = Callable[[], None]
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["pytest", "faults.harness", "seqjepa.commands.train", "seqjepa.commands.evaluate"])
+_server.set_forkserver_preload(
+    ["pytest", "faults.harness", "seqjepa.commands.train", "seqjepa.commands.evaluate"]
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ class Child:
         """Wait until something is the case while the command goes on."""
         while not condition():
             assert self.process.is_alive(), f"ended too early:\n{self.output.read_text()}"
-            assert time.monotonic() < self.began + time_out, f"not within {time_out} s:\n{self.output.read_text()}"
+            assert time.monotonic() < self.began + time_out, (
+                f"not within {time_out} s:\n{self.output.read_text()}"
+            )
             time.sleep(0.005)
 
 
@@ -78,7 +84,9 @@ class Shell:
         """Start `seqjepa ARGUMENTS`; the sabotage, a picklable function, comes first."""
         output = self.folder / f"output_{time.monotonic_ns()}.txt"
         output.touch()
-        process = _server.Process(target=_run, args=([str(argument) for argument in arguments], output, sabotage))
+        process = _server.Process(
+            target=_run, args=([str(argument) for argument in arguments], output, sabotage)
+        )
         process.start()
         return Child(process, output, time.monotonic())
 
@@ -86,22 +94,43 @@ class Shell:
         """Run `seqjepa ARGUMENTS` to its end."""
         return self.start(*arguments, sabotage=sabotage).wait()
 
-    def start_ranks(self, *arguments: str | Path, sabotage: Mapping[int, Sabotage] | None = None, number: int = 2) -> list[Child]:
-        """Start `seqjepa ARGUMENTS` as so many ranks, with torchrun's environment, each perhaps with a sabotage of its own."""
+    def start_ranks(
+        self,
+        *arguments: str | Path,
+        sabotage: Mapping[int, Sabotage] | None = None,
+        number: int = 2,
+    ) -> list[Child]:
+        """Start `seqjepa ARGUMENTS` as so many ranks, with torchrun's environment, each perhaps
+        with a sabotage of its own."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         places = [
-            {"RANK": f"{rank}", "WORLD_SIZE": f"{number}", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}"} for rank in range(number)
+            {
+                "RANK": f"{rank}",
+                "WORLD_SIZE": f"{number}",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": f"{port}",
+            }
+            for rank in range(number)
         ]
         own = [(sabotage or {}).get(rank) for rank in range(number)]
-        return [self.start(*arguments, sabotage=partial(_as_rank, place, first)) for place, first in zip(places, own, strict=True)]
+        return [
+            self.start(*arguments, sabotage=partial(_as_rank, place, first))
+            for place, first in zip(places, own, strict=True)
+        ]
 
     def train_ranks(
-        self, run: Path, *arguments: str | Path, sabotage: Mapping[int, Sabotage] | None = None, number: int = 2
+        self,
+        run: Path,
+        *arguments: str | Path,
+        sabotage: Mapping[int, Sabotage] | None = None,
+        number: int = 2,
     ) -> list[Result]:
         """Train the tiny recipe on so many ranks to their end."""
-        children = self.start_ranks("train", TINY, "--run-dir", run, *arguments, sabotage=sabotage, number=number)
+        children = self.start_ranks(
+            "train", TINY, "--run-dir", run, *arguments, sabotage=sabotage, number=number
+        )
         return [child.wait() for child in children]
 
     def train(self, run: Path, *arguments: str | Path, sabotage: Sabotage | None = None) -> Result:

@@ -1,4 +1,5 @@
-"""A recipe over a set of images on disk: `seqjepa train tests/faults/image_recipe.py --world.source NAME --world.path PATH`.
+"""A recipe over a set of images on disk: `seqjepa train tests/faults/image_recipe.py --world.source
+NAME --world.path PATH`.
 
 Its views are an image moved round and round, as many pixels as the pose says.
 """
@@ -17,7 +18,9 @@ from seqjepa.worlds.base import World, WorldConfig, WorldSpec
 from seqjepa.worlds.images.base import ImageSet, find_source
 from seqjepa.worlds.keys import choose_views
 
-SPACE = ActionSpace(("shift",), (Group(name="shift", dims=("shift",), kind="circular", period=16.0),))
+SPACE = ActionSpace(
+    ("shift",), (Group(name="shift", dims=("shift",), kind="circular", period=16.0),)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,9 @@ class Moved(World):
         views = np.take_along_axis(found.pick(index)[:, None], columns[:, :, None, :, None], 3)
         poses = torch.from_numpy(shifts.astype(np.float32)[..., None])
         labels = torch.from_numpy(found.labels[index])
-        return SequenceBatch(torch.from_numpy(views).permute(0, 1, 4, 2, 3), SPACE.along(poses), poses, labels)
+        return SequenceBatch(
+            torch.from_numpy(views).permute(0, 1, 4, 2, 3), SPACE.along(poses), poses, labels
+        )
 
 
 def recipe() -> Experiment:

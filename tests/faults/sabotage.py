@@ -1,4 +1,5 @@
-"""What the tests do to a command before it starts. Each function is called in the command's own process, through `functools.partial`."""
+"""What the tests do to a command before it starts. Each function is called in the command's own
+process, through `functools.partial`."""
 
 import errno
 import os
@@ -93,7 +94,8 @@ def threads(number: int) -> None:
 
 
 def full_log(limit: int) -> None:
-    """Only the log meets a full disk: it cannot grow beyond so many bytes, while other files can."""
+    """Only the log meets a full disk: it cannot grow beyond so many bytes, while other files
+    can."""
     log = RunFolder.log
 
     def limited(self: RunFolder, record: Mapping[str, Any]) -> None:
@@ -136,11 +138,16 @@ def full_disk_at_moment(moment: str, occurrence: int) -> None:
 
 
 def _on_batch(step: int, change: Callable[[SequenceBatch], SequenceBatch]) -> None:
-    """Let the training batch of a step (from 1) pass through a function. Looks at batches of one are left alone."""
+    """Let the training batch of a step (from 1) pass through a function. Looks at batches of one
+    are left alone."""
     original = World._batches
 
-    def batches(self: World, split: str, num_views: int, batch_size: int, seed: int, start: int, places: Any) -> Iterator[SequenceBatch]:
-        for number, batch in enumerate(original(self, split, num_views, batch_size, seed, start, places), start + 1):
+    def batches(
+        self: World, split: str, num_views: int, batch_size: int, seed: int, start: int, places: Any
+    ) -> Iterator[SequenceBatch]:
+        for number, batch in enumerate(
+            original(self, split, num_views, batch_size, seed, start, places), start + 1
+        ):
             yield change(batch) if batch_size > 1 and number == step else batch
 
     World._batches = batches  # type: ignore[method-assign]

@@ -23,7 +23,9 @@ NEWEST, OLDER = "step_00000010", "step_00000008"
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was stopped after step 10."""
     folder = tmp_path_factory.mktemp("stopped")
-    result = Shell(folder).train(folder / "run", sabotage=partial(sabotage.send_at_step, signal.SIGTERM, 10))
+    result = Shell(folder).train(
+        folder / "run", sabotage=partial(sabotage.send_at_step, signal.SIGTERM, 10)
+    )
     assert result.code == 75 and steps(folder / "run") == [8, 10], result.output
     return folder / "run"
 
@@ -50,26 +52,37 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("name", ["method.safetensors", "optimizer.safetensors", "probe_optimizer.safetensors", "state.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["method.safetensors", "optimizer.safetensors", "probe_optimizer.safetensors", "state.json"],
+)
 def test_resume_falls_back_to_the_newest_whole_checkpoint_and_says_so(
     shell: Shell, reference: Path, run: Path, name: str, damage: str
 ) -> None:
     path = run / "checkpoints" / NEWEST / name
     DAMAGE[damage](path)
     result = shell.train(run, "--resume")
-    assert result.code == 0 and str(path) in result.output and "step 8" in result.output, result.output
+    assert result.code == 0 and str(path) in result.output and "step 8" in result.output, (
+        result.output
+    )
     assert digest(run) == digest(reference) and metrics(run) == metrics(reference)
     assert steps(run) == [8, 12]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_without_a_whole_checkpoint_training_does_not_start(shell: Shell, run: Path, damage: str) -> None:
+def test_without_a_whole_checkpoint_training_does_not_start(
+    shell: Shell, run: Path, damage: str
+) -> None:
     paths = [run / "checkpoints" / name / "method.safetensors" for name in (NEWEST, OLDER)]
     for path in paths:
         DAMAGE[damage](path)
     before = contents(run)
     result = shell.train(run, "--resume")
-    assert result.code == 4 and all(str(path) in result.output for path in paths) and "Traceback" not in result.output
+    assert (
+        result.code == 4
+        and all(str(path) in result.output for path in paths)
+        and "Traceback" not in result.output
+    )
     assert contents(run) == before
 
 
@@ -79,7 +92,11 @@ def vouch(folder: Path, **changes: object) -> None:
     body = json.loads(path.read_bytes()) | changes
     del body["sha256"]
     body["files"] = {
-        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256((folder / name).read_bytes())} for name in body["files"]
+        name: {
+            "bytes": (folder / name).stat().st_size,
+            "sha256": sha256((folder / name).read_bytes()),
+        }
+        for name in body["files"]
     }
     path.write_bytes(json_bytes(body | {"sha256": sha256(json_bytes(body))}))
 
@@ -104,10 +121,15 @@ class Malice:
 
 @pytest.mark.parametrize(
     "write",
-    [lambda path, malice: path.write_bytes(pickle.dumps(malice)), lambda path, malice: torch.save(malice, path)],
+    [
+        lambda path, malice: path.write_bytes(pickle.dumps(malice)),
+        lambda path, malice: torch.save(malice, path),
+    ],
     ids=["plain", "zipped"],
 )
-def test_a_pickle_called_safetensors_does_not_run(shell: Shell, run: Path, tmp_path: Path, write: Callable[[Path, Malice], None]) -> None:
+def test_a_pickle_called_safetensors_does_not_run(
+    shell: Shell, run: Path, tmp_path: Path, write: Callable[[Path, Malice], None]
+) -> None:
     paths = [run / "checkpoints" / name / "method.safetensors" for name in (NEWEST, OLDER)]
     for path in paths:
         write(path, Malice(tmp_path / "marker"))
@@ -120,7 +142,14 @@ def test_a_pickle_called_safetensors_does_not_run(shell: Shell, run: Path, tmp_p
 @pytest.mark.parametrize(
     ("here", "there", "expected"),
     [
-        (["--encoder.width", "8"], [], ["mis-shaped: ", "encoder.backbone.conv1.weight (float32 [4, 3, 3, 3], not float32 [8, 3, 3, 3])"]),
+        (
+            ["--encoder.width", "8"],
+            [],
+            [
+                "mis-shaped: ",
+                "encoder.backbone.conv1.weight (float32 [4, 3, 3, 3], not float32 [8, 3, 3, 3])",
+            ],
+        ),
         (["--method.layers", "2"], [], ["12 missing: aggregator.layers.1."]),
         ([], ["--method.layers", "2"], ["12 unexpected: aggregator.layers.1."]),
     ],
@@ -130,7 +159,12 @@ def test_a_checkpoint_of_another_architecture_lists_the_keys(
 ) -> None:
     run, other = tmp_path / "run", tmp_path / "other"
     for folder, options in ((run, here), (other, there)):
-        assert shell.train(folder, *options, sabotage=partial(sabotage.send_at_step, signal.SIGTERM, 1)).code == 75
+        assert (
+            shell.train(
+                folder, *options, sabotage=partial(sabotage.send_at_step, signal.SIGTERM, 1)
+            ).code
+            == 75
+        )
     shutil.rmtree(run / "checkpoints")
     shutil.copytree(other / "checkpoints", run / "checkpoints")
     before = contents(run)

@@ -1,4 +1,5 @@
-"""Rows 11 and 12 of the fault catalogue: NaN and infinity stop a run before they do harm; collapse is reported."""
+"""Rows 11 and 12 of the fault catalogue: NaN and infinity stop a run before they do harm; collapse
+is reported."""
 
 import math
 import signal
@@ -22,15 +23,24 @@ POISONS = {
 def six(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A healthy run that was stopped after step 6."""
     folder = tmp_path_factory.mktemp("six")
-    assert Shell(folder).train(folder / "run", sabotage=partial(sabotage.send_at_step, signal.SIGTERM, 6)).code == 75
+    assert (
+        Shell(folder)
+        .train(folder / "run", sabotage=partial(sabotage.send_at_step, signal.SIGTERM, 6))
+        .code
+        == 75
+    )
     return folder / "run"
 
 
 @pytest.mark.parametrize("poison", POISONS)
-def test_the_state_before_the_poisoned_step_is_saved(shell: Shell, reference: Path, six: Path, tmp_path: Path, poison: str) -> None:
+def test_the_state_before_the_poisoned_step_is_saved(
+    shell: Shell, reference: Path, six: Path, tmp_path: Path, poison: str
+) -> None:
     run = tmp_path / "run"
     result = shell.train(run, sabotage=POISONS[poison])
-    assert result.code == 5 and "step 7" in result.output and "Traceback" not in result.output, result.output
+    assert result.code == 5 and "step 7" in result.output and "Traceback" not in result.output, (
+        result.output
+    )
     assert steps(run)[-1] == 6 and digest(run) == digest(six)
     assert metrics(run) == metrics(reference)[:6]
     assert shell.train(run, "--resume").code == 0
@@ -43,14 +53,28 @@ def test_collapse_is_reported_and_by_default_only_that(shell: Shell, tmp_path: P
 
 
 @pytest.mark.slow
-def test_collapse_can_end_the_run_within_200_steps_however_rarely_it_logs(shell: Shell, tmp_path: Path) -> None:
-    options = ["--train.steps", "300", "--train.log-every", "1000", "--train.checkpoint-every", "1000", "--fail-on-collapse"]
+def test_collapse_can_end_the_run_within_200_steps_however_rarely_it_logs(
+    shell: Shell, tmp_path: Path
+) -> None:
+    options = [
+        "--train.steps",
+        "300",
+        "--train.log-every",
+        "1000",
+        "--train.checkpoint-every",
+        "1000",
+        "--fail-on-collapse",
+    ]
     result = shell.train(tmp_path / "run", *options, sabotage=sabotage.constant_encoder)
-    assert result.code == 6 and "collapsed" in result.output and "Traceback" not in result.output, result.output
+    assert result.code == 6 and "collapsed" in result.output and "Traceback" not in result.output, (
+        result.output
+    )
     assert steps(tmp_path / "run")[-1] <= 200
 
 
 @pytest.mark.parametrize("seed", ["1", "2", "3"])
 def test_a_healthy_run_is_never_called_collapsed(shell: Shell, tmp_path: Path, seed: str) -> None:
-    result = shell.train(tmp_path / "run", "--seed", seed, "--train.steps", "60", "--fail-on-collapse")
+    result = shell.train(
+        tmp_path / "run", "--seed", seed, "--train.steps", "60", "--fail-on-collapse"
+    )
     assert result.code == 0 and "collapsed" not in result.output, result.output

@@ -1,4 +1,5 @@
-"""Row 21 of the fault catalogue: evaluating changes nothing of the run and gives the same numbers twice."""
+"""Row 21 of the fault catalogue: evaluating changes nothing of the run and gives the same numbers
+twice."""
 
 import json
 from pathlib import Path
@@ -8,10 +9,16 @@ from faults.harness import TINY, Shell, contents
 
 
 def figures(run: Path) -> Any:
-    return {key: value for key, value in json.loads((run / "results.json").read_bytes()).items() if key != "seconds"}
+    return {
+        key: value
+        for key, value in json.loads((run / "results.json").read_bytes()).items()
+        if key != "seconds"
+    }
 
 
-def test_evaluating_twice_gives_the_same_numbers_and_leaves_the_run_as_it_was(shell: Shell, tmp_path: Path) -> None:
+def test_evaluating_twice_gives_the_same_numbers_and_leaves_the_run_as_it_was(
+    shell: Shell, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     assert shell.train(run).code == 0
     before = contents(run)

@@ -1,4 +1,5 @@
-"""Rows 15, 16 and 18 of the fault catalogue for sets of images: files that are missing, damaged or dangerous, and damage to the cache."""
+"""Rows 15, 16 and 18 of the fault catalogue for sets of images: files that are missing, damaged or
+dangerous, and damage to the cache."""
 
 import io
 import os
@@ -55,16 +56,31 @@ def pets(folder: Path) -> Path:
 
 def train(shell: Shell, cache: Path, run: Path, source: str, path: Path, seconds: float = 0):
     return shell.start(
-        "train", RECIPE, "--run-dir", run, "--world.source", source, "--world.path", path, sabotage=partial(use, cache, 8, seconds)
+        "train",
+        RECIPE,
+        "--run-dir",
+        run,
+        "--world.source",
+        source,
+        "--world.path",
+        path,
+        sabotage=partial(use, cache, 8, seconds),
     )
 
 
 def bomb() -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
 
 
 def spoiled(name: str, data: bytes | None) -> Callable[[Path], Path]:
@@ -100,8 +116,12 @@ def zip_bomb(folder: Path) -> Path:
 
 
 def stl(folder: Path, **labels: int) -> Path:
-    pixels = {origin: np.zeros((4, 96, 96, 3), np.uint8) for origin in ("unlabeled", "train", "test")}
-    return write_stl10(folder, pixels, {"train": np.arange(4), "test": np.array([0, 1, 2, labels.get("last", 3)])})
+    pixels = {
+        origin: np.zeros((4, 96, 96, 3), np.uint8) for origin in ("unlabeled", "train", "test")
+    }
+    return write_stl10(
+        folder, pixels, {"train": np.arange(4), "test": np.array([0, 1, 2, labels.get("last", 3)])}
+    )
 
 
 def tiny(folder: Path, spoil: Callable[[Path], object]) -> Path:
@@ -113,24 +133,64 @@ def tiny(folder: Path, spoil: Callable[[Path], object]) -> Path:
 BAD = {
     "no folder": ("folder", lambda folder: folder / "nothing", "there is no"),
     "an empty folder": ("folder", lambda folder: folder, "holds no JPEG or PNG images"),
-    "half a split": ("folder", lambda folder: pets(folder / "more" / "train").parent, "expected train and at least one of val and test"),
-    "a cut image": ("folder", spoiled("a/04.png", None), "pets/a/04.png is no whole JPEG or PNG image"),
+    "half a split": (
+        "folder",
+        lambda folder: pets(folder / "more" / "train").parent,
+        "expected train and at least one of val and test",
+    ),
+    "a cut image": (
+        "folder",
+        spoiled("a/04.png", None),
+        "pets/a/04.png is no whole JPEG or PNG image",
+    ),
     "an empty image": ("folder", spoiled("b/07.png", b""), "pets/b/07.png is empty"),
-    "no image": ("folder", spoiled("b/03.jpg", b"<html>404</html>"), "pets/b/03.jpg is no whole JPEG or PNG image"),
-    "a bomb": ("folder", spoiled("b/05.png", bomb()), "pets/b/05.png claims more than 64,000,000 pixels"),
+    "no image": (
+        "folder",
+        spoiled("b/03.jpg", b"<html>404</html>"),
+        "pets/b/03.jpg is no whole JPEG or PNG image",
+    ),
+    "a bomb": (
+        "folder",
+        spoiled("b/05.png", bomb()),
+        "pets/b/05.png claims more than 64,000,000 pixels",
+    ),
     "a format that is not read": (
         "folder",
         lambda folder: with_gif(pets(folder / "pets")),
         "neither JPEG nor PNG",
     ),
-    "a tar that climbs out": ("folder", bad_tar(lambda info: setattr(info, "name", "../../1.png")), "points outside the archive"),
-    "a tar from the root": ("folder", bad_tar(lambda info: setattr(info, "name", "/etc/1.png")), "points outside the archive"),
+    "a tar that climbs out": (
+        "folder",
+        bad_tar(lambda info: setattr(info, "name", "../../1.png")),
+        "points outside the archive",
+    ),
+    "a tar from the root": (
+        "folder",
+        bad_tar(lambda info: setattr(info, "name", "/etc/1.png")),
+        "points outside the archive",
+    ),
     "a tar with a link": ("folder", bad_tar(link), "is a link or device, which is not followed"),
     "a zip of zeros": ("folder", zip_bomb, "beyond reason"),
-    "a wrong label": ("stl10", partial(stl, last=10), "test_y.bin: image 3 has label 11, allowed are 1 to 10"),
-    "a missing file": ("tiny_imagenet", partial(tiny, spoil=lambda place: (place / "wnids.txt").unlink()), "lacks wnids.txt"),
-    "another data set": ("cifar100", lambda folder: pets(folder / "pets"), "holds no training images of CIFAR-100"),
-    "a source that is none": ("cifar10", lambda folder: folder, "unknown world.source 'cifar10', did you mean 'cifar100'?"),
+    "a wrong label": (
+        "stl10",
+        partial(stl, last=10),
+        "test_y.bin: image 3 has label 11, allowed are 1 to 10",
+    ),
+    "a missing file": (
+        "tiny_imagenet",
+        partial(tiny, spoil=lambda place: (place / "wnids.txt").unlink()),
+        "lacks wnids.txt",
+    ),
+    "another data set": (
+        "cifar100",
+        lambda folder: pets(folder / "pets"),
+        "holds no training images of CIFAR-100",
+    ),
+    "a source that is none": (
+        "cifar10",
+        lambda folder: folder,
+        "unknown world.source 'cifar10', did you mean 'cifar100'?",
+    ),
 }
 
 
@@ -140,21 +200,28 @@ def with_gif(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_images_are_one_message_and_no_run(shell: Shell, cache: Path, tmp_path: Path, case: str) -> None:
+def test_bad_images_are_one_message_and_no_run(
+    shell: Shell, cache: Path, tmp_path: Path, case: str
+) -> None:
     source, make, said = BAD[case]
     (tmp_path / "data").mkdir()
     path = make(tmp_path / "data")
     result = train(shell, cache, tmp_path / "run", source, path).wait()
     assert result.code == (2 if source == "cifar10" else 3) and said in result.output, result.output
     assert result.output.count("error: ") == 1 and "Traceback" not in result.output
-    assert not (tmp_path / "run").exists() and {file.name for file in tmp_path.iterdir()} <= {"cache", "data"}
+    assert not (tmp_path / "run").exists() and {file.name for file in tmp_path.iterdir()} <= {
+        "cache",
+        "data",
+    }
     assert not list(cache.rglob("views.npy"))
 
 
 def test_odd_images_are_fine(shell: Shell, cache: Path, tmp_path: Path) -> None:
     """CMYK, gray, palette, 16 bits, transparent, turned by EXIF."""
     folder = pets(tmp_path / "pets")
-    picture = Image.fromarray(np.random.default_rng(0).integers(256, size=(20, 30, 3), dtype=np.uint8))
+    picture = Image.fromarray(
+        np.random.default_rng(0).integers(256, size=(20, 30, 3), dtype=np.uint8)
+    )
     exif = Image.Exif()
     exif[0x0112] = 6
     for name, image, options in (
@@ -172,22 +239,37 @@ def test_odd_images_are_fine(shell: Shell, cache: Path, tmp_path: Path) -> None:
     assert result.code == 0, result.output
 
 
-def test_a_cache_killed_while_it_is_built_is_completed_and_the_run_the_same(shell: Shell, cache: Path, tmp_path: Path) -> None:
+def test_a_cache_killed_while_it_is_built_is_completed_and_the_run_the_same(
+    shell: Shell, cache: Path, tmp_path: Path
+) -> None:
     folder = pets(tmp_path / "pets")
-    assert train(shell, tmp_path / "reference cache", tmp_path / "reference", "folder", folder).wait().code == 0
+    assert (
+        train(shell, tmp_path / "reference cache", tmp_path / "reference", "folder", folder)
+        .wait()
+        .code
+        == 0
+    )
     for chunks in (1, 3):
         child = train(shell, cache, tmp_path / "run", "folder", folder, seconds=0.05)
-        child.wait_for(lambda chunks=chunks: any(path.read_text().count('"') >= 2 * chunks for path in cache.rglob("progress.json")))
+        child.wait_for(
+            lambda chunks=chunks: any(
+                path.read_text().count('"') >= 2 * chunks for path in cache.rglob("progress.json")
+            )
+        )
         os.kill(child.pid, signal.SIGKILL)
         child.process.join()
         assert not list(cache.rglob("views.npy")) and not (tmp_path / "run").exists()
     result = train(shell, cache, tmp_path / "run", "folder", folder).wait()
-    assert result.code == 0 and metrics(tmp_path / "run") == metrics(tmp_path / "reference"), result.output
+    assert result.code == 0 and metrics(tmp_path / "run") == metrics(tmp_path / "reference"), (
+        result.output
+    )
     assert digest(tmp_path / "run") == digest(tmp_path / "reference")
     assert not list(cache.rglob("*.partial*")) and not list(cache.rglob("*.tmp"))
 
 
-def test_a_flipped_byte_in_the_cache_is_found_and_the_run_the_same(shell: Shell, cache: Path, tmp_path: Path) -> None:
+def test_a_flipped_byte_in_the_cache_is_found_and_the_run_the_same(
+    shell: Shell, cache: Path, tmp_path: Path
+) -> None:
     folder = pets(tmp_path / "pets")
     assert train(shell, cache, tmp_path / "reference", "folder", folder).wait().code == 0
     (views,) = cache.rglob("views.npy")
@@ -195,7 +277,9 @@ def test_a_flipped_byte_in_the_cache_is_found_and_the_run_the_same(shell: Shell,
     for number, place in enumerate((0, len(whole) // 2, len(whole) - 1)):
         views.write_bytes(whole[:place] + bytes([whole[place] ^ 128]) + whole[place + 1 :])
         result = train(shell, cache, tmp_path / f"run{number}", "folder", folder).wait()
-        assert result.code == 0 and digest(tmp_path / f"run{number}") == digest(tmp_path / "reference"), result.output
+        assert result.code == 0 and digest(tmp_path / f"run{number}") == digest(
+            tmp_path / "reference"
+        ), result.output
         assert views.read_bytes() == whole
 
 
@@ -204,26 +288,44 @@ def large(cache: Path) -> None:
     caching.LARGE = 0
 
 
-def test_a_flipped_byte_of_a_large_cache_ends_the_run_before_it_is_used(shell: Shell, cache: Path, tmp_path: Path) -> None:
+def test_a_flipped_byte_of_a_large_cache_ends_the_run_before_it_is_used(
+    shell: Shell, cache: Path, tmp_path: Path
+) -> None:
     folder = pets(tmp_path / "pets")
     arguments = ("train", RECIPE, "--world.path", folder)
-    assert shell.run(*arguments, "--run-dir", tmp_path / "first", sabotage=partial(large, cache)).code == 0
+    assert (
+        shell.run(*arguments, "--run-dir", tmp_path / "first", sabotage=partial(large, cache)).code
+        == 0
+    )
     (views,) = cache.rglob("views.npy")
     data = bytearray(views.read_bytes())
     for place in range(len(data) - 40 * 768, len(data), 768):
         data[place + 5] ^= 1
     views.write_bytes(data)
     result = shell.run(*arguments, "--run-dir", tmp_path / "second", sabotage=partial(large, cache))
-    assert result.code == 3 and "views.npy is damaged at object" in result.output and "delete the folder" in result.output, result.output
+    assert (
+        result.code == 3
+        and "views.npy is damaged at object" in result.output
+        and "delete the folder" in result.output
+    ), result.output
     assert not metrics(tmp_path / "second")
 
 
 def test_data_check_says_what_is_wrong(shell: Shell, tmp_path: Path) -> None:
     folder = pets(tmp_path / "pets")
     good = shell.run("data", "check", folder)
-    assert good.code == 0 and "folder of images" in good.output and "40 images, 2 classes" in good.output
+    assert (
+        good.code == 0
+        and "folder of images" in good.output
+        and "40 images, 2 classes" in good.output
+    )
     tiny_imagenet = shell.run("data", "check", write_tiny_imagenet(tmp_path))
-    assert tiny_imagenet.code == 3 and "holds 6 train images, published are 100,000" in tiny_imagenet.output
-    assert "folder of images" not in tiny_imagenet.output, "what is known as something else is not taken for just images"
+    assert (
+        tiny_imagenet.code == 3
+        and "holds 6 train images, published are 100,000" in tiny_imagenet.output
+    )
+    assert "folder of images" not in tiny_imagenet.output, (
+        "what is known as something else is not taken for just images"
+    )
     (tmp_path / "empty").mkdir()
     assert shell.run("data", "check", tmp_path / "empty").code == 3

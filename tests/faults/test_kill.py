@@ -1,4 +1,5 @@
-"""Rows 1 and 2 of the fault catalogue: kill -9 at any moment, then --resume: the same bits, no litter, at most one interval done again."""
+"""Rows 1 and 2 of the fault catalogue: kill -9 at any moment, then --resume: the same bits, no
+litter, at most one interval done again."""
 
 import random
 import subprocess
@@ -44,7 +45,10 @@ def test_killed_30_times_at_random_moments(shell: Shell, reference: Path, tmp_pa
 
 
 WRITES = ("after temporary file", "before rename", "after rename")
-FIRST_SAVE, FILES = 3, 6  # config.json and world.json come first; a checkpoint is four files of tensors, the state, the manifest
+FIRST_SAVE, FILES = (
+    3,
+    6,
+)  # config.json and world.json come first; a checkpoint is four files of tensors, the state, the manifest
 
 
 @pytest.mark.parametrize(
@@ -59,8 +63,12 @@ FIRST_SAVE, FILES = 3, 6  # config.json and world.json come first; a checkpoint 
         ("while removing the old one", 1),
     ],
 )
-def test_killed_inside_a_save(shell: Shell, reference: Path, tmp_path: Path, moment: str, occurrence: int) -> None:
-    killed = shell.train(tmp_path / "run", sabotage=partial(sabotage.kill_at_moment, moment, occurrence))
+def test_killed_inside_a_save(
+    shell: Shell, reference: Path, tmp_path: Path, moment: str, occurrence: int
+) -> None:
+    killed = shell.train(
+        tmp_path / "run", sabotage=partial(sabotage.kill_at_moment, moment, occurrence)
+    )
     assert killed.code == -9, killed.output
     assert logged(tmp_path / "run") - max(steps(tmp_path / "run"), default=0) <= INTERVAL
     resumed = shell.train(tmp_path / "run", "--resume")
@@ -71,7 +79,16 @@ def test_killed_inside_a_save(shell: Shell, reference: Path, tmp_path: Path, mom
 @pytest.mark.slow
 def test_killed_as_a_user_would_run_it(reference: Path, tmp_path: Path) -> None:
     """Without the server that all other tests fork their commands from."""
-    command = [sys.executable, "-m", "seqjepa.cli", "train", TINY, "--run-dir", str(tmp_path / "run"), "--resume"]
+    command = [
+        sys.executable,
+        "-m",
+        "seqjepa.cli",
+        "train",
+        TINY,
+        "--run-dir",
+        str(tmp_path / "run"),
+        "--resume",
+    ]
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
     while logged(tmp_path / "run") < 5 and time.monotonic() < until:

@@ -24,9 +24,16 @@ def uncut(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("step", range(1, 12))
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_cut_at_every_step(shell: Shell, uncut: dict[str, Path], tmp_path: Path, precision: str, step: int) -> None:
+def test_cut_at_every_step(
+    shell: Shell, uncut: dict[str, Path], tmp_path: Path, precision: str, step: int
+) -> None:
     run = tmp_path / "run"
-    cut = shell.train(run, "--train.precision", precision, sabotage=partial(sabotage.send_at_step, signal.SIGTERM, step))
+    cut = shell.train(
+        run,
+        "--train.precision",
+        precision,
+        sabotage=partial(sabotage.send_at_step, signal.SIGTERM, step),
+    )
     assert cut.code == 75 and steps(run)[-1] == step
     resumed = shell.train(run, "--train.precision", precision, "--resume")
     assert resumed.code == 0 and "bit-exact" not in resumed.output, resumed.output
@@ -34,17 +41,35 @@ def test_cut_at_every_step(shell: Shell, uncut: dict[str, Path], tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_cut_after_each_step_with_accumulation_and_means_over_several_steps_in_the_log(shell: Shell, tmp_path: Path) -> None:
+def test_cut_after_each_step_with_accumulation_and_means_over_several_steps_in_the_log(
+    shell: Shell, tmp_path: Path
+) -> None:
     assert shell.train(tmp_path / "uncut", *EVERY).code == 0
     for step in range(1, 12):
-        cut = shell.train(tmp_path / "cut", *EVERY, "--resume", sabotage=partial(sabotage.send_at_step, signal.SIGTERM, step))
+        cut = shell.train(
+            tmp_path / "cut",
+            *EVERY,
+            "--resume",
+            sabotage=partial(sabotage.send_at_step, signal.SIGTERM, step),
+        )
         assert cut.code == 75 and steps(tmp_path / "cut")[-1] == step, cut.output
     assert shell.train(tmp_path / "cut", *EVERY, "--resume").code == 0
     assert digest(tmp_path / "cut") == digest(tmp_path / "uncut")
-    assert metrics(tmp_path / "cut") == metrics(tmp_path / "uncut") and [line["step"] for line in metrics(tmp_path / "cut")] == [5, 10, 12]
+    assert metrics(tmp_path / "cut") == metrics(tmp_path / "uncut") and [
+        line["step"] for line in metrics(tmp_path / "cut")
+    ] == [5, 10, 12]
 
 
 def test_another_number_of_threads_is_warned_of(shell: Shell, tmp_path: Path) -> None:
-    assert shell.train(tmp_path / "run", sabotage=partial(sabotage.send_at_step, signal.SIGTERM, 5)).code == 75
+    assert (
+        shell.train(
+            tmp_path / "run", sabotage=partial(sabotage.send_at_step, signal.SIGTERM, 5)
+        ).code
+        == 75
+    )
     result = shell.train(tmp_path / "run", "--resume", sabotage=partial(sabotage.threads, 2))
-    assert result.code == 0 and "not bit-exact" in result.output and "threads: 1 there, 2 here" in result.output
+    assert (
+        result.code == 0
+        and "not bit-exact" in result.output
+        and "threads: 1 there, 2 here" in result.output
+    )

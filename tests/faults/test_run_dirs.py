@@ -1,4 +1,5 @@
-"""Rows 4, 5 and 22 of the fault catalogue: run folders that cannot be used, are in use or belong to another run; full disks."""
+"""Rows 4, 5 and 22 of the fault catalogue: run folders that cannot be used, are in use or belong to
+another run; full disks."""
 
 import os
 import shutil
@@ -16,7 +17,11 @@ from faults.harness import TINY, Shell, contents, digest, logged, metrics, steps
 def test_a_file_in_the_way(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     result = shell.train(tmp_path / "file")
-    assert result.code == 2 and str(tmp_path / "file") in result.output and "--run-dir" in result.output
+    assert (
+        result.code == 2
+        and str(tmp_path / "file") in result.output
+        and "--run-dir" in result.output
+    )
     assert result.output.count("\n") == 1
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -32,9 +37,13 @@ def test_missing_parents_are_made(shell: Shell, reference: Path, tmp_path: Path)
     assert digest(tmp_path / "a" / "b" / "c") == digest(reference)
 
 
-def test_the_second_of_two_writers_is_refused_and_a_dead_ones_folder_taken_over(shell: Shell, reference: Path, tmp_path: Path) -> None:
+def test_the_second_of_two_writers_is_refused_and_a_dead_ones_folder_taken_over(
+    shell: Shell, reference: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
-    first = shell.start("train", TINY, "--run-dir", run, sabotage=partial(sabotage.slow_step, 600.0, 6))
+    first = shell.start(
+        "train", TINY, "--run-dir", run, sabotage=partial(sabotage.slow_step, 600.0, 6)
+    )
     first.wait_for(lambda: logged(run) == 5)
     before = contents(run)
     second = shell.train(run, "--resume")
@@ -48,10 +57,16 @@ def test_the_second_of_two_writers_is_refused_and_a_dead_ones_folder_taken_over(
 
 
 @pytest.mark.parametrize("resume", [[], ["--resume"]])
-def test_another_config_is_refused_with_its_keys(shell: Shell, reference: Path, resume: list[str]) -> None:
+def test_another_config_is_refused_with_its_keys(
+    shell: Shell, reference: Path, resume: list[str]
+) -> None:
     before = contents(reference)
     result = shell.train(reference, "--seed", "3", "--encoder.width", "8", *resume)
-    assert result.code == 2 and "seed: 0 there, 3 here" in result.output and "encoder.width: 4 there, 8 here" in result.output
+    assert (
+        result.code == 2
+        and "seed: 0 there, 3 here" in result.output
+        and "encoder.width: 4 there, 8 here" in result.output
+    )
     assert contents(reference) == before
 
 
@@ -65,8 +80,15 @@ def test_a_finished_run_is_not_begun_again(shell: Shell, reference: Path) -> Non
 
 def test_a_full_disk_during_a_save(shell: Shell, reference: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    result = shell.train(run, sabotage=partial(sabotage.full_disk_at_moment, "after temporary file", 11))  # within the second checkpoint
-    assert result.code == 74 and "step_00000008" in result.output and "bytes" in result.output and "Traceback" not in result.output
+    result = shell.train(
+        run, sabotage=partial(sabotage.full_disk_at_moment, "after temporary file", 11)
+    )  # within the second checkpoint
+    assert (
+        result.code == 74
+        and "step_00000008" in result.output
+        and "bytes" in result.output
+        and "Traceback" not in result.output
+    )
     assert steps(run) == [4]
     assert shell.train(run, "--resume").code == 0
     assert digest(run) == digest(reference)
@@ -75,7 +97,11 @@ def test_a_full_disk_during_a_save(shell: Shell, reference: Path, tmp_path: Path
 def test_a_disk_full_for_the_log_only(shell: Shell, reference: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = shell.train(run, sabotage=partial(sabotage.full_log, 700))
-    assert result.code == 0 and result.output.count("warning") == 1 and "metrics.jsonl" in result.output
+    assert (
+        result.code == 0
+        and result.output.count("warning") == 1
+        and "metrics.jsonl" in result.output
+    )
     assert digest(run) == digest(reference)
     assert 0 < len(metrics(run)) < 12 and metrics(run) == metrics(reference)[: len(metrics(run))]
 
@@ -84,7 +110,13 @@ def test_nothing_of_the_environment_gets_in(shell: Shell, tmp_path: Path) -> Non
     home, run = tmp_path / "home", tmp_path / "elsewhere"
     home.mkdir()
     recipe = shutil.copy(TINY, home / "tiny.py")
-    result = shell.run("train", recipe, "--run-dir", run, sabotage=partial(sabotage.environment, HOME=str(home), TOKEN="planted-secret"))
+    result = shell.run(
+        "train",
+        recipe,
+        "--run-dir",
+        run,
+        sabotage=partial(sabotage.environment, HOME=str(home), TOKEN="planted-secret"),
+    )
     assert result.code == 0, result.output
     everything = b"".join(contents(run).values())
     assert b"planted-secret" not in everything and str(home).encode() not in everything

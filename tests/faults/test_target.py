@@ -1,4 +1,5 @@
-"""Row 13 of the fault catalogue: the target encoder gets no gradient, moves at every step, and follows its recurrence."""
+"""Row 13 of the fault catalogue: the target encoder gets no gradient, moves at every step, and
+follows its recurrence."""
 
 import math
 from pathlib import Path
@@ -15,17 +16,26 @@ Weights = dict[str, Tensor]
 
 
 def weights(module: torch.nn.Module) -> Weights:
-    return {name: parameter.detach().double().clone() for name, parameter in module.named_parameters()}
+    return {
+        name: parameter.detach().double().clone() for name, parameter in module.named_parameters()
+    }
 
 
-def test_the_target_follows_the_recurrence_in_double_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_target_follows_the_recurrence_in_double_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     experiment = tiny.recipe()
-    history: list[tuple[Weights, Weights, Weights]] = []  # the target before, the encoder, the target after each step
+    history: list[
+        tuple[Weights, Weights, Weights]
+    ] = []  # the target before, the encoder, the target after each step
     after_step = SeqJEPA.after_step
 
     def watched(self: SeqJEPA, progress: float) -> None:
         target = self.target_encoder.module
-        assert all(parameter.grad is None and not parameter.requires_grad for parameter in target.parameters())
+        assert all(
+            parameter.grad is None and not parameter.requires_grad
+            for parameter in target.parameters()
+        )
         before, encoder = weights(target), weights(self.encoder)
         after_step(self, progress)
         history.append((before, encoder, weights(target)))
@@ -44,4 +54,6 @@ def test_the_target_follows_the_recurrence_in_double_precision(tmp_path: Path, m
         )  # seq-JEPA, section 3.2: from 0.996 to 1 along half a cosine
         for name, weight in encoder.items():
             expected[name] = momentum * expected[name] + (1 - momentum) * weight
-            assert (after[name] - expected[name]).abs().max() <= 1e-6 * max(1.0, float(expected[name].abs().max())), (step, name)
+            assert (after[name] - expected[name]).abs().max() <= 1e-6 * max(
+                1.0, float(expected[name].abs().max())
+            ), (step, name)

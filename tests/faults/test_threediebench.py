@@ -1,4 +1,5 @@
-"""Rows 15 and 18 of the fault catalogue for 3DIEBench: bad files fail before training with one message; a killed pack goes on."""
+"""Rows 15 and 18 of the fault catalogue for 3DIEBench: bad files fail before training with one
+message; a killed pack goes on."""
 
 import io
 import struct
@@ -27,8 +28,15 @@ def folder(tmp_path: Path) -> Path:
 
 def bomb() -> bytes:
     """A PNG of a few bytes that claims 20,000 x 20,000 pixels."""
-    chunks = {b"IHDR": struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0), b"IDAT": zlib.compress(b""), b"IEND": b""}
-    parts = (struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks.items())
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0),
+        b"IDAT": zlib.compress(b""),
+        b"IEND": b"",
+    }
+    parts = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks.items()
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -47,29 +55,66 @@ def npy(array: np.ndarray) -> bytes:
 
 Change = Callable[[bytes], bytes | None]
 WRONG: dict[str, tuple[str, Change, str]] = {
-    "no split files": ("train_images.npy", lambda _: None, "has no train_images.npy: copy train_images.npy"),
+    "no split files": (
+        "train_images.npy",
+        lambda _: None,
+        "has no train_images.npy: copy train_images.npy",
+    ),
     "no labels": ("train_labels.npy", lambda _: None, "train_labels.npy is missing: get it again"),
     "labels out of range": (
         "val_labels.npy",
         lambda _: npy(np.array([0, 77])),
         "has label 77, but of other objects class 03001627 has label 1",
     ),
-    "image missing": ("image_1.jpg", lambda _: None, "image_1.jpg is missing: get it again, or set world.views"),
-    "image truncated": ("image_1.jpg", lambda good: good[: len(good) // 2], "image_1.jpg is no whole JPEG or PNG image"),
-    "image without bytes": ("image_1.jpg", lambda _: b"", "image_1.jpg is empty: get the file again"),
-    "not an image": ("image_1.jpg", lambda _: b"%PDF-1.4 " * 99, "image_1.jpg is no whole JPEG or PNG image"),
+    "image missing": (
+        "image_1.jpg",
+        lambda _: None,
+        "image_1.jpg is missing: get it again, or set world.views",
+    ),
+    "image truncated": (
+        "image_1.jpg",
+        lambda good: good[: len(good) // 2],
+        "image_1.jpg is no whole JPEG or PNG image",
+    ),
+    "image without bytes": (
+        "image_1.jpg",
+        lambda _: b"",
+        "image_1.jpg is empty: get the file again",
+    ),
+    "not an image": (
+        "image_1.jpg",
+        lambda _: b"%PDF-1.4 " * 99,
+        "image_1.jpg is no whole JPEG or PNG image",
+    ),
     "bomb": ("image_1.jpg", lambda _: bomb(), "400000000 pixels"),
     "latent missing": ("latent_1.npy", lambda _: None, "latent_1.npy is missing: get it again"),
-    "latent truncated": ("latent_1.npy", lambda good: good[:-1], "latent_1.npy is no whole .npy file of 7 numbers"),
+    "latent truncated": (
+        "latent_1.npy",
+        lambda good: good[:-1],
+        "latent_1.npy is no whole .npy file of 7 numbers",
+    ),
     "latent of another shape": ("latent_1.npy", lambda _: npy(np.zeros(9)), "must hold 7 floats"),
-    "latent NaN": ("latent_1.npy", lambda _: npy(np.full(7, np.nan)), "latent_1.npy holds a factor that is not finite"),
-    "latent pickled": ("latent_1.npy", lambda _: pickled(), "latent_1.npy is no whole .npy file of 7 numbers"),
+    "latent NaN": (
+        "latent_1.npy",
+        lambda _: npy(np.full(7, np.nan)),
+        "latent_1.npy holds a factor that is not finite",
+    ),
+    "latent pickled": (
+        "latent_1.npy",
+        lambda _: pickled(),
+        "latent_1.npy is no whole .npy file of 7 numbers",
+    ),
 }
 
 
 def damage(folder: Path, name: str, change: Change) -> None:
-    """Change a file, or take it away; of images and latents those of every object, so that training and `val` have some."""
-    paths = [folder / place / name for place in places(folder, "train")] if "_1." in name else [folder / name]
+    """Change a file, or take it away; of images and latents those of every object, so that training
+    and `val` have some."""
+    paths = (
+        [folder / place / name for place in places(folder, "train")]
+        if "_1." in name
+        else [folder / name]
+    )
     for path in paths:
         changed = change(path.read_bytes())
         if changed is None:
@@ -80,7 +125,8 @@ def damage(folder: Path, name: str, change: Change) -> None:
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_wrong_is_one_message_and_nothing_written(folder: Path, case: str) -> None:
-    """Building is what a command does first, see below; not every case needs a process of its own."""
+    """Building is what a command does first, see below; not every case needs a process of its
+    own."""
     name, change, message = WRONG[case]
     damage(folder, name, change)
     with pytest.raises(DataError) as caught:
@@ -89,7 +135,9 @@ def test_what_is_wrong_is_one_message_and_nothing_written(folder: Path, case: st
 
 
 @pytest.mark.parametrize("case", ["labels out of range", "image truncated", "latent pickled"])
-def test_commands_end_with_that_message(shell: Shell, folder: Path, tmp_path: Path, case: str) -> None:
+def test_commands_end_with_that_message(
+    shell: Shell, folder: Path, tmp_path: Path, case: str
+) -> None:
     name, change, message = WRONG[case]
     damage(folder, name, change)
     for command in (
@@ -97,7 +145,9 @@ def test_commands_end_with_that_message(shell: Shell, folder: Path, tmp_path: Pa
         ("data", "pack", folder, "--out", tmp_path / "run", "--views", "3"),
     ):
         result = shell.run(*command)
-        assert result.code == 3 and message in result.output and result.output.count("\n") == 1, result.output
+        assert result.code == 3 and message in result.output and result.output.count("\n") == 1, (
+            result.output
+        )
         assert not (tmp_path / "run").exists()
     assert shell.run("data", "check", folder).code == 3
 
@@ -105,27 +155,43 @@ def test_commands_end_with_that_message(shell: Shell, folder: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--world.path", "nowhere"], 3, "world.path: there is no folder nowhere; it must be 3DIEBench's, or what `seqjepa data pack`"),
-        (["--world.views", "5"], 3, "is missing: get it again, or set world.views to what every object has"),
+        (
+            ["--world.path", "nowhere"],
+            3,
+            "world.path: there is no folder nowhere; it must be 3DIEBench's, or what `seqjepa data pack`",
+        ),
+        (
+            ["--world.views", "5"],
+            3,
+            "is missing: get it again, or set world.views to what every object has",
+        ),
         (["--world.ood-path", "nowhere"], 3, "world.ood_path: there is no folder nowhere"),
         (["--world.actions", "rotatoin"], 2, "did you mean 'rotation'?"),
         (["--world.image-size", "512"], 2, "world.image_size is 512"),
     ],
 )
-def test_options_that_do_not_fit_the_files(shell: Shell, folder: Path, tmp_path: Path, options: list[str], code: int, message: str) -> None:
+def test_options_that_do_not_fit_the_files(
+    shell: Shell, folder: Path, tmp_path: Path, options: list[str], code: int, message: str
+) -> None:
     path = [] if "--world.path" in options else ["--world.path", str(folder)]
     result = shell.run("train", RECIPE, "--run-dir", tmp_path / "run", *path, *options)
-    assert result.code == code and message in result.output and result.output.count("\n") == 1, result.output
+    assert result.code == code and message in result.output and result.output.count("\n") == 1, (
+        result.output
+    )
     assert not (tmp_path / "run").exists()
 
 
 def test_empty_folder(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    result = shell.run("train", RECIPE, "--run-dir", tmp_path / "run", "--world.path", tmp_path / "data")
+    result = shell.run(
+        "train", RECIPE, "--run-dir", tmp_path / "run", "--world.path", tmp_path / "data"
+    )
     assert result.code == 3 and "data has no split files: copy train_images.npy" in result.output
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("CMYK", "JPEG"), ("L", "JPEG"), ("P", "PNG"), ("I;16", "PNG")])
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("CMYK", "JPEG"), ("L", "JPEG"), ("P", "PNG"), ("I;16", "PNG")]
+)
 def test_unusual_images_are_read(folder: Path, mode: str, kind: str) -> None:
     image = Image.new("RGB", (256, 256), (200, 200, 200))
     odd = Image.new("I;16", (256, 256), 200 * 257) if mode == "I;16" else image.convert(mode)
@@ -138,7 +204,8 @@ def test_unusual_images_are_read(folder: Path, mode: str, kind: str) -> None:
 
 
 def test_a_pack_killed_at_any_moment_goes_on(shell: Shell, folder: Path, tmp_path: Path) -> None:
-    """kill -9 at one named moment after another: in the end the bytes are those of a pack that nothing happened to, and it trains."""
+    """kill -9 at one named moment after another: in the end the bytes are those of a pack that
+    nothing happened to, and it trains."""
     command = ("data", "pack", folder, "--views", "3", "--size", "32", "--out")
     assert shell.run(*command, tmp_path / "whole").code == 0
     for moment, occurrence in (
@@ -148,22 +215,36 @@ def test_a_pack_killed_at_any_moment_goes_on(shell: Shell, folder: Path, tmp_pat
         ("after records", 1),
         ("before manifest", 1),
     ):
-        killed = shell.run(*command, tmp_path / "killed", sabotage=partial(sabotage.kill_at_moment, moment, occurrence))
+        killed = shell.run(
+            *command,
+            tmp_path / "killed",
+            sabotage=partial(sabotage.kill_at_moment, moment, occurrence),
+        )
         assert killed.code == -9, killed.output
         check = shell.run("data", "check", tmp_path / "killed")
         assert check.code == 3, check.output
     done = shell.run(*command, tmp_path / "killed")
     assert done.code == 0 and done.output.endswith(f"done: {tmp_path / 'killed'}\n")
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-    trained = shell.run("train", RECIPE, "--world.path", tmp_path / "killed", "--run-dir", tmp_path / "run")
+    trained = shell.run(
+        "train", RECIPE, "--world.path", tmp_path / "killed", "--run-dir", tmp_path / "run"
+    )
     assert trained.code == 0, trained.output
 
 
-def test_a_flipped_byte_in_a_pack_is_found_before_training_and_named(shell: Shell, folder: Path, tmp_path: Path) -> None:
+def test_a_flipped_byte_in_a_pack_is_found_before_training_and_named(
+    shell: Shell, folder: Path, tmp_path: Path
+) -> None:
     assert shell.run("data", "pack", folder, "--views", "3", "--out", tmp_path / "pack").code == 0
     data = bytearray((tmp_path / "pack" / "images.bin").read_bytes())
     data[len(data) // 3] ^= 1
     (tmp_path / "pack" / "images.bin").write_bytes(data)
-    result = shell.run("train", RECIPE, "--world.path", tmp_path / "pack", "--run-dir", tmp_path / "run")
-    assert result.code == 3 and "is damaged: run `seqjepa data pack` once more" in result.output and result.output.count("\n") == 1
+    result = shell.run(
+        "train", RECIPE, "--world.path", tmp_path / "pack", "--run-dir", tmp_path / "run"
+    )
+    assert (
+        result.code == 3
+        and "is damaged: run `seqjepa data pack` once more" in result.output
+        and result.output.count("\n") == 1
+    )
     assert "images.bin: view " in result.output and not (tmp_path / "run").exists()

@@ -1,4 +1,5 @@
-"""A recipe and a world so small that a whole training run takes a second: coloured waves whose phase is the pose.
+"""A recipe and a world so small that a whole training run takes a second: coloured waves whose
+phase is the pose.
 
 Used as anyone would use their own: `seqjepa train tests/faults/tiny.py`.
 """
@@ -17,7 +18,11 @@ from seqjepa.worlds.table import TableWorld
 
 CLASSES = ("wide", "narrow", "tall")
 SPACE = ActionSpace(
-    ("phase", "brightness"), (Group(name="phase", dims=("phase",), kind="circular"), Group(name="brightness", dims=("brightness",)))
+    ("phase", "brightness"),
+    (
+        Group(name="phase", dims=("phase",), kind="circular"),
+        Group(name="brightness", dims=("brightness",)),
+    ),
 )
 
 
@@ -41,14 +46,18 @@ class Config(WorldConfig):
             mean=(0.5, 0.5, 0.5),
             std=(0.25, 0.25, 0.25),
         )
-        return TableWorld(spec, {split: self._table(seed) for seed, split in enumerate(spec.splits)})
+        return TableWorld(
+            spec, {split: self._table(seed) for seed, split in enumerate(spec.splits)}
+        )
 
     def _table(self, seed: int) -> ViewTable:
         chance = np.random.default_rng(seed)
         labels = np.arange(self.objects) % len(CLASSES)
         poses = chance.random((self.objects, self.views, 2))
         across = np.arange(16) / 16
-        waves = np.sin(2 * np.pi * (across * (1 + labels)[:, None, None] + poses[..., :1]))[:, :, None, :, None]
+        waves = np.sin(2 * np.pi * (across * (1 + labels)[:, None, None] + poses[..., :1]))[
+            :, :, None, :, None
+        ]
         colours = chance.random((self.objects, 1, 16, 1, 3))
         pixels = 255 * (0.5 + 0.4 * waves * colours) * (0.6 + 0.4 * poses[..., 1, None, None, None])
         return ViewTable(pixels.astype(np.uint8), poses.astype(np.float32), labels.astype(np.int64))
@@ -63,5 +72,7 @@ def recipe() -> Experiment:
         encoder=EncoderConfig(width=4, stem="compact"),
         optim=OptimConfig(lr=1e-3),
         train=TrainConfig(steps=12, batch_size=8, num_views=3, log_every=1, checkpoint_every=4),
-        evaluate=EvaluateConfig(views=3, linear_epochs=3, mlp_epochs=3, linear_regression_epochs=3, batch_size=8),
+        evaluate=EvaluateConfig(
+            views=3, linear_epochs=3, mlp_epochs=3, linear_regression_epochs=3, batch_size=8
+        ),
     )

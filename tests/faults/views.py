@@ -1,4 +1,5 @@
-"""The tiny recipe on views of objects in files: `seqjepa train tests/faults/views.py --world.path FOLDER`."""
+"""The tiny recipe on views of objects in files: `seqjepa train tests/faults/views.py --world.path
+FOLDER`."""
 
 from dataclasses import replace
 

@@ -33,10 +33,17 @@ WORLDS = ("signal", "shapes", "windows")
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory) -> dict[str, World]:
-    """Rotations in pixels, the renderer's scenes with two groups of actions, and windows of digits, whose actions are shifts."""
+    """Rotations in pixels, the renderer's scenes with two groups of actions, and windows of digits,
+    whose actions are shifts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQJEPA_CACHE", str(tmp_path_factory.mktemp("cache")))
-        scenes = shapes_world.Config(image_size=16, train_objects=29, test_objects=29, views=4, actions=("rotation", "floor_hue")).build()
+        scenes = shapes_world.Config(
+            image_size=16,
+            train_objects=29,
+            test_objects=29,
+            views=4,
+            actions=("rotation", "floor_hue"),
+        ).build()
     windows = load_code(ROOT / "examples" / "own_world.py").recipe().world.build()
     return {"signal": signal_world.Config().build(), "shapes": scenes, "windows": windows}
 
@@ -44,15 +51,20 @@ def worlds(tmp_path_factory) -> dict[str, World]:
 def make(name: str, world: World, **changes) -> tuple[Method, object]:
     """The method, and a batch for it."""
     chosen = experiment(name, **changes)
-    batch = next(world.loader("train", num_views=chosen.train.num_views, batch_size=chosen.train.batch_size, seed=3))
+    batch = next(
+        world.loader(
+            "train", num_views=chosen.train.num_views, batch_size=chosen.train.batch_size, seed=3
+        )
+    )
     return build_method(chosen, world.spec), batch
 
 
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step(name, world, worlds):
-    """The loss is finite before and after; every trained parameter gets a gradient and no target does; the batch stays as it was; the
-    encoder's features and the representation have the shapes that the seams name."""
+    """The loss is finite before and after; every trained parameter gets a gradient and no target
+    does; the batch stays as it was; the encoder's features and the representation have the shapes
+    that the seams name."""
     method, batch = make(name, worlds[world])
     torch.manual_seed(0)
     for parameter in method.parameters():
@@ -66,14 +78,21 @@ def test_a_step(name, world, worlds):
         if key.startswith("target_"):
             assert not parameter.requires_grad and parameter.grad is None, key
         else:
-            assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), key
+            assert (
+                parameter.grad is not None
+                and parameter.grad.isfinite().all()
+                and parameter.grad.any()
+            ), key
     optimizer.step()
     method.after_step(0.5)
     assert method(batch).loss.isfinite() and output.loss.shape == ()
     for field in ("views", "actions", "poses", "labels"):
         assert torch.equal(getattr(batch, field), getattr(before, field)), field
     size, length, dim = len(batch), batch.views.shape[1], method.encoder.dim
-    assert output.representation.views.shape[::2] == (size, dim) and not output.representation.views.requires_grad
+    assert (
+        output.representation.views.shape[::2] == (size, dim)
+        and not output.representation.views.requires_grad
+    )
     assert all(not term.requires_grad for term in output.terms.values())
     with torch.no_grad():
         whole = method.eval().represent(batch)
@@ -91,14 +110,18 @@ def test_targets_move_and_nothing_else_does(name, worlds):
             parameter.add_(0.1 * torch.randn_like(parameter))
     before = {key: value.clone() for key, value in method.state_dict().items()}
     method.after_step(1.0)
-    assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items()), "tau is 1 at the end"
+    assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items()), (
+        "tau is 1 at the end"
+    )
     method.after_step(0.5)
     averaged = [key for key, _ in method.named_parameters() if key.startswith("target_")]
     assert bool(averaged) == (name in ("byol", "conditional_byol", "conv_jepa", "seq_jepa"))
     for key, value in method.state_dict().items():
         if key in averaged:
             online = before[key.removeprefix("target_").replace(".module", "", 1)]
-            torch.testing.assert_close(value, before[key] + 0.002 * (online - before[key]), rtol=0, atol=1e-6)  # 1 - tau = .004 / 2
+            torch.testing.assert_close(
+                value, before[key] + 0.002 * (online - before[key]), rtol=0, atol=1e-6
+            )  # 1 - tau = .004 / 2
         else:
             assert torch.equal(value, before[key]), key
 
@@ -138,24 +161,34 @@ def test_projectors(name, kind, worlds):
     loss = method(batch).loss
     loss.backward()
     assert loss.isfinite()
-    heads = [key for key, _ in method.named_children() if key.endswith("projector") and not key.startswith("target_")]
+    heads = [
+        key
+        for key, _ in method.named_children()
+        if key.endswith("projector") and not key.startswith("target_")
+    ]
     assert heads == ["projector", "equivariant_projector"][: 1 + (name in ("equimod", "sie"))]
     for head in heads:
         found = dict(method.get_submodule(head).named_parameters())
-        assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in found.values())
+        assert all(
+            parameter.grad is not None and parameter.grad.isfinite().all()
+            for parameter in found.values()
+        )
         assert any("self_attn" in key for key in found) == (kind == "transformer")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_trains_resumes_loads_and_is_evaluated(name, tmp_path):
-    """A run that was stopped after 2 of 4 steps ends in the same bits; what is loaded gives the features that were trained."""
+    """A run that was stopped after 2 of 4 steps ends in the same bits; what is loaded gives the
+    features that were trained."""
     whole = train(experiment(name), tmp_path / "whole", quiet=True, device="cpu")
     part = tmp_path / "part"
     train(experiment(name), part, quiet=True, device="cpu")
     for folder in (part / "checkpoints").glob("step_00000004"):
         (folder / "manifest.json").unlink()
     train(experiment(name), part, resume=True, quiet=True, device="cpu")
-    digests = [checkpoint.digest(folder / "checkpoints" / "step_00000004") for folder in (whole, part)]
+    digests = [
+        checkpoint.digest(folder / "checkpoints" / "step_00000004") for folder in (whole, part)
+    ]
     assert digests[0] == digests[1]
     model = load(whole)
     views = torch.randint(0, 256, (2, 3, 3, 16, 16), dtype=torch.uint8)
@@ -164,7 +197,9 @@ def test_trains_resumes_loads_and_is_evaluated(name, tmp_path):
     assert model.aggregate(views, torch.zeros(2, 2, 4)).shape[0] == 2
     results = evaluate(whole, progress=False, device="cpu")
     inputs = {record["input"] for record in results["records"] if record["features"] == "model"}
-    assert inputs == {"view", "mean", "logits", "pair"} | ({"sequence"} if model.method.aggregates else set())
+    assert inputs == {"view", "mean", "logits", "pair"} | (
+        {"sequence"} if model.method.aggregates else set()
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -175,7 +210,10 @@ def test_refuses_what_does_not_fit(name, worlds):
     with pytest.raises(ConfigError, match=r"train\.num_views"):
         build_method(wrong, spec)
     if reads is not None:
-        with pytest.raises(ConfigError, match=rf"{name} reads {reads} views of a sequence: set train\.num_views to {reads}, got 5"):
+        with pytest.raises(
+            ConfigError,
+            match=rf"{name} reads {reads} views of a sequence: set train\.num_views to {reads}, got 5",
+        ):
             build_method(replace(chosen, train=replace(chosen.train, num_views=5)), spec)
         with pytest.raises(
             ConfigError,
@@ -192,7 +230,8 @@ def test_refuses_what_does_not_fit(name, worlds):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_defaults_build_at_full_size(name):
-    """In the paper's recipe, with the paper's encoder; views per step stay within one sequence's."""
+    """In the paper's recipe, with the paper's encoder; views per step stay within one
+    sequence's."""
     chosen = with_method(shapes(), name)
     assert abs(chosen.train.batch_size * chosen.train.num_views - 512 * 4) < 4
     with torch.device("meta"):
@@ -204,7 +243,9 @@ def test_defaults_build_at_full_size(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_recipe_chose_holds_for_all_methods_and_nothing_else_does(name):
     default = config(name)()
-    assert with_method(shapes(), name).method == with_method(shapes_baseline(), name).method == default
+    assert (
+        with_method(shapes(), name).method == with_method(shapes_baseline(), name).method == default
+    )
     chosen = {"action_width": 64, "ema_momentum": 0.9, "predict": "every", "dropout": 0.0}
     known = {field.name: chosen[field.name] for field in fields(default) if field.name in chosen}
     assert with_method(shapes_tiny(), name).method == replace(default, **known)
@@ -212,12 +253,19 @@ def test_what_a_recipe_chose_holds_for_all_methods_and_nothing_else_does(name):
 
 def test_what_only_has_the_same_name_does_not_carry_over():
     aggregator = signal_world.recipe().method  # of one layer with two heads
-    assert aggregator.layers == 1 and with_method(signal_world.recipe(), "context_ssl").method == config("context_ssl")()
+    assert (
+        aggregator.layers == 1
+        and with_method(signal_world.recipe(), "context_ssl").method == config("context_ssl")()
+    )
     weighted = replace(shapes_baseline(), method=config("vicreg")(invariance=25.0))
     assert with_method(weighted, "equimod").method == config("equimod")()
     head = ProjectorConfig(kind="transformer", dropout=0.0, widths=(1.0,))
-    chosen = with_method(replace(shapes_baseline(), method=config("simclr")(projector=head)), "equimod").method
-    assert chosen.projector == replace(config("equimod")().projector, kind="transformer", dropout=0.0), "widths are each method's own"
+    chosen = with_method(
+        replace(shapes_baseline(), method=config("simclr")(projector=head)), "equimod"
+    ).method
+    assert chosen.projector == replace(
+        config("equimod")().projector, kind="transformer", dropout=0.0
+    ), "widths are each method's own"
 
 
 def test_contexts_are_whole_where_a_recipe_allows():
@@ -225,10 +273,17 @@ def test_contexts_are_whole_where_a_recipe_allows():
     assert (train.num_views, train.batch_size) == (2, 128), "of 160 pairs"
 
 
-@pytest.mark.parametrize("cls", [*map(config, NAMES), ProjectorConfig, EncoderConfig, OptimConfig, TrainConfig, EvaluateConfig])
+@pytest.mark.parametrize(
+    "cls",
+    [*map(config, NAMES), ProjectorConfig, EncoderConfig, OptimConfig, TrainConfig, EvaluateConfig],
+)
 def test_every_option_has_a_help_text(cls):
     """The command line finds it by the field's own line in the docstring."""
-    assert [field.name for field in fields(cls) if not re.search(rf"^ +{field.name}: \S", cls.__doc__, re.MULTILINE)] == []
+    assert [
+        field.name
+        for field in fields(cls)
+        if not re.search(rf"^ +{field.name}: \S", cls.__doc__, re.MULTILINE)
+    ] == []
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan])
@@ -244,4 +299,6 @@ def test_numbers_are_finite(name, value):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_short_file_each(name):
-    assert len((ROOT / "src" / "seqjepa" / "methods" / f"{name}.py").read_text().splitlines()) <= 180
+    assert (
+        len((ROOT / "src" / "seqjepa" / "methods" / f"{name}.py").read_text().splitlines()) <= 180
+    )

@@ -1,4 +1,5 @@
-"""The reader of CIFAR's pickles: what the real pickler wrote comes back, everything else is refused before it can do anything."""
+"""The reader of CIFAR's pickles: what the real pickler wrote comes back, everything else is refused
+before it can do anything."""
 
 import pickle
 import struct
@@ -26,11 +27,19 @@ DATA = {
 
 def same(found: object, wanted: object) -> bool:
     if isinstance(wanted, np.ndarray):
-        return isinstance(found, np.ndarray) and found.dtype == wanted.dtype and np.array_equal(found, wanted)
+        return (
+            isinstance(found, np.ndarray)
+            and found.dtype == wanted.dtype
+            and np.array_equal(found, wanted)
+        )
     return found == wanted
 
 
-@pytest.mark.parametrize("data", [DATA, {key.encode(): value for key, value in DATA.items()}], ids=["text keys", "byte keys"])
+@pytest.mark.parametrize(
+    "data",
+    [DATA, {key.encode(): value for key, value in DATA.items()}],
+    ids=["text keys", "byte keys"],
+)
 def test_what_python_3_pickled_comes_back(data: dict[object, object]) -> None:
     found = read_pickle(pickle.dumps(data, 2), "file")
     assert found.keys() == data.keys() and all(same(found[key], data[key]) for key in data)
@@ -39,17 +48,31 @@ def test_what_python_3_pickled_comes_back(data: dict[object, object]) -> None:
 def test_what_python_2_pickled_comes_back_as_bytes() -> None:
     fields = cifar_fields(*cifar_samples())
     written = pickled_by_python2(fields)
-    assert b"cnumpy.core.multiarray\n_reconstruct\n" in written and pickle.BINUNICODE not in written[:40]
+    assert (
+        b"cnumpy.core.multiarray\n_reconstruct\n" in written
+        and pickle.BINUNICODE not in written[:40]
+    )
     found, wanted = read_pickle(written, "file"), pickle.loads(written, encoding="bytes")
     assert found.keys() == wanted.keys() == {key.encode() for key in fields}
     assert all(same(found[key], wanted[key]) for key in wanted)
 
 
 def test_large_items_need_their_long_forms() -> None:
-    data = {"data": np.zeros((2, 100_000), np.uint8), "many": list(range(3000)), "text": ["x" * 70_000]}
+    data = {
+        "data": np.zeros((2, 100_000), np.uint8),
+        "many": list(range(3000)),
+        "text": ["x" * 70_000],
+    }
     for written in (pickle.dumps(data, 2), pickled_by_python2(data)):
-        found = {key if isinstance(key, str) else key.decode(): value for key, value in read_pickle(written, "file").items()}
-        assert same(found["data"], data["data"]) and found["many"] == data["many"] and len(found["text"][0]) == 70_000
+        found = {
+            key if isinstance(key, str) else key.decode(): value
+            for key, value in read_pickle(written, "file").items()
+        }
+        assert (
+            same(found["data"], data["data"])
+            and found["many"] == data["many"]
+            and len(found["text"][0]) == 70_000
+        )
 
 
 class Malice:
@@ -65,7 +88,10 @@ class Malice:
 @pytest.mark.parametrize("protocol", range(6))
 def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path: Path, protocol: int) -> None:
     written = pickle.dumps({"data": Malice(tmp_path / "marker")}, protocol)
-    with pytest.raises(DataError, match=r"evil/train is no pickle of plain data and uint8 arrays .*: get the data set"):
+    with pytest.raises(
+        DataError,
+        match=r"evil/train is no pickle of plain data and uint8 arrays .*: get the data set",
+    ):
         read_pickle(written, "evil/train")
     assert not (tmp_path / "marker").exists()
     pickle.loads(written)
@@ -78,7 +104,10 @@ def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path: Path, protocol
         (b"\x80\x02cos\nsystem\nU\x04true\x85R.", "it wants 'os.system'"),
         (b"\x80\x02c__builtin__\neval\nU\x011\x85R.", "it wants '__builtin__.eval'"),
         (b"\x80\x02cnumpy\nload\n.", "it wants 'numpy.load'"),
-        (b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x06\x00\x00\x00rot_13\x86R.", "a call of something else"),
+        (
+            b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x06\x00\x00\x00rot_13\x86R.",
+            "a call of something else",
+        ),
         (b"\x80\x02c_codecs\nencode\nc_codecs\nencode\n\x85R.", "a call of something else"),
         (b"\x80\x02cnumpy\nndarray\nK\x01\x85R.", "a call of something else"),
         (b"\x80\x02cnumpy\ndtype\nU\x02O8K\x00K\x01\x87R.", "a call of something else"),
@@ -102,7 +131,10 @@ def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path: Path, protocol
         (pickle.dumps(np.array([None]), 2), "a call of something else"),
         (pickle.dumps({"a": {1}}, 2), "it wants '__builtin__.set'"),
         (pickle.dumps(PIXELS, 2).replace(b"K\x04K\x0f\x86", b"K\x04K\x10\x86"), "cannot reshape"),
-        (pickle.dumps(PIXELS, 2).replace(b"K\x04K\x0f\x86", b"J\xff\xff\xff\xffK\x0f\x86"), "an axis of -1"),
+        (
+            pickle.dumps(PIXELS, 2).replace(b"K\x04K\x0f\x86", b"J\xff\xff\xff\xffK\x0f\x86"),
+            "an axis of -1",
+        ),
     ],
 )
 def test_what_is_no_plain_data_is_refused(written: bytes, said: str) -> None:
@@ -112,7 +144,9 @@ def test_what_is_no_plain_data_is_refused(written: bytes, said: str) -> None:
 
 
 def test_a_small_file_cannot_ask_for_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = b"X" + struct.pack("<I", 1 << 16) + b"a" * (1 << 16) + b"q\x00X\x06\x00\x00\x00latin1q\x01"
+    text = (
+        b"X" + struct.pack("<I", 1 << 16) + b"a" * (1 << 16) + b"q\x00X\x06\x00\x00\x00latin1q\x01"
+    )
     again = b"c_codecs\nencode\nh\x00h\x01\x86R"
     with pytest.raises(DataError, match="more bytes than it has itself"):
         read_pickle(b"\x80\x02" + text + 1000 * again + b".", "file")
@@ -128,8 +162,15 @@ def test_a_dict_in_itself_is_no_endless_loop() -> None:
 WRITTEN = pickle.dumps({"data": PIXELS, "labels": [1, 2, 300]}, 2)
 
 
-@given(st.lists(st.tuples(st.integers(0, len(WRITTEN) - 1), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, len(WRITTEN)))
-def test_a_damaged_pickle_is_an_error_that_says_so_or_plain_data(changes: list[tuple[int, int]], cut: int) -> None:
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(WRITTEN) - 1), st.integers(0, 255)), min_size=1, max_size=6
+    ),
+    st.integers(0, len(WRITTEN)),
+)
+def test_a_damaged_pickle_is_an_error_that_says_so_or_plain_data(
+    changes: list[tuple[int, int]], cut: int
+) -> None:
     data = bytearray(WRITTEN)
     for place, value in changes:
         data[place] = value

@@ -16,7 +16,10 @@ from seqjepa.errors import DataError
 from seqjepa.reading.pixels import decode
 
 SQUARES = np.kron(
-    np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]], [[0, 0, 0], [128, 64, 32]]], np.uint8),
+    np.array(
+        [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]], [[0, 0, 0], [128, 64, 32]]],
+        np.uint8,
+    ),
     np.ones((8, 8, 1), np.uint8),
 )
 
@@ -33,7 +36,10 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def test_a_png_comes_back_as_it_was_and_a_jpeg_nearly() -> None:
     assert np.array_equal(decode(png(SQUARES), "file"), SQUARES)
-    assert abs(decode(jpeg(SQUARES, quality=95, subsampling=0), "file").astype(int) - SQUARES).max() < 16
+    assert (
+        abs(decode(jpeg(SQUARES, quality=95, subsampling=0), "file").astype(int) - SQUARES).max()
+        < 16
+    )
 
 
 LYING = {  # by EXIF's orientation, what stands in the file: where its first row and column lie in the upright image
@@ -64,7 +70,10 @@ SIXTH = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)  # orientation
 WIDTH = struct.pack(">HHI", 0x0100, 2, 4) + b"abc\0"  # no number
 
 
-@pytest.mark.parametrize(("exif", "turn"), [(b"nonsense", 0), (exif_of(SIXTH)[:-9], 0), (exif_of(WIDTH), 0), (exif_of(SIXTH, WIDTH), -1)])
+@pytest.mark.parametrize(
+    ("exif", "turn"),
+    [(b"nonsense", 0), (exif_of(SIXTH)[:-9], 0), (exif_of(WIDTH), 0), (exif_of(SIXTH, WIDTH), -1)],
+)
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_broken_exif_is_no_harm_and_cut_pixels_are(exif: bytes, turn: int) -> None:
     """Turned so far as it can be read."""
@@ -85,21 +94,34 @@ def test_gray_is_three_equal_channels_and_one_bit_is_black_and_white() -> None:
 def test_16_bits_keep_their_upper_8() -> None:
     deep = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
     assert np.array_equal(decode(saved(Image.fromarray(deep)), "file")[..., 0], deep >> 8)
-    header, rows = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)), b"\0" + bytes([200, 1, 100, 2, 50, 3, 0, 4, 255, 5, 7, 6])
-    colour = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    header, rows = (
+        chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)),
+        b"\0" + bytes([200, 1, 100, 2, 50, 3, 0, 4, 255, 5, 7, 6]),
+    )
+    colour = (
+        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
     assert decode(colour, "file").tolist() == [[[200, 100, 50], [0, 255, 7]]]
 
 
 def test_transparency_is_laid_over_white() -> None:
     pixels = np.array([[[200, 100, 0, 0], [200, 100, 0, 255], [200, 100, 0, 128]]], np.uint8)
-    assert decode(png(pixels), "file").tolist() == [[[255, 255, 255], [200, 100, 0], [227, 177, 127]]]
-    assert decode(png(np.array([[[60, 0], [60, 255]]], np.uint8)), "file").tolist() == [[[255] * 3, [60] * 3]]
+    assert decode(png(pixels), "file").tolist() == [
+        [[255, 255, 255], [200, 100, 0], [227, 177, 127]]
+    ]
+    assert decode(png(np.array([[[60, 0], [60, 255]]], np.uint8)), "file").tolist() == [
+        [[255] * 3, [60] * 3]
+    ]
     palette = Image.new("P", (2, 1))
     palette.putpalette([10, 20, 30, 40, 50, 60])
     palette.putdata([0, 1])
     assert decode(saved(palette, transparency=0), "file").tolist() == [[[255] * 3, [40, 50, 60]]]
-    assert decode(saved(palette, transparency=b"\x00\xff"), "file").tolist() == [[[255] * 3, [40, 50, 60]]]
-    assert decode(saved(Image.new("RGB", (1, 1), (1, 2, 3)), transparency=(1, 2, 3)), "file").tolist() == [[[255] * 3]]
+    assert decode(saved(palette, transparency=b"\x00\xff"), "file").tolist() == [
+        [[255] * 3, [40, 50, 60]]
+    ]
+    assert decode(
+        saved(Image.new("RGB", (1, 1), (1, 2, 3)), transparency=(1, 2, 3)), "file"
+    ).tolist() == [[[255] * 3]]
 
 
 def test_cmyk_becomes_rgb() -> None:
@@ -110,8 +132,13 @@ def test_cmyk_becomes_rgb() -> None:
 def test_sizes() -> None:
     wide = np.random.default_rng(0).integers(256, size=(20, 30, 3), dtype=np.uint8)
     image = Image.fromarray(wide)
-    assert np.array_equal(decode(png(wide), "file", (20, 30)), wide) and np.array_equal(decode(png(wide[:, :20]), "file", 20), wide[:, :20])
-    assert np.array_equal(decode(png(wide), "file", (8, 16)), np.asarray(image.resize((16, 8), Image.Resampling.BICUBIC)))
+    assert np.array_equal(decode(png(wide), "file", (20, 30)), wide) and np.array_equal(
+        decode(png(wide[:, :20]), "file", 20), wide[:, :20]
+    )
+    assert np.array_equal(
+        decode(png(wide), "file", (8, 16)),
+        np.asarray(image.resize((16, 8), Image.Resampling.BICUBIC)),
+    )
     middle = image.resize((10, 10), Image.Resampling.BICUBIC, box=(5, 0, 25, 20))
     assert np.array_equal(decode(png(wide), "file", 10), np.asarray(middle))
     assert decode(png(wide), "file", 40).shape == (40, 40, 3), "small ones are enlarged"
@@ -124,11 +151,17 @@ def test_a_jpeg_is_shrunk_while_decoded_only_where_nothing_is_left_to_resample()
     assert whole.shape == (16, 16, 3)
     for size in (4, 2, (8, 8)):
         wanted = (size, size) if isinstance(size, int) else size
-        found, filtered = decode(data, "small", size), np.asarray(Image.fromarray(whole).resize(wanted, Image.Resampling.BICUBIC))
+        found, filtered = (
+            decode(data, "small", size),
+            np.asarray(Image.fromarray(whole).resize(wanted, Image.Resampling.BICUBIC)),
+        )
         assert found.shape == (*wanted, 3) and 0 < np.abs(found.astype(int) - filtered).mean() < 8
     for size in (6, (4, 8), (12, 12)):
         height, width = (size, size) if isinstance(size, int) else size
-        assert np.array_equal(decode(data, "other", size), Image.fromarray(whole).resize((width, height), Image.Resampling.BICUBIC))
+        assert np.array_equal(
+            decode(data, "other", size),
+            Image.fromarray(whole).resize((width, height), Image.Resampling.BICUBIC),
+        )
 
 
 def bomb(width: int, height: int, kind: str = "png") -> bytes:
@@ -150,13 +183,22 @@ BROKEN = {
     "zeros": (bytes(1000), "is no whole JPEG or PNG image"),
     "text": (b"<html>404</html>", "is no whole JPEG or PNG image"),
     "another format": (saved(Image.fromarray(SQUARES), "GIF"), "is no whole JPEG or PNG image"),
-    "a picture with code": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no whole JPEG or PNG image"),
+    "a picture with code": (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        "is no whole JPEG or PNG image",
+    ),
     "half a PNG": (WHOLE["png"][: len(WHOLE["png"]) // 2], "is no whole JPEG or PNG image"),
     "half a JPEG": (WHOLE["jpeg"][: len(WHOLE["jpeg"]) // 2], "is no whole JPEG or PNG image"),
     "a header": (WHOLE["jpeg"][:20], "is no whole JPEG or PNG image"),
     "a PNG of 20,000 x 20,000": (bomb(20_000, 20_000), "claims more than 64,000,000 pixels"),
-    "a JPEG of 20,000 x 20,000": (bomb(20_000, 20_000, "jpeg"), "claims more than 64,000,000 pixels"),
-    "a PNG of 9,000 x 9,000": (bomb(9_000, 9_000), "claims 9000 x 9000 pixels, more than 64,000,000: shrink it or leave it out"),
+    "a JPEG of 20,000 x 20,000": (
+        bomb(20_000, 20_000, "jpeg"),
+        "claims more than 64,000,000 pixels",
+    ),
+    "a PNG of 9,000 x 9,000": (
+        bomb(9_000, 9_000),
+        "claims 9000 x 9000 pixels, more than 64,000,000: shrink it or leave it out",
+    ),
     "a PNG of no width": (bomb(0, 9), "is no whole JPEG or PNG image"),
 }
 
@@ -174,7 +216,9 @@ def test_a_text_that_unpacks_to_a_gigabyte_is_refused() -> None:
     packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
     start = len(b"\x89PNG\r\n\x1a\n") + 25
     for kind, data in ((b"zTXt", b"a\0\0" + packed), (b"iCCP", b"a\0\0" + packed)):
-        with pytest.raises(DataError, match=r"is no whole JPEG or PNG image .*[Dd]ecompressed data too large"):
+        with pytest.raises(
+            DataError, match=r"is no whole JPEG or PNG image .*[Dd]ecompressed data too large"
+        ):
             decode(WHOLE["png"][:start] + chunk(kind, data) + WHOLE["png"][start:], "file")
 
 
@@ -194,22 +238,50 @@ def chunks(data: bytes) -> list[bytes]:
     return found
 
 
-EXTRAS = (b"tRNS", b"PLTE", b"IHDR", b"gAMA", b"pHYs", b"iCCP", b"zTXt", b"iTXt", b"eXIf", b"acTL", b"fcTL", b"cHRM", b"IDAT")
+EXTRAS = (
+    b"tRNS",
+    b"PLTE",
+    b"IHDR",
+    b"gAMA",
+    b"pHYs",
+    b"iCCP",
+    b"zTXt",
+    b"iTXt",
+    b"eXIf",
+    b"acTL",
+    b"fcTL",
+    b"cHRM",
+    b"IDAT",
+)
 PALETTE = chunks(saved(Image.fromarray(SQUARES).convert("P"), transparency=b"\1\2"))
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(EXTRAS), st.binary(max_size=30)), min_size=1, max_size=3))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.sampled_from(EXTRAS), st.binary(max_size=30)),
+        min_size=1,
+        max_size=3,
+    )
+)
 def test_a_png_with_any_parts_decodes_or_is_refused(extras: list[tuple[int, bytes, bytes]]) -> None:
     parts = list(PALETTE)
     for place, kind, data in extras:
         parts.insert(place % (len(parts) + 1), kind + data)
     try:
-        decode(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(part[:4], part[4:]) for part in parts), "file", 8)
+        decode(
+            b"\x89PNG\r\n\x1a\n" + b"".join(chunk(part[:4], part[4:]) for part in parts), "file", 8
+        )
     except DataError as error:
         assert str(error).startswith("file ")
 
 
-@given(st.lists(st.tuples(st.integers(0, len(WHOLE["jpeg"]) - 1), st.integers(0, 255)), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(WHOLE["jpeg"]) - 1), st.integers(0, 255)),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_a_damaged_jpeg_decodes_or_is_refused(changes: list[tuple[int, int]]) -> None:
     data = bytearray(WHOLE["jpeg"])
     for place, value in changes:

@@ -1,7 +1,8 @@
-"""Heads and losses of the methods once more, with loops and in float64, as the papers' formulas say them and without a look at the library.
+"""Heads and losses of the methods once more, with loops and in float64, as the papers' formulas say
+them and without a look at the library.
 
-Rows are lists of vectors; `w` is a dictionary from the names in the library's state dict, from some prefix on, to tensors.
-"""
+Rows are lists of vectors; `w` is a dictionary from the names in the library's state dict, from some
+prefix on, to tensors."""
 
 import math
 
@@ -15,7 +16,11 @@ Weights = dict[str, Tensor]
 
 def under(weights: Weights, prefix: str) -> Weights:
     """The weights below a prefix, without it."""
-    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in weights.items()
+        if name.startswith(prefix)
+    }
 
 
 def linear(w: Weights, name: str, rows: Tensor) -> Tensor:
@@ -26,7 +31,11 @@ def linear(w: Weights, name: str, rows: Tensor) -> Tensor:
 def mlp(w: Weights, rows: Tensor, layers: int, *, last_norm: bool) -> Tensor:
     """Linear, BatchNorm and ReLU take turns as numbers 0, 1, 2, 3, 4, ..."""
     for layer in range(layers - 1):
-        hidden = batch_norm(linear(w, str(3 * layer), rows), w[f"{3 * layer + 1}.weight"], w[f"{3 * layer + 1}.bias"])
+        hidden = batch_norm(
+            linear(w, str(3 * layer), rows),
+            w[f"{3 * layer + 1}.weight"],
+            w[f"{3 * layer + 1}.bias"],
+        )
         rows = relu(hidden)
     rows = linear(w, str(3 * (layers - 1)), rows)
     return batch_norm(rows) if last_norm else rows
@@ -41,7 +50,11 @@ def nt_xent(first: Tensor, second: Tensor, tau: float, least: float = -1.0) -> T
     rows = [*first, *second]
     size, total = len(first), 0.0
     for i, anchor in enumerate(rows):
-        scores = {j: torch.clamp(cosine(anchor, other), min=least) / tau for j, other in enumerate(rows) if j != i}
+        scores = {
+            j: torch.clamp(cosine(anchor, other), min=least) / tau
+            for j, other in enumerate(rows)
+            if j != i
+        }
         partner = (i + size) % (2 * size)
         total = total - (scores[partner] - torch.stack(list(scores.values())).logsumexp(0))
     return total / (2 * size)
@@ -85,8 +98,11 @@ def embed(w: Weights, actions: Tensor) -> Tensor:
     return batch_norm(linear(w, "linear", actions))
 
 
-def gpt(w: Weights, sequences: list[list[Tensor]], sees, layers: int, heads: int) -> list[list[Tensor]]:
-    """Pre-norm layers with GELU over sequences of tokens; `sees(layer, row, column)` says who looks at whom."""
+def gpt(
+    w: Weights, sequences: list[list[Tensor]], sees, layers: int, heads: int
+) -> list[list[Tensor]]:
+    """Pre-norm layers with GELU over sequences of tokens; `sees(layer, row, column)` says who looks
+    at whom."""
 
     def norm(name: str, x: Tensor) -> Tensor:
         return layer_norm(x, w[f"{name}.weight"], w[f"{name}.bias"])
@@ -99,16 +115,25 @@ def gpt(w: Weights, sequences: list[list[Tensor]], sees, layers: int, heads: int
         for layer in range(layers):
             p = f"layers.{layer}."
             matrix, bias = w[p + "self_attn.in_proj_weight"], w[p + "self_attn.in_proj_bias"]
-            q, k, v = ([matrix[s : s + width] @ norm(p + "norm1", t) + bias[s : s + width] for t in x] for s in (0, width, 2 * width))
+            q, k, v = (
+                [matrix[s : s + width] @ norm(p + "norm1", t) + bias[s : s + width] for t in x]
+                for s in (0, width, 2 * width)
+            )
             new = []
             for i, token in enumerate(x):
                 seen = [j for j in range(len(x)) if sees(layer, i, j)]
                 parts = []
                 for head in range(heads):
                     part = slice(head * size, (head + 1) * size)
-                    share = torch.softmax(torch.stack([q[i][part] @ k[j][part] / math.sqrt(size) for j in seen]), 0)
+                    share = torch.softmax(
+                        torch.stack([q[i][part] @ k[j][part] / math.sqrt(size) for j in seen]), 0
+                    )
                     parts.append(sum(s * v[j][part] for s, j in zip(share, seen, strict=True)))
-                new.append(token + w[p + "self_attn.out_proj.weight"] @ torch.cat(parts) + w[p + "self_attn.out_proj.bias"])
+                new.append(
+                    token
+                    + w[p + "self_attn.out_proj.weight"] @ torch.cat(parts)
+                    + w[p + "self_attn.out_proj.bias"]
+                )
             x = []
             for token in new:
                 hidden = w[p + "linear1.weight"] @ norm(p + "norm2", token) + w[p + "linear1.bias"]

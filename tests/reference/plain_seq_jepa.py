@@ -1,8 +1,9 @@
-"""seq-JEPA's training step once more, with loops and in float64, as the paper's formulas say it and without a look at the library.
+"""seq-JEPA's training step once more, with loops and in float64, as the paper's formulas say it and
+without a look at the library.
 
-Everything is a function of `weights`, a dictionary from the names in the library's state dict to tensors. Sequences are worked on one by
-one, and so are prefixes, heads and tokens; only BatchNorm looks at many at once.
-"""
+Everything is a function of `weights`, a dictionary from the names in the library's state dict to
+tensors. Sequences are worked on one by one, and so are prefixes, heads and tokens; only BatchNorm
+looks at many at once."""
 
 import math
 
@@ -27,7 +28,11 @@ def batch_norm(rows: Tensor, gain: Tensor | None = None, bias: Tensor | None = N
 def batch_norm_images(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     """The same for [N, C, H, W], over N, H and W."""
     n, c, h, w = x.shape
-    return batch_norm(x.permute(0, 2, 3, 1).reshape(-1, c), gain, bias).reshape(n, h, w, c).permute(0, 3, 1, 2)
+    return (
+        batch_norm(x.permute(0, 2, 3, 1).reshape(-1, c), gain, bias)
+        .reshape(n, h, w, c)
+        .permute(0, 3, 1, 2)
+    )
 
 
 def convolution(x: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
@@ -65,9 +70,13 @@ def encoder(weights: Weights, prefix: str, images: Tensor, stride: int) -> Tenso
             step = 2 if stage > 1 and block == 0 else 1
             shortcut = x
             if step == 2:
-                shortcut = norm(convolution(x, w(f"{name}.downsample.0.weight"), 2, 0), f"{name}.downsample.1")
+                shortcut = norm(
+                    convolution(x, w(f"{name}.downsample.0.weight"), 2, 0), f"{name}.downsample.1"
+                )
             x = relu(norm(convolution(x, w(f"{name}.conv1.weight"), step, 1), f"{name}.bn1"))
-            x = relu(norm(convolution(x, w(f"{name}.conv2.weight"), 1, 1), f"{name}.bn2") + shortcut)
+            x = relu(
+                norm(convolution(x, w(f"{name}.conv2.weight"), 1, 1), f"{name}.bn2") + shortcut
+            )
     return x.sum((2, 3)) / (x.shape[2] * x.shape[3])
 
 
@@ -80,7 +89,10 @@ def attention(w: Weights, tokens: list[Tensor], heads: int) -> list[Tensor]:
     """Each token's look at all tokens, head by head."""
     width = len(tokens[0])
     size = width // heads
-    q, k, v = ([w["in_proj_weight"][s : s + width] @ x + w["in_proj_bias"][s : s + width] for x in tokens] for s in (0, width, 2 * width))
+    q, k, v = (
+        [w["in_proj_weight"][s : s + width] @ x + w["in_proj_bias"][s : s + width] for x in tokens]
+        for s in (0, width, 2 * width)
+    )
     out = []
     for query in q:
         seen = []
@@ -95,26 +107,56 @@ def attention(w: Weights, tokens: list[Tensor], heads: int) -> list[Tensor]:
 
 
 def aggregate(weights: Weights, tokens: list[Tensor], layers: int, heads: int) -> Tensor:
-    """z_AGG of one sequence of tokens, the [AGG] token before them (post-norm layers, one more norm at the end)."""
+    """z_AGG of one sequence of tokens, the [AGG] token before them (post-norm layers, one more norm
+    at the end)."""
     x = [weights["aggregator.agg"], *tokens]
     for layer in range(layers):
-        w = {name.removeprefix(f"aggregator.layers.{layer}."): tensor for name, tensor in weights.items()}
-        attended = attention({name.removeprefix("self_attn."): tensor for name, tensor in w.items()}, x, heads)
-        x = [layer_norm(a + b, w["norm1.weight"], w["norm1.bias"]) for a, b in zip(x, attended, strict=True)]
-        fed = [w["linear2.weight"] @ relu(w["linear1.weight"] @ a + w["linear1.bias"]) + w["linear2.bias"] for a in x]
-        x = [layer_norm(a + b, w["norm2.weight"], w["norm2.bias"]) for a, b in zip(x, fed, strict=True)]
+        w = {
+            name.removeprefix(f"aggregator.layers.{layer}."): tensor
+            for name, tensor in weights.items()
+        }
+        attended = attention(
+            {name.removeprefix("self_attn."): tensor for name, tensor in w.items()}, x, heads
+        )
+        x = [
+            layer_norm(a + b, w["norm1.weight"], w["norm1.bias"])
+            for a, b in zip(x, attended, strict=True)
+        ]
+        fed = [
+            w["linear2.weight"] @ relu(w["linear1.weight"] @ a + w["linear1.bias"])
+            + w["linear2.bias"]
+            for a in x
+        ]
+        x = [
+            layer_norm(a + b, w["norm2.weight"], w["norm2.bias"])
+            for a, b in zip(x, fed, strict=True)
+        ]
     return layer_norm(x[0], weights["aggregator.norm.weight"], weights["aggregator.norm.bias"])
 
 
 def predictor(w: Weights, rows: Tensor) -> Tensor:
-    hidden = relu(batch_norm(rows @ w["predictor.0.weight"].T, w["predictor.1.weight"], w["predictor.1.bias"]))
+    hidden = relu(
+        batch_norm(rows @ w["predictor.0.weight"].T, w["predictor.1.weight"], w["predictor.1.bias"])
+    )
     return hidden @ w["predictor.3.weight"].T + w["predictor.3.bias"]
 
 
-def loss(weights: Weights, views: Tensor, actions: Tensor, *, predict: str, condition: str, layers: int, heads: int, stride: int) -> Tensor:
+def loss(
+    weights: Weights,
+    views: Tensor,
+    actions: Tensor,
+    *,
+    predict: str,
+    condition: str,
+    layers: int,
+    heads: int,
+    stride: int,
+) -> Tensor:
     """Views [B, M + 1, C, H, W], normalised; actions [B, M, A]; dropout none."""
     batch, observed = actions.shape[:2]
-    z = encoder(weights, "encoder", views[:, :observed].reshape(-1, *views.shape[2:]), stride).reshape(batch, observed, -1)
+    z = encoder(
+        weights, "encoder", views[:, :observed].reshape(-1, *views.shape[2:]), stride
+    ).reshape(batch, observed, -1)
     last = [observed] if predict == "last" else range(1, observed + 1)
     wanted = torch.stack([views[b, m] for b in range(batch) for m in last])
     target = encoder(weights, "target_encoder.module", wanted, stride).detach()
@@ -126,12 +168,21 @@ def loss(weights: Weights, views: Tensor, actions: Tensor, *, predict: str, cond
         for m in last:
             tokens = [z[b, i] for i in range(m)]
             if condition in ("both", "aggregator"):
-                taken = [embedded[b, i] if i < m - 1 else torch.zeros_like(embedded[b, i]) for i in range(m)]
-                tokens = [torch.cat([view, action]) for view, action in zip(tokens, taken, strict=True)]
+                taken = [
+                    embedded[b, i] if i < m - 1 else torch.zeros_like(embedded[b, i])
+                    for i in range(m)
+                ]
+                tokens = [
+                    torch.cat([view, action]) for view, action in zip(tokens, taken, strict=True)
+                ]
             row = aggregate(weights, tokens, layers, heads)
-            rows.append(torch.cat([row, embedded[b, m - 1]]) if condition in ("both", "predictor") else row)
+            rows.append(
+                torch.cat([row, embedded[b, m - 1]]) if condition in ("both", "predictor") else row
+            )
     predicted = predictor(weights, torch.stack(rows))
-    cosines = [p @ t / (p @ p).sqrt() / (t @ t).sqrt() for p, t in zip(predicted, target, strict=True)]
+    cosines = [
+        p @ t / (p @ p).sqrt() / (t @ t).sqrt() for p, t in zip(predicted, target, strict=True)
+    ]
     return 1 - sum(cosines) / len(cosines)
 
 

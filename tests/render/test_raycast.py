@@ -1,4 +1,5 @@
-"""The ray caster: intersections, camera, rotation, light and shadow against closed forms; the same bytes on any number of threads."""
+"""The ray caster: intersections, camera, rotation, light and shadow against closed forms; the same
+bytes on any number of threads."""
 
 import colorsys
 import hashlib
@@ -21,7 +22,14 @@ def objects(*parts, taper=1.0) -> Objects:
     kind, centre, half, colour = zip(*parts, strict=True) if parts else ((), (), (), ())
     axes = np.array([np.diag(h) for h in half], float).reshape(1, n, 3, 3)
     centres, colours = (np.array(a, float).reshape(1, n, 3) for a in (centre, colour))
-    return Objects(np.array(kind, np.int64).reshape(1, n), np.full((1, n), taper), centres, axes, colours, np.array([n]))
+    return Objects(
+        np.array(kind, np.int64).reshape(1, n),
+        np.full((1, n), taper),
+        centres,
+        axes,
+        colours,
+        np.array([n]),
+    )
 
 
 def picture(solid, rotation=None, hue=0.0, theta=0.0, phi=0.0, light_hue=0.0, size=64):
@@ -30,7 +38,8 @@ def picture(solid, rotation=None, hue=0.0, theta=0.0, phi=0.0, light_hue=0.0, si
 
 
 def pixel(point, size=64):
-    """Row and column, in pixels, of a point of the world, worked out from the camera's description alone."""
+    """Row and column, in pixels, of a point of the world, worked out from the camera's description
+    alone."""
     forward = -EYE / 2.5
     right = np.cross(forward, [0, 0, 1]) / np.linalg.norm(np.cross(forward, [0, 0, 1]))
     offset = np.asarray(point) - EYE
@@ -67,7 +76,11 @@ def test_rays_enter_where_geometry_says(hit, origin, direction, t):
 def inside(points, taper, size=1.0):
     """Which points [3, n] the box (taper None) or the tube holds, made larger by a factor."""
     x, y, z = points / size
-    wall = np.maximum(abs(x), abs(y)) <= 1 if taper is None else np.hypot(x, y) <= ((1 + taper) + (taper - 1) * z) / 2
+    wall = (
+        np.maximum(abs(x), abs(y)) <= 1
+        if taper is None
+        else np.hypot(x, y) <= ((1 + taper) + (taper - 1) * z) / 2
+    )
     return wall & (abs(z) <= 1)
 
 
@@ -96,14 +109,18 @@ def test_a_floor_pixel_out_of_the_spotlight_has_the_hue_of_the_formula():
 
 def test_hsv_is_that_of_the_standard_library():
     colours = np.random.default_rng(0).uniform(size=(50, 3))
-    np.testing.assert_allclose(hsv_to_rgb(*colours.T), [colorsys.hsv_to_rgb(*c) for c in colours], atol=1e-12)
+    np.testing.assert_allclose(
+        hsv_to_rgb(*colours.T), [colorsys.hsv_to_rgb(*c) for c in colours], atol=1e-12
+    )
 
 
 def test_a_face_that_the_spotlight_does_not_reach_has_the_shade_of_its_angle_to_the_sun():
     cube = objects((BOX, (0, 0, 0), (0.4, 0.4, 0.4), (0.9, 0.6, 0.3)))
     row, column = pixel((0, 0.4, 0))
     front = picture(cube)[round(row), round(column)]  # the light stands above: it grazes no front
-    np.testing.assert_allclose(front, 255 * np.array([0.9, 0.6, 0.3]) * (AMBIENT + SUN_GAIN * SUN[1]), atol=0.51)
+    np.testing.assert_allclose(
+        front, 255 * np.array([0.9, 0.6, 0.3]) * (AMBIENT + SUN_GAIN * SUN[1]), atol=0.51
+    )
 
 
 @pytest.mark.parametrize("kind", [BOX, BALL, TUBE])
@@ -111,9 +128,14 @@ def test_a_turned_mark_appears_where_its_turned_centre_projects(kind):
     """Fails for a transposed rotation, a mirrored camera or another order of axes."""
     centre = np.array([0.6, -0.2, 0.35])
     solid = objects((kind, centre, (0.06, 0.06, 0.06), (1, 1, 1)))
-    for rotation in [Rotation.from_euler("z", 90, degrees=True), *Rotation.random(12, rng=np.random.default_rng(0))]:
+    for rotation in [
+        Rotation.from_euler("z", 90, degrees=True),
+        *Rotation.random(12, rng=np.random.default_rng(0)),
+    ]:
         turn = rotation.as_matrix()
-        mark = picture(solid, turn, hue=0.6, light_hue=0.6)[..., 0] > 110  # red: neither the floor nor the light has any to speak of
+        mark = (
+            picture(solid, turn, hue=0.6, light_hue=0.6)[..., 0] > 110
+        )  # red: neither the floor nor the light has any to speak of
         assert mark.any()
         rows, columns = np.nonzero(mark)
         np.testing.assert_allclose((rows.mean(), columns.mean()), pixel(turn @ centre), atol=0.9)
@@ -122,7 +144,10 @@ def test_a_turned_mark_appears_where_its_turned_centre_projects(kind):
 def test_a_quarter_turn_about_z_takes_the_x_arm_towards_the_camera():
     arm = objects((BOX, (0.5, 0, 0), (0.3, 0.08, 0.08), (1, 1, 1)))
     quarter = Rotation.from_euler("z", 90, degrees=True).as_matrix()
-    plain, turned, back = (np.nonzero(picture(arm, turn, hue=0.6, light_hue=0.6)[..., 0] > 110) for turn in (np.eye(3), quarter, quarter.T))
+    plain, turned, back = (
+        np.nonzero(picture(arm, turn, hue=0.6, light_hue=0.6)[..., 0] > 110)
+        for turn in (np.eye(3), quarter, quarter.T)
+    )
     assert plain[1].mean() < 20  # x is to the left of a camera that looks along -y
     assert turned[0].mean() > 36 > 28 > back[0].mean()
 
@@ -134,13 +159,18 @@ def test_the_shadow_falls_where_the_line_from_the_light_meets_the_floor(phi):
     with_ball, without = (picture(solid, theta=theta, phi=phi) for solid in (ball, objects()))
     shadow = -np.array([math.tan(theta) * math.cos(phi), math.tan(theta) * math.sin(phi), 1])
     darker = (without - with_ball).sum(-1)
-    (row, column), (mirrored_row, mirrored_column) = (np.rint(pixel(p, size)).astype(int) for p in (shadow, shadow * [-1, -1, 1]))
+    (row, column), (mirrored_row, mirrored_column) = (
+        np.rint(pixel(p, size)).astype(int) for p in (shadow, shadow * [-1, -1, 1])
+    )
     assert darker[row, column] > 60
     assert darker[mirrored_row, mirrored_column] == 0
 
 
 def test_the_nearer_of_two_parts_hides_the_other():
-    near, far = (BOX, EYE * 0.2, (0.1, 0.1, 0.1), (1, 0, 0)), (BOX, -EYE * 0.2, (0.1, 0.1, 0.1), (0, 1, 0))
+    near, far = (
+        (BOX, EYE * 0.2, (0.1, 0.1, 0.1), (1, 0, 0)),
+        (BOX, -EYE * 0.2, (0.1, 0.1, 0.1), (0, 1, 0)),
+    )
     for parts in ((near, far), (far, near)):
         red, green, _ = picture(objects(*parts))[31, 31]
         assert red > 80
@@ -154,7 +184,9 @@ def some_pictures(threads=None, n=70, size=16):
         (TUBE, (0, -0.4, 0.1), (0.2, 0.2, 0.5), (0.5, 0.7, 0.9)),
         taper=0.5,
     )
-    ramp = (np.arange(n * 7).reshape(7, n) * 0.618034) % 1  # not drawn: generators may change with the version of their library
+    ramp = (
+        np.arange(n * 7).reshape(7, n) * 0.618034
+    ) % 1  # not drawn: generators may change with the version of their library
     turns = Rotation.from_euler("xyz", (ramp[:3].T - 0.5) * math.pi).as_matrix()
     hue, theta, phi, light_hue = ramp[3:] * np.array([[1], [math.pi / 4], [2 * math.pi], [1]])
     return render(solid, np.zeros(n, int), turns, hue, theta, phi, light_hue, size, threads)
@@ -167,10 +199,11 @@ def test_the_number_of_threads_changes_no_bit():
 
 
 def test_the_pictures_stay_what_they_are():
-    """Without fast-math every operation of the kernel is plain IEEE arithmetic, so that the digest holds on other machines too.
+    """Without fast-math every operation of the kernel is plain IEEE arithmetic, so that the digest
+    holds on other machines too.
 
-    If pictures are meant to change, raise the version of the shapes world, which its cache is keyed by, and pin the new digest.
-    """
+    If pictures are meant to change, raise the version of the shapes world, which its cache is keyed
+    by, and pin the new digest."""
     assert hashlib.sha256(some_pictures(n=8).tobytes()).hexdigest()[:16] == "d586cdbc1d158f0f"
 
 
@@ -187,7 +220,9 @@ def test_arguments_that_do_not_fit_are_named():
         render(solid, [0], eye, [0], [0], [0, 1], [0], 8)
     with pytest.raises(ConfigError, match="object_index reaches from 1 to 1, expected 0 to 0"):
         render(solid, [1], eye, [0], [0], [0], [0], 8)
-    with pytest.raises(ConfigError, match=r"Objects\.taper is \(1, 2\) of float64, expected \(1, 1\)"):
+    with pytest.raises(
+        ConfigError, match=r"Objects\.taper is \(1, 2\) of float64, expected \(1, 1\)"
+    ):
         Objects(solid.kind, np.ones((1, 2)), solid.centre, solid.axes, solid.colour, solid.count)
     with pytest.raises(ConfigError, match=r"Objects\.count reaches from 2 to 2"):
         Objects(solid.kind, solid.taper, solid.centre, solid.axes, solid.colour, np.array([2]))

@@ -1,4 +1,5 @@
-"""Latent vectors: ranges, rotation convention, and that each factor reaches the renderer under its own name."""
+"""Latent vectors: ranges, rotation convention, and that each factor reaches the renderer under its
+own name."""
 
 import math
 
@@ -21,7 +22,9 @@ def test_latents_are_uniform_over_the_ranges_of_3diebench():
     np.testing.assert_array_equal((LOW, HIGH), (low, high))
     unit = (latents - low) / np.subtract(high, low)
     np.testing.assert_allclose(
-        np.quantile(unit, (0.001, 0.25, 0.5, 0.75, 0.999), axis=0), np.tile([[0.001], [0.25], [0.5], [0.75], [0.999]], 7), atol=0.015
+        np.quantile(unit, (0.001, 0.25, 0.5, 0.75, 0.999), axis=0),
+        np.tile([[0.001], [0.25], [0.5], [0.75], [0.999]], 7),
+        atol=0.015,
     )
     np.testing.assert_allclose(np.corrcoef(unit.T), np.eye(7), atol=0.03)
 
@@ -34,7 +37,9 @@ def test_latents_are_a_function_of_the_generator():
 
 def test_angles_turn_about_fixed_axes_x_then_y_then_z():
     angles = np.random.default_rng(0).uniform(-4, 4, (50, 3))
-    np.testing.assert_allclose(euler_to_matrix(angles), Rotation.from_euler("xyz", angles).as_matrix(), atol=1e-12)
+    np.testing.assert_allclose(
+        euler_to_matrix(angles), Rotation.from_euler("xyz", angles).as_matrix(), atol=1e-12
+    )
 
 
 def test_a_latent_vector_is_the_picture_of_its_factors():

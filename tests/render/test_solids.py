@@ -1,4 +1,5 @@
-"""The object classes: pure functions of class and seed, framed alike, painted alike, and without a rotational symmetry."""
+"""The object classes: pure functions of class and seed, framed alike, painted alike, and without a
+rotational symmetry."""
 
 import colorsys
 import hashlib
@@ -21,11 +22,14 @@ FIELDS = ("kind", "taper", "centre", "axes", "colour", "count")
 
 def individuals(number, palette="natural") -> Objects:
     """Several of each class, class by class."""
-    return make_objects(np.repeat(np.arange(len(NAMES)), number), np.tile(np.arange(number), len(NAMES)), palette)
+    return make_objects(
+        np.repeat(np.arange(len(NAMES)), number), np.tile(np.arange(number), len(NAMES)), palette
+    )
 
 
 def surface(objects: Objects, i: int, n=400):
-    """Points spread over the surfaces of an object's parts, [parts * n, 3], drawn without the library's help."""
+    """Points spread over the surfaces of an object's parts, [parts * n, 3], drawn without the
+    library's help."""
     rng = np.random.default_rng(0)
     clouds = []
     for k in range(objects.count[i]):
@@ -55,19 +59,26 @@ def test_an_object_is_a_function_of_its_class_and_seed_alone():
         alone = make_objects([i // 3], [i % 3])
         for name in FIELDS:
             part = getattr(many, name)[i]
-            np.testing.assert_array_equal(part[: alone.count[0]] if part.ndim else part, getattr(alone, name)[0])
+            np.testing.assert_array_equal(
+                part[: alone.count[0]] if part.ndim else part, getattr(alone, name)[0]
+            )
 
 
 def test_the_objects_stay_what_they_are():
-    """Drawn with `random.Random`, whose numbers Python promises to keep; rounded, as the last bits are the platform's."""
+    """Drawn with `random.Random`, whose numbers Python promises to keep; rounded, as the last bits
+    are the platform's."""
     objects = individuals(2)
-    numbers = np.concatenate([np.round(getattr(objects, name), 6).ravel() for name in FIELDS]) + 0.0  # no minus zero
+    numbers = (
+        np.concatenate([np.round(getattr(objects, name), 6).ravel() for name in FIELDS]) + 0.0
+    )  # no minus zero
     assert hashlib.sha256(numbers.tobytes()).hexdigest()[:16] == "a14bf31dfe0b9108"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_individuals_of_a_class_differ_in_shape(name):
-    pictures = still_pictures(make_objects([NAMES.index(name)] * 6, range(6)), np.eye(3)[None], size=32)[:, 0]
+    pictures = still_pictures(
+        make_objects([NAMES.index(name)] * 6, range(6)), np.eye(3)[None], size=32
+    )[:, 0]
     for a, b in product(range(6), repeat=2):
         if a < b:
             assert (abs(pictures[a] - pictures[b]).max(-1) > 16).mean() > 0.02
@@ -93,28 +104,48 @@ def still_pictures(objects: Objects, rotations, size):
     """Each object under each rotation, all in the same light, [N, R, S, S, 3]."""
     n, r = len(objects), len(rotations)
     hue, theta, phi, light_hue = (np.full(n * r, value) for value in (0.6, 0.3, 1.0, 0.1))
-    pictures = render(objects, np.repeat(np.arange(n), r), np.tile(rotations, (n, 1, 1)), hue, theta, phi, light_hue, size)
+    pictures = render(
+        objects,
+        np.repeat(np.arange(n), r),
+        np.tile(rotations, (n, 1, 1)),
+        hue,
+        theta,
+        phi,
+        light_hue,
+        size,
+    )
     return pictures.reshape(n, r, size, size, 3).astype(int)
 
 
 def test_no_object_has_a_rotational_symmetry():
-    """Turned about any of 13 axes by any angle that a symmetry could have, every object looks different even at 32 pixels.
+    """Turned about any of 13 axes by any angle that a symmetry could have, every object looks
+    different even at 32 pixels.
 
     A continuous symmetry would show at each of the angles, a discrete one at its own.
     """
-    objects, own = individuals(2), euler_to_matrix(np.random.default_rng(1).uniform(-np.pi / 2, np.pi / 2, (4, 3)))
+    objects, own = (
+        individuals(2),
+        euler_to_matrix(np.random.default_rng(1).uniform(-np.pi / 2, np.pi / 2, (4, 3))),
+    )
     plain = still_pictures(objects, own, 32)
-    covered = (abs(plain - np.median(plain, (0, 1))).max(-1) > 16).mean((2, 3))  # the median picture stands for the bare floor
+    covered = (abs(plain - np.median(plain, (0, 1))).max(-1) > 16).mean(
+        (2, 3)
+    )  # the median picture stands for the bare floor
     axes = [axis for axis in product((-1, 0, 1), repeat=3) if axis > (0, 0, 0)]
     for axis, degrees in product(axes, (60, 72, 90, 120, 180)):
-        turn = Rotation.from_rotvec(np.deg2rad(degrees) * np.array(axis) / np.linalg.norm(axis)).as_matrix()
-        changed = (abs(still_pictures(objects, own @ turn, 32) - plain).max(-1) > 16).mean((2, 3)) / covered
+        turn = Rotation.from_rotvec(
+            np.deg2rad(degrees) * np.array(axis) / np.linalg.norm(axis)
+        ).as_matrix()
+        changed = (abs(still_pictures(objects, own @ turn, 32) - plain).max(-1) > 16).mean(
+            (2, 3)
+        ) / covered
         for i in range(len(objects)):
             assert changed[i].mean() > 0.12, (NAMES[i // 2], axis, degrees)
 
 
 def test_colours_tell_nothing_of_the_class():
-    """Every class draws its paints from the same distribution: analysis of variance finds no class in the hue, saturation or value."""
+    """Every class draws its paints from the same distribution: analysis of variance finds no class
+    in the hue, saturation or value."""
     per_class = 60
     objects = individuals(per_class)
     main = np.array([colorsys.rgb_to_hsv(*objects.colour[i, 0]) for i in range(len(objects))])
@@ -132,7 +163,9 @@ def test_paints_lie_within_their_palette(palette):
         for hue, saturation, value in (colorsys.rgb_to_hsv(*paint) for paint in paints):
             assert ranges.saturation[0] - 1e-9 <= saturation <= ranges.saturation[1] + 1e-9
             assert ranges.value[0] - 1e-9 <= value <= ranges.value[1] + 1e-9
-            assert saturation < 0.01 or any(ranges.hue[0] - 1e-6 <= hue + turn <= ranges.hue[1] + 1e-6 for turn in (0, 1))
+            assert saturation < 0.01 or any(
+                ranges.hue[0] - 1e-6 <= hue + turn <= ranges.hue[1] + 1e-6 for turn in (0, 1)
+            )
 
 
 def test_the_palette_changes_colours_only():

@@ -14,7 +14,10 @@ from seqjepa.training.loop import train
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained and evaluated run; tests copy it before they change it."""
-    experiment = replace(signal_world.recipe(), train=TrainConfig(steps=6, batch_size=8, num_views=3, log_every=2, checkpoint_every=6))
+    experiment = replace(
+        signal_world.recipe(),
+        train=TrainConfig(steps=6, batch_size=8, num_views=3, log_every=2, checkpoint_every=6),
+    )
     folder = train(experiment, tmp_path_factory.mktemp("runs") / "first", quiet=True, device="cpu")
     evaluate(folder, progress=False, device="cpu")
     return folder
@@ -22,7 +25,8 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
-    """Coarse pictures, and the first two features in place of UMAP, which compiles for ten seconds."""
+    """Coarse pictures, and the first two features in place of UMAP, which compiles for ten
+    seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(style.PARAMETERS, "savefig.dpi", 40)
         patch.setattr(maps, "umap", lambda features: features[:, :2])

@@ -53,7 +53,10 @@ class Page(HTMLParser):
 
 
 def images(text: str) -> list[bytes]:
-    return [base64.b64decode(found) for found in re.findall(r'src="data:image/png;base64,([^"]+)"', text)]
+    return [
+        base64.b64decode(found)
+        for found in re.findall(r'src="data:image/png;base64,([^"]+)"', text)
+    ]
 
 
 def test_page_needs_nothing_but_itself(html: str) -> None:
@@ -61,15 +64,25 @@ def test_page_needs_nothing_but_itself(html: str) -> None:
     for tag, attributes in found.tags:
         assert tag not in ("script", "link", "iframe", "object")
         for name in ("src", "href", "srcset", "poster", "data", "action"):
-            assert attributes.get(name, "#").startswith(("data:image/png;base64,", "#")), (tag, attributes[name])
-    assert "http://" not in html and "https://" not in html and "url(" not in html and "@import" not in html
+            assert attributes.get(name, "#").startswith(("data:image/png;base64,", "#")), (
+                tag,
+                attributes[name],
+            )
+    assert (
+        "http://" not in html
+        and "https://" not in html
+        and "url(" not in html
+        and "@import" not in html
+    )
 
 
 def test_page_has_every_section_and_every_picture_a_text(html: str) -> None:
     found = Page(html)
     identifiers = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
     assert identifiers == list(SECTIONS)
-    assert {attributes["href"] for tag, attributes in found.tags if tag == "a"} == {f"#{name}" for name in SECTIONS}
+    assert {attributes["href"] for tag, attributes in found.tags if tag == "a"} == {
+        f"#{name}" for name in SECTIONS
+    }
     pictures = [attributes for tag, attributes in found.tags if tag == "img"]
     assert len(pictures) >= 1 + 2 + 3 + 2 + 6 and all(attributes["alt"] for attributes in pictures)
     assert "Not evaluated" not in html and "No pictures" not in html
@@ -93,7 +106,10 @@ def test_page_tells_nothing_of_where_it_was_made(run_dir: Path, html: str) -> No
 
 def test_table_shows_the_figures_of_results_json(run_dir: Path, html: str) -> None:
     records = json.loads((run_dir / "results.json").read_text())["records"]
-    shown = {(r["task"], r["input"], r["views"], r["metric"], r["split"], r["features"]): r["value"] for r in records}
+    shown = {
+        (r["task"], r["input"], r["views"], r["metric"], r["split"], r["features"]): r["value"]
+        for r in records
+    }
     splits, columns = ["test", "ood_class", "ood_light"], ["model", "random", "pixels"]
     table = next(rows for rows in Page(html).tables if "test" in rows[0])
     assert table[0] == ["", "test", "unseen class", "unseen light"]
@@ -105,12 +121,26 @@ def test_table_shows_the_figures_of_results_json(run_dir: Path, html: str) -> No
     }
     for label, question in questions.items():
         expected = [shown.get((*question, split, column)) for split in splits for column in columns]
-        assert rows[label] == ["–" if value is None else f"{100 * value:.1f}" for value in expected], label
+        assert rows[label] == [
+            "–" if value is None else f"{100 * value:.1f}" for value in expected
+        ], label
     rotation = [row[1:] for row in table if row[0] == "rotation, median error, °"]
-    for row, kind in zip(rotation, (("relative rotation", "pair", 2), ("individual rotation", "view", 1)), strict=True):
-        assert row == [f"{shown[(*kind, 'median_degrees', split, column)]:.1f}" for split in splits for column in columns]
+    for row, kind in zip(
+        rotation,
+        (("relative rotation", "pair", 2), ("individual rotation", "view", 1)),
+        strict=True,
+    ):
+        assert row == [
+            f"{shown[(*kind, 'median_degrees', split, column)]:.1f}"
+            for split in splits
+            for column in columns
+        ]
     [light, _] = [row[1:] for row in table if row[0] == "light, R²"]
-    expected = [shown[("relative light", "pair", 2, "r2", split, column)] for split in splits for column in columns]
+    expected = [
+        shown[("relative light", "pair", 2, "r2", split, column)]
+        for split in splits
+        for column in columns
+    ]
     assert light == [f"{value:.3f}".replace("-", "−") for value in expected]
 
 
@@ -128,7 +158,9 @@ def test_before_the_first_checkpoint_the_rest_is_shown(run_dir: Path, tmp_path: 
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     text = report([tmp_path / "run"], tmp_path / "out").read_text(encoding="utf-8")
     assert text.count("No pictures: ") == 3 and "no checkpoint" in text
-    assert [attributes["id"] for _, attributes in Page(text).tags if "id" in attributes] == list(SECTIONS)
+    assert [attributes["id"] for _, attributes in Page(text).tags if "id" in attributes] == list(
+        SECTIONS
+    )
     assert "<b>z" not in text and "&lt;b&gt;z&amp;amp;" in text, "names are escaped"
 
 
@@ -141,27 +173,59 @@ def test_seeds_are_one_and_variants_stand_side_by_side(run_dir: Path, tmp_path: 
     text = report([run_dir, seed, every, run_dir], tmp_path / "out").read_text(encoding="utf-8")
     found = Page(text)
     head = next(rows for rows in found.tables if "test" in rows[0])[1]
-    controls = [f"{name} · predict {which}" for name in ("random features", "raw pixels") for which in ("lastn = 2", "every")]
+    controls = [
+        f"{name} · predict {which}"
+        for name in ("random features", "raw pixels")
+        for which in ("lastn = 2", "every")
+    ]
     assert head == ["", "predict lastn = 2", "predict every", *controls]
     records = json.loads((run_dir / "results.json").read_text())["records"]
-    [value] = [r["value"] for r in records if (r["features"], r["split"], r["input"], r["task"]) == ("model", "test", "view", "class")]
+    [value] = [
+        r["value"]
+        for r in records
+        if (r["features"], r["split"], r["input"], r["task"]) == ("model", "test", "view", "class")
+    ]
     both = [100 * value, 100 * value + 6.25]
-    row = next(row for rows in found.tables if "test" in rows[0] for row in rows if row[0] == "z of one view")
-    assert row[1:3] == [f"{statistics.mean(both):.1f} ± {statistics.stdev(both):.1f}", f"{100 * value + 3.125:.1f}"]
+    row = next(
+        row
+        for rows in found.tables
+        if "test" in rows[0]
+        for row in rows
+        if row[0] == "z of one view"
+    )
+    assert row[1:3] == [
+        f"{statistics.mean(both):.1f} ± {statistics.stdev(both):.1f}",
+        f"{100 * value + 3.125:.1f}",
+    ]
     assert len(list((tmp_path / "out").glob("[12]_*_map_*.png"))) == 2 * 3, "maps of each variant"
     names = {path.stem for path in (tmp_path / "out").glob("training_*.png")}
-    assert {"training_loss", "training_loss_last_view_only", "training_effective_rank_z", "training_effective_rank_z_agg"} < names
+    assert {
+        "training_loss",
+        "training_loss_last_view_only",
+        "training_effective_rank_z",
+        "training_effective_rank_z_agg",
+    } < names
 
 
 def test_variants_share_controls_that_are_the_same(run_dir: Path) -> None:
     run = runs.read_run(run_dir)
     both = [runs.Variant(label, (run,)) for label in ("one", "two")]
-    assert [column.label for column in tables.columns(both)] == ["one", "two", "random features", "raw pixels"]
-    assert [len(column.runs) for column in tables.columns(both)] == [1, 1, 1, 1], "the same control twice is no second sample"
+    assert [column.label for column in tables.columns(both)] == [
+        "one",
+        "two",
+        "random features",
+        "raw pixels",
+    ]
+    assert [len(column.runs) for column in tables.columns(both)] == [1, 1, 1, 1], (
+        "the same control twice is no second sample"
+    )
 
 
 def test_mathematics_is_set_and_the_rest_escaped() -> None:
-    assert str(page.mathematics("z_AGG & <z>, rot z, fizz")) == "<i>z</i><sub>AGG</sub> &amp; &lt;<i>z</i>&gt;, rot <i>z</i>, fizz"
+    assert (
+        str(page.mathematics("z_AGG & <z>, rot z, fizz"))
+        == "<i>z</i><sub>AGG</sub> &amp; &lt;<i>z</i>&gt;, rot <i>z</i>, fizz"
+    )
 
 
 def test_figures_in_words() -> None:

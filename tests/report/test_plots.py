@@ -13,7 +13,11 @@ from seqjepa.report import charts, curves, maps, runs, sample, strips, style
 def labelled(figure: Figure) -> bool:
     """Whether all axes of a plot say what they are; a colour bar needs one label only."""
     main = figure.axes[0]
-    return bool(main.get_title(loc="left") and main.get_xlabel() and (main.get_ylabel() or main.get_yticklabels()))
+    return bool(
+        main.get_title(loc="left")
+        and main.get_xlabel()
+        and (main.get_ylabel() or main.get_yticklabels())
+    )
 
 
 def test_axes_are_labelled(run_dir: Path) -> None:
@@ -27,14 +31,21 @@ def test_axes_are_labelled(run_dir: Path) -> None:
         figures.append(maps.map_by_class(points, drawn.labels[where[:, 0]], drawn, "z"))
         figures.append(maps.map_by_factor(points, where, maps.factors(drawn)[0], "z, by"))
     assert len(figures) > 10 and all(map(labelled, figures))
-    assert figures[-1].axes[1].get_xlabel() == "x, °", "the colour bar has the angle's name and unit"
+    assert figures[-1].axes[1].get_xlabel() == "x, °", (
+        "the colour bar has the angle's name and unit"
+    )
     units = [figure.axes[0].get_ylabel() for figure in figures]
     assert "top-1 accuracy, %" in units and "views per second" in units
 
 
 def test_every_logged_figure_is_drawn_once(run_dir: Path) -> None:
     run = runs.read_run(run_dir)
-    logged = {**run.metrics, "entropy": run.metrics["loss"], "new/first": run.metrics["loss"], "new/second": run.metrics["loss"]}
+    logged = {
+        **run.metrics,
+        "entropy": run.metrics["loss"],
+        "new/first": run.metrics["loss"],
+        "new/second": run.metrics["loss"],
+    }
     [variant] = runs.group([replace(run, metrics=logged)])
     shown = {panel.title: figure.axes[0] for panel, figure in curves.training([variant])}
     assert len(shown["Entropy"].lines) == 1 and len(shown["New"].lines) == 2
@@ -83,13 +94,21 @@ def test_actions_in_words() -> None:
         ),
     )
     start, end = torch.zeros(5), torch.tensor([0, 0, torch.pi / 2, 0.9, -2.0])
-    assert strips.describe(space, space.between(start, end)) == ["rotate 90° about", "(0.0, 0.0, 1.0)", "hue −0.10", "floor hue −2.00"]
+    assert strips.describe(space, space.between(start, end)) == [
+        "rotate 90° about",
+        "(0.0, 0.0, 1.0)",
+        "hue −0.10",
+        "floor hue −2.00",
+    ]
     assert strips.describe(space.select(("hue",)), torch.zeros(1)) == ["hue +0.00"]
 
 
 def test_globes_are_seen_from_the_camera_of_shapes() -> None:
-    """A right-handed view: the world's up is up in the picture, x to the left of a camera on the y side."""
+    """A right-handed view: the world's up is up in the picture, x to the left of a camera on the y
+    side."""
     right, up, towards = strips.VIEWPOINT
-    assert np.allclose(strips.VIEWPOINT @ strips.VIEWPOINT.T, np.eye(3)) and np.allclose(np.cross(right, up), towards)
+    assert np.allclose(strips.VIEWPOINT @ strips.VIEWPOINT.T, np.eye(3)) and np.allclose(
+        np.cross(right, up), towards
+    )
     assert np.allclose(strips.VIEWPOINT @ [0, 0, 1], np.array([0, 1, 1]) / np.sqrt(2))
     assert np.allclose(strips.VIEWPOINT @ [1, 0, 0], [-1, 0, 0])

@@ -51,12 +51,21 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
             "none": torch.empty(0),
         }
     }
-    path = checkpoint.save(tmp_path, 3, tensors, {"config_hash": "abc", "nested": {"x": [1, 0.1, None]}})
+    path = checkpoint.save(
+        tmp_path, 3, tensors, {"config_hash": "abc", "nested": {"x": [1, 0.1, None]}}
+    )
     found, warnings = latest(tmp_path)
     assert found is not None and not warnings
-    assert (found.path, found.step, found.state) == (path, 3, {"config_hash": "abc", "nested": {"x": [1, 0.1, None]}})
+    assert (found.path, found.step, found.state) == (
+        path,
+        3,
+        {"config_hash": "abc", "nested": {"x": [1, 0.1, None]}},
+    )
     for name, tensor in tensors["method"].items():
-        assert torch.equal(found.tensors["method"][name], tensor) and found.tensors["method"][name].dtype == tensor.dtype
+        assert (
+            torch.equal(found.tensors["method"][name], tensor)
+            and found.tensors["method"][name].dtype == tensor.dtype
+        )
     assert manifest.read(path)["config_hash"] == "abc"
     assert found.environment == manifest.environment({})
 
@@ -104,12 +113,23 @@ def header(path: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    "length", [lambda path: 0, lambda path: 1, header, lambda path: path.stat().st_size // 2, lambda path: path.stat().st_size - 1]
+    "length",
+    [
+        lambda path: 0,
+        lambda path: 1,
+        header,
+        lambda path: path.stat().st_size // 2,
+        lambda path: path.stat().st_size - 1,
+    ],
 )
 @pytest.mark.parametrize("name", ["method.safetensors", "state.json", "manifest.json"])
-def test_a_truncated_file_is_found_named_and_passed_over(folder: Path, name: str, length: Callable[[Path], int]) -> None:
+def test_a_truncated_file_is_found_named_and_passed_over(
+    folder: Path, name: str, length: Callable[[Path], int]
+) -> None:
     path = folder / "step_00000040" / name
-    os.truncate(path, min(length(folder / "step_00000040" / "method.safetensors"), path.stat().st_size - 1))
+    os.truncate(
+        path, min(length(folder / "step_00000040" / "method.safetensors"), path.stat().st_size - 1)
+    )
     found, warnings = latest(folder)
     assert found is not None and found.step == 20
     assert len(warnings) == 1 and str(path) in warnings[0]
@@ -147,7 +167,9 @@ def test_a_folder_without_manifest_is_litter(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["step_00000020"]
 
 
-def test_old_ones_go_even_if_the_save_was_cut_short(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_ones_go_even_if_the_save_was_cut_short(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "_prune", lambda folder, newest: None)
         save(folder, 60)
@@ -166,7 +188,9 @@ def test_when_all_are_damaged_each_is_named(folder: Path) -> None:
     (folder / "step_00000040" / "state.json").unlink()
     with pytest.raises(CheckpointError) as error:
         latest(folder)
-    assert "step_00000020/method.safetensors" in str(error.value) and "step_00000040/state.json" in str(error.value)
+    assert "step_00000020/method.safetensors" in str(
+        error.value
+    ) and "step_00000040/state.json" in str(error.value)
 
 
 def test_a_checkpoint_under_another_name_is_damaged(folder: Path) -> None:
@@ -192,7 +216,8 @@ def test_a_manifest_cannot_point_outside_its_folder(folder: Path) -> None:
     (folder.parent / "outside.safetensors").write_bytes(safetensors.torch.save({}))
     data = (folder.parent / "outside.safetensors").read_bytes()
     rewrite(
-        folder / "step_00000040" / "manifest.json", files={"../../outside.safetensors": {"bytes": len(data), "sha256": files.sha256(data)}}
+        folder / "step_00000040" / "manifest.json",
+        files={"../../outside.safetensors": {"bytes": len(data), "sha256": files.sha256(data)}},
     )
     found, _ = latest(folder)
     assert found is not None and found.step == 20
@@ -207,7 +232,9 @@ class Malice:
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_a_pickle_in_place_of_tensors_is_refused_and_does_not_run(folder: Path, tmp_path: Path, zipped: bool) -> None:
+def test_a_pickle_in_place_of_tensors_is_refused_and_does_not_run(
+    folder: Path, tmp_path: Path, zipped: bool
+) -> None:
     marker, path = tmp_path / "marker", folder / "step_00000040" / "method.safetensors"
     if zipped:
         torch.save(Malice(marker), path)
@@ -215,29 +242,45 @@ def test_a_pickle_in_place_of_tensors_is_refused_and_does_not_run(folder: Path, 
         path.write_bytes(pickle.dumps(Malice(marker)))
     data = path.read_bytes()
     entries = manifest.read(folder / "step_00000040")["files"]
-    rewrite(folder / "step_00000040" / "manifest.json", files=entries | {path.name: {"bytes": len(data), "sha256": files.sha256(data)}})
+    rewrite(
+        folder / "step_00000040" / "manifest.json",
+        files=entries | {path.name: {"bytes": len(data), "sha256": files.sha256(data)}},
+    )
     found, warnings = latest(folder)
     assert found is not None and found.step == 20 and "no safetensors file" in warnings[0]
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("moment", ["after temporary file", "before rename", "after rename", "before manifest"])
-def test_a_failing_disk_leaves_the_earlier_checkpoints_and_no_litter(folder: Path, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "moment", ["after temporary file", "before rename", "after rename", "before manifest"]
+)
+def test_a_failing_disk_leaves_the_earlier_checkpoints_and_no_litter(
+    folder: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(now: str) -> None:
         if now == moment:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     monkeypatch.setattr(files, "at", fail)
-    with pytest.raises(DiskError, match=r"step_00000060: No space left on device; it needs [\d,]+ bytes"):
+    with pytest.raises(
+        DiskError, match=r"step_00000060: No space left on device; it needs [\d,]+ bytes"
+    ):
         save(folder, 60)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert not (folder / "step_00000060").exists()
 
 
-def test_the_old_one_goes_only_after_the_new_one_verified(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_old_one_goes_only_after_the_new_one_verified(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
-        files, "at", lambda moment: moment == "before manifest" and os.truncate(folder / "step_00000060" / "method.safetensors", 9)
+        files,
+        "at",
+        lambda moment: (
+            moment == "before manifest"
+            and os.truncate(folder / "step_00000060" / "method.safetensors", 9)
+        ),
     )
     with pytest.raises(CheckpointError, match=r"step_00000060.method\.safetensors is damaged"):
         save(folder, 60)
@@ -251,12 +294,22 @@ def test_digest_tells_tensors_and_steps_apart_and_nothing_else(tmp_path: Path) -
     path = save(tmp_path / "d", 1)
     contents = checkpoint.latest(tmp_path / "d", print)
     assert contents is not None
-    assert checkpoint.digest(checkpoint.save(tmp_path / "e", 1, contents.tensors, {"seconds": 9})) == reference
-    assert checkpoint.digest(checkpoint.save(tmp_path / "f", 2, contents.tensors, contents.state)) != reference
+    assert (
+        checkpoint.digest(checkpoint.save(tmp_path / "e", 1, contents.tensors, {"seconds": 9}))
+        == reference
+    )
+    assert (
+        checkpoint.digest(checkpoint.save(tmp_path / "f", 2, contents.tensors, contents.state))
+        != reference
+    )
     os.truncate(path / "probe.safetensors", 3)
     with pytest.raises(CheckpointError):
         checkpoint.digest(path)
 
 
 def test_config_hash_does_not_depend_on_the_order_of_keys() -> None:
-    assert checkpoint.config_hash({"a": 1, "b": 2}) == checkpoint.config_hash({"b": 2, "a": 1}) != checkpoint.config_hash({"a": 1, "b": 3})
+    assert (
+        checkpoint.config_hash({"a": 1, "b": 2})
+        == checkpoint.config_hash({"b": 2, "a": 1})
+        != checkpoint.config_hash({"a": 1, "b": 3})
+    )

@@ -13,9 +13,9 @@ from seqjepa.runs import checkpoint
 
 def network(width: int = 6) -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.Flatten(), nn.Linear(width * 4, 2)).to(
-        memory_format=torch.channels_last
-    )
+    return nn.Sequential(
+        nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.Flatten(), nn.Linear(width * 4, 2)
+    ).to(memory_format=torch.channels_last)
 
 
 def learn(module: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
@@ -27,8 +27,13 @@ def learn(module: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> No
 
 
 def adamw(module: nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
-    weights, others = [p for p in module.parameters() if p.ndim > 1], [p for p in module.parameters() if p.ndim == 1]
-    return torch.optim.AdamW([{"params": weights}, {"params": others, "weight_decay": 0.0}], lr=1e-2, fused=fused)
+    weights, others = (
+        [p for p in module.parameters() if p.ndim > 1],
+        [p for p in module.parameters() if p.ndim == 1],
+    )
+    return torch.optim.AdamW(
+        [{"params": weights}, {"params": others, "weight_decay": 0.0}], lr=1e-2, fused=fused
+    )
 
 
 @pytest.mark.parametrize("fused", [False, True])
@@ -36,7 +41,10 @@ def test_learning_goes_on_in_the_same_bits(tmp_path: Path, fused: bool) -> None:
     module = network()
     optimizer = adamw(module, fused=fused)
     learn(module, optimizer, 3)
-    tensors = {"method": module.state_dict(), "optimizer": checkpoint.optimizer_tensors(optimizer, module.named_parameters())}
+    tensors = {
+        "method": module.state_dict(),
+        "optimizer": checkpoint.optimizer_tensors(optimizer, module.named_parameters()),
+    }
     checkpoint.save(tmp_path, 3, tensors, {})
     saved = checkpoint.latest(tmp_path, pytest.fail)
     assert saved is not None
@@ -44,11 +52,16 @@ def test_learning_goes_on_in_the_same_bits(tmp_path: Path, fused: bool) -> None:
     other = network()
     other_optimizer = adamw(other, fused=fused)
     checkpoint.restore(other, saved.tensors["method"], "there")
-    checkpoint.restore_optimizer(other_optimizer, other.named_parameters(), saved.tensors["optimizer"], "there")
+    checkpoint.restore_optimizer(
+        other_optimizer, other.named_parameters(), saved.tensors["optimizer"], "there"
+    )
     for each, its in ((module, optimizer), (other, other_optimizer)):
         learn(each, its, 4)
     assert same(module.state_dict(), other.state_dict())
-    ours, theirs = (checkpoint.optimizer_tensors(o, m.named_parameters()) for o, m in ((optimizer, module), (other_optimizer, other)))
+    ours, theirs = (
+        checkpoint.optimizer_tensors(o, m.named_parameters())
+        for o, m in ((optimizer, module), (other_optimizer, other))
+    )
     assert same(ours, theirs)
     assert [state["exp_avg"].stride() for state in optimizer.state.values()] == [
         s["exp_avg"].stride() for s in other_optimizer.state.values()
@@ -76,14 +89,19 @@ def test_another_architecture_lists_the_keys_and_loads_nothing() -> None:
         checkpoint.restore(module, tensors, "runs/a")
     text = str(error.value)
     assert "runs/a" in text and "1 missing: 3.bias" in text and "1 unexpected: extra" in text
-    assert "7 mis-shaped: 0.weight (float32 [8, 3, 3, 3], not float32 [6, 3, 3, 3])" in text and "..." in text
+    assert (
+        "7 mis-shaped: 0.weight (float32 [8, 3, 3, 3], not float32 [6, 3, 3, 3])" in text
+        and "..." in text
+    )
     assert same(before, module.state_dict())
 
 
 def test_another_type_is_not_cast_in_silence() -> None:
     module = network()
     with pytest.raises(CheckpointError, match="bfloat16"):
-        checkpoint.restore(module, {key: value.bfloat16() for key, value in module.state_dict().items()}, "there")
+        checkpoint.restore(
+            module, {key: value.bfloat16() for key, value in module.state_dict().items()}, "there"
+        )
 
 
 def test_another_optimizer_state_lists_the_keys_and_loads_nothing() -> None:
@@ -92,6 +110,8 @@ def test_another_optimizer_state_lists_the_keys_and_loads_nothing() -> None:
     learn(other, other_optimizer, 1)
     tensors = checkpoint.optimizer_tensors(other_optimizer, other.named_parameters())
     del tensors["exp_avg.3.bias"]
-    with pytest.raises(CheckpointError, match=r"1 missing: exp_avg\.3\.bias\n.*mis-shaped: .*0\.weight"):
+    with pytest.raises(
+        CheckpointError, match=r"1 missing: exp_avg\.3\.bias\n.*mis-shaped: .*0\.weight"
+    ):
         checkpoint.restore_optimizer(optimizer, module.named_parameters(), tensors, "there")
     assert not optimizer.state

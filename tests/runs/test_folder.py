@@ -38,7 +38,11 @@ EXPERIMENT = Experiment(
     evaluate=EvaluateConfig(),
 )
 SPACE = ActionSpace(
-    ("x", "y", "hue"), (Group(name="move", dims=("x", "y"), scale=2.0), Group(name="hue", dims=("hue",), kind="circular", period=1.0))
+    ("x", "y", "hue"),
+    (
+        Group(name="move", dims=("x", "y"), scale=2.0),
+        Group(name="hue", dims=("hue",), kind="circular", period=1.0),
+    ),
 )
 SPEC = WorldSpec(
     name="none",
@@ -62,7 +66,9 @@ def save(run: RunFolder, step: int) -> None:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    return {
+        str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()
+    }
 
 
 def test_a_new_folder_holds_the_config_and_no_lock_once_closed(tmp_path: Path) -> None:
@@ -80,7 +86,9 @@ def test_config_comes_back_as_the_experiment(tmp_path: Path) -> None:
     assert data["world"]["kind"] == __name__.rpartition(".")[2] and from_json(data) == EXPERIMENT
 
 
-def test_the_path_of_the_home_folder_stays_out_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_of_the_home_folder_stays_out_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SECRET", "planted-secret")
     folder = str(tmp_path / "home" / "data")
@@ -90,7 +98,9 @@ def test_the_path_of_the_home_folder_stays_out_of_it(tmp_path: Path, monkeypatch
         everything = b"".join(contents(run.path).values())
     assert b"home" not in everything and b"planted-secret" not in everything
     assert read_config(tmp_path / "run")["world"]["folder"] == folder
-    begin(tmp_path / "run", replace(EXPERIMENT, world=NoWorld(folder=folder)), resume=True).__exit__(None, None, None)
+    begin(
+        tmp_path / "run", replace(EXPERIMENT, world=NoWorld(folder=folder)), resume=True
+    ).__exit__(None, None, None)
 
 
 def test_a_second_writer_is_told_who_is_first(tmp_path: Path) -> None:
@@ -118,7 +128,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("blocked", [False, True])
-def test_an_owner_may_leave_at_any_moment(blocked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_owner_may_leave_at_any_moment(
+    blocked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its lock file vanishes between two looks at it."""
     lock, exists, flock = tmp_path / "lock", Path.exists, fcntl.flock
     lock.write_text("77 on there\n")
@@ -147,7 +159,9 @@ def test_another_config_is_refused_with_the_differing_keys(tmp_path: Path) -> No
     for resume in (False, True):
         with pytest.raises(ConfigError) as error:
             begin(tmp_path, other, resume=resume)
-        assert "train.steps: 10000 there, 11 here" in str(error.value) and "seed: 0 there, 3 here" in str(error.value)
+        assert "train.steps: 10000 there, 11 here" in str(
+            error.value
+        ) and "seed: 0 there, 3 here" in str(error.value)
         assert contents(tmp_path) == before
 
 
@@ -165,7 +179,9 @@ def test_a_run_with_checkpoints_needs_resume(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_run_that_died_before_its_first_checkpoint_starts_afresh(tmp_path: Path, resume: bool) -> None:
+def test_a_run_that_died_before_its_first_checkpoint_starts_afresh(
+    tmp_path: Path, resume: bool
+) -> None:
     with begin(tmp_path) as run:
         run.log({"step": 1})
         (run.checkpoints / "step_00000002").mkdir(parents=True)
@@ -203,9 +219,17 @@ def test_a_file_in_the_way_is_a_config_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "kind"), [(errno.EACCES, ConfigError), (errno.EROFS, ConfigError), (errno.ENOSPC, DiskError), (errno.EIO, DiskError)]
+    ("number", "kind"),
+    [
+        (errno.EACCES, ConfigError),
+        (errno.EROFS, ConfigError),
+        (errno.ENOSPC, DiskError),
+        (errno.EIO, DiskError),
+    ],
 )
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, number: int, kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_made_is_named(
+    tmp_path: Path, number: int, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: object, **settings: object) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -226,7 +250,9 @@ def test_an_unwritable_folder_is_a_config_error(tmp_path: Path) -> None:
         os.seteuid(user)
 
 
-def test_a_full_disk_at_the_start_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_at_the_start_leaves_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(moment: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -279,8 +305,13 @@ with t.RunFolder.open(Path({str(tmp_path / "run")!r}), t.EXPERIMENT, resume=Fals
     run.log({{"step": 20, "loss": 0.25}})
 assert len(warnings) == 1 and "metrics.jsonl" in warnings[0] and "training goes on" in warnings[0], warnings
 """
-    subprocess.run([sys.executable, "-c", program], timeout=60, check=True, cwd=Path(__file__).parent)
-    assert [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()] == [0, 20]
+    subprocess.run(
+        [sys.executable, "-c", program], timeout=60, check=True, cwd=Path(__file__).parent
+    )
+    assert [
+        json.loads(line)["step"]
+        for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ] == [0, 20]
 
 
 def test_the_spec_comes_back(tmp_path: Path) -> None:
@@ -303,12 +334,18 @@ def test_changed_data_is_refused(tmp_path: Path) -> None:
 def test_changed_contents_are_refused_unless_allowed(tmp_path: Path) -> None:
     """A digest tells it; then the new data are the run's."""
     told: list[str] = []
-    known, changed = (replace(SPEC, data={"train.views": "a", "train.labels": views}) for views in ("b", "c"))
+    known, changed = (
+        replace(SPEC, data={"train.views": "a", "train.labels": views}) for views in ("b", "c")
+    )
     with RunFolder.open(tmp_path, EXPERIMENT, resume=False, warn=told.append) as run:
         run.write_spec(known)
         with pytest.raises(DataError, match=r"data\.train\.labels: 'b' there, 'c' here") as error:
             run.write_spec(changed)
-        assert "--allow-changed-data" in str(error.value) and "train.views" not in str(error.value) and read_spec(tmp_path) == known
+        assert (
+            "--allow-changed-data" in str(error.value)
+            and "train.views" not in str(error.value)
+            and read_spec(tmp_path) == known
+        )
         run.write_spec(changed, allow_changed=True)
         assert len(told) == 1 and "data.train.labels: 'b' there, 'c' here" in told[0]
         run.write_spec(changed)
@@ -316,7 +353,8 @@ def test_changed_contents_are_refused_unless_allowed(tmp_path: Path) -> None:
 
 
 def test_contents_count_where_both_are_known_and_then_statistics_do_not(tmp_path: Path) -> None:
-    """Runs of older versions and worlds without digests resume; CPUs differ in the last bits of a mean."""
+    """Runs of older versions and worlds without digests resume; CPUs differ in the last bits of a
+    mean."""
     known = replace(SPEC, data={"train": "a"})
     with begin(tmp_path) as run:
         run.write_spec(SPEC)
@@ -324,13 +362,26 @@ def test_contents_count_where_both_are_known_and_then_statistics_do_not(tmp_path
         with pytest.raises(DataError, match="mean"):
             run.write_spec(replace(known, mean=(0.2, 0.2, 0.2)))
         old = json.loads((tmp_path / "world.json").read_bytes())
-        (tmp_path / "world.json").write_text(json.dumps({key: value for key, value in old.items() if key not in ("data", "probe_split")}))
+        (tmp_path / "world.json").write_text(
+            json.dumps(
+                {key: value for key, value in old.items() if key not in ("data", "probe_split")}
+            )
+        )
         run.write_spec(known)
         run.write_spec(replace(SPEC, views_per_object=9, data={"train": "a"}), allow_changed=True)
         run.write_spec(replace(SPEC, views_per_object=9, data={"train": "a"}, mean=(0.2, 0.2, 0.2)))
 
 
-@pytest.mark.parametrize("text", ["", "{}", "3", '{"factors": 3, "actions": 4}', '{"factors": {"pose": [], "groups": [{"dims": []}]}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "3",
+        '{"factors": 3, "actions": 4}',
+        '{"factors": {"pose": [], "groups": [{"dims": []}]}}',
+    ],
+)
 def test_a_damaged_spec_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "world.json").write_text(text)
     with pytest.raises(ConfigError, match=r"world\.json"):

@@ -1,4 +1,5 @@
-"""The cache of rendered views: built once, whole or not there, whatever happens to the builder or the disk."""
+"""The cache of rendered views: built once, whole or not there, whatever happens to the builder or
+the disk."""
 
 import json
 import multiprocessing
@@ -21,12 +22,16 @@ KEY = {"version": 1, "size": 4}
 
 
 def pixels(start: int, stop: int) -> np.ndarray:
-    everything = np.random.default_rng(0).integers(256, size=(OBJECTS, VIEWS, *SHAPE), dtype=np.uint8)
+    everything = np.random.default_rng(0).integers(
+        256, size=(OBJECTS, VIEWS, *SHAPE), dtype=np.uint8
+    )
     return everything[start:stop]
 
 
 def plan(render=pixels, objects=OBJECTS) -> Plan:
-    return Plan(np.zeros((objects, VIEWS, 2), np.float32), np.zeros(objects, np.int64), SHAPE, render)
+    return Plan(
+        np.zeros((objects, VIEWS, 2), np.float32), np.zeros(objects, np.int64), SHAPE, render
+    )
 
 
 def counted(calls: list[int]):
@@ -40,7 +45,9 @@ def counted(calls: list[int]):
 
 
 def build(calls: list[int] | None = None, key=KEY) -> np.ndarray:
-    return cached_tables("test", key, {"train": plan(counted(calls if calls is not None else []))})["train"].views
+    return cached_tables("test", key, {"train": plan(counted(calls if calls is not None else []))})[
+        "train"
+    ].views
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +67,17 @@ def test_views_are_rendered_once_and_mapped(root: Path) -> None:
     calls: list[int] = []
     assert np.array_equal(build(calls), pixels(0, OBJECTS)) and calls == [0, 8, 16, 24, 32]
     again = build(calls)
-    assert isinstance(again, np.memmap) and np.array_equal(again, pixels(0, OBJECTS)) and len(calls) == 5
-    assert {path.name for path in root.rglob("*") if path.is_file()} == {"lock", "key.json", "views.npy", "manifest.json"}
+    assert (
+        isinstance(again, np.memmap)
+        and np.array_equal(again, pixels(0, OBJECTS))
+        and len(calls) == 5
+    )
+    assert {path.name for path in root.rglob("*") if path.is_file()} == {
+        "lock",
+        "key.json",
+        "views.npy",
+        "manifest.json",
+    }
     assert json.loads(only(root, "*/key.json").read_text()) == KEY
 
 
@@ -168,7 +184,9 @@ def test_a_build_with_half_its_files_begins_anew(root: Path, name: str, length: 
     assert np.array_equal(build(calls), pixels(0, OBJECTS)) and calls == [0, 8, 16, 24, 32]
 
 
-def test_a_build_killed_before_its_last_rename_needs_no_rendering(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_killed_before_its_last_rename_needs_no_rendering(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     replace = Path.replace
 
     def kill(self: Path, target: Path) -> Path:
@@ -181,13 +199,19 @@ def test_a_build_killed_before_its_last_rename_needs_no_rendering(root: Path, mo
         patch.setattr(Path, "replace", kill)
         with pytest.raises(Killed):
             cached_tables("test", KEY, {"train": odd})
-    views = cached_tables("test", KEY, {"train": plan(lambda start, stop: pytest.fail("nothing is left to render"), 37)})["train"].views
+    views = cached_tables(
+        "test",
+        KEY,
+        {"train": plan(lambda start, stop: pytest.fail("nothing is left to render"), 37)},
+    )["train"].views
     assert np.array_equal(views, pixels(0, 37))
 
 
 @pytest.mark.parametrize("most", [cache.LARGE, 0])
 @pytest.mark.parametrize("name", ["views.partial.npy", "progress.json"])
-def test_a_build_killed_after_its_last_chunk_needs_no_rendering(root: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int) -> None:
+def test_a_build_killed_after_its_last_chunk_needs_no_rendering(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int
+) -> None:
     """Before and after the rename that finishes it: what vouches for the views is there by then."""
     monkeypatch.setattr(cache, "LARGE", most)
 
@@ -208,14 +232,18 @@ def test_a_build_killed_after_its_last_chunk_needs_no_rendering(root: Path, monk
     assert np.array_equal(build(calls), pixels(0, OBJECTS)) and calls == []
 
 
-def test_a_complete_cache_is_opened_without_a_lock(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_cache_is_opened_without_a_lock(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build()
     monkeypatch.setattr(cache, "locked", lambda *arguments: pytest.fail("nothing is to be built"))
     assert np.array_equal(build(), pixels(0, OBJECTS))
 
 
 def test_who_waits_for_a_builder_says_so(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    child = multiprocessing.get_context("fork").Process(target=_build_slowly, args=(0.1, root / "count"))
+    child = multiprocessing.get_context("fork").Process(
+        target=_build_slowly, args=(0.1, root / "count")
+    )
     child.start()
     while not (root / "count").exists():
         time.sleep(0.005)
@@ -242,7 +270,10 @@ def test_a_build_killed_at_any_moment_is_resumed(root: Path) -> None:
     for chunks in range(1, 5):
         child = context.Process(target=_build_slowly, args=(0.05, root / "count"))
         child.start()
-        while child.is_alive() and not any(len(json.loads(path.read_text())) >= chunks for path in root.glob("*/train/progress.json")):
+        while child.is_alive() and not any(
+            len(json.loads(path.read_text())) >= chunks
+            for path in root.glob("*/train/progress.json")
+        ):
             time.sleep(0.005)
         time.sleep(0.01 * chunks)
         os.kill(child.pid, signal.SIGKILL)
@@ -295,23 +326,35 @@ def table() -> ViewTable:
 
 def test_views_of_a_large_table_are_verified_when_they_are_read(root: Path, large: None) -> None:
     build()
-    assert {path.name for path in only(root, "*/train").iterdir()} == {"views.npy", "sums.npy", "manifest.json"}
+    assert {path.name for path in only(root, "*/train").iterdir()} == {
+        "views.npy",
+        "sums.npy",
+        "manifest.json",
+    }
     views = only(root, "*/train/views.npy")
     data = bytearray(views.read_bytes())
     size = int(np.prod(SHAPE))
-    data[len(data) - size * VIEWS * OBJECTS + size * (VIEWS * 17 + 2) + 5] ^= 64  # object 17, view 2
+    data[len(data) - size * VIEWS * OBJECTS + size * (VIEWS * 17 + 2) + 5] ^= (
+        64  # object 17, view 2
+    )
     views.write_bytes(data)
     found, everything = table(), np.arange(OBJECTS)
     assert np.array_equal(found.images(everything, np.array([[0, 1]])), pixels(0, OBJECTS)[:, :2])
     for _ in ("first", "again"):
-        with pytest.raises(DataError, match=r"train/views\.npy is damaged at object 17, view 2: delete the folder"):
+        with pytest.raises(
+            DataError, match=r"train/views\.npy is damaged at object 17, view 2: delete the folder"
+        ):
             found.images(np.array([16, 17]), np.array([[0, 1], [1, 2]]))
-    chosen = ViewTable(found.views, found.poses[:2], found.labels[:2], np.array([3, 17]), found.sums)
+    chosen = ViewTable(
+        found.views, found.poses[:2], found.labels[:2], np.array([3, 17]), found.sums
+    )
     with pytest.raises(DataError, match="object 17, view 2"):
         chosen.images(np.array([1]), np.array([[2]]))
 
 
-def test_a_large_table_is_not_read_when_it_is_opened(large: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_table_is_not_read_when_it_is_opened(
+    large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build()
     verify, read = cache.file_sha256, []
     monkeypatch.setattr(cache, "file_sha256", lambda path: read.append(path.name) or verify(path))
@@ -320,9 +363,18 @@ def test_a_large_table_is_not_read_when_it_is_opened(large: None, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("name", "place"), [("views.npy", 40), ("sums.npy", 40), ("sums.npy", -1), ("views.npy", None), ("sums.npy", None)]
+    ("name", "place"),
+    [
+        ("views.npy", 40),
+        ("sums.npy", 40),
+        ("sums.npy", -1),
+        ("views.npy", None),
+        ("sums.npy", None),
+    ],
 )
-def test_header_size_and_sums_of_a_large_table_are_verified(root: Path, large: None, name: str, place: int | None) -> None:
+def test_header_size_and_sums_of_a_large_table_are_verified(
+    root: Path, large: None, name: str, place: int | None
+) -> None:
     build()
     path = only(root, f"*/train/{name}")
     data = bytearray(path.read_bytes())
@@ -335,13 +387,19 @@ def test_header_size_and_sums_of_a_large_table_are_verified(root: Path, large: N
 
 def test_a_resumed_build_has_all_sums(large: None) -> None:
     interrupted(24)
-    assert np.array_equal(table().images(np.arange(OBJECTS), np.arange(VIEWS)[None]), pixels(0, OBJECTS))
+    assert np.array_equal(
+        table().images(np.arange(OBJECTS), np.arange(VIEWS)[None]), pixels(0, OBJECTS)
+    )
 
 
-def test_what_does_not_fit_on_the_disk_is_not_begun(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_on_the_disk_is_not_begun(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = cache.shutil.disk_usage(root)
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     calls: list[int] = []
-    with pytest.raises(DiskError, match=r"they need 0\.0 GB, 0\.0 GB are free\. Free space or set SEQJEPA_CACHE"):
+    with pytest.raises(
+        DiskError, match=r"they need 0\.0 GB, 0\.0 GB are free\. Free space or set SEQJEPA_CACHE"
+    ):
         build(calls)
     assert not calls

@@ -1,4 +1,5 @@
-"""Export to the layout of 3DIEBench: what is read back is what was rendered, and an interrupted export goes on."""
+"""Export to the layout of 3DIEBench: what is read back is what was rendered, and an interrupted
+export goes on."""
 
 import os
 import resource
@@ -24,7 +25,11 @@ def run(out: Path, world: Config = WORLD, **options: int) -> None:
 
 def snapshot(folder: Path) -> dict[Path, tuple[bytes, int]]:
     """Every file, with what it holds and when it was written."""
-    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*.*") if path.is_file()}
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*.*")
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +41,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_split_files_name_every_object_and_its_class(exported: Path) -> None:
     for split, plan in WORLD.plans().items():
-        places, labels = (np.load(exported / f"{split}_{what}.npy") for what in ("images", "labels"))
+        places, labels = (
+            np.load(exported / f"{split}_{what}.npy") for what in ("images", "labels")
+        )
         assert places.dtype.kind == "U" and labels.dtype == np.int64
         assert np.array_equal(labels, plan.labels) and len(set(places)) == len(labels)
         for place, label in zip(places, labels, strict=True):
-            assert place.startswith(f"/{WORLD.classes[label]}/") and place.endswith("/") and place.count("/") == 3
+            assert (
+                place.startswith(f"/{WORLD.classes[label]}/")
+                and place.endswith("/")
+                and place.count("/") == 3
+            )
             assert (exported / place.strip("/")).is_dir()
     folders = {path for path in exported.glob("*/*") if path.is_dir()}
     assert len(folders) == 20 + 5 * 6
@@ -67,10 +78,14 @@ def test_what_is_there_is_left_alone(exported: Path) -> None:
     run(exported)
     after = snapshot(exported)
     assert before.keys() == after.keys()
-    assert [path for path in before if before[path] != after[path] and path.parent != exported] == []
+    assert [
+        path for path in before if before[path] != after[path] and path.parent != exported
+    ] == []
 
 
-def test_an_interrupted_export_is_completed(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_export_is_completed(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Killed(BaseException):
         pass
 
@@ -88,17 +103,21 @@ def test_an_interrupted_export_is_completed(exported: Path, tmp_path: Path, monk
         run(tmp_path)
     assert all(len(list(folder.iterdir())) == 6 for folder in tmp_path.glob("*/[!.]*"))
     run(tmp_path)
-    assert {str(path.relative_to(tmp_path)): data for path, (data, _) in snapshot(tmp_path).items()} == {
-        str(path.relative_to(exported)): data for path, (data, _) in snapshot(exported).items()
-    }
+    assert {
+        str(path.relative_to(tmp_path)): data for path, (data, _) in snapshot(tmp_path).items()
+    } == {str(path.relative_to(exported)): data for path, (data, _) in snapshot(exported).items()}
     assert not list(tmp_path.glob("*/.*"))
 
 
-def test_chunks_change_nothing(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_change_nothing(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exporting, "CHUNK", 5)
     run(tmp_path)
     pictures = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.jpg")]
-    assert len(pictures) == 50 * 3 and all((tmp_path / path).read_bytes() == (exported / path).read_bytes() for path in pictures)
+    assert len(pictures) == 50 * 3 and all(
+        (tmp_path / path).read_bytes() == (exported / path).read_bytes() for path in pictures
+    )
 
 
 def test_a_folder_of_something_else_is_refused(exported: Path, tmp_path: Path) -> None:
@@ -113,8 +132,11 @@ def test_a_folder_of_something_else_is_refused(exported: Path, tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_one_writer_at_a_time(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second is refused at once; what the first has half done stays, and the folder is whole in the end."""
+def test_one_writer_at_a_time(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second is refused at once; what the first has half done stays, and the folder is whole in
+    the end."""
     refused, write = [], exporting._write_object
 
     def meanwhile(folder: Path, *arguments: object) -> None:
@@ -122,7 +144,10 @@ def test_one_writer_at_a_time(exported: Path, tmp_path: Path, monkeypatch: pytes
             refused.append(None)
             half = folder.parent / ".half.tmp"
             half.mkdir(parents=True)
-            with pytest.raises(InUseError, match=rf"{tmp_path} is in use by process {os.getpid()} on .* choose another --out"):
+            with pytest.raises(
+                InUseError,
+                match=rf"{tmp_path} is in use by process {os.getpid()} on .* choose another --out",
+            ):
                 run(tmp_path)
             half.rmdir()
             refused.append(folder)
@@ -131,7 +156,9 @@ def test_one_writer_at_a_time(exported: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(exporting, "_write_object", meanwhile)
     run(tmp_path)
     assert len(refused) == 2
-    assert {path.relative_to(tmp_path) for path in snapshot(tmp_path)} == {path.relative_to(exported) for path in snapshot(exported)}
+    assert {path.relative_to(tmp_path) for path in snapshot(tmp_path)} == {
+        path.relative_to(exported) for path in snapshot(exported)
+    }
     assert not (tmp_path / "lock").exists()
 
 
@@ -159,7 +186,15 @@ def test_objects_from_another_source_are_rendered_again(tmp_path: Path) -> None:
 
     def job() -> Job:
         poses, places = np.zeros((3, 2, 7), np.float32), [f"thing/{number}" for number in range(3)]
-        return Job({}, places, np.zeros(3, np.int64), poses, render, lambda good: {"train": good}, lambda number: sources[number])
+        return Job(
+            {},
+            places,
+            np.zeros(3, np.int64),
+            poses,
+            render,
+            lambda good: {"train": good},
+            lambda number: sources[number],
+        )
 
     export(job(), tmp_path)
     before = snapshot(tmp_path / "thing")
@@ -168,7 +203,9 @@ def test_objects_from_another_source_are_rendered_again(tmp_path: Path) -> None:
     sources[1] = "z"
     export(job(), tmp_path)
     after = snapshot(tmp_path / "thing")
-    assert asked == [0, 1, 2, 1] and {path.parent.name for path in before if before[path] != after[path]} == {"1"}
+    assert asked == [0, 1, 2, 1] and {
+        path.parent.name for path in before if before[path] != after[path]
+    } == {"1"}
     (tmp_path / "sources.json").write_text("cut")
     export(job(), tmp_path)
     assert asked[4:] == [0, 1, 2], "of what is not known"
@@ -190,7 +227,12 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_object(tmp_path: Pat
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     noise = np.random.default_rng(0).integers(256, size=(4, 2, 64, 64, 3), dtype=np.uint8)
     noise[:2] = 0  # of which two small pictures fit
-    plan = Plan(np.zeros((4, 2, 7), np.float32), np.zeros(4, np.int64), (64, 64, 3), lambda start, stop: noise[start:stop])
+    plan = Plan(
+        np.zeros((4, 2, 7), np.float32),
+        np.zeros(4, np.int64),
+        (64, 64, 3),
+        lambda start, stop: noise[start:stop],
+    )
     job = plan_job({"train": plan}, ("thing",), {})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
@@ -200,6 +242,11 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_object(tmp_path: Pat
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "\n" not in str(caught.value)
-    assert {path.name for path in (tmp_path / "thing").glob("[!.]*")} == {"train_000000", "train_000001"}
+    assert {path.name for path in (tmp_path / "thing").glob("[!.]*")} == {
+        "train_000000",
+        "train_000001",
+    }
     export(job, tmp_path)
-    assert {path.name for path in (tmp_path / "thing").iterdir()} == {f"train_00000{n}" for n in range(4)}
+    assert {path.name for path in (tmp_path / "thing").iterdir()} == {
+        f"train_00000{n}" for n in range(4)
+    }

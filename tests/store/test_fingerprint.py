@@ -1,4 +1,5 @@
-"""Digests of data: equal for equal data, different for any that a user would call changed, cheap for data that do not fit into memory."""
+"""Digests of data: equal for equal data, different for any that a user would call changed, cheap
+for data that do not fit into memory."""
 
 import numpy as np
 import pytest
@@ -23,7 +24,12 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_any_change_of_a_small_array_is_told(change: str) -> None:
-    assert digest(DATA) == digest(DATA.copy()) == digest(np.asfortranarray(DATA)) != digest(CHANGES[change])
+    assert (
+        digest(DATA)
+        == digest(DATA.copy())
+        == digest(np.asfortranarray(DATA))
+        != digest(CHANGES[change])
+    )
 
 
 def test_texts_stand_for_data() -> None:
@@ -35,7 +41,9 @@ def test_texts_stand_for_data() -> None:
 def test_of_a_large_array_little_is_read_its_ends_included(order, tmp_path) -> None:
     """A sparse file."""
     shape = (512, 4, 64, 64, 4)
-    views = np.lib.format.open_memmap(tmp_path / "views.npy", mode="w+", dtype=np.uint8, shape=shape, fortran_order=order == "F")
+    views = np.lib.format.open_memmap(
+        tmp_path / "views.npy", mode="w+", dtype=np.uint8, shape=shape, fortran_order=order == "F"
+    )
     found = [digest(views)]
     for place in ((0,) * 5, tuple(n - 1 for n in shape)):
         views[place] = 1

@@ -1,4 +1,5 @@
-"""Packs: the same views as the folder, byte for byte; damage is found and named; a killed build goes on; packing again mends."""
+"""Packs: the same views as the folder, byte for byte; damage is found and named; a killed build
+goes on; packing again mends."""
 
 import json
 from pathlib import Path
@@ -40,7 +41,10 @@ def build(path: Path, size: int = 32, **fields):
 
 def batches(path: Path, size: int = 32) -> list:
     world = build(path, size)
-    return [next(world.loader(split, num_views=VIEWS, batch_size=1 if split == "val" else 3, seed=0)) for split in world.spec.splits]
+    return [
+        next(world.loader(split, num_views=VIEWS, batch_size=1 if split == "val" else 3, seed=0))
+        for split in world.spec.splits
+    ]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -53,28 +57,48 @@ def test_files_are_kept_byte_for_byte(folder, packed):
     for row, place in enumerate([*places(folder, "train"), *places(folder, "val")]):
         for view in range(VIEWS):
             record = index[row, view]
-            assert images[record["offset"] :][: record["length"]] == (folder / place / f"image_{view}.jpg").read_bytes()
+            assert (
+                images[record["offset"] :][: record["length"]]
+                == (folder / place / f"image_{view}.jpg").read_bytes()
+            )
             assert np.array_equal(record["latent"], np.load(folder / place / f"latent_{view}.npy"))
     assert len(images) == 64 + index["length"].sum()
-    assert {path.suffix for path in packed.iterdir()} == {".bin", ".npy", ".json"}, "nothing else, no lock and no temporary files"
+    assert {path.suffix for path in packed.iterdir()} == {".bin", ".npy", ".json"}, (
+        "nothing else, no lock and no temporary files"
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "size", "tolerance"),
-    [({}, 32, 0), ({"coding": "raw", "size": 32}, 32, 0), ({"size": 32}, 32, 3), ({"size": 64, "quality": 90}, 32, 3)],
+    [
+        ({}, 32, 0),
+        ({"coding": "raw", "size": 32}, 32, 0),
+        ({"size": 32}, 32, 3),
+        ({"size": 64, "quality": 90}, 32, 3),
+    ],
 )
 def test_a_pack_is_the_folder(folder, tmp_path, options, size, tolerance):
     pack(folder, tmp_path / "pack", views=VIEWS, **options)
     for ours, theirs in zip(batches(tmp_path / "pack", size), batches(folder, size), strict=True):
-        assert (ours.poses == theirs.poses).all() and (ours.actions == theirs.actions).all() and (ours.labels == theirs.labels).all()
+        assert (
+            (ours.poses == theirs.poses).all()
+            and (ours.actions == theirs.actions).all()
+            and (ours.labels == theirs.labels).all()
+        )
         assert (ours.views.int() - theirs.views.int()).abs().float().mean() <= tolerance
     assert build(tmp_path / "pack", size).spec.classes == build(folder, size).spec.classes
 
 
 def test_fewer_views_of_a_pack(packed):
     assert build(packed).views("train") == 3
-    assert Config(path=str(packed), image_size=32, views=2).build().tables["test"].poses.shape == (3, 2, 7)
-    with pytest.raises(DataError, match=r"world\.views is 4, but .*pack has 3 views per object: set it to no more"):
+    assert Config(path=str(packed), image_size=32, views=2).build().tables["test"].poses.shape == (
+        3,
+        2,
+        7,
+    )
+    with pytest.raises(
+        DataError, match=r"world\.views is 4, but .*pack has 3 views per object: set it to no more"
+    ):
         Config(path=str(packed), image_size=32, views=4).build()
 
 
@@ -110,15 +134,26 @@ def test_a_killed_build_goes_on(folder, packed, tmp_path, monkeypatch, moment, o
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_at(patch, moment, occurrence)
         pack(folder, out, views=VIEWS)
-    with pytest.raises(DataError, match="is an unfinished pack: run `seqjepa data pack` once more with the same options, which goes on"):
+    with pytest.raises(
+        DataError,
+        match="is an unfinished pack: run `seqjepa data pack` once more with the same options, which goes on",
+    ):
         build(out)
     read: list[int] = []
     with monkeypatch.context() as patch:
         original = packing._read_object
-        patch.setattr(packing, "_read_object", lambda store, options, row: read.append(row) or original(store, options, row))
+        patch.setattr(
+            packing,
+            "_read_object",
+            lambda store, options, row: read.append(row) or original(store, options, row),
+        )
         pack(folder, out, views=VIEWS)
-    done = {"after images": 3 * (occurrence - 1), "after records": min(3 * occurrence, 10)}.get(moment, 10)
-    assert sorted(read) == [0, *range(done, 10)], "the first is looked at, whole ones are not packed again"
+    done = {"after images": 3 * (occurrence - 1), "after records": min(3 * occurrence, 10)}.get(
+        moment, 10
+    )
+    assert sorted(read) == [0, *range(done, 10)], (
+        "the first is looked at, whole ones are not packed again"
+    )
     assert contents(out) == contents(packed)
 
 
@@ -152,7 +187,10 @@ def test_every_flipped_byte_is_found_named_and_mended(folder, tmp_path, coding):
         name = [*places(folder, "train"), *places(folder, "val")][row]
         store = PackedStore(out)
         table = store.table(np.arange(1, 10) if row == 0 else np.arange(10), VIEWS, 32)
-        with pytest.raises(DataError, match=rf"images\.bin: view {view} of object {name} is damaged: run `seqjepa data pack` once more"):
+        with pytest.raises(
+            DataError,
+            match=rf"images\.bin: view {view} of object {name} is damaged: run `seqjepa data pack` once more",
+        ):
             table.views[np.array([[row]]), np.arange(VIEWS)[None]]
         (out / "images.bin").write_bytes(whole["images.bin"])
     flip(out / "images.bin", size // 2)
@@ -165,10 +203,15 @@ def test_damaged_and_missing_files_are_named_and_mended(folder, packed, name):
     whole = contents(packed)
     damages = {"cut": whole[name][:-1], "grown": whole[name] + b"x", "empty": b""}
     if name != "images.bin":
-        damages["flipped"] = bytes([*whole[name][:-9], whole[name][-9] ^ 4, *whole[name][len(whole[name]) - 8 :]])
+        damages["flipped"] = bytes(
+            [*whole[name][:-9], whole[name][-9] ^ 4, *whole[name][len(whole[name]) - 8 :]]
+        )
     for damage in damages.values():
         (packed / name).write_bytes(damage)
-        with pytest.raises(DataError, match=rf"{name} (has .* bytes, it was written with|is damaged).*`seqjepa data pack` once more"):
+        with pytest.raises(
+            DataError,
+            match=rf"{name} (has .* bytes, it was written with|is damaged).*`seqjepa data pack` once more",
+        ):
             build(packed)
         assert [finding.good for finding in reports(packed)[0].findings] == [False]
         pack(folder, packed, views=VIEWS)
@@ -183,9 +226,15 @@ def test_damaged_and_missing_files_are_named_and_mended(folder, packed, name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data | {"format": 9}, r"manifest\.json has format 9, this version of seqjepa reads up to 1: update"),
+        (
+            lambda data: data | {"format": 9},
+            r"manifest\.json has format 9, this version of seqjepa reads up to 1: update",
+        ),
         (lambda data: data | {"files": {}}, r"manifest\.json is damaged"),
-        (lambda data: data | {"files": data["files"] | {"../x": {"bytes": 1, "sha256": ""}}}, r"manifest\.json is damaged"),
+        (
+            lambda data: data | {"files": data["files"] | {"../x": {"bytes": 1, "sha256": ""}}},
+            r"manifest\.json is damaged",
+        ),
         (lambda data: [], r"manifest\.json is damaged"),
     ],
 )
@@ -204,7 +253,9 @@ def test_a_finished_pack_says_so(packed):
 def test_a_folder_of_something_else_is_refused(folder, packed, tmp_path):
     before = contents(packed)
     for options in ({"size": 32}, {"views": 2}):
-        with pytest.raises(ConfigError, match=r"packed with other options or from other objects, see .*pack\.json"):
+        with pytest.raises(
+            ConfigError, match=r"packed with other options or from other objects, see .*pack\.json"
+        ):
             pack(folder, packed, **{"views": VIEWS} | options)
     assert contents(packed) == before
     (tmp_path / "mine").mkdir()
@@ -232,7 +283,10 @@ def test_options_out_of_range(folder, tmp_path, options, message):
 
 def test_raw_views_have_one_size(folder, tmp_path):
     pack(folder, tmp_path / "pack", views=VIEWS, coding="raw", size=32)
-    with pytest.raises(ConfigError, match=r"raw views of 32 pixels a side, world\.image_size is 16: make them equal"):
+    with pytest.raises(
+        ConfigError,
+        match=r"raw views of 32 pixels a side, world\.image_size is 16: make them equal",
+    ):
         build(tmp_path / "pack", 16)
 
 

@@ -31,7 +31,9 @@ def test_logged_terms_are_of_all_micro_batches_and_a_failing_tracker_is_left_out
     seen: list[int] = []
     forked: list[Any] = []
     fork_rng = torch.random.fork_rng
-    monkeypatch.setattr(torch.random, "fork_rng", lambda devices=None: forked.append(devices) or fork_rng(devices))
+    monkeypatch.setattr(
+        torch.random, "fork_rng", lambda devices=None: forked.append(devices) or fork_rng(devices)
+    )
 
     def fails(record: Mapping[str, Any]) -> None:
         raise OSError(28, "No space left on device")
@@ -43,12 +45,23 @@ def test_logged_terms_are_of_all_micro_batches_and_a_failing_tracker_is_left_out
         device="cpu",
         trackers=[lambda path: fails, lambda path: lambda record: seen.append(record["step"])],
     )
-    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     for line in lines:
-        assert line["loss"] == pytest.approx(10 * line["invariance"] + 10 * line["variance"] + line["covariance"], rel=1e-5)
+        assert line["loss"] == pytest.approx(
+            10 * line["invariance"] + 10 * line["variance"] + line["covariance"], rel=1e-5
+        )
     assert seen == [1, 2] == [line["step"] for line in lines]
-    assert capfd.readouterr().err.count("a tracker cannot write (No space left on device): training goes on without it") == 1
-    assert forked and all(devices == [] for devices in forked), "no GPU's state is touched by a run on the CPU"
+    assert (
+        capfd.readouterr().err.count(
+            "a tracker cannot write (No space left on device): training goes on without it"
+        )
+        == 1
+    )
+    assert forked and all(devices == [] for devices in forked), (
+        "no GPU's state is touched by a run on the CPU"
+    )
     environment = load(tmp_path / "run").environment
     assert environment["device"] == "cpu" and environment["precision"] == "fp32"
 
@@ -56,26 +69,39 @@ def test_logged_terms_are_of_all_micro_batches_and_a_failing_tracker_is_left_out
 def test_a_resumed_run_says_what_it_computed_with_before() -> None:
     place = {"device": "cpu", "precision": "bf16"}
     here = manifest.environment(place)
-    assert manifest.changes(here, here) == manifest.changes({}, here) == [], "of what was not noted nothing can be said"
+    assert manifest.changes(here, here) == manifest.changes({}, here) == [], (
+        "of what was not noted nothing can be said"
+    )
     assert manifest.changes(here, manifest.environment({"device": "GPU", "precision": "fp32"})) == [
         "device: cpu there, GPU here",
         "precision: bf16 there, fp32 here",
     ]
 
 
-@pytest.mark.parametrize(("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("wandb", "wandb")])
+@pytest.mark.parametrize(
+    ("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("wandb", "wandb")]
+)
 def test_a_tracker_that_is_not_installed_is_refused_before_anything_is_written(
-    name: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    module: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigError, match="pip install"):
         trackers.TRACKERS[name]()
     monkeypatch.chdir(tmp_path)
-    assert cli.run(["train", "shapes_tiny", "--track", name]) == 2 and f"seqjepa[{name}]" in capsys.readouterr().err
+    assert (
+        cli.run(["train", "shapes_tiny", "--track", name]) == 2
+        and f"seqjepa[{name}]" in capsys.readouterr().err
+    )
     assert not any(tmp_path.iterdir())
 
 
-def test_folders_of_one_name_are_different_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_of_one_name_are_different_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun: list[dict[str, Any]] = []
     client = ModuleType("wandb")
     client.init = lambda **options: begun.append(options)

@@ -38,7 +38,9 @@ def folder(tmp_path: Path) -> Path:
 def describe(folder: Path, **fields: Any) -> None:
     """Write world.json, with these fields changed or left out (None)."""
     data = {"pose": POSE, "groups": GROUPS, "name": "mine"} | fields
-    (folder / "world.json").write_text(json.dumps({key: value for key, value in data.items() if value is not None}))
+    (folder / "world.json").write_text(
+        json.dumps({key: value for key, value in data.items() if value is not None})
+    )
 
 
 def change(folder: Path, name: str, at: tuple[Any, ...], value: float) -> None:
@@ -49,17 +51,35 @@ def change(folder: Path, name: str, at: tuple[Any, ...], value: float) -> None:
 
 def test_what_is_in_the_files_comes_out(folder):
     world = Config(path=str(folder)).build()
-    views, poses, labels = (np.load(folder / f"{name}.npy") for name in ("views", "poses", "labels"))
-    assert world.spec.image_shape == (3, H, W) and world.spec.views_per_object == V and world.spec.name == "mine"
+    views, poses, labels = (
+        np.load(folder / f"{name}.npy") for name in ("views", "poses", "labels")
+    )
+    assert (
+        world.spec.image_shape == (3, H, W)
+        and world.spec.views_per_object == V
+        and world.spec.name == "mine"
+    )
     assert world.spec.classes == ("0", "1", "2") and world.spec.splits == ("train", "val", "test")
-    assert isinstance(world.tables["train"].views, np.memmap) and world.tables["train"].views.base is not None
+    assert (
+        isinstance(world.tables["train"].views, np.memmap)
+        and world.tables["train"].views.base is not None
+    )
     for split in world.spec.splits:
         for batch in islice(world.loader(split, num_views=3, batch_size=2, seed=0), 10):
             for b in range(2):
-                number = np.flatnonzero((poses[:, :, 0, None].astype(np.float32) == batch.poses[b, :, 0].numpy()).any(1).all(1))
+                number = np.flatnonzero(
+                    (poses[:, :, 0, None].astype(np.float32) == batch.poses[b, :, 0].numpy())
+                    .any(1)
+                    .all(1)
+                )
                 assert len(number) == 1 and number[0] in world.tables[split].rows
-                order = [int(np.flatnonzero(poses[number[0], :, 0].astype(np.float32) == yaw)[0]) for yaw in batch.poses[b, :, 0].numpy()]
-                np.testing.assert_array_equal(batch.views[b].permute(0, 2, 3, 1), views[number[0], order])
+                order = [
+                    int(np.flatnonzero(poses[number[0], :, 0].astype(np.float32) == yaw)[0])
+                    for yaw in batch.poses[b, :, 0].numpy()
+                ]
+                np.testing.assert_array_equal(
+                    batch.views[b].permute(0, 2, 3, 1), views[number[0], order]
+                )
                 assert batch.labels[b] == labels[number[0]]
 
 
@@ -70,7 +90,12 @@ def test_actions_are_those_of_the_groups(folder):
     euler = Rotation.from_euler("xyz", start[:, :3]).inv() * Rotation.from_euler("xyz", end[:, :3])
     camera = Rotation.from_quat(start[:, 6:]).inv() * Rotation.from_quat(end[:, 6:])
     hue = (end - start)[:, 3:4]
-    expected = [euler.as_quat(canonical=True), hue, (end - start)[:, 4:6] / 2, camera.as_quat(canonical=True)]
+    expected = [
+        euler.as_quat(canonical=True),
+        hue,
+        (end - start)[:, 4:6] / 2,
+        camera.as_quat(canonical=True),
+    ]
     np.testing.assert_allclose(batch.actions[:, 0], np.concatenate(expected, 1), atol=1e-5)
     chosen = Config(path=str(folder), actions=("place", "rotation")).build()
     same = next(chosen.loader("train", num_views=3, batch_size=8, seed=0))
@@ -91,7 +116,10 @@ def test_data_check_knows_them(folder, tmp_path_factory):
     (folder / "poses.npy").unlink()
     report = Config.inspect(folder)
     assert not report.good and "poses.npy is missing" in report.findings[0].what
-    assert Config.inspect(tmp_path_factory.mktemp("empty")) is None and Config.inspect(folder / "views.npy") is None
+    assert (
+        Config.inspect(tmp_path_factory.mktemp("empty")) is None
+        and Config.inspect(folder / "views.npy") is None
+    )
 
 
 def test_data_check_fails_if_one_of_two_data_sets_is_bad(folder, capsys):
@@ -99,15 +127,24 @@ def test_data_check_fails_if_one_of_two_data_sets_is_bad(folder, capsys):
     (folder / "wnids.txt").touch()  # of Tiny ImageNet
     assert cli.run(["data", "check", str(folder)]) == 3
     said = capsys.readouterr()
-    assert "arrays of views and poses" in said.out and "Tiny ImageNet" in said.out and "is not as expected" in said.err
+    assert (
+        "arrays of views and poses" in said.out
+        and "Tiny ImageNet" in said.out
+        and "is not as expected" in said.err
+    )
 
 
 def test_splits_are_by_object_and_stay(folder):
     def rows(**fields):
-        return {split: table.rows.tolist() for split, table in Config(path=str(folder), **fields).build().tables.items()}
+        return {
+            split: table.rows.tolist()
+            for split, table in Config(path=str(folder), **fields).build().tables.items()
+        }
 
     splits = rows()
-    assert sorted(chain(*splits.values())) == list(range(N)) and [len(part) for part in splits.values()] == [16, 2, 2]
+    assert sorted(chain(*splits.values())) == list(range(N)) and [
+        len(part) for part in splits.values()
+    ] == [16, 2, 2]
     assert rows() == splits and rows(split_seed=1) != splits
     assert [len(part) for part in rows(val_fraction=0.25, test_fraction=0.4).values()] == [7, 5, 8]
     mine = {"train": [5, 1, 2], "val": [3], "test": [4], "other_room": [0, 19]}
@@ -121,7 +158,9 @@ def test_pixel_statistics_are_of_the_training_objects(folder):
     np.testing.assert_allclose(world.spec.mean, pixels.mean(0))
     np.testing.assert_allclose(world.spec.std, pixels.std(0))
     np.save(folder / "views.npy", np.full((N, V, H, W, 1), 255, np.uint8))
-    assert Config(path=str(folder)).build().spec.std == (1e-3,), "a constant channel is no division by zero"
+    assert Config(path=str(folder)).build().spec.std == (1e-3,), (
+        "a constant channel is no division by zero"
+    )
 
 
 def test_labels_and_class_names_are_optional(folder):
@@ -139,7 +178,11 @@ def test_kind_is_arrays():
 
 
 def test_bad_config_is_refused():
-    for fields in ({"val_fraction": 0.0}, {"test_fraction": 0.9, "val_fraction": 0.1}, {"test_fraction": float("nan")}):
+    for fields in (
+        {"val_fraction": 0.0},
+        {"test_fraction": 0.9, "val_fraction": 0.1},
+        {"test_fraction": float("nan")},
+    ):
         with pytest.raises(ConfigError, match="fraction"):
             Config(path="x", **fields)
     with pytest.raises(ConfigError, match="split_seed"):
@@ -191,13 +234,25 @@ def test_flipped_bytes_in_headers_never_crash(folder):
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("views.npy", np.zeros((N, V, H, W), np.uint8), r"must be uint8 \[N, V, H, W, C\] .* got uint8 \[20, 4, 6, 5\]"),
+        (
+            "views.npy",
+            np.zeros((N, V, H, W), np.uint8),
+            r"must be uint8 \[N, V, H, W, C\] .* got uint8 \[20, 4, 6, 5\]",
+        ),
         ("views.npy", np.zeros((N, V, H, W, 3)), r"got float64 \[20, 4, 6, 5, 3\]"),
         ("views.npy", np.zeros((N, 1, H, W, 3), np.uint8), "at least V = 2 views"),
-        ("views.npy", np.zeros((N + 1, V, H, W, 3), np.uint8), r"poses\.npy must hold numbers \[21, 4, 10\].* got float64 \[20, 4, 10\]"),
+        (
+            "views.npy",
+            np.zeros((N + 1, V, H, W, 3), np.uint8),
+            r"poses\.npy must hold numbers \[21, 4, 10\].* got float64 \[20, 4, 10\]",
+        ),
         ("poses.npy", np.zeros((N, V, 3)), r"poses\.npy must hold numbers \[20, 4, 10\]"),
         ("poses.npy", np.zeros((N, V, len(POSE)), complex), "got complex128"),
-        ("labels.npy", np.zeros(N - 1, int), r"labels\.npy must hold one integer for each of the N = 20 objects .* got int64 \[19\]"),
+        (
+            "labels.npy",
+            np.zeros(N - 1, int),
+            r"labels\.npy must hold one integer for each of the N = 20 objects .* got int64 \[19\]",
+        ),
         ("labels.npy", np.zeros(N), "got float64"),
         ("labels.npy", np.full(N, 20), "object 0 has label 20, allowed are 0 to 19"),
     ],
@@ -210,7 +265,10 @@ def test_wrong_shapes_and_types(folder, name, array, message):
 def test_poses_that_are_no_poses(folder):
     for value in (np.nan, np.inf, 1e300):
         change(folder, "poses.npy", (7, 2, 5), value)
-        refuses(folder, r"poses\.npy: object 7, view 2 has a pose that is not finite .* \(1 of 80 views\)")
+        refuses(
+            folder,
+            r"poses\.npy: object 7, view 2 has a pose that is not finite .* \(1 of 80 views\)",
+        )
     change(folder, "poses.npy", (7, 2, 5), 0.0)
     change(folder, "poses.npy", (3, slice(1, 3), slice(6, 10)), 0.0)
     refuses(folder, r"object 3, view 1 has a quaternion 'camera' of length 0.* \(2 of 80 views\)")
@@ -218,7 +276,10 @@ def test_poses_that_are_no_poses(folder):
 
 def test_labels_out_of_range(folder):
     change(folder, "labels.npy", (4,), -1)
-    refuses(folder, r"labels\.npy: object 4 has label -1, allowed are 0 to 2 .* leave out objects without a class")
+    refuses(
+        folder,
+        r"labels\.npy: object 4 has label -1, allowed are 0 to 2 .* leave out objects without a class",
+    )
     change(folder, "labels.npy", (4,), 2)
     describe(folder, classes=["cat", "dog"])
     refuses(folder, r"object 2 has label 2, allowed are 0 to 1, the classes in world\.json")
@@ -233,15 +294,36 @@ def test_labels_out_of_range(folder):
         ({"poze": 1}, r"world\.json: unknown key 'poze', did you mean 'pose'"),
         ({"pose": "yaw"}, r"key 'pose' must be tuple\[str, \.\.\.\], got 'yaw'"),
         ({"pose": [*POSE[:-1], "yaw"]}, r"world\.json: pose columns must have different names"),
-        ({"groups": [{"name": "r", "dims": ["yaw"], "king": "euler"}]}, r"key 'groups\[0\]\.king', did you mean 'groups\[0\]\.kind'"),
-        ({"groups": [{"name": "r", "dims": ["yaw"], "kind": "eulre"}]}, r"'groups\[0\]\.kind': 'eulre', did you mean 'euler'"),
+        (
+            {"groups": [{"name": "r", "dims": ["yaw"], "king": "euler"}]},
+            r"key 'groups\[0\]\.king', did you mean 'groups\[0\]\.kind'",
+        ),
+        (
+            {"groups": [{"name": "r", "dims": ["yaw"], "kind": "eulre"}]},
+            r"'groups\[0\]\.kind': 'eulre', did you mean 'euler'",
+        ),
         ({"groups": [{"name": "r", "dims": ["yaw"], "kind": "euler"}]}, "needs 3 dims"),
-        ({"groups": [{"name": "r", "dims": ["yav"]}]}, "pose column of group 'r': 'yav', did you mean 'yaw'"),
-        ({"groups": [{"name": "r", "dims": ["hue"], "scale": 0}]}, "scale and period must be positive"),
+        (
+            {"groups": [{"name": "r", "dims": ["yav"]}]},
+            "pose column of group 'r': 'yav', did you mean 'yaw'",
+        ),
+        (
+            {"groups": [{"name": "r", "dims": ["hue"], "scale": 0}]},
+            "scale and period must be positive",
+        ),
         ({"splits": {"train": [0], "val": [1]}}, "split 'test' has no objects"),
-        ({"splits": {"train": [0], "val": [1], "test": [2], "ood": []}}, "split 'ood' has no objects"),
-        ({"splits": {"train": [0], "val": [1], "test": [20]}}, "split 'test' names object 20, views.npy has 0 to 19"),
-        ({"splits": {"train": [0, 3], "val": [1], "test": [2, 3]}}, "object 3 is in split 'train' and again in 'test'"),
+        (
+            {"splits": {"train": [0], "val": [1], "test": [2], "ood": []}},
+            "split 'ood' has no objects",
+        ),
+        (
+            {"splits": {"train": [0], "val": [1], "test": [20]}},
+            "split 'test' names object 20, views.npy has 0 to 19",
+        ),
+        (
+            {"splits": {"train": [0, 3], "val": [1], "test": [2, 3]}},
+            "object 3 is in split 'train' and again in 'test'",
+        ),
     ],
 )
 def test_wrong_world_json(folder, fields, message):
@@ -250,13 +332,19 @@ def test_wrong_world_json(folder, fields, message):
 
 
 def test_world_json_that_is_none(folder):
-    for text, message in (("{", "cannot be read as JSON"), ("[]", "the top level must be an object"), ("\xff", "cannot be read as JSON")):
+    for text, message in (
+        ("{", "cannot be read as JSON"),
+        ("[]", "the top level must be an object"),
+        ("\xff", "cannot be read as JSON"),
+    ):
         (folder / "world.json").write_bytes(text.encode("latin-1"))
         refuses(folder, message)
 
 
 def test_wishes_that_the_data_cannot_fulfil(folder):
-    with pytest.raises(ConfigError, match="unknown action group 'rotatoin', did you mean 'rotation'"):
+    with pytest.raises(
+        ConfigError, match="unknown action group 'rotatoin', did you mean 'rotation'"
+    ):
         Config(path=str(folder), actions=("rotatoin",)).build()
     world = Config(path=str(folder)).build()
     with pytest.raises(DataError, match="5 views asked for, objects of world 'mine' have 4"):

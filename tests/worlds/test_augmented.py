@@ -1,4 +1,5 @@
-"""The world over real digits: views are what their poses say, actions are fixed functions of them, policies depend on the split."""
+"""The world over real digits: views are what their poses say, actions are fixed functions of them,
+policies depend on the split."""
 
 from dataclasses import replace
 from itertools import islice
@@ -30,7 +31,9 @@ def world(**changes) -> AugmentedWorld:
     return replace(CONFIG, **changes).build()
 
 
-def draw(made: AugmentedWorld, split: str, count: int = 300, num_views: int = 4, seed: int = 0) -> SequenceBatch:
+def draw(
+    made: AugmentedWorld, split: str, count: int = 300, num_views: int = 4, seed: int = 0
+) -> SequenceBatch:
     index = np.arange(count)
     return made.sequences(split, index, num_views, draw_key(seed, split, 0, index))
 
@@ -38,21 +41,42 @@ def draw(made: AugmentedWorld, split: str, count: int = 300, num_views: int = 4,
 def test_the_spec():
     made = world()
     spec = made.spec
-    assert spec.image_shape == (3, 28, 28) and spec.classes == tuple("0123456789") and spec.views_per_object is None
+    assert (
+        spec.image_shape == (3, 28, 28)
+        and spec.classes == tuple("0123456789")
+        and spec.views_per_object is None
+    )
     assert spec.splits == ("train", "val", "test", "probe") and spec.probe_split == "probe"
     assert [made.size(split) for split in spec.splits] == [4000, 500, 500, 4000]
-    assert [group.name for group in spec.factors.groups] == ["crop", "flip", "jitter", "order", "gray", "blur"], "nothing is solarized"
-    assert [group.name for group in spec.actions.groups] == ["crop", "jitter", "blur"] and spec.actions.action_dim == 9
+    assert [group.name for group in spec.factors.groups] == [
+        "crop",
+        "flip",
+        "jitter",
+        "order",
+        "gray",
+        "blur",
+    ], "nothing is solarized"
+    assert [group.name for group in spec.actions.groups] == [
+        "crop",
+        "jitter",
+        "blur",
+    ] and spec.actions.action_dim == 9
     outline = CONFIG.outline()
-    assert replace(outline, classes=spec.classes, mean=spec.mean, std=spec.std, data=spec.data) == spec
+    assert (
+        replace(outline, classes=spec.classes, mean=spec.mean, std=spec.std, data=spec.data) == spec
+    )
 
 
-@pytest.mark.parametrize("actions", [("crop",), ("jitter",), ("blur",), ("solarize", "flip"), tuple(GROUPS)])
+@pytest.mark.parametrize(
+    "actions", [("crop",), ("jitter",), ("blur",), ("solarize", "flip"), tuple(GROUPS)]
+)
 def test_conditioning_by_name(actions):
     spec = world(actions=actions).spec
     assert tuple(group.name for group in spec.actions.groups) == actions
     assert set(actions) <= {group.name for group in spec.factors.groups}
-    assert spec.factors.pose == spec.actions.pose == COLUMNS, "poses hold all parameters, whatever is told"
+    assert spec.factors.pose == spec.actions.pose == COLUMNS, (
+        "poses hold all parameters, whatever is told"
+    )
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -69,11 +93,14 @@ def test_whole_images_are_clean():
     made = world()
     whole = made.whole("test", np.array([3, 5]))
     rows = made.splits["test"].rows[[3, 5]]
-    assert torch.equal(whole, torch.from_numpy(made.splits["test"].images[rows]).permute(0, 3, 1, 2))
+    assert torch.equal(
+        whole, torch.from_numpy(made.splits["test"].images[rows]).permute(0, 3, 1, 2)
+    )
 
 
 def test_actions_are_differences_by_fixed_numbers():
-    """Of unit spread, and no function of the other views: a shorter sequence has the same actions (the release divides by the sequence)."""
+    """Of unit spread, and no function of the other views: a shorter sequence has the same actions
+    (the release divides by the sequence)."""
     made = world()
     batch, short = draw(made, "test"), draw(made, "test", num_views=2)
     torch.testing.assert_close(short.actions[:, 0], batch.actions[:, 0], rtol=0, atol=0)
@@ -86,21 +113,35 @@ def test_actions_are_differences_by_fixed_numbers():
 
 
 def test_scales_are_those_of_the_distributions():
-    """A factor of the jitter is 1 with probability 0.2, else uniform in 1 +- x: variance 0.8 x^2 / 3; sigma is uniform in 0.1 .. 2."""
-    scales = {dim: scale for group in CONFIG.factors().groups for dim, scale in zip(group.dims, group.scales, strict=True)}
+    """A factor of the jitter is 1 with probability 0.2, else uniform in 1 +- x: variance 0.8 x^2 /
+    3; sigma is uniform in 0.1 .. 2."""
+    scales = {
+        dim: scale
+        for group in CONFIG.factors().groups
+        for dim, scale in zip(group.dims, group.scales, strict=True)
+    }
     for name, half in (("brightness", 0.4), ("contrast", 0.4), ("saturation", 0.2), ("hue", 0.1)):
         assert scales[name] == pytest.approx((0.8 * half**2 / 3) ** 0.5, rel=0.01)
     assert scales["sigma"] == pytest.approx(1.9 / 12**0.5, rel=0.01)
-    assert scales["flip"] == pytest.approx(0.5, rel=0.01) and scales["gray"] == pytest.approx(0.4, rel=0.01)
-    bits = {group.name: group.scale for group in replace(CONFIG, actions=("solarize",)).factors().groups}
-    assert bits["solarize"] == pytest.approx((0.4,), rel=0.02), "of the last views, which alone are solarized"
+    assert scales["flip"] == pytest.approx(0.5, rel=0.01) and scales["gray"] == pytest.approx(
+        0.4, rel=0.01
+    )
+    bits = {
+        group.name: group.scale for group in replace(CONFIG, actions=("solarize",)).factors().groups
+    }
+    assert bits["solarize"] == pytest.approx((0.4,), rel=0.02), (
+        "of the last views, which alone are solarized"
+    )
     never = replace(CONFIG, actions=("blur",), observed=Policy(p_blur=0), last=Policy(p_blur=0))
     assert never.factors().select(("blur",)).groups[0].scale == (1.0,)
 
 
 def test_the_last_view_has_its_own_policy_while_training_only():
     made = world()
-    train, probe, test = (draw(made, split, size).poses for split, size in (("train", 2000), ("probe", 500), ("test", 500)))
+    train, probe, test = (
+        draw(made, split, size).poses
+        for split, size in (("train", 2000), ("probe", 500), ("test", 500))
+    )
     blurred, solarized = (train[..., SIGMA] > 0).float().mean(0), train[..., SOLARIZE].mean(0)
     assert blurred[:3].tolist() == [1, 1, 1] and blurred[3] == pytest.approx(0.1, abs=0.03)
     assert solarized[:3].tolist() == [0, 0, 0] and solarized[3] == pytest.approx(0.2, abs=0.03)
@@ -114,7 +155,9 @@ def test_a_view_depends_on_its_key_and_place_only():
     batch = made.sequences("test", index, 4, key)
     some = np.array([250, 3, 77])
     alone = made.sequences("test", some, 4, key[some])
-    assert torch.equal(alone.poses, batch.poses[some]) and torch.equal(alone.actions, batch.actions[some])
+    assert torch.equal(alone.poses, batch.poses[some]) and torch.equal(
+        alone.actions, batch.actions[some]
+    )
     assert (alone.views.int() - batch.views[some].int()).abs().max() <= 1
     longer = made.sequences("test", some, 9, key[some])
     assert torch.equal(longer.poses[:, :4], alone.poses)
@@ -127,13 +170,21 @@ def test_the_loader_may_begin_anywhere():
     whole = list(islice(made.loader("train", **options), 70))  # into the second epoch
     for step in (1, 62, 69):
         again = next(made.loader("train", **options, start_step=step))
-        assert torch.equal(again.views, whole[step].views) and torch.equal(again.poses, whole[step].poses)
-    assert not torch.equal(whole[0].poses, next(made.loader("train", **options | {"seed": 2})).poses)
+        assert torch.equal(again.views, whole[step].views) and torch.equal(
+            again.poses, whole[step].poses
+        )
+    assert not torch.equal(
+        whole[0].poses, next(made.loader("train", **options | {"seed": 2})).poses
+    )
 
 
 def test_a_source_with_labelled_images_of_its_own_keeps_them():
     images = Digits().open(Path(), 28, 0.1)
-    images = replace(images, splits=dict(images.splits) | {"labelled": images.splits["val"]}, probe_split="labelled")
+    images = replace(
+        images,
+        splits=dict(images.splits) | {"labelled": images.splits["val"]},
+        probe_split="labelled",
+    )
     spec = CONFIG.over(images).spec
     assert spec.probe_split == "labelled" and spec.splits == ("train", "val", "test", "labelled")
 
@@ -165,36 +216,69 @@ def test_an_unknown_source():
 
 
 @pytest.mark.parametrize(
-    "name", ["cifar100", "cifar100_paper", "cifar100_baseline", "tiny_imagenet", "tiny_imagenet_paper", "tiny_imagenet_baseline"]
+    "name",
+    [
+        "cifar100",
+        "cifar100_paper",
+        "cifar100_baseline",
+        "tiny_imagenet",
+        "tiny_imagenet_paper",
+        "tiny_imagenet_baseline",
+    ],
 )
 def test_recipes_are_the_papers(name):
     experiment = recipes()[name]()
     assert experiment.name == name and from_json(to_json(experiment)) == experiment
     tiny, baseline = name.startswith("tiny"), name.endswith("baseline")
-    assert experiment.world.image_size == (64 if tiny else 32) and experiment.encoder.stem == ("imagenet" if tiny else "cifar")
-    assert experiment.train.batch_size == 512 and experiment.train.steps == 2000 * (100_000 if tiny else 50_000) // 512
-    assert (experiment.train.num_views, experiment.optim.lr) == ((2, 1e-3) if baseline else (4, 4e-4))
+    assert experiment.world.image_size == (64 if tiny else 32) and experiment.encoder.stem == (
+        "imagenet" if tiny else "cifar"
+    )
+    assert (
+        experiment.train.batch_size == 512
+        and experiment.train.steps == 2000 * (100_000 if tiny else 50_000) // 512
+    )
+    assert (experiment.train.num_views, experiment.optim.lr) == (
+        (2, 1e-3) if baseline else (4, 4e-4)
+    )
     assert (experiment.world.last == experiment.world.observed) is baseline
     assert (experiment.world.mean is not None) is name.endswith("paper")
 
 
 def test_digits_from_training_to_results(tmp_path):
-    """Trained for a few steps, then asked for class, crop, jitter, blur and the rest, of clean images, too."""
+    """Trained for a few steps, then asked for class, crop, jitter, blur and the rest, of clean
+    images, too."""
     base = cifar100()
     experiment = replace(
         base,
         world=replace(CONFIG, actions=("crop", "blur")),
         encoder=EncoderConfig(width=4, stem="compact"),
         method=replace(base.method, layers=1, action_width=8, heads=2, predictor_width=16),
-        train=replace(base.train, steps=6, batch_size=16, num_views=3, log_every=2, checkpoint_every=3),
+        train=replace(
+            base.train, steps=6, batch_size=16, num_views=3, log_every=2, checkpoint_every=3
+        ),
         evaluate=replace(
-            base.evaluate, objects=200, encoded_views=4, views=2, draws=2, linear_epochs=2, mlp_epochs=2, linear_regression_epochs=2
+            base.evaluate,
+            objects=200,
+            encoded_views=4,
+            views=2,
+            draws=2,
+            linear_epochs=2,
+            mlp_epochs=2,
+            linear_regression_epochs=2,
         ),
     )
     seqjepa.train(experiment, tmp_path / "run", quiet=True)
     results = seqjepa.evaluate(tmp_path / "run", progress=False)
-    found = {(record["task"], record["input"]) for record in results["records"] if record["features"] == "model"}
-    tasks = {f"{kind} {name}" for kind in ("relative", "individual") for name in ("crop", "flip", "jitter", "order", "gray", "blur")}
+    found = {
+        (record["task"], record["input"])
+        for record in results["records"]
+        if record["features"] == "model"
+    }
+    tasks = {
+        f"{kind} {name}"
+        for kind in ("relative", "individual")
+        for name in ("crop", "flip", "jitter", "order", "gray", "blur")
+    }
     assert {task for task, _ in found} == {"class", *tasks}
     assert ("class", "image") in found and ("class", "sequence") in found
     assert results["sizes"] == {"train": 200, "test": 500}

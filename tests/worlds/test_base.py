@@ -20,7 +20,9 @@ SPACE = ActionSpace(("object", "view"), (Group(name="view", dims=("view",)),))
 
 def table(objects: int, views: int) -> ViewTable:
     """Poses say which object and view they belong to, and so does the first pixel."""
-    poses = np.stack(np.meshgrid(np.arange(objects), np.arange(views), indexing="ij"), -1).astype(np.float32)
+    poses = np.stack(np.meshgrid(np.arange(objects), np.arange(views), indexing="ij"), -1).astype(
+        np.float32
+    )
     images = np.zeros((objects, views, 2, 3, 2), np.uint8)
     images[:, :, 0, 0] = poses
     return ViewTable(images, poses, np.arange(objects) % 3)
@@ -42,13 +44,20 @@ def world(objects=23, views=6) -> TableWorld:
     return TableWorld(spec, {name: table(objects, views) for name in splits})
 
 
-def batches(count=8, *, split="train", num_views=4, batch_size=5, seed=0, start_step=0, **fields) -> list[SequenceBatch]:
-    loader = world(**fields).loader(split, num_views=num_views, batch_size=batch_size, seed=seed, start_step=start_step)
+def batches(
+    count=8, *, split="train", num_views=4, batch_size=5, seed=0, start_step=0, **fields
+) -> list[SequenceBatch]:
+    loader = world(**fields).loader(
+        split, num_views=num_views, batch_size=batch_size, seed=seed, start_step=start_step
+    )
     return list(islice(loader, count))
 
 
 def same(a: SequenceBatch, b: SequenceBatch) -> bool:
-    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("views", "actions", "poses", "labels"))
+    return all(
+        torch.equal(getattr(a, name), getattr(b, name))
+        for name in ("views", "actions", "poses", "labels")
+    )
 
 
 def objects_of(parts: list[SequenceBatch]) -> list[int]:
@@ -60,7 +69,9 @@ def test_batches_hang_together():
         assert batch.views.shape == (5, 4, 2, 2, 3) and batch.views.dtype == torch.uint8
         assert batch.actions.dtype == batch.poses.dtype == torch.float32
         torch.testing.assert_close(batch.views[:, :, :, 0, 0].float(), batch.poses, rtol=0, atol=0)
-        torch.testing.assert_close(batch.actions, batch.poses[:, 1:, 1:] - batch.poses[:, :-1, 1:], rtol=0, atol=0)
+        torch.testing.assert_close(
+            batch.actions, batch.poses[:, 1:, 1:] - batch.poses[:, :-1, 1:], rtol=0, atol=0
+        )
         torch.testing.assert_close(batch.labels, batch.poses[:, 0, 0].long() % 3, rtol=0, atol=0)
         assert (batch.poses[:, :, 0] == batch.poses[:, :1, 0]).all(), "a sequence shows one object"
 
@@ -69,25 +80,33 @@ def test_batches_hang_together():
 def test_a_loader_can_begin_anywhere(start):
     """Batches 4 and 9 of 5 span two epochs of 23."""
     if start < 30:
-        assert all(same(a, b) for a, b in zip(batches(30)[start:], batches(30 - start, start_step=start), strict=True))
+        assert all(
+            same(a, b)
+            for a, b in zip(batches(30)[start:], batches(30 - start, start_step=start), strict=True)
+        )
     else:
         late = batches(3, start_step=start)
         assert same(late[2], batches(1, start_step=start + 2)[0])
 
 
 def test_ranks_share_the_batches_of_one():
-    """Each makes its places only, which put side by side are the batch, wherever it begins and across epochs."""
+    """Each makes its places only, which put side by side are the batch, wherever it begins and
+    across epochs."""
     whole = batches(6, batch_size=6)
     for start in (0, 3):
         shares = []
         for places in (np.array([0, 1, 4]), np.array([2, 3, 5])):
-            loader = world().loader("train", num_views=4, batch_size=6, seed=0, start_step=start, places=places)
+            loader = world().loader(
+                "train", num_views=4, batch_size=6, seed=0, start_step=start, places=places
+            )
             shares.append((places, list(islice(loader, 6 - start))))
         for step in range(6 - start):
             for places, parts in shares:
                 assert len(parts[step]) == 3
                 for name in ("views", "actions", "poses", "labels"):
-                    assert torch.equal(getattr(parts[step], name), getattr(whole[start + step], name)[places])
+                    assert torch.equal(
+                        getattr(parts[step], name), getattr(whole[start + step], name)[places]
+                    )
 
 
 def test_every_object_once_per_epoch_in_another_order():
@@ -114,7 +133,12 @@ def test_seeds_and_splits_draw_differently():
     for other in (batches(1, seed=1)[0], batches(1, split="val")[0], batches(1, seed=2**40)[0]):
         assert objects_of([other]) != objects_of([base]) or not torch.equal(other.poses, base.poses)
     index = np.arange(100)
-    keys = [draw_key(seed, split, epoch, index) for seed in (0, 1) for split in ("train", "val") for epoch in (0, 1)]
+    keys = [
+        draw_key(seed, split, epoch, index)
+        for seed in (0, 1)
+        for split in ("train", "val")
+        for epoch in (0, 1)
+    ]
     assert len(np.unique(np.concatenate(keys))) == 800
 
 
@@ -123,7 +147,9 @@ def test_draws_do_not_depend_on_the_batch():
     keys = draw_key(0, "train", np.full(23, 3), np.arange(23))
     together = choose_views(keys, 4, 6)
     for number in range(23):
-        np.testing.assert_array_equal(choose_views(draw_key(0, "train", 3, np.array([number])), 4, 6)[0], together[number])
+        np.testing.assert_array_equal(
+            choose_views(draw_key(0, "train", 3, np.array([number])), 4, 6)[0], together[number]
+        )
 
 
 def test_views_are_uniform_over_ordered_selections():
@@ -137,8 +163,12 @@ def test_views_are_uniform_over_ordered_selections():
 
 
 def test_draws_are_pinned():
-    """Another order of draws would make every committed result a different run: change these numbers only knowingly."""
-    assert draw_key(0, "train", 0, np.arange(2)).tolist() == [-7803472929532798125, -8266961833534960545]
+    """Another order of draws would make every committed result a different run: change these
+    numbers only knowingly."""
+    assert draw_key(0, "train", 0, np.arange(2)).tolist() == [
+        -7803472929532798125,
+        -8266961833534960545,
+    ]
     assert choose_views(draw_key(3, "test", 2, np.array([5])), 4, 50).tolist() == [[40, 48, 42, 32]]
     assert objects_of(batches(2, seed=7)) == [11, 21, 2, 20, 19, 0, 7, 1, 17, 5]
 
@@ -148,7 +178,9 @@ def test_impossible_wishes_are_refused_at_once():
         world().loader("trian", num_views=2, batch_size=2, seed=0)
     with pytest.raises(DataError, match="7 views asked for, objects of world 'numbers' have 6"):
         world().loader("train", num_views=7, batch_size=2, seed=0)
-    with pytest.raises(DataError, match=r"fewer than a batch of 24: .* set train\.batch_size to at most 23"):
+    with pytest.raises(
+        DataError, match=r"fewer than a batch of 24: .* set train\.batch_size to at most 23"
+    ):
         world().loader("val", num_views=2, batch_size=24, seed=0)
     assert len(batches(1, batch_size=23)[0]) == 23
 
@@ -156,10 +188,30 @@ def test_impossible_wishes_are_refused_at_once():
 @pytest.mark.parametrize(
     ("views", "poses", "labels", "message"),
     [
-        (np.zeros((2, 3, 4, 4), np.uint8), np.zeros((2, 3, 1)), np.zeros(2), r"views must be uint8 \[N, V, H, W, C\]"),
-        (np.zeros((2, 3, 4, 4, 1), np.float32), np.zeros((2, 3, 1)), np.zeros(2), "views must be uint8 .* float32"),
-        (np.zeros((2, 3, 4, 4, 1), np.uint8), np.zeros((2, 2, 1)), np.zeros(2), r"poses must be \[N=2, V=3, P\]"),
-        (np.zeros((2, 3, 4, 4, 1), np.uint8), np.zeros((2, 3, 1)), np.zeros(3), r"labels must be \[N=2\]"),
+        (
+            np.zeros((2, 3, 4, 4), np.uint8),
+            np.zeros((2, 3, 1)),
+            np.zeros(2),
+            r"views must be uint8 \[N, V, H, W, C\]",
+        ),
+        (
+            np.zeros((2, 3, 4, 4, 1), np.float32),
+            np.zeros((2, 3, 1)),
+            np.zeros(2),
+            "views must be uint8 .* float32",
+        ),
+        (
+            np.zeros((2, 3, 4, 4, 1), np.uint8),
+            np.zeros((2, 2, 1)),
+            np.zeros(2),
+            r"poses must be \[N=2, V=3, P\]",
+        ),
+        (
+            np.zeros((2, 3, 4, 4, 1), np.uint8),
+            np.zeros((2, 3, 1)),
+            np.zeros(3),
+            r"labels must be \[N=2\]",
+        ),
     ],
 )
 def test_tables_check_their_shapes(views, poses, labels, message):

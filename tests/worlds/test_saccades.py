@@ -1,4 +1,5 @@
-"""The world of saccades, from images in memory and from files as published, to trained and evaluated runs."""
+"""The world of saccades, from images in memory and from files as published, to trained and
+evaluated runs."""
 
 import json
 from collections.abc import Iterator
@@ -45,11 +46,15 @@ class Memory(Source):
 
         def split(number: int) -> ImageSplit:
             labels = np.arange(number) % 3
-            pixels = np.stack([np.stack([row, column, np.full_like(row, 100 * label)], -1) for label in labels])
+            pixels = np.stack(
+                [np.stack([row, column, np.full_like(row, 100 * label)], -1) for label in labels]
+            )
             return ImageSplit(pixels.astype(np.uint8), labels)
 
         splits = {"train": split(24), "labelled": split(18), "val": split(9), "test": split(12)}
-        return ImageSet(splits, ("a", "b", "c"), (0.1, 0.1, 0.4), (0.1, 0.1, 0.4), probe_split="labelled")
+        return ImageSet(
+            splits, ("a", "b", "c"), (0.1, 0.1, 0.4), (0.1, 0.1, 0.4), probe_split="labelled"
+        )
 
     def inspect(self, path: Path) -> None:
         return None
@@ -75,14 +80,19 @@ def sequences(world: Saccades, split: str = "train", num_views: int = 4, epoch: 
 
 
 @pytest.mark.usefixtures("memory")
-@pytest.mark.parametrize("fields", [{}, {"saliency": "uniform"}, {"inhibition": "square"}, {"inhibition": "none"}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"saliency": "uniform"}, {"inhibition": "square"}, {"inhibition": "none"}]
+)
 def test_patches_poses_and_actions_tell_the_same_fixations(fields: dict) -> None:
-    """The pixel in the middle of each patch says where it is from: to the pixel the pose, and what lies between two is the action."""
+    """The pixel in the middle of each patch says where it is from: to the pixel the pose, and what
+    lies between two is the action."""
     batch = sequences(world(**fields))
     assert batch.views.shape == (24, 4, 3, PATCH, PATCH) and batch.views.dtype == torch.uint8
     seen = batch.views[:, :, :2, PATCH // 2, PATCH // 2].float() - 1
     assert torch.equal(batch.poses, seen / SIDE)
-    torch.testing.assert_close(batch.actions, batch.poses[:, 1:] - batch.poses[:, :-1], rtol=0, atol=0)
+    torch.testing.assert_close(
+        batch.actions, batch.poses[:, 1:] - batch.poses[:, :-1], rtol=0, atol=0
+    )
     assert torch.equal(batch.labels, torch.arange(24) % 3)
     assert not torch.equal(seen, seen.flip(2)), "the transposed fixations are others"
     assert batch.views[0].is_contiguous(memory_format=torch.channels_last)
@@ -92,12 +102,21 @@ def test_patches_poses_and_actions_tell_the_same_fixations(fields: dict) -> None
 @pytest.mark.parametrize("saliency", ["spectral_residual", "uniform"])
 def test_inhibition_holds_with_and_without_saliency(saliency: str) -> None:
     radius = PATCH // 2
-    for shape, far in (("disc", lambda away: (away**2).sum(-1) > radius**2), ("square", lambda away: away.abs().amax(-1) > radius)):
-        places = (sequences(world(saliency=saliency, inhibition=shape), num_views=8).poses * SIDE).round()
+    for shape, far in (
+        ("disc", lambda away: (away**2).sum(-1) > radius**2),
+        ("square", lambda away: away.abs().amax(-1) > radius),
+    ):
+        places = (
+            sequences(world(saliency=saliency, inhibition=shape), num_views=8).poses * SIDE
+        ).round()
         away = places[:, :, None] - places[:, None]
         assert far(away)[:, ~torch.eye(8, dtype=torch.bool)].all()
-    places = sequences(world(saliency=saliency, inhibition="none", image_size=PATCH), num_views=8).poses
-    assert any(len({tuple(place) for place in row}) < 8 for row in places.tolist()), "without it places come again"
+    places = sequences(
+        world(saliency=saliency, inhibition="none", image_size=PATCH), num_views=8
+    ).poses
+    assert any(len({tuple(place) for place in row}) < 8 for row in places.tolist()), (
+        "without it places come again"
+    )
 
 
 @pytest.mark.usefixtures("memory")
@@ -107,15 +126,26 @@ def test_a_sequence_depends_on_image_and_key_alone() -> None:
     keys = draw_key(0, "train", 0, index)
     alone = here.sequences("train", index[7:8], 4, keys[7:8])
     assert torch.equal(alone.views[0], together.views[7])
-    assert torch.equal(here.sequences("train", index, 2, keys).poses, together.poses[:, :2]), "shorter ones are beginnings"
+    assert torch.equal(here.sequences("train", index, 2, keys).poses, together.poses[:, :2]), (
+        "shorter ones are beginnings"
+    )
     assert not torch.equal(sequences(here, epoch=1).poses, together.poses)
 
 
 @pytest.mark.usefixtures("memory")
 def test_the_spec() -> None:
     here = world()
-    assert here.spec.image_shape == (3, PATCH, PATCH) and here.spec.splits == ("train", "labelled", "val", "test")
-    assert here.spec.probe_split == "labelled" and here.spec.ordered and here.spec.classes == ("a", "b", "c")
+    assert here.spec.image_shape == (3, PATCH, PATCH) and here.spec.splits == (
+        "train",
+        "labelled",
+        "val",
+        "test",
+    )
+    assert (
+        here.spec.probe_split == "labelled"
+        and here.spec.ordered
+        and here.spec.classes == ("a", "b", "c")
+    )
     assert here.spec.views_per_object == 33, "49 pixels of 1,600 are inhibited by each"
     known = ("name", "image_shape", "factors", "actions", "views_per_object", "ordered")
     assert all(getattr(config().outline(), name) == getattr(here.spec, name) for name in known)
@@ -123,7 +153,10 @@ def test_the_spec() -> None:
     with pytest.raises(DataError, match="34 views asked for, objects of world 'saccades' have 33"):
         here.loader("train", num_views=34, batch_size=2, seed=0)
     assert here.whole("test", np.array([1])).shape == (1, 3, SIDE, SIDE)
-    assert Config(path="").inhibits.radius == 16 and Config(path="", patch_size=84, image_size=224).inhibits.radius == 42
+    assert (
+        Config(path="").inhibits.radius == 16
+        and Config(path="", patch_size=84, image_size=224).inhibits.radius == 42
+    )
     assert Config(path="", inhibition_radius=5).inhibits.radius == 5
 
 
@@ -150,24 +183,47 @@ def tiny(world: Config) -> Experiment:
         world=world,
         encoder=EncoderConfig(width=2, stem="compact"),
         optim=OptimConfig(lr=1e-3),
-        train=TrainConfig(steps=4, batch_size=8, num_views=4, log_every=2, checkpoint_every=2, precision="fp32"),
-        evaluate=EvaluateConfig(views=3, draws=2, linear_epochs=20, mlp_epochs=2, linear_regression_epochs=20, batch_size=8, lr=1e-2),
+        train=TrainConfig(
+            steps=4, batch_size=8, num_views=4, log_every=2, checkpoint_every=2, precision="fp32"
+        ),
+        evaluate=EvaluateConfig(
+            views=3,
+            draws=2,
+            linear_epochs=20,
+            mlp_epochs=2,
+            linear_regression_epochs=20,
+            batch_size=8,
+            lr=1e-2,
+        ),
     )
 
 
 @pytest.mark.usefixtures("memory")
 def test_trained_and_evaluated(tmp_path: Path) -> None:
-    """Probes find class and position in the pixels of coordinate images; whole images are asked, too."""
+    """Probes find class and position in the pixels of coordinate images; whole images are asked,
+    too."""
     run = train(tiny(config()), tmp_path / "run", quiet=True, device="cpu")
     results = evaluate(run, progress=False, device="cpu")
     value = {
-        tuple(record[key] for key in ("features", "task", "input", "views", "metric")): record["value"] for record in results["records"]
+        tuple(record[key] for key in ("features", "task", "input", "views", "metric")): record[
+            "value"
+        ]
+        for record in results["records"]
     }
     assert results["sizes"] == {"train": 18, "test": 12}, "probes learn from the labelled images"
     for features in ("model", "random", "pixels"):
         assert value[features, "class", "image", 1, "top1"] == 1
-        assert (features, "relative position", "pair", 2, "r2") in value and (features, "individual position", "view", 1, "r2") in value
-    assert value["pixels", "class", "view", 1, "top1"] > 0.8 and value["pixels", "relative position", "pair", 2, "r2"] > 0.5
+        assert (features, "relative position", "pair", 2, "r2") in value and (
+            features,
+            "individual position",
+            "view",
+            1,
+            "r2",
+        ) in value
+    assert (
+        value["pixels", "class", "view", 1, "top1"] > 0.8
+        and value["pixels", "relative position", "pair", 2, "r2"] > 0.5
+    )
     assert {key[3] for key in value if key[:3] == ("model", "class", "sequence")} == {1, 2, 3}
 
 
@@ -176,7 +232,9 @@ def test_transfer_to_other_images(tmp_path: Path) -> None:
     """As docs/data/saccades.md says: a trained model, frozen, on larger images and patches."""
     model = load(train(tiny(config()), tmp_path / "run", quiet=True, device="cpu"))
     there = replace(model.experiment, world=config(image_size=48, patch_size=16))
-    records, sizes = measure(model.method, there, there.world.build(), split="test", stages=Stages(False))
+    records, sizes = measure(
+        model.method, there, there.world.build(), split="test", stages=Stages(False)
+    )
     assert sizes == {"train": 18, "test": 12}
     asked = {(record.features, record.task, record.input, record.views) for record in records}
     assert {("model", "class", "sequence", m) for m in (1, 2, 3)} < asked
@@ -185,7 +243,10 @@ def test_transfer_to_other_images(tmp_path: Path) -> None:
 def photos(number: int, seed: int) -> np.ndarray:
     """[N, 96, 96, 3]: pieces of photographs."""
     random = np.random.default_rng(seed)
-    sheets = [np.asarray(Image.fromarray(getattr(data, name)()).convert("RGB")) for name in ("astronaut", "chelsea", "coffee", "rocket")]
+    sheets = [
+        np.asarray(Image.fromarray(getattr(data, name)()).convert("RGB"))
+        for name in ("astronaut", "chelsea", "coffee", "rocket")
+    ]
     found = []
     for place in range(number):
         sheet = sheets[place % len(sheets)]
@@ -198,7 +259,9 @@ def photos(number: int, seed: int) -> np.ndarray:
 def stl10(tmp_path: Path) -> Path:
     """The published files, with few images."""
     labels = {"train": np.arange(10) % 4, "test": np.arange(8) % 4}
-    return write_stl10(tmp_path, {"unlabeled": photos(16, 0), "train": photos(10, 1), "test": photos(8, 2)}, labels)
+    return write_stl10(
+        tmp_path, {"unlabeled": photos(16, 0), "train": photos(10, 1), "test": photos(8, 2)}, labels
+    )
 
 
 SMALL = "--train.steps 2 --train.batch-size 4 --train.log-every 1 --encoder.width 2 --method.layers 1 --device cpu --world.val-fraction 0.2"
@@ -210,32 +273,54 @@ def run(capsys: pytest.CaptureFixture[str], line: str) -> tuple[int, str]:
     return code, out + err
 
 
-def test_from_stl10_files_on_the_command_line(stl10: Path, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_stl10_files_on_the_command_line(
+    stl10: Path, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Saliency first, then a training run that finds it; and the same from published maps."""
     code, said = run(capsys, f"data saliency stl10 --world.path {stl10}")
-    assert code == 0 and "spectral_residual saliency of 16 in train, 9 in labelled, 1 in val, 8 in test" in said
+    assert (
+        code == 0
+        and "spectral_residual saliency of 16 in train, 9 in labelled, 1 in val, 8 in test" in said
+    )
     [folder] = cache.glob("saliency-*")
     stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("*.npy")}
-    code, said = run(capsys, f"train stl10 --world.path {stl10} --run-dir {tmp_path / 'run'} {SMALL}")
+    code, said = run(
+        capsys, f"train stl10 --world.path {stl10} --run-dir {tmp_path / 'run'} {SMALL}"
+    )
     assert code == 0, said
     assert run(capsys, f"data saliency stl10 --world.path {stl10} --world.saliency uniform")[0] == 2
-    assert len(stamps) == 3 and {path: path.stat().st_mtime_ns for path in folder.rglob("*.npy")} == stamps
+    assert (
+        len(stamps) == 3
+        and {path: path.stat().st_mtime_ns for path in folder.rglob("*.npy")} == stamps
+    )
     maps = tmp_path / "maps"
     for origin, number in (("unlabeled", 16), ("train", 10), ("test", 8)):
         (maps / origin).mkdir(parents=True)
-        np.save(maps / origin / f"saliency_{origin}.npy", np.full((number, 1, 96, 96), 1 / 9216, np.float32))
-    code, said = run(capsys, f"train stl10_release --world.path {stl10} --world.saliency {maps} --run-dir {tmp_path / 'other'} {SMALL}")
+        np.save(
+            maps / origin / f"saliency_{origin}.npy",
+            np.full((number, 1, 96, 96), 1 / 9216, np.float32),
+        )
+    code, said = run(
+        capsys,
+        f"train stl10_release --world.path {stl10} --world.saliency {maps} --run-dir {tmp_path / 'other'} {SMALL}",
+    )
     assert code == 0, said
 
 
-def test_saliency_has_the_size_that_the_recipes_ask_for(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, said = run(capsys, f"data saliency imagenet --world.path {write_imagenet(tmp_path / 'imagenet')}")
+def test_saliency_has_the_size_that_the_recipes_ask_for(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = run(
+        capsys, f"data saliency imagenet --world.path {write_imagenet(tmp_path / 'imagenet')}"
+    )
     assert code == 0, said
     [key] = cache.glob("saliency-*/key.json")
     assert json.loads(key.read_text())["size"] == 224
 
 
-def test_faults_on_the_command_line(stl10: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_on_the_command_line(
+    stl10: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One message, the exit code of bad data, and no run folder."""
     maps = tmp_path / "maps"
     for origin, number in (("unlabeled", 15), ("train", 10), ("test", 8)):
@@ -243,7 +328,11 @@ def test_faults_on_the_command_line(stl10: Path, tmp_path: Path, capsys: pytest.
         np.save(maps / origin / f"saliency_{origin}.npy", np.ones((number, 1, 96, 96), np.float32))
     line = f"train stl10 --world.path {stl10} --run-dir {tmp_path / 'run'} {SMALL}"
     for option, code, message in (
-        (f"--world.saliency {maps}", 3, "saliency_unlabeled.npy has 15 maps, the data set has 16 images in 'unlabeled'"),
+        (
+            f"--world.saliency {maps}",
+            3,
+            "saliency_unlabeled.npy has 15 maps, the data set has 16 images in 'unlabeled'",
+        ),
         ("--world.saliency deepgaze", 3, "world.saliency: there is no folder deepgaze"),
         ("--train.num-views 13", 3, "13 views asked for, objects of world 'saccades' have 12"),
         ("--world.source stl11", 2, "unknown world.source 'stl11', did you mean 'stl10'?"),
@@ -257,12 +346,24 @@ def test_faults_on_the_command_line(stl10: Path, tmp_path: Path, capsys: pytest.
 def test_recipes_are_the_papers() -> None:
     known = recipes()
     paper = known["stl10"]()
-    assert paper.train.num_views == 5 and paper.train.batch_size == 512 and paper.encoder.stem == "cifar"
+    assert (
+        paper.train.num_views == 5
+        and paper.train.batch_size == 512
+        and paper.encoder.stem == "cifar"
+    )
     assert paper.train.steps * 512 == 2000 * 100_000 and paper.optim.warmup * 2000 == 20
-    assert paper.world.inhibits == replace(paper.world, inhibition_radius=16).inhibits and paper.world.inhibition == "disc"
+    assert (
+        paper.world.inhibits == replace(paper.world, inhibition_radius=16).inhibits
+        and paper.world.inhibition == "disc"
+    )
     assert known["stl10_release"]().world.inhibition == "square"
     assert known["stl10_baseline"]().optim.lr_end == known["stl10_baseline"]().optim.lr == 1e-3
-    assert (known["imagenet"]().world.image_size, known["imagenet_84"]().world.patch_size) == (224, 84)
+    assert (known["imagenet"]().world.image_size, known["imagenet_84"]().world.patch_size) == (
+        224,
+        84,
+    )
     probed = known["imagenet_84"]().evaluate
-    assert 4 * (probed.objects + 50_000) * probed.draws * probed.views * 512 < 2e9, "bytes of features, with those of the test images"
+    assert 4 * (probed.objects + 50_000) * probed.draws * probed.views * 512 < 2e9, (
+        "bytes of features, with those of the test images"
+    )
     assert known["saccades"]().world.source == "folder"

@@ -1,4 +1,5 @@
-"""The shapes world: splits that share nothing, tests that are out of distribution, the same pictures for the same options."""
+"""The shapes world: splits that share nothing, tests that are out of distribution, the same
+pictures for the same options."""
 
 import math
 from collections import Counter
@@ -37,7 +38,9 @@ def test_its_spec(world: TableWorld) -> None:
     assert spec.splits == ("train", "val", "test", "ood_rotation", "ood_class", "ood_colour")
     assert spec.image_shape == (3, 16, 16) and spec.views_per_object == 3
     assert spec.classes == (*CLASSES, *UNSEEN_CLASSES) and len(CLASSES) >= 24
-    assert [group.name for group in spec.actions.groups] == ["rotation"] and spec.actions.action_dim == 4
+    assert [group.name for group in spec.actions.groups] == [
+        "rotation"
+    ] and spec.actions.action_dim == 4
     assert [world.size(split) for split in SPLITS] == [60, 30, 30, 30, 30, 30]
     views = world.tables["train"].views / 255
     np.testing.assert_allclose(spec.mean, views.mean((0, 1, 2, 3)), atol=1e-6)
@@ -58,7 +61,13 @@ def test_the_same_options_give_the_same_pictures_however_they_are_chunked(
 
 def test_what_changes_the_pictures_changes_the_cache_and_actions_do_not() -> None:
     assert replace(SMALL, actions=("floor_hue",)).key() == SMALL.key()
-    for change in ({"image_size": 17}, {"train_objects": 61}, {"test_objects": 31}, {"views": 4}, {"render_seed": 1}):
+    for change in (
+        {"image_size": 17},
+        {"train_objects": 61},
+        {"test_objects": 31},
+        {"views": 4},
+        {"render_seed": 1},
+    ):
         assert replace(SMALL, **change).key() != SMALL.key()
 
 
@@ -69,7 +78,11 @@ def test_another_seed_gives_other_poses(plans: dict[str, Plan]) -> None:
 
 
 def test_splits_share_no_object_and_no_pose(world: TableWorld, plans: dict[str, Plan]) -> None:
-    pictures = Counter(view.tobytes() for table in world.tables.values() for view in table.views.reshape(-1, 16 * 16 * 3))
+    pictures = Counter(
+        view.tobytes()
+        for table in world.tables.values()
+        for view in table.views.reshape(-1, 16 * 16 * 3)
+    )
     assert set(pictures.values()) == {1}
     poses = Counter(pose.tobytes() for plan in plans.values() for pose in plan.poses.reshape(-1, 7))
     assert set(poses.values()) == {1}
@@ -77,7 +90,11 @@ def test_splits_share_no_object_and_no_pose(world: TableWorld, plans: dict[str, 
 
 def test_classes_take_turns_and_only_ood_class_has_unseen_ones(plans: dict[str, Plan]) -> None:
     for split, plan in plans.items():
-        known = np.arange(len(CLASSES)) if split != "ood_class" else len(CLASSES) + np.arange(len(UNSEEN_CLASSES))
+        known = (
+            np.arange(len(CLASSES))
+            if split != "ood_class"
+            else len(CLASSES) + np.arange(len(UNSEEN_CLASSES))
+        )
         found, count = np.unique(plan.labels, return_counts=True)
         assert np.array_equal(found, known)
         assert count.max() - count.min() <= 1
@@ -85,11 +102,16 @@ def test_classes_take_turns_and_only_ood_class_has_unseen_ones(plans: dict[str, 
 
 
 def in_cube(angles: np.ndarray) -> np.ndarray:
-    """Which rotations [n, 3] are those of some Euler angles within the trained cube, whatever angles they are given by."""
+    """Which rotations [n, 3] are those of some Euler angles within the trained cube, whatever
+    angles they are given by."""
     turns = Rotation.from_euler("xyz", angles).as_matrix()
-    y = np.arcsin(np.clip(-turns[:, 2, 0], -1, 1))  # R = Rz Ry Rx, by hand: the one triple with |y| <= pi / 2
+    y = np.arcsin(
+        np.clip(-turns[:, 2, 0], -1, 1)
+    )  # R = Rz Ry Rx, by hand: the one triple with |y| <= pi / 2
     x, z = np.arctan2(turns[:, 2, 1], turns[:, 2, 2]), np.arctan2(turns[:, 1, 0], turns[:, 0, 0])
-    np.testing.assert_allclose(Rotation.from_euler("xyz", np.stack([x, y, z], 1)).as_matrix(), turns, atol=1e-5)
+    np.testing.assert_allclose(
+        Rotation.from_euler("xyz", np.stack([x, y, z], 1)).as_matrix(), turns, atol=1e-5
+    )
     return (abs(x) <= math.pi / 2) & (abs(z) <= math.pi / 2)
 
 
@@ -100,9 +122,12 @@ def test_ood_rotations_are_no_trained_rotation_under_another_name(plans: dict[st
 
 
 def test_the_published_ood_rotations_are_trained_ones() -> None:
-    """Why ours are made otherwise: each angle beyond a quarter turn is an alias, R(x, y, z) = R(x + pi, pi - y, z + pi)."""
+    """Why ours are made otherwise: each angle beyond a quarter turn is an alias, R(x, y, z) = R(x +
+    pi, pi - y, z + pi)."""
     rng = np.random.default_rng(0)
-    assert in_cube(rng.choice([-1, 1], (500, 3)) * rng.uniform(math.pi / 2, math.pi, (500, 3))).all()
+    assert in_cube(
+        rng.choice([-1, 1], (500, 3)) * rng.uniform(math.pi / 2, math.pi, (500, 3))
+    ).all()
 
 
 def test_unseen_rotations_reach_every_part_outside_the_cube_alike() -> None:
@@ -113,11 +138,15 @@ def test_unseen_rotations_reach_every_part_outside_the_cube_alike() -> None:
     assert np.array_equal(inside, before) and moved.dtype == np.float32
     assert np.array_equal(moved[:, 1], inside[:, 1]) and abs(moved).max() <= math.pi * (1 + 1e-6)
     beyond = abs(moved[:, [0, 2]]) > math.pi / 2
-    shares = [(beyond == which).all(1).mean() for which in ((True, False), (False, True), (True, True))]
+    shares = [
+        (beyond == which).all(1).mean() for which in ((True, False), (False, True), (True, True))
+    ]
     np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
 
 
-def test_only_the_factor_that_a_split_is_about_is_out_of_distribution(plans: dict[str, Plan]) -> None:
+def test_only_the_factor_that_a_split_is_about_is_out_of_distribution(
+    plans: dict[str, Plan],
+) -> None:
     low, high = np.array([0, 0, 0, 0]), np.array([1, math.pi / 4, 2 * math.pi, 1])
     for plan in plans.values():
         rest = plan.poses[..., 3:].reshape(-1, 4)
@@ -127,12 +156,15 @@ def test_only_the_factor_that_a_split_is_about_is_out_of_distribution(plans: dic
 
 def test_unseen_colours_are_in_no_range_of_seen_ones() -> None:
     seen, unseen = PALETTES["natural"], PALETTES["unseen"]
-    assert seen.hue[1] - 1 < unseen.hue[0] and unseen.hue[1] < seen.hue[0]  # hues are turns, and the seen ones pass 1
+    assert (
+        seen.hue[1] - 1 < unseen.hue[0] and unseen.hue[1] < seen.hue[0]
+    )  # hues are turns, and the seen ones pass 1
     assert unseen.saturation[0] > seen.saturation[1]
 
 
 def test_ood_colours_are_seen_in_the_pictures(plans: dict[str, Plan]) -> None:
-    """The same objects, poses and floors are more colourful in the unseen palette: mean saturation in the middle of the picture."""
+    """The same objects, poses and floors are more colourful in the unseen palette: mean saturation
+    in the middle of the picture."""
 
     def saturation(plan: Plan) -> float:
         views = plan.render(0, 100)[..., 5:11, 5:11, :].astype(float)
@@ -143,9 +175,15 @@ def test_ood_colours_are_seen_in_the_pictures(plans: dict[str, Plan]) -> None:
 
 def test_views_of_a_sequence_are_of_one_object_and_differ(world: TableWorld) -> None:
     batch = next(world.loader("train", num_views=3, batch_size=20, seed=0))
-    assert batch.views.shape == (20, 3, 3, 16, 16) and batch.actions.shape == (20, 2, 4) and batch.poses.shape == (20, 3, 7)
+    assert (
+        batch.views.shape == (20, 3, 3, 16, 16)
+        and batch.actions.shape == (20, 2, 4)
+        and batch.poses.shape == (20, 3, 7)
+    )
     assert all(len({pose.numpy().tobytes() for pose in poses}) == 3 for poses in batch.poses)
-    turns = [Rotation.from_euler("xyz", batch.poses[:, view, :3].double().numpy()) for view in (0, 1)]
+    turns = [
+        Rotation.from_euler("xyz", batch.poses[:, view, :3].double().numpy()) for view in (0, 1)
+    ]
     between = (turns[0].inv() * turns[1]).as_quat(canonical=True)
     np.testing.assert_allclose(batch.actions[:, 0], between, atol=1e-5)
 

@@ -1,4 +1,5 @@
-"""3DIEBench from files in the published format: what is in them comes out, in the right splits, with the right actions."""
+"""3DIEBench from files in the published format: what is in them comes out, in the right splits,
+with the right actions."""
 
 import shutil
 from dataclasses import replace
@@ -47,13 +48,20 @@ def everything(built, split):
 
 def test_what_is_in_the_files_comes_out(published):
     built = world(published)
-    assert built.spec.splits == ("train", "val", "test") and built.spec.classes == SYNSETS and built.spec.views_per_object == VIEWS
+    assert (
+        built.spec.splits == ("train", "val", "test")
+        and built.spec.classes == SYNSETS
+        and built.spec.views_per_object == VIEWS
+    )
     assert built.spec.image_shape == (3, 32, 32) and built.spec.actions.action_dim == 4
     views, poses, labels = everything(built, "test")
     assert np.array_equal(labels, np.load(published / "val_labels.npy"))
     for number, place in enumerate(places(published, "val")):
         for view in range(VIEWS):
-            assert np.array_equal(poses[number, view], np.load(published / place / f"latent_{view}.npy").astype(np.float32))
+            assert np.array_equal(
+                poses[number, view],
+                np.load(published / place / f"latent_{view}.npy").astype(np.float32),
+            )
             with Image.open(published / place / f"image_{view}.jpg") as image:
                 small = np.asarray(image.resize((32, 32), Image.Resampling.BOX)).astype(int)
             assert abs(views[number, view] - small).max() <= 2
@@ -62,11 +70,19 @@ def test_what_is_in_the_files_comes_out(published):
 def test_batches_pair_views_with_their_own_poses_and_actions(published):
     built = world(published, actions=("rotation", "floor_hue", "light_hue", "light_direction"))
     batch = next(built.loader("train", num_views=3, batch_size=8, seed=0))
-    assert batch.views.shape == (8, 3, 3, 32, 32) and batch.views.dtype == torch.uint8 and batch.actions.shape == (8, 2, 8)
-    right = (batch.views[..., 20:].float().mean((-1, -2)) - 64) / 128  # where only hues and light decide the colour
+    assert (
+        batch.views.shape == (8, 3, 3, 32, 32)
+        and batch.views.dtype == torch.uint8
+        and batch.actions.shape == (8, 2, 8)
+    )
+    right = (
+        batch.views[..., 20:].float().mean((-1, -2)) - 64
+    ) / 128  # where only hues and light decide the colour
     assert (right - batch.poses[..., [3, 6, 4]]).abs().max() < 0.02
     start, end = (batch.poses[:, t].double() for t in (0, 1))
-    expected = (Rotation.from_euler("xyz", start[:, :3]).inv() * Rotation.from_euler("xyz", end[:, :3])).as_quat(canonical=True)
+    expected = (
+        Rotation.from_euler("xyz", start[:, :3]).inv() * Rotation.from_euler("xyz", end[:, :3])
+    ).as_quat(canonical=True)
     np.testing.assert_allclose(batch.actions[:, 0, :4], expected, atol=1e-5)
     np.testing.assert_allclose(batch.actions[:, 0, 4:], (end - start)[:, [3, 6, 4, 5]], atol=1e-5)
     assert (batch.actions[..., 3] >= 0).all()
@@ -75,25 +91,46 @@ def test_batches_pair_views_with_their_own_poses_and_actions(published):
 def test_val_is_held_out_of_the_training_objects(published):
     def objects(**fields):
         built = world(published, **fields)
-        return {split: {tuple(pose[0]) for pose in everything(built, split)[1].tolist()} for split in built.spec.splits}
+        return {
+            split: {tuple(pose[0]) for pose in everything(built, split)[1].tolist()}
+            for split in built.spec.splits
+        }
 
     splits = objects(val_fraction=0.25)
     assert [len(splits[name]) for name in ("train", "val", "test")] == [9, 3, 5]
-    assert not splits["train"] & splits["val"] and not splits["test"] & (splits["train"] | splits["val"])
-    assert objects(val_fraction=0.25) == splits and objects(val_fraction=0.25, split_seed=1)["val"] != splits["val"]
+    assert not splits["train"] & splits["val"] and not splits["test"] & (
+        splits["train"] | splits["val"]
+    )
+    assert (
+        objects(val_fraction=0.25) == splits
+        and objects(val_fraction=0.25, split_seed=1)["val"] != splits["val"]
+    )
     paper = objects(val_fraction=0.25, train_on_val=True)
-    assert paper["train"] == splits["train"] | splits["val"] and paper["val"] == splits["val"] and len(paper["train"]) == 12
+    assert (
+        paper["train"] == splits["train"] | splits["val"]
+        and paper["val"] == splits["val"]
+        and len(paper["train"]) == 12
+    )
 
 
 def test_only_the_first_views_are_used(published):
     few, all_views = (everything(world(published, views=views), "val") for views in (2, VIEWS))
-    assert few[1].shape[1] == 2 and np.array_equal(few[1], all_views[1][:, :2]) and np.array_equal(few[0], all_views[0][:, :2])
-    with pytest.raises(DataError, match=r"image_4\.jpg is missing: get it again, or set world\.views to what every object has"):
+    assert (
+        few[1].shape[1] == 2
+        and np.array_equal(few[1], all_views[1][:, :2])
+        and np.array_equal(few[0], all_views[0][:, :2])
+    )
+    with pytest.raises(
+        DataError,
+        match=r"image_4\.jpg is missing: get it again, or set world\.views to what every object has",
+    ):
         world(published, views=5)
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_other_pictures_are_told_when_a_run_is_resumed_and_a_copy_is_the_same(folder, tmp_path, packed):
+def test_other_pictures_are_told_when_a_run_is_resumed_and_a_copy_is_the_same(
+    folder, tmp_path, packed
+):
     def data(path):
         if packed:
             pack(path, tmp_path / f"pack of {path.name}", views=2)
@@ -107,21 +144,28 @@ def test_other_pictures_are_told_when_a_run_is_resumed_and_a_copy_is_the_same(fo
     image = other / places(other, "val")[0] / "image_1.jpg"
     image.write_bytes((image.parent / "image_0.jpg").read_bytes())
     changed = {name for name, digest in data(other).items() if digest != before[name]}
-    assert changed == ({f"{split}.views" for split in ("train", "val", "test")} if packed else {"test.views"})
+    assert changed == (
+        {f"{split}.views" for split in ("train", "val", "test")} if packed else {"test.views"}
+    )
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_an_object_with_too_few_views_is_told_before_training(folder, split):
     place = places(folder, split)[-1]
     (folder / place / "image_1.jpg").unlink()
-    with pytest.raises(DataError, match=rf"{place}/image_1\.jpg is missing: get it again, or set world\.views"):
+    with pytest.raises(
+        DataError, match=rf"{place}/image_1\.jpg is missing: get it again, or set world\.views"
+    ):
         world(folder, views=2)
 
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory):
     """A small shapes world, and its files."""
-    config, root = shapes.Config(image_size=32, train_objects=8, test_objects=3, views=3), tmp_path_factory.mktemp("rendered")
+    config, root = (
+        shapes.Config(image_size=32, train_objects=8, test_objects=3, views=3),
+        tmp_path_factory.mktemp("rendered"),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQJEPA_CACHE", str(root / "cache"))
         built = config.build()
@@ -135,32 +179,50 @@ def test_rendered_shapes_are_the_shapes_world(rendered, tmp_path, packed):
     if packed:
         pack(files, tmp_path / "pack", views=3)
     built = world(tmp_path / "pack" if packed else files, views=3)
-    assert built.spec.splits[:3] == ("train", "val", "test") and set(built.spec.splits) == set(original.spec.splits)
-    assert built.spec.actions == original.spec.actions and built.spec.factors == original.spec.factors
+    assert built.spec.splits[:3] == ("train", "val", "test") and set(built.spec.splits) == set(
+        original.spec.splits
+    )
+    assert (
+        built.spec.actions == original.spec.actions and built.spec.factors == original.spec.factors
+    )
     np.testing.assert_allclose(built.spec.mean, original.spec.mean, atol=0.01)
     for split in original.spec.splits:
         views, poses, labels = everything(built, split)
         table = original.tables[split]
         assert np.array_equal(poses, table.poses) and np.array_equal(labels, table.labels)
         assert abs(views.astype(int) - table.views).mean() < 4
-        assert [built.spec.classes[label] for label in labels] == [original.spec.classes[label] for label in labels]
+        assert [built.spec.classes[label] for label in labels] == [
+            original.spec.classes[label] for label in labels
+        ]
 
 
 def test_out_of_distribution_objects(published, tmp_path):
-    """A second folder without split files, fewer views that begin at 2, classes in part, angles beyond +-pi/2."""
+    """A second folder without split files, fewer views that begin at 2, classes in part, angles
+    beyond +-pi/2."""
     other = write(tmp_path / "ood", train=2, val=0, views=2, first=2, beyond=True)
     for path in other.glob("*.npy"):
         path.unlink()
     built = world(published, ood_path=str(other))
-    assert built.spec.splits[-1] == "ood" and (built.views("ood"), built.views("train"), built.spec.views_per_object) == (2, VIEWS, VIEWS)
+    assert built.spec.splits[-1] == "ood" and (
+        built.views("ood"),
+        built.views("train"),
+        built.spec.views_per_object,
+    ) == (2, VIEWS, VIEWS)
     views, poses, labels = everything(built, "ood")
     assert labels.tolist() == [0, 1] and views.shape == (2, 2, 32, 32, 3)
     assert (abs(poses[..., :3]) > np.pi / 2).all()
     x, y, z = poses[0, 0, :3]
     inside = torch.tensor([x + np.pi, np.pi - y, z + np.pi], dtype=torch.float32)
     rotation = built.spec.factors.groups[0]
-    torch.testing.assert_close(rotation.absolute(torch.tensor(poses[0, 0, :3])), rotation.absolute(inside), atol=1e-5, rtol=0)
-    with pytest.raises(DataError, match="3 views asked for, objects of world 'threediebench' have 2"):
+    torch.testing.assert_close(
+        rotation.absolute(torch.tensor(poses[0, 0, :3])),
+        rotation.absolute(inside),
+        atol=1e-5,
+        rtol=0,
+    )
+    with pytest.raises(
+        DataError, match="3 views asked for, objects of world 'threediebench' have 2"
+    ):
         built.check("ood", 3)
     pack(other, tmp_path / "pack", views=2, unlisted=True)
     again = everything(world(published, ood_path=str(tmp_path / "pack")), "ood")
@@ -168,7 +230,9 @@ def test_out_of_distribution_objects(published, tmp_path):
     with pytest.raises(DataError, match=r"pack has no train_images\.npy"):
         world(tmp_path / "pack", views=2)
     (other / SYNSETS[0]).rename(other / "99999999")
-    with pytest.raises(DataError, match=r"world\.ood_path: .* has a class '99999999', which world\.path has not"):
+    with pytest.raises(
+        DataError, match=r"world\.ood_path: .* has a class '99999999', which world\.path has not"
+    ):
         world(published, ood_path=str(other))
 
 
@@ -187,7 +251,9 @@ def test_bad_config_is_refused(fields, message):
 
 
 def test_pictures_are_never_enlarged(published):
-    with pytest.raises(ConfigError, match=r"world\.image_size is 300, but .*image_0\.jpg has 256 x 256 pixels"):
+    with pytest.raises(
+        ConfigError, match=r"world\.image_size is 300, but .*image_0\.jpg has 256 x 256 pixels"
+    ):
         world(published, image_size=300)
 
 
@@ -199,17 +265,37 @@ def split_file(folder: Path, name: str, change) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("train_labels.npy", lambda a: a[1:], r"train_labels\.npy must hold one integer for each of the 6 objects of train_images\.npy"),
+        (
+            "train_labels.npy",
+            lambda a: a[1:],
+            r"train_labels\.npy must hold one integer for each of the 6 objects of train_images\.npy",
+        ),
         ("train_labels.npy", lambda a: a * 1.0, "got float64"),
         ("train_labels.npy", lambda a: a - 1, "has label -1: classes are numbered from 0 on"),
         ("train_labels.npy", lambda a: a + 10**6, "has label 1000000: classes are numbered"),
         ("train_labels.npy", lambda a: np.roll(a, 1), "but of other objects"),
-        ("train_images.npy", lambda a: np.arange(len(a)), r'train_images\.npy must hold strings such as "/02691156/dc8d9003/", got int64'),
-        ("train_images.npy", lambda a: np.array(["/../etc/"] * len(a)), r"names '/\.\./etc/', which is no"),
+        (
+            "train_images.npy",
+            lambda a: np.arange(len(a)),
+            r'train_images\.npy must hold strings such as "/02691156/dc8d9003/", got int64',
+        ),
+        (
+            "train_images.npy",
+            lambda a: np.array(["/../etc/"] * len(a)),
+            r"names '/\.\./etc/', which is no",
+        ),
         ("train_images.npy", lambda a: np.array(["/etc/a/b/"] * len(a)), "which is no"),
         ("train_images.npy", lambda a: a[[0, 0, 2, 3, 4, 5]], "name object .* 2 times"),
-        ("train_images.npy", lambda a: np.array([*a[:5], "/04379243/0000/"]), r"has no folder 04379243/0000.*\(1 missing\)"),
-        ("val_images.npy", lambda a: np.array([[]], dtype="<U43"), r"val_images\.npy must hold strings"),
+        (
+            "train_images.npy",
+            lambda a: np.array([*a[:5], "/04379243/0000/"]),
+            r"has no folder 04379243/0000.*\(1 missing\)",
+        ),
+        (
+            "val_images.npy",
+            lambda a: np.array([[]], dtype="<U43"),
+            r"val_images\.npy must hold strings",
+        ),
     ],
 )
 def test_split_files_that_cannot_be_right(folder, name, change, message):
@@ -239,36 +325,56 @@ def test_inspection_of_a_folder(folder, monkeypatch):
     assert any("the mean of their pixels is" in what for good, what in findings(folder) if good)
     monkeypatch.setattr(inspection, "TOLERANCE", 0.0)
     found = findings(folder)
-    assert (False, "2 views per object, 3DIEBench has 50") in found and (True, "split val: 2 objects, as published") in found
+    assert (False, "2 views per object, 3DIEBench has 50") in found and (
+        True,
+        "split val: 2 objects, as published",
+    ) in found
     assert any("these are other pictures" in what for good, what in found if not good)
 
 
 def test_inspection_names_what_is_wrong(folder):
     place = places(folder, "train")[2]
     (folder / place / "image_1.jpg").unlink()
-    assert any(f"{place} has 1 views, other objects have 2" in what for good, what in findings(folder) if not good)
+    assert any(
+        f"{place} has 1 views, other objects have 2" in what
+        for good, what in findings(folder)
+        if not good
+    )
     (folder / place / "image_1.jpg").write_bytes(b"")
     assert any("image_1.jpg is empty" in what for good, what in findings(folder) if not good)
     (folder / "train_images.npy").unlink()
-    assert any("there is no train_images.npy: copy train_images.npy" in what for good, what in findings(folder) if not good)
+    assert any(
+        "there is no train_images.npy: copy train_images.npy" in what
+        for good, what in findings(folder)
+        if not good
+    )
     for path in folder.glob("*.npy"):
         path.unlink()
     [(good, what)] = findings(folder)
-    assert not good and "has no split files: copy train_images.npy" in what and "github.com/facebookresearch/SIE" in what
+    assert (
+        not good
+        and "has no split files: copy train_images.npy" in what
+        and "github.com/facebookresearch/SIE" in what
+    )
 
 
 def test_inspection_counts_the_views_of_every_object(folder, monkeypatch):
     monkeypatch.setattr(inspection, "SAMPLE", 1)
     place = places(folder, "val")[1]
     (folder / place / "image_1.jpg").unlink()
-    said = f"{folder / place} has 1 views, other objects have 2: get it again, or set world.views to 1"
+    said = (
+        f"{folder / place} has 1 views, other objects have 2: get it again, or set world.views to 1"
+    )
     assert (False, said) in findings(folder)
 
 
 def test_inspection_knows_what_is_not_of_this_format(tmp_path):
     (tmp_path / "n01443537" / "images").mkdir(parents=True)
     (tmp_path / "n01443537" / "images" / "n01443537_0.JPEG").touch()
-    assert inspection.inspect(tmp_path) is None and inspection.inspect(tmp_path / "n01443537" / "images" / "n01443537_0.JPEG") is None
+    assert (
+        inspection.inspect(tmp_path) is None
+        and inspection.inspect(tmp_path / "n01443537" / "images" / "n01443537_0.JPEG") is None
+    )
 
 
 def test_actions_change_nothing_but_the_actions(published):

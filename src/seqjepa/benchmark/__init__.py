@@ -1,7 +1,8 @@
-"""A benchmark: contenders trained and evaluated with several seeds, and all of their results in one table and figure.
+"""A benchmark: contenders trained and evaluated with several seeds, and all of their results in one
+table and figure.
 
-Each run has a folder of its own in the benchmark's; whoever is killed goes on there, and several processes share the work.
-"""
+Each run has a folder of its own in the benchmark's; whoever is killed goes on there, and several
+processes share the work."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -51,24 +52,28 @@ def benchmark(
     quiet: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
-    """Train and evaluate every contender with every seed, or what is left of that, and write the table of all results.
+    """Train and evaluate every contender with every seed, or what is left of that, and write the
+    table of all results.
 
-    Runs go seed by seed, so that a benchmark that is cut short compares as many contenders as it can. The table, `benchmark.md` with
-    `benchmark.json` and `benchmark.png`, is of all results in the folder, and written again after each run.
+    Runs go seed by seed, so that a benchmark that is cut short compares as many contenders as it
+    can. The table, `benchmark.md` with `benchmark.json` and `benchmark.png`, is of all results in
+    the folder, and written again after each run.
 
     Args:
         experiment: the recipe that contenders change.
         contenders: as `seqjepa.benchmark.contenders` reads them.
         out: the benchmark's folder.
         seeds: how many, from 0 on.
-        resume: go on with the runs that are there, those that failed too, and leave those that another process is at to it.
+        resume: go on with the runs that are there, those that failed too, and leave those that
+            another process is at to it.
         fail_on_collapse: end a run when its representation collapses, instead of warning.
         device: default: CUDA where there is one, else the CPU.
         quiet: no progress on the terminal.
         say: is told how each run ended.
 
     Raises:
-        ConfigError, DataError: before anything is trained, if a contender, its folder or its data do not fit.
+        ConfigError, DataError: before anything is trained, if a contender, its folder or its data
+            do not fit.
         DataError: before a run, if the data have changed since.
         Stopped, Interrupted: at SIGTERM or SIGINT while training, with the state saved.
     """
@@ -90,7 +95,9 @@ def benchmark(
             failures[number] = type(error)(f"{job}: {error}")
             ended = f"failed after {duration(time.perf_counter() - began)}: {error}"
         except KeyboardInterrupt:
-            raise Interrupted(f"stopped at {job}: what was trained is saved, go on with --resume") from None
+            raise Interrupted(
+                f"stopped at {job}: what was trained is saved, go on with --resume"
+            ) from None
         say(f"{number}/{len(planned)} {job}: {ended}")
         if ended.startswith(("done", "failed")) and number < len(planned):
             publish(folder, experiment.name)
@@ -98,14 +105,27 @@ def benchmark(
     return Outcome(publish(folder, experiment.name, say), tuple(failures.values()), elsewhere)
 
 
-def _run(job: Job, *, fail_on_collapse: bool, device: str | torch.device | None, quiet: bool) -> None:
+def _run(
+    job: Job, *, fail_on_collapse: bool, device: str | torch.device | None, quiet: bool
+) -> None:
     """What is left of a run."""
-    train(job.experiment, job.folder, resume=True, fail_on_collapse=fail_on_collapse, device=device, quiet=quiet)
-    with RunFolder.open(job.folder, job.experiment, resume=True):  # nobody else evaluates it meanwhile
+    train(
+        job.experiment,
+        job.folder,
+        resume=True,
+        fail_on_collapse=fail_on_collapse,
+        device=device,
+        quiet=quiet,
+    )
+    with RunFolder.open(
+        job.folder, job.experiment, resume=True
+    ):  # nobody else evaluates it meanwhile
         if not job.done:
             with Console(stderr=True, quiet=quiet).status(f"{job}: evaluating ..."):
                 evaluate(job.folder, device=device, progress=False)
         try:
             (job.folder / FAILED).unlink(missing_ok=True)
         except OSError as error:
-            raise DiskError(f"cannot remove {job.folder / FAILED}: {error.strerror or error}") from error
+            raise DiskError(
+                f"cannot remove {job.folder / FAILED}: {error.strerror or error}"
+            ) from error

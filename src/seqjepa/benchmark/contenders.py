@@ -3,8 +3,8 @@
 vicreg                                    a method with its defaults
 own.py                                    one of your own
 seq_jepa:predict=every                    with another value of a field of the method
-seq_jepa:train.num_views=2,condition=none and of any other field of the experiment, by its path in config.json
-"""
+seq_jepa:train.num_views=2,condition=none and of any other field of the experiment, by its path in
+config.json"""
 
 import json
 import re
@@ -35,16 +35,24 @@ def contenders(texts: Iterable[str], base: Experiment) -> list[Contender]:
 
     Args:
         texts: see the module's docstring.
-        base: the recipe, with any method. World, encoder, optimizer, steps and views per step stay as they are there.
+        base: the recipe, with any method. World, encoder, optimizer, steps and views per step stay
+            as they are there.
 
     Raises:
-        ConfigError: at an unknown method or key or at a bad value, or if the run folders of two contenders would have the same name.
+        ConfigError: at an unknown method or key or at a bad value, or if the run folders of two
+            contenders would have the same name.
     """
-    found = list({each.name: each for each in (_contender(text, base) for text in dict.fromkeys(texts))}.values())
+    found = list(
+        {
+            each.name: each for each in (_contender(text, base) for text in dict.fromkeys(texts))
+        }.values()
+    )
     names: dict[str, str] = {}
     for each in found:
         if (other := names.setdefault(folder_name(each.name, 0), each.name)) != each.name:
-            raise ConfigError(f"contenders {other!r} and {each.name!r} would share a folder: give one of them another --out")
+            raise ConfigError(
+                f"contenders {other!r} and {each.name!r} would share a folder: give one of them another --out"
+            )
     return found
 
 
@@ -83,7 +91,8 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _set(data: dict[str, Any], path: list[str], value: Any) -> None:
-    """Put a value there, whether or not there is such a place: `from_json` says what is wrong with it."""
+    """Put a value there, whether or not there is such a place: `from_json` says what is wrong with
+    it."""
     for key in path[:-1]:
         if not isinstance(data.get(key), dict):
             data[key] = {}

@@ -43,7 +43,9 @@ class Job:
     def done(self) -> bool:
         """Whether its results are there."""
         results = finished(self.folder)
-        return results is not None and not differences(portable(results["experiment"]), portable(to_json(self.experiment)))
+        return results is not None and not differences(
+            portable(results["experiment"]), portable(to_json(self.experiment))
+        )
 
     def __str__(self) -> str:
         return f"{self.contender.name}, seed {self.seed}"
@@ -66,33 +68,53 @@ def plan(experiment: Experiment, texts: Sequence[str], out: Path, seeds: int) ->
     if not texts:
         raise ConfigError("name at least one contender after --methods, or all")
     chosen = contenders(texts, experiment)
-    return [Job(each, seed, out / folder_name(each.name, seed)) for seed in range(seeds) for each in chosen]
+    return [
+        Job(each, seed, out / folder_name(each.name, seed))
+        for seed in range(seeds)
+        for each in chosen
+    ]
 
 
-def refuse(planned: Sequence[Job], out: Path, recipe: str, *, resume: bool, device: Device, warn: Callable[[str], None]) -> None:
-    """Raise what would otherwise be raised after hours; nothing has been written to the benchmark's folder then.
+def refuse(
+    planned: Sequence[Job],
+    out: Path,
+    recipe: str,
+    *,
+    resume: bool,
+    device: Device,
+    warn: Callable[[str], None],
+) -> None:
+    """Raise what would otherwise be raised after hours; nothing has been written to the benchmark's
+    folder then.
 
     Raises:
-        ConfigError: if folders are there and not to be resumed, or hold something else; if a method does not fit the world.
-        DataError: if the world's data are missing, too few for a batch, damaged, or not what the runs that are there were run on.
+        ConfigError: if folders are there and not to be resumed, or hold something else; if a method
+            does not fit the world.
+        DataError: if the world's data are missing, too few for a batch, damaged, or not what the
+            runs that are there were run on.
     """
     there = [job.folder for job in planned if job.folder.exists()]
     if there and not resume:
         others = f" and {len(there) - 1} other runs" if len(there) > 1 else ""
-        raise ConfigError(f"{out} already holds {there[0].name}{others}: --resume to go on with them, or another --out")
+        raise ConfigError(
+            f"{out} already holds {there[0].name}{others}: --resume to go on with them, or another --out"
+        )
     left = [job for job in planned if not job.done]
     for job in left:
         try:
             RunFolder.check(job.folder, job.experiment, resume=True)
         except ConfigError as error:
-            raise ConfigError(str(error).replace("--run-dir", "--out")) from error  # what the option is called here
+            raise ConfigError(
+                str(error).replace("--run-dir", "--out")
+            ) from error  # what the option is called here
     ended = read(out, recipe, warn)
     _require_same_settings(planned, ended)
     _try(list({job.contender.name: job for job in left}.values()), ended, find_device(device))
 
 
 def refuse_changed_data(job: Job, out: Path, recipe: str) -> None:
-    """Raise a DataError if the data are no longer what the runs that have ended meanwhile, here or elsewhere, were run on."""
+    """Raise a DataError if the data are no longer what the runs that have ended meanwhile, here or
+    elsewhere, were run on."""
     if ended := read(out, recipe, lambda text: None):
         _require_same_data(job, ended, job.experiment.world.build().spec)
 
@@ -106,17 +128,22 @@ def _require_same_data(job: Job, ended: Sequence[Standing], spec: WorldSpec) -> 
 
 
 def _require_same_settings(planned: Sequence[Job], ended: Sequence[Standing]) -> None:
-    """The runs that are already there must differ from ours of the same contender in nothing but the seed."""
+    """The runs that are already there must differ from ours of the same contender in nothing but
+    the seed."""
     ours = {job.contender.name: job.contender.experiment for job in planned}
     for there in ended:
         if there.name in ours:
             mine = replace(ours[there.name], seed=there.experiment.seed)
             if changed := differences(to_json(there.experiment), to_json(mine)):
-                raise ConfigError(f"{there.folder} has run with other settings; choose another --out or undo:\n  " + "\n  ".join(changed))
+                raise ConfigError(
+                    f"{there.folder} has run with other settings; choose another --out or undo:\n  "
+                    + "\n  ".join(changed)
+                )
 
 
 def _try(jobs: Sequence[Job], ended: Sequence[Standing], device: torch.device) -> None:
-    """Build all contenders, and show each a micro-batch: before minutes of rendering as far as their worlds can be told before."""
+    """Build all contenders, and show each a micro-batch: before minutes of rendering as far as
+    their worlds can be told before."""
     for job in jobs:
         experiment = job.experiment
         with _naming(job.contender.name):
@@ -140,7 +167,9 @@ def _try_batch(experiment: Experiment, world: World, device: torch.device) -> No
     method = build_method(experiment, world.spec).to(device).train()
     world.check("train", config.num_views, config.batch_size)
     size = config.batch_size // config.accumulate
-    batch = next(world.loader("train", num_views=config.num_views, batch_size=size, seed=experiment.seed)).to(device)
+    batch = next(
+        world.loader("train", num_views=config.num_views, batch_size=size, seed=experiment.seed)
+    ).to(device)
     with fork_rng(device), torch.no_grad():
         torch.manual_seed(experiment.seed)
         method(batch)

@@ -1,4 +1,5 @@
-"""The results of a benchmark's folder: read from all runs in it, written as JSON, Markdown and a figure."""
+"""The results of a benchmark's folder: read from all runs in it, written as JSON, Markdown and a
+figure."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,7 +19,15 @@ from seqjepa.report.benchmark.entries import CONTROLS, Entry, columns, entries, 
 from seqjepa.report.benchmark.pareto import front
 from seqjepa.report.benchmark.table import Table, figures, markdown, table
 from seqjepa.report.runs import read_object, read_results, require_keys
-from seqjepa.runs.folder import CONFIG, METRICS, changed_data, expanded, portable, read_config, read_spec
+from seqjepa.runs.folder import (
+    CONFIG,
+    METRICS,
+    changed_data,
+    expanded,
+    portable,
+    read_config,
+    read_spec,
+)
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 
 FORMAT = 1
@@ -48,7 +57,8 @@ class Standing:
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
-    """The results of a run that was trained to its last step and evaluated on the test split; None while there are none.
+    """The results of a run that was trained to its last step and evaluated on the test split; None
+    while there are none.
 
     Raises:
         DataError: if results.json is damaged.
@@ -56,14 +66,18 @@ def finished(folder: Path) -> dict[str, Any] | None:
     if not (folder / RESULTS).exists():
         return None
     results = read_results(folder / RESULTS)
-    whole = results["step"] == results["experiment"]["train"].get("steps") and results["split"] == SPLIT
+    whole = (
+        results["step"] == results["experiment"]["train"].get("steps") and results["split"] == SPLIT
+    )
     return results if whole else None
 
 
 def note_failure(folder: Path, experiment: Experiment, why: str) -> None:
     """Leave word in a run's folder that it failed, for the tables of all processes."""
     try:
-        write_atomically(folder / FAILED, json_bytes({"experiment": portable(to_json(experiment)), "why": why}))
+        write_atomically(
+            folder / FAILED, json_bytes({"experiment": portable(to_json(experiment)), "why": why})
+        )
     except OSError as error:
         raise DiskError(f"cannot write {folder / FAILED}: {error.strerror or error}") from error
 
@@ -78,7 +92,8 @@ def read(out: Path, recipe: str, warn: Warn) -> list[Standing]:
 
     Raises:
         ConfigError: if there are runs of another recipe.
-        DataError: if a results.json or failed.json is damaged, or if runs on the same world had different data.
+        DataError: if a results.json or failed.json is damaged, or if runs on the same world had
+            different data.
     """
     found: list[Standing] = []
     for folder in sorted(path for path in out.glob("*") if path.is_dir()):
@@ -89,11 +104,15 @@ def read(out: Path, recipe: str, warn: Warn) -> list[Standing]:
         config = ended["experiment"]
         name = config["name"].removeprefix(f"{recipe}_")
         if folder.name != folder_name(name, config["seed"]):
-            raise ConfigError(f"{folder} is a run of {config['name']!r} and no contender on {recipe!r}: choose another --out")
+            raise ConfigError(
+                f"{folder} is a run of {config['name']!r} and no contender on {recipe!r}: choose another --out"
+            )
         try:
             experiment = from_json(expanded(config))
         except ConfigError as error:
-            warn(f"{folder} is left out of the table, since its experiment cannot be rebuilt: {error}")
+            warn(
+                f"{folder} is left out of the table, since its experiment cannot be rebuilt: {error}"
+            )
             continue
         found.append(Standing(folder, name, experiment, results, failure["why"] if failure else ""))
         if results:
@@ -101,8 +120,11 @@ def read(out: Path, recipe: str, warn: Warn) -> list[Standing]:
     return found
 
 
-def require_same_data(there: Sequence[Standing], world: WorldConfig, spec: WorldSpec, what: str) -> None:
-    """Raise a DataError if data differ from those of the first of the runs on that world that have results.
+def require_same_data(
+    there: Sequence[Standing], world: WorldConfig, spec: WorldSpec, what: str
+) -> None:
+    """Raise a DataError if data differ from those of the first of the runs on that world that have
+    results.
 
     Args:
         there: the runs.
@@ -112,7 +134,10 @@ def require_same_data(there: Sequence[Standing], world: WorldConfig, spec: World
     """
     first = next((run for run in there if run.results and run.experiment.world == world), None)
     if first is not None and (changed := changed_data(first.folder, spec)):
-        raise DataError(f"{what} is not what {first.folder} was run on; restore it, or choose another --out:\n  " + "\n  ".join(changed))
+        raise DataError(
+            f"{what} is not what {first.folder} was run on; restore it, or choose another --out:\n  "
+            + "\n  ".join(changed)
+        )
 
 
 def _failure(path: Path) -> dict[str, Any]:
@@ -124,7 +149,8 @@ def _failure(path: Path) -> dict[str, Any]:
 
 
 def publish(out: Path, recipe: str, warn: Warn = lambda text: None) -> Table:
-    """Write `benchmark.json`, `benchmark.md` and, where there is anything to draw, `benchmark.png`; return the table.
+    """Write `benchmark.json`, `benchmark.md` and, where there is anything to draw, `benchmark.png`;
+    return the table.
 
     Raises:
         ConfigError, DataError: see `read`.
@@ -135,7 +161,9 @@ def publish(out: Path, recipe: str, warn: Warn = lambda text: None) -> Table:
         with locked(out):  # of several processes the last one has read all results
             return _publish(out, recipe, read(out, recipe, warn))
     except OSError as error:
-        raise DiskError(f"cannot write to the benchmark's folder {out}: {error.strerror or error}") from error
+        raise DiskError(
+            f"cannot write to the benchmark's folder {out}: {error.strerror or error}"
+        ) from error
 
 
 def _publish(out: Path, recipe: str, standings: Sequence[Standing]) -> Table:
@@ -144,7 +172,9 @@ def _publish(out: Path, recipe: str, standings: Sequence[Standing]) -> Table:
     shown = table(found, group)
     links = {standing.name: f"{standing.folder.name}/{CONFIG}" for standing in reversed(ended)}
     write_atomically(out / "benchmark.json", json_bytes(_summary(found, standings, group, recipe)))
-    write_atomically(out / "benchmark.md", f"# Benchmark: {recipe}\n\n{markdown(shown, links)}".encode())
+    write_atomically(
+        out / "benchmark.md", f"# Benchmark: {recipe}\n\n{markdown(shown, links)}".encode()
+    )
     with style.look():
         if (figure := front(found, group)) is not None:
             write_atomically(out / "benchmark.png", style.picture("benchmark", figure, "").png)
@@ -156,18 +186,30 @@ def _entries(standings: Sequence[Standing]) -> list[Entry]:
     failed: dict[str, list[str]] = {}
     for standing in standings:
         if standing.failure:
-            failed.setdefault(standing.name, []).append(f"seed {standing.experiment.seed}: {standing.failure}")
-    return entries([(standing.name, standing.results) for standing in standings if standing.results], conditioned, failed)
+            failed.setdefault(standing.name, []).append(
+                f"seed {standing.experiment.seed}: {standing.failure}"
+            )
+    return entries(
+        [(standing.name, standing.results) for standing in standings if standing.results],
+        conditioned,
+        failed,
+    )
 
 
 def _group(folder: Path) -> str:
-    """The group whose R² is shown: rotation or, where the world has none, the first group of its actions, else of its factors."""
+    """The group whose R² is shown: rotation or, where the world has none, the first group of its
+    actions, else of its factors."""
     spec = read_spec(folder)
     groups = (*spec.actions.groups, *spec.factors.groups)
-    return next((group.name for group in groups if group.is_rotation), groups[0].name if groups else "rotation")
+    return next(
+        (group.name for group in groups if group.is_rotation),
+        groups[0].name if groups else "rotation",
+    )
 
 
-def _summary(found: Sequence[Entry], standings: Sequence[Standing], group: str, recipe: str) -> dict[str, Any]:
+def _summary(
+    found: Sequence[Entry], standings: Sequence[Standing], group: str, recipe: str
+) -> dict[str, Any]:
     heads = columns(found, group)
     fields = ("task", "input", "views", "metric")
     return {
@@ -176,7 +218,13 @@ def _summary(found: Sequence[Entry], standings: Sequence[Standing], group: str, 
         "split": SPLIT,
         "group": group,
         "views": shown_views(found),
-        "figures": {head.key: {"title": ", ".join(head.title), **dict(zip(fields, head.question, strict=True))} for head in heads},
+        "figures": {
+            head.key: {
+                "title": ", ".join(head.title),
+                **dict(zip(fields, head.question, strict=True)),
+            }
+            for head in heads
+        },
         "contenders": [
             {
                 "name": entry.name,
@@ -195,7 +243,10 @@ def _summary(found: Sequence[Entry], standings: Sequence[Standing], group: str, 
 
 def _effort(mine: Sequence[Standing]) -> dict[str, Any]:
     """What a contender is and what its training took; the machine is the one that evaluated it."""
-    ended = sorted((standing for standing in mine if standing.results), key=lambda standing: standing.experiment.seed)
+    ended = sorted(
+        (standing for standing in mine if standing.results),
+        key=lambda standing: standing.experiment.seed,
+    )
     experiment = mine[0].experiment
     train, seconds = experiment.train, [_training_seconds(standing.folder) for standing in ended]
     known = [s for s in seconds if s is not None]
@@ -214,7 +265,9 @@ def _effort(mine: Sequence[Standing]) -> dict[str, Any]:
         "steps": train.steps,
         "views_seen": train.steps * train.batch_size * train.num_views,
         "parameters": _parameters(ended[0].folder) if ended else None,
-        "training_seconds": {"mean": mean(known), "std": stdev(known) if len(known) > 1 else None} if known else None,
+        "training_seconds": {"mean": mean(known), "std": stdev(known) if len(known) > 1 else None}
+        if known
+        else None,
         "runs": runs,
     }
 
@@ -222,7 +275,9 @@ def _effort(mine: Sequence[Standing]) -> dict[str, Any]:
 def _training_seconds(folder: Path) -> float | None:
     """What the run's log says at its end; None where that was lost."""
     try:
-        return float(json.loads((folder / METRICS).read_bytes().splitlines()[-1])["time"]["seconds"])
+        return float(
+            json.loads((folder / METRICS).read_bytes().splitlines()[-1])["time"]["seconds"]
+        )
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

@@ -1,4 +1,5 @@
-"""`seqjepa benchmark RECIPE --methods all --seeds 3`: methods side by side, with equal views, encoder, optimizer and steps."""
+"""`seqjepa benchmark RECIPE --methods all --seeds 3`: methods side by side, with equal views,
+encoder, optimizer and steps."""
 
 import sys
 from dataclasses import dataclass
@@ -23,19 +24,23 @@ WIDTH = 240  # of the table where it goes into a file
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Train and evaluate contenders in a recipe, each with several seeds, and compare them in one table.
+    """Train and evaluate contenders in a recipe, each with several seeds, and compare them in one
+    table.
 
-    World, encoder, optimizer, steps and views per step are the recipe's for all contenders; what differs is said below the table. Each run
-    has its folder in OUT, and OUT gets benchmark.md, benchmark.json and benchmark.png, anew after every run. Everything may be killed and
-    gone on with by --resume; several processes with the same OUT (and --resume) share the work; further methods and seeds add up.
+    World, encoder, optimizer, steps and views per step are the recipe's for all contenders; what
+    differs is said below the table. Each run has its folder in OUT, and OUT gets benchmark.md,
+    benchmark.json and benchmark.png, anew after every run. Everything may be killed and gone on
+    with by --resume; several processes with the same OUT (and --resume) share the work; further
+    methods and seeds add up.
 
-    Options of the experiment change the recipe before methods take their places. The seed is set by --seeds.
-    """
+    Options of the experiment change the recipe before methods take their places. The seed is set by
+    --seeds."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     methods: tuple[str, ...] = ("all",)
-    """Contenders: `all`, or names of methods or FILE.py of your own, each perhaps with changed settings: `seq_jepa:predict=every`,
-    `seq_jepa:train.num_views=2,condition=none` (a key without a dot is a field of the method)."""
+    """Contenders: `all`, or names of methods or FILE.py of your own, each perhaps with changed
+    settings: `seq_jepa:predict=every`, `seq_jepa:train.num_views=2,condition=none` (a key without a
+    dot is a field of the method)."""
     seeds: int = 1
     """So many runs of each contender, with seeds from 0 on."""
     out: Path | None = None
@@ -52,10 +57,18 @@ def main(arguments: list[str]) -> None:
     """Parse, run, and print the table."""
     name, rest = choose("recipe", arguments, recipes(), prog="seqjepa benchmark", also=".py")
     chosen = recipe(name)()
-    options = parse(Options, rest, prog=f"seqjepa benchmark {name}", default=Options(experiment=chosen))
+    options = parse(
+        Options, rest, prog=f"seqjepa benchmark {name}", default=Options(experiment=chosen)
+    )
     if options.experiment.seed != chosen.seed:
-        raise ConfigError("--seed is for a single run: a benchmark has --seeds N, which are the seeds from 0 to N - 1")
-    contenders = [each for method in options.methods for each in (every_method() if method == "all" else [method])]
+        raise ConfigError(
+            "--seed is for a single run: a benchmark has --seeds N, which are the seeds from 0 to N - 1"
+        )
+    contenders = [
+        each
+        for method in options.methods
+        for each in (every_method() if method == "all" else [method])
+    ]
     out = options.out or Path("runs") / f"benchmark_{options.experiment.name}"
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     outcome = benchmark(
@@ -72,7 +85,11 @@ def main(arguments: list[str]) -> None:
     console.print(_table(outcome.table, options.experiment.name))
     for note in outcome.table.notes:
         console.print(note, markup=False, highlight=False, style="dim")
-    ends = f"; runs still with other processes: {outcome.elsewhere}. Whoever ends last writes the whole table" if outcome.elsewhere else ""
+    ends = (
+        f"; runs still with other processes: {outcome.elsewhere}. Whoever ends last writes the whole table"
+        if outcome.elsewhere
+        else ""
+    )
     sys.stdout.write(f"done: {out / 'benchmark.md'}{ends}\n")
     if outcome.failures:
         first, several = outcome.failures[0], len(outcome.failures)
@@ -85,7 +102,10 @@ def _table(table: shown.Table, title: str) -> Table:
     for number, parts in enumerate(table.heads):
         drawn.add_column("\n".join(parts), justify="left" if number < 2 else "right")
     for line in table.lines:
-        label = Text(f"  {line.label}" if line.kind == "readout" else line.label, style="italic" if line.kind == "control" else "")
+        label = Text(
+            f"  {line.label}" if line.kind == "readout" else line.label,
+            style="italic" if line.kind == "control" else "",
+        )
         cells = [Text(cell.text, style="bold" if cell.best else "") for cell in line.cells]
         drawn.add_row(label, line.conditioned, *cells, line.views_seen, line.n)
     return drawn

@@ -17,7 +17,8 @@ class Options:
     """What to report on."""
 
     run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Folders of evaluated runs; those that differ only in their seed are shown as one, with mean and spread."""
+    """Folders of evaluated runs; those that differ only in their seed are shown as one, with mean
+    and spread."""
     out: Path
     """Folder to write to."""
     code: Path | None = None

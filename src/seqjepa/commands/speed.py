@@ -1,4 +1,5 @@
-"""`seqjepa speed render|step|load|augment|saccades|start`: speed against a plain reference in the same run."""
+"""`seqjepa speed render|step|load|augment|saccades|start`: speed against a plain reference in the
+same run."""
 
 import importlib
 import json
@@ -58,6 +59,14 @@ def main(arguments: list[str]) -> None:
 
 def _machine() -> dict[str, Any]:
     """What the figures depend on."""
-    versions = {"python": platform.python_version()} | {name: version(name) for name in ("seqjepa", "torch", "numpy", "numba")}
+    versions = {"python": platform.python_version()} | {
+        name: version(name) for name in ("seqjepa", "torch", "numpy", "numba")
+    }
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"cores": os.cpu_count(), "cpu": torch.backends.cpu.get_cpu_capability(), "gpu": gpu, "load": os.getloadavg()[0], **versions}
+    return {
+        "cores": os.cpu_count(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "gpu": gpu,
+        "load": os.getloadavg()[0],
+        **versions,
+    }

@@ -19,8 +19,8 @@ from seqjepa.training.trackers import TRACKERS
 class Options:
     """Options of the run, and below them every field of the experiment.
 
-    `--method NAME` (or FILE.py) trains another method than the recipe's own; the options below are then that method's.
-    """
+    `--method NAME` (or FILE.py) trains another method than the recipe's own; the options below are
+    then that method's."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     run_dir: Path | None = None
@@ -34,7 +34,8 @@ class Options:
     track: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Trackers to feed beside metrics.jsonl."""
     allow_changed_data: bool = False
-    """Go on although the data are not those that the run was begun with; by default that is an error, which names what has changed."""
+    """Go on although the data are not those that the run was begun with; by default that is an
+    error, which names what has changed."""
     rank_timeout: float = 600.0
     """Under torchrun: seconds that a rank may keep the others waiting before all end."""
 
@@ -44,7 +45,9 @@ def main(arguments: list[str]) -> None:
     name, rest = choose("recipe", arguments, recipes(), prog="seqjepa train", also=".py")
     method, rest = take_option("--method", rest)
     experiment = recipe(name)() if method is None else with_method(recipe(name)(), method)
-    options = parse(Options, rest, prog=f"seqjepa train {name}", default=Options(experiment=experiment))
+    options = parse(
+        Options, rest, prog=f"seqjepa train {name}", default=Options(experiment=experiment)
+    )
     run_dir = options.run_dir or Path("runs") / options.experiment.name
     trackers = [TRACKERS[tracker]() for tracker in options.track]
     train(

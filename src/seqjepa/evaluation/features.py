@@ -1,6 +1,8 @@
-"""Frozen features of a split: the only door from methods to evaluation. Extracting them never changes a method.
+"""Frozen features of a split: the only door from methods to evaluation. Extracting them never
+changes a method.
 
-Axes beside those of `types`: N objects of a split, V cached views of each, K random sequences of each.
+Axes beside those of `types`: N objects of a split, V cached views of each, K random sequences of
+    each.
 """
 
 import os
@@ -32,9 +34,11 @@ class FeatureTable:
         views: [N, V, D] float32, the features of each view.
         poses: [N, V, P] float32, every absolute factor of each view.
         labels: [N] int64 class index, -1 where unknown.
-        whole: [N, D] float32, the features of the whole images that views are made from; None where there is no such thing.
-        sequence_length: where the order of views means something (`WorldSpec.ordered`), of how many each sequence drawn is: sequences stand
-            one after the other. Else None, and each object's views stand in an order of its own at random.
+        whole: [N, D] float32, the features of the whole images that views are made from; None where
+            there is no such thing.
+        sequence_length: where the order of views means something (`WorldSpec.ordered`), of how many
+            each sequence drawn is: sequences stand one after the other. Else None, and each
+            object's views stand in an order of its own at random.
     """
 
     views: Tensor
@@ -52,17 +56,26 @@ class FeatureTable:
         return self.sequence_length or self.views.shape[1]
 
     def read(self, readout: Callable[[Tensor], Tensor]) -> Self:
-        """The same views in another representation, a function of features [..., D] (see `Method.readouts`)."""
+        """The same views in another representation, a function of features [..., D] (see
+        `Method.readouts`)."""
         with torch.inference_mode():
             views = torch.cat([readout(part) for part in self.views.split(IMAGES)])
-            return replace(self, views=views, whole=None if self.whole is None else readout(self.whole))
+            return replace(
+                self, views=views, whole=None if self.whole is None else readout(self.whole)
+            )
 
     def where(self, chosen: Tensor) -> Self:
         """The objects for which `chosen` [N] is true; the table itself if all are."""
         if bool(chosen.all()):
             return self
         whole = None if self.whole is None else self.whole[chosen]
-        return replace(self, views=self.views[chosen], poses=self.poses[chosen], labels=self.labels[chosen], whole=whole)
+        return replace(
+            self,
+            views=self.views[chosen],
+            poses=self.poses[chosen],
+            labels=self.labels[chosen],
+            whole=whole,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +95,9 @@ class Sampling:
     objects: int | None = None
 
 
-def extract(method: Method, world: World, split: str, sampling: Sampling, *, bf16: bool = False) -> FeatureTable:
+def extract(
+    method: Method, world: World, split: str, sampling: Sampling, *, bf16: bool = False
+) -> FeatureTable:
     """The encoder's features, on the method's device.
 
     Args:
@@ -108,8 +123,11 @@ def extract(method: Method, world: World, split: str, sampling: Sampling, *, bf1
         return _collect(encode, method.encoder.dim, world, split, sampling, device)
 
 
-def extract_pixels(world: World, split: str, sampling: Sampling, device: torch.device) -> FeatureTable:
-    """The raw pixel control: the same views, area-averaged to 16x16 pixels (never enlarged) in 0..1 and flattened."""
+def extract_pixels(
+    world: World, split: str, sampling: Sampling, device: torch.device
+) -> FeatureTable:
+    """The raw pixel control: the same views, area-averaged to 16x16 pixels (never enlarged) in 0..1
+    and flattened."""
     channels, *sides = world.spec.image_shape
     height, width = (min(PIXELS, side) for side in sides)
 
@@ -123,18 +141,23 @@ def extract_pixels(world: World, split: str, sampling: Sampling, device: torch.d
 def windows(available: int, length: int, rounds: int, sequence_length: int | None = None) -> Tensor:
     """[rounds or fewer, length] int64: choices of a table's V views.
 
-    Views in random order: cyclic runs that begin at even distances, which are random sequences and overlap as little as can be. Where the
-    order means something (see `FeatureTable.sequence_length`): the beginnings of the sequences drawn; of one view, every view.
-    """
+    Views in random order: cyclic runs that begin at even distances, which are random sequences and
+        overlap as little as can be. Where the
+    order means something (see `FeatureTable.sequence_length`): the beginnings of the sequences
+    drawn; of one view, every view."""
     if sequence_length is not None and length == 1:
         return torch.arange(available)[:, None]
     if sequence_length is not None:
-        return torch.arange(min(rounds, available // sequence_length))[:, None] * sequence_length + torch.arange(length)
+        return torch.arange(min(rounds, available // sequence_length))[
+            :, None
+        ] * sequence_length + torch.arange(length)
     rounds = min(rounds, available)
     return (torch.arange(rounds)[:, None] * available // rounds + torch.arange(length)) % available
 
 
-def aggregate(method: Method, table: FeatureTable, actions: ActionSpace, orders: Tensor, *, bf16: bool = False) -> Tensor:
+def aggregate(
+    method: Method, table: FeatureTable, actions: ActionSpace, orders: Tensor, *, bf16: bool = False
+) -> Tensor:
     """What the method says of view sequences, from their cached features.
 
     Args:
@@ -145,7 +168,8 @@ def aggregate(method: Method, table: FeatureTable, actions: ActionSpace, orders:
         bf16: autocast the forward pass.
 
     Returns:
-        [N, K, M, S] float32: entry [:, :, m] is the representation of the sequence's first m + 1 views.
+        [N, K, M, S] float32: entry [:, :, m] is the representation of the sequence's first m + 1
+        views.
 
     Raises:
         NonFiniteError: if it is not finite.
@@ -157,11 +181,16 @@ def aggregate(method: Method, table: FeatureTable, actions: ActionSpace, orders:
             features = table.views[rows][:, orders].flatten(0, 1)
             moves = actions.along(table.poses[rows][:, orders].flatten(0, 1))
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                prefixes = [method.aggregate(features[:, :m], moves[:, : m - 1]) for m in range(1, length + 1)]
+                prefixes = [
+                    method.aggregate(features[:, :m], moves[:, : m - 1])
+                    for m in range(1, length + 1)
+                ]
                 parts.append(torch.stack(prefixes, 1).float().unflatten(0, (len(rows), draws)))
     sequences = torch.cat(parts)
     if not bool(torch.isfinite(sequences).all()):
-        raise NonFiniteError(f"the sequence representations of {len(table)} objects are not finite: the model is broken")
+        raise NonFiniteError(
+            f"the sequence representations of {len(table)} objects are not finite: the model is broken"
+        )
     return sequences
 
 
@@ -182,10 +211,15 @@ def device_of(method: Method) -> torch.device:
     return next(method.parameters()).device
 
 
-def check_memory(world: World, split: str, sampling: Sampling, dim: int, device: torch.device) -> None:
-    """Raise a ConfigError if a table of features of width `dim` would not fit into the device's memory."""
+def check_memory(
+    world: World, split: str, sampling: Sampling, dim: int, device: torch.device
+) -> None:
+    """Raise a ConfigError if a table of features of width `dim` would not fit into the device's
+    memory."""
     objects = min(world.size(split), sampling.objects or world.size(split))
-    if (needed := 4 * objects * sampling.draws * sampling.num_views * dim) > (there := memory(device)):
+    if (needed := 4 * objects * sampling.draws * sampling.num_views * dim) > (
+        there := memory(device)
+    ):
         fewer = "evaluate.draws, evaluate.views" if world.spec.ordered else "evaluate.encoded_views"
         raise ConfigError(
             f"the features of {objects:,} objects of split {split!r}, for evaluation, need {needed / 1e9:,.1f} GB, the {device.type} has "
@@ -201,7 +235,12 @@ def memory(device: torch.device) -> int:
 
 
 def _collect(
-    encode: Callable[[Tensor], Tensor], dim: int, world: World, split: str, sampling: Sampling, device: torch.device
+    encode: Callable[[Tensor], Tensor],
+    dim: int,
+    world: World,
+    split: str,
+    sampling: Sampling,
+    device: torch.device,
 ) -> FeatureTable:
     """Encode images [n, C, H, W] to [n, dim], those of a few objects at a time."""
     num_views, seed = sampling.num_views, sampling.seed
@@ -209,7 +248,11 @@ def _collect(
     check_memory(world, split, sampling, dim, device)
     index = np.arange(world.size(split))
     if sampling.objects is not None and sampling.objects < len(index):
-        index = np.sort(np.random.default_rng([seed, *split.encode()]).choice(index, sampling.objects, replace=False))
+        index = np.sort(
+            np.random.default_rng([seed, *split.encode()]).choice(
+                index, sampling.objects, replace=False
+            )
+        )
     views = torch.empty(len(index), sampling.draws * num_views, dim, device=device)
     poses, labels, whole = [], [], []
     step = max(1, IMAGES // num_views)
@@ -224,6 +267,10 @@ def _collect(
         if (images := world.whole(split, part)) is not None:
             whole.append(encode(images.to(device)).float())
     if not bool(torch.isfinite(views).all()):
-        raise NonFiniteError(f"the features of split {split!r} are not finite: the model, or an image in the data, is broken")
+        raise NonFiniteError(
+            f"the features of split {split!r} are not finite: the model, or an image in the data, is broken"
+        )
     length = num_views if world.spec.ordered else None
-    return FeatureTable(views, torch.cat(poses), torch.cat(labels), torch.cat(whole) if whole else None, length)
+    return FeatureTable(
+        views, torch.cat(poses), torch.cat(labels), torch.cat(whole) if whole else None, length
+    )

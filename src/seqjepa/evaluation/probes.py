@@ -1,8 +1,10 @@
-"""Linear and MLP probes on cached features (seq-JEPA, appendix A.2), and the figures they are judged by.
+"""Linear and MLP probes on cached features (seq-JEPA, appendix A.2), and the figures they are
+judged by.
 
-Deviation: inputs, and the outputs of regressions, are standardised by the training split's mean and standard deviation. For a linear probe
-that is only another parametrisation, but it makes Adam's one learning rate fit any scale: all features and factors are probed equally well.
-"""
+Deviation: inputs, and the outputs of regressions, are standardised by the training split's mean and
+    standard deviation. For a linear probe
+that is only another parametrisation, but it makes Adam's one learning rate fit any scale: all
+features and factors are probed equally well."""
 
 import itertools
 import math
@@ -28,13 +30,16 @@ Targets = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What probes read: rows of a cached table, and how rows make inputs. H heads are trained side by side, each on an input of its own.
+    """What probes read: rows of a cached table, and how rows make inputs. H heads are trained side
+    by side, each on an input of its own.
 
     Attributes:
-        values: [N, K, ...], K rows cached for each of N objects: its views' features, or its sequences'.
+        values: [N, K, ...], K rows cached for each of N objects: its views' features, or its
+            sequences'.
         picks: how many different rows of an object make an input.
         combine: picked rows [B, picks, ...] to inputs [B, H, W] of H heads.
-        sequence_length: see `FeatureTable.sequence_length`: where it is given, several rows are the beginning of a sequence.
+        sequence_length: see `FeatureTable.sequence_length`: where it is given, several rows are the
+            beginning of a sequence.
     """
 
     values: Tensor
@@ -46,16 +51,24 @@ class Inputs:
         return len(self.values)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """[N, picks] int64: for each object rows picked at random, in random order; or the beginning of a sequence picked at random."""
+        """[N, picks] int64: for each object rows picked at random, in random order; or the
+        beginning of a sequence picked at random."""
         if self.sequence_length is not None and self.picks > 1:
-            sequence = torch.randint(self.values.shape[1] // self.sequence_length, (len(self), 1), generator=generator)
-            return (sequence * self.sequence_length + torch.arange(self.picks)).to(self.values.device)
+            sequence = torch.randint(
+                self.values.shape[1] // self.sequence_length, (len(self), 1), generator=generator
+            )
+            return (sequence * self.sequence_length + torch.arange(self.picks)).to(
+                self.values.device
+            )
         noise = torch.rand(self.values.shape[:2], generator=generator)
         return noise.topk(self.picks, 1).indices.to(self.values.device)
 
     def fixed(self, rounds: int) -> list[Tensor]:
-        """So many choices [N, picks] for testing, the same for all kinds of features (see `features.windows`); fewer if K is smaller."""
-        chosen = windows(self.values.shape[1], self.picks, rounds, self.sequence_length).to(self.values.device)
+        """So many choices [N, picks] for testing, the same for all kinds of features (see
+        `features.windows`); fewer if K is smaller."""
+        chosen = windows(self.values.shape[1], self.picks, rounds, self.sequence_length).to(
+            self.values.device
+        )
         return [row.expand(len(self), -1) for row in chosen]
 
     def __call__(self, index: Tensor, choice: Tensor) -> Tensor:
@@ -69,7 +82,8 @@ def concatenated(rows: Tensor) -> Tensor:
 
 
 def running_mean(rows: Tensor) -> Tensor:
-    """A head for each M = 1 .. picks, which reads the mean of the first M rows: [B, picks, D] to [B, picks, D]."""
+    """A head for each M = 1 .. picks, which reads the mean of the first M rows: [B, picks, D] to
+    [B, picks, D]."""
     return rows.cumsum(1) / torch.arange(1, rows.shape[1] + 1, device=rows.device)[:, None]
 
 
@@ -95,7 +109,11 @@ class Objective:
 def classes(labels: Tensor) -> Objective:
     """Logits of the classes 0 .. the largest of these labels [N]."""
     number = int(labels.max()) + 1
-    return Objective(cross_entropy, torch.zeros(number, device=labels.device), torch.ones(number, device=labels.device))
+    return Objective(
+        cross_entropy,
+        torch.zeros(number, device=labels.device),
+        torch.ones(number, device=labels.device),
+    )
 
 
 def values(truth: Tensor) -> Objective:
@@ -111,7 +129,8 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def squared_error(outputs: Tensor, truth: Tensor) -> Tensor:
-    """Of predictions [B, H, out] against targets [B, out]: mean over batch and dimensions, sum over heads."""
+    """Of predictions [B, H, out] against targets [B, out]: mean over batch and dimensions, sum over
+    heads."""
     return (outputs - truth[:, None]).square().mean((0, 2)).sum()
 
 
@@ -163,14 +182,22 @@ class Probe:
 
     @torch.inference_mode()
     def predict(self, inputs: Inputs, choice: Tensor) -> Tensor:
-        """The outputs [N, H, out] for every object, by rows `choice` [N, picks]; of fewer probes if the inputs are for fewer."""
+        """The outputs [N, H, out] for every object, by rows `choice` [N, picks]; of fewer probes if
+        the inputs are for fewer."""
         index = torch.arange(len(inputs), device=choice.device)
         probe = self.first(inputs(index[:1], choice[:1]).shape[1])
         return torch.cat([probe(inputs(part, choice[part])) for part in index.split(4096)])
 
 
-def fit(inputs: Inputs, targets: Targets, objective: Objective, training: Training, generator: torch.Generator) -> Probe:
-    """Train probes. The heads share batches and nothing else, so each comes out as if it had been trained alone.
+def fit(
+    inputs: Inputs,
+    targets: Targets,
+    objective: Objective,
+    training: Training,
+    generator: torch.Generator,
+) -> Probe:
+    """Train probes. The heads share batches and nothing else, so each comes out as if it had been
+    trained alone.
 
     Args:
         inputs: of the training split.
@@ -189,28 +216,44 @@ def fit(inputs: Inputs, targets: Targets, objective: Objective, training: Traini
         truth = targets(choice)
         for part in torch.randperm(size, generator=generator).to(device).split(training.batch_size):
             if training.cosine:
-                optimizer.param_groups[0]["lr"] = training.lr * (1 + math.cos(math.pi * step / total)) / 2
+                optimizer.param_groups[0]["lr"] = (
+                    training.lr * (1 + math.cos(math.pi * step / total)) / 2
+                )
             error = objective.loss(probe(inputs(part, choice[part])), truth[part])
             optimizer.zero_grad()
             error.backward()
             optimizer.step()
             step += 1
-    return replace(probe, layers=tuple((weight.detach(), bias.detach()) for weight, bias in probe.layers))
+    return replace(
+        probe, layers=tuple((weight.detach(), bias.detach()) for weight, bias in probe.layers)
+    )
 
 
-def _initial(inputs: Inputs, objective: Objective, hidden: tuple[int, ...], generator: torch.Generator) -> Probe:
-    """Untrained probes: `nn.Linear`'s distribution U(+-1/sqrt(in)) in hidden layers, 0 in the last, so that they tell nothing yet."""
+def _initial(
+    inputs: Inputs, objective: Objective, hidden: tuple[int, ...], generator: torch.Generator
+) -> Probe:
+    """Untrained probes: `nn.Linear`'s distribution U(+-1/sqrt(in)) in hidden layers, 0 in the last,
+    so that they tell nothing yet."""
     device = inputs.values.device
     some = torch.randperm(len(inputs), generator=generator)[:STATISTICS].to(device)
-    std, mean = torch.std_mean(inputs(some, inputs.draw(generator)[some]), 0, correction=0, keepdim=True)
+    std, mean = torch.std_mean(
+        inputs(some, inputs.draw(generator)[some]), 0, correction=0, keepdim=True
+    )
     heads, *widths = *mean.shape[1:], *hidden, len(objective.scale)
 
     def uniform(rows: int, out: int, bound: float) -> Tensor:
-        return torch.empty(heads, rows, out).uniform_(-bound, bound, generator=generator).to(device).requires_grad_()
+        return (
+            torch.empty(heads, rows, out)
+            .uniform_(-bound, bound, generator=generator)
+            .to(device)
+            .requires_grad_()
+        )
 
     bounds = [fan_in**-0.5 for fan_in in widths[:-2]] + [0.0]
     sizes = zip(itertools.pairwise(widths), bounds, strict=True)
-    layers = tuple((uniform(fan_in, out, bound), uniform(1, out, bound)) for (fan_in, out), bound in sizes)
+    layers = tuple(
+        (uniform(fan_in, out, bound), uniform(1, out, bound)) for (fan_in, out), bound in sizes
+    )
     return Probe(mean, torch.where(std > 0, std, 1), objective, layers)
 
 
@@ -227,16 +270,27 @@ def top1(truth: Tensor, logits: Tensor) -> float:
 
 
 def r2(truth: Tensor, predicted: Tensor) -> float:
-    """The paper's R2 for [n, d]: each dimension's, averaged (scikit-learn's uniform average). The mean predictor scores 0."""
-    return float(r2_score(truth.cpu().double().numpy(), predicted.cpu().double().numpy(), multioutput="uniform_average"))
+    """The paper's R2 for [n, d]: each dimension's, averaged (scikit-learn's uniform average). The
+    mean predictor scores 0."""
+    return float(
+        r2_score(
+            truth.cpu().double().numpy(),
+            predicted.cpu().double().numpy(),
+            multioutput="uniform_average",
+        )
+    )
 
 
 def r2_global(truth: Tensor, predicted: Tensor) -> float:
-    """SIE's and ContextSSL's R2 for [n, d]: around one mean over samples and dimensions. The mean predictor scores more than 0."""
+    """SIE's and ContextSSL's R2 for [n, d]: around one mean over samples and dimensions. The mean
+    predictor scores more than 0."""
     return r2(truth.reshape(-1, 1), predicted.reshape(-1, 1))
 
 
 def median_degrees(truth: Tensor, predicted: Tensor) -> float:
-    """Median angle between true unit quaternions [n, 4] and predicted ones of any length; q and -q are the same rotation."""
-    angles = roma.unitquat_geodesic_distance(truth.double(), F.normalize(predicted.double(), dim=-1))
+    """Median angle between true unit quaternions [n, 4] and predicted ones of any length; q and -q
+    are the same rotation."""
+    angles = roma.unitquat_geodesic_distance(
+        truth.double(), F.normalize(predicted.double(), dim=-1)
+    )
     return float(np.degrees(np.median(angles.cpu().numpy())))

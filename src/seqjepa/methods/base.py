@@ -17,10 +17,12 @@ from seqjepa.types import Representation, SequenceBatch, StepOutput
 
 @dataclass(frozen=True, kw_only=True)
 class MethodConfig:
-    """Base of the frozen configs of methods; a method's own config adds its fields and knows how to build the method.
+    """Base of the frozen configs of methods; a method's own config adds its fields and knows how to
+    build the method.
 
     Attributes:
-        reads: how many views of a training sequence the method reads; None where it takes any number from two.
+        reads: how many views of a training sequence the method reads; None where it takes any
+            number from two.
         conditioned: whether it needs actions.
     """
 
@@ -29,7 +31,8 @@ class MethodConfig:
 
     @property
     def uses_actions(self) -> bool:
-        """Whether the method is given actions: one that can do without is only where its fields say so."""
+        """Whether the method is given actions: one that can do without is only where its fields say
+        so."""
         return self.conditioned
 
     @property
@@ -46,21 +49,29 @@ class MethodConfig:
         raise NotImplementedError
 
     def check(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
-        """Raise a ConfigError if the method cannot learn from (micro-)batches of so many sequences of so many views with such actions."""
+        """Raise a ConfigError if the method cannot learn from (micro-)batches of so many sequences
+        of so many views with such actions."""
         name = type(self).__module__.rpartition(".")[2]
         if self.reads is None and num_views < 2:
-            raise ConfigError(f"{name} needs several views of a sequence: train.num_views must be at least 2, got {num_views}")
+            raise ConfigError(
+                f"{name} needs several views of a sequence: train.num_views must be at least 2, got {num_views}"
+            )
         if self.reads is not None and num_views != self.reads:
-            raise ConfigError(f"{name} reads {self.reads} views of a sequence: set train.num_views to {self.reads}, got {num_views}")
+            raise ConfigError(
+                f"{name} reads {self.reads} views of a sequence: set train.num_views to {self.reads}, got {num_views}"
+            )
         if self.conditioned and not actions.groups:
-            raise ConfigError(f"{name} is conditioned on actions and the world has none: name some in world.actions")
+            raise ConfigError(
+                f"{name} is conditioned on actions and the world has none: name some in world.actions"
+            )
 
 
 class Method(nn.Module, ABC):
-    """An encoder with its training objective. `forward` is the loss, so that wrappers such as DDP and compile can wrap it.
+    """An encoder with its training objective. `forward` is the loss, so that wrappers such as DDP
+    and compile can wrap it.
 
-    A new method implements `forward`; one with an aggregator or a predictor overrides `aggregate` or `predict`, one with an EMA
-    `after_step`.
+    A new method implements `forward`; one with an aggregator or a predictor overrides `aggregate`
+    or `predict`, one with an EMA `after_step`.
 
     Attributes:
         aggregates: whether `aggregate` makes more of a sequence than its first view's features.
@@ -78,11 +89,13 @@ class Method(nn.Module, ABC):
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """The loss of a batch, and the detached representation for probes.
 
-        Under several ranks its mean over them is the loss of the global batch: losses that compare samples gather them, others do not.
+        Under several ranks its mean over them is the loss of the global batch: losses that compare
+            samples gather them, others do not.
         """
 
     def after_step(self, progress: float) -> None:
-        """Called after each optimizer step; progress is the fraction of the run that is done, in (0, 1]."""
+        """Called after each optimizer step; progress is the fraction of the run that is done, in
+        (0, 1]."""
 
     def represent(self, batch: SequenceBatch) -> Representation:
         """The representation of every view and of the whole sequence."""
@@ -108,21 +121,30 @@ class Method(nn.Module, ABC):
         Raises:
             ConfigError: if the method has no predictor.
         """
-        raise ConfigError(f"{type(self).__name__} does not predict views from actions; seq_jepa does")
+        raise ConfigError(
+            f"{type(self).__name__} does not predict views from actions; seq_jepa does"
+        )
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """Other representations of a view that the method's paper reports, from the encoder's features [..., D] and by name.
+        """Other representations of a view that the method's paper reports, from the encoder's
+        features [..., D] and by name.
 
         Args:
-            context: training sequences, for methods that read a view beside others; `context_size` of them or as many as there are.
+            context: training sequences, for methods that read a view beside others; `context_size`
+                of them or as many as there are.
         """
         return {}
 
 
 def weighted(config: MethodConfig, terms: Mapping[str, Tensor], features: Tensor) -> StepOutput:
-    """The sum of loss terms, each times the config's field of its name, as the output of a method without an aggregator."""
+    """The sum of loss terms, each times the config's field of its name, as the output of a method
+    without an aggregator."""
     loss = torch.stack([getattr(config, name) * term for name, term in terms.items()]).sum()
-    return StepOutput(loss, {name: term.detach() for name, term in terms.items()}, Representation.of_views(features))
+    return StepOutput(
+        loss,
+        {name: term.detach() for name, term in terms.items()},
+        Representation.of_views(features),
+    )
 
 
 def positive(config: MethodConfig, *names: str) -> None:
@@ -140,7 +162,9 @@ def fraction(config: MethodConfig, *names: str) -> None:
     _require(config, names, "lie in 0..1", lambda value: 0 <= value <= 1)
 
 
-def _require(config: MethodConfig, names: tuple[str, ...], what: str, holds: Callable[[float], bool]) -> None:
+def _require(
+    config: MethodConfig, names: tuple[str, ...], what: str, holds: Callable[[float], bool]
+) -> None:
     for name in names:
         if not holds(getattr(config, name)):
             raise ConfigError(f"method.{name} must {what}, got {getattr(config, name)}")

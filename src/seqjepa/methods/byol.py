@@ -1,11 +1,12 @@
-"""BYOL (Grill et al. 2020), as in seq-JEPA's comparison: each view predicts the other's projection by the EMA target networks.
+"""BYOL (Grill et al. 2020), as in seq-JEPA's comparison: each view predicts the other's projection
+by the EMA target networks.
 
     p    = projector(f(x)),  q = predictor(p),  p' = target_projector(f_ema(x))
     loss = (2 - 2 cos(q_1, sg p'_2)) + (2 - 2 cos(q_2, sg p'_1))
 
-The paper's widths (projector 4D - 4D - 4D, predictor hidden D); the release has projector 4D - D/4, predictor hidden 4D:
-`--method.projector.widths 4 0.25 --method.predictor-hidden 4`. Without `--ema` the release never moves its target; ours moves every step.
-"""
+The paper's widths (projector 4D - 4D - 4D, predictor hidden D); the release has projector 4D - D/4,
+predictor hidden 4D: `--method.projector.widths 4 0.25 --method.predictor-hidden 4`. Without `--ema`
+the release never moves its target; ours moves every step."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -25,7 +26,8 @@ class Config(MethodConfig):
 
     Attributes:
         projector: the head.
-        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of features.
+        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of
+            features.
         ema_momentum: of the target networks at the start; rises to 1 along half a cosine.
     """
 
@@ -53,7 +55,9 @@ class BYOL(Method):
         self.momentum = config.ema_momentum
         self.projector = config.projector.build(encoder.dim)
         width = self.projector.dim
-        self.predictor = mlp(width, (multiple(encoder.dim, config.predictor_hidden), width), last="bias")
+        self.predictor = mlp(
+            width, (multiple(encoder.dim, config.predictor_hidden), width), last="bias"
+        )
         self.target_encoder, self.target_projector = EMATarget(encoder), EMATarget(self.projector)
 
     def forward(self, batch: SequenceBatch) -> StepOutput:

@@ -1,4 +1,5 @@
-"""Conditional BYOL, of seq-JEPA's comparison: BYOL whose predictor knows the action; a seq-JEPA of two views without aggregator.
+"""Conditional BYOL, of seq-JEPA's comparison: BYOL whose predictor knows the action; a seq-JEPA of
+two views without aggregator.
 
     p    = projector(f(x)),  p' = target_projector(f_ema(x)),  e = P(a)
     loss = 2 - 2 cos(predictor([e; p_1]), sg p'_2)
@@ -26,7 +27,8 @@ class Config(MethodConfig):
 
     Attributes:
         projector: the head.
-        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of features.
+        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of
+            features.
         action_width: width of the action embedding.
         ema_momentum: of the target networks at the start; rises to 1 along half a cosine.
     """
@@ -56,7 +58,11 @@ class ConditionalBYOL(Method):
         self.projector = config.projector.build(encoder.dim)
         width = self.projector.dim
         self.action_embedding = ActionEmbedding(action_dim, config.action_width)
-        self.predictor = mlp(config.action_width + width, (multiple(encoder.dim, config.predictor_hidden), width), last="bias")
+        self.predictor = mlp(
+            config.action_width + width,
+            (multiple(encoder.dim, config.predictor_hidden), width),
+            last="bias",
+        )
         self.target_encoder, self.target_projector = EMATarget(encoder), EMATarget(self.projector)
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
@@ -65,7 +71,9 @@ class ConditionalBYOL(Method):
         embedded = self.action_embedding(batch.actions)[:, 0]
         predicted = self.predictor(torch.cat([embedded, self.projector(features)[:, 0]], -1))
         target = self.target_projector(self.target_encoder(batch.views[:, 1:]))[:, 0]
-        return StepOutput(2 * cosine_loss(predicted, target).mean(), {}, Representation.of_views(features))
+        return StepOutput(
+            2 * cosine_loss(predicted, target).mean(), {}, Representation.of_views(features)
+        )
 
     def after_step(self, progress: float) -> None:
         """Move the target networks."""

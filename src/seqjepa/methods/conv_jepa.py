@@ -1,11 +1,13 @@
-"""Conv-JEPA (`Conv_IJEPA` in seq-JEPA's release): every observed view predicts the last one by the direct action to it; no aggregator.
+"""Conv-JEPA (`Conv_IJEPA` in seq-JEPA's release): every observed view predicts the last one by the
+direct action to it; no aggregator.
 
     p      = projector(f(x)),  p' = target_projector(f_ema(x)),  widths D - 4D - D/4
-    loss   = mean over i = 1 .. M of 1 - cos(predictor([P(a_i); p_i]), sg p'_{M+1}),  a_i the action that takes view i to view M + 1
+    loss   = mean over i = 1 .. M of 1 - cos(predictor([P(a_i); p_i]), sg p'_{M+1}),  a_i the action
+    that takes view i to view M + 1
 
-In the paper for saccades only; here for any world, since the action space gives direct actions. How the paper's 80.04 % for M = 4 comes
-from patches is not known: evaluation shows one view, the mean of M views and the mean of their logits.
-"""
+In the paper for saccades only; here for any world, since the action space gives direct actions. How
+the paper's 80.04 % for M = 4 comes from patches is not known: evaluation shows one view, the mean
+of M views and the mean of their logits."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -27,7 +29,8 @@ class Config(MethodConfig):
 
     Attributes:
         projector: the head.
-        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of features.
+        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of
+            features.
         action_width: width of the action embedding.
         ema_momentum: of the target networks at the start; rises to 1 along half a cosine.
     """
@@ -57,14 +60,20 @@ class ConvJEPA(Method):
         self.projector = config.projector.build(encoder.dim)
         width = self.projector.dim
         self.action_embedding = ActionEmbedding(actions.action_dim, config.action_width)
-        self.predictor = mlp(config.action_width + width, (multiple(encoder.dim, config.predictor_hidden), width), last="bias")
+        self.predictor = mlp(
+            config.action_width + width,
+            (multiple(encoder.dim, config.predictor_hidden), width),
+            last="bias",
+        )
         self.target_encoder, self.target_projector = EMATarget(encoder), EMATarget(self.projector)
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """The loss on views [B, M + 1, ...]."""
         features = self.encoder(batch.views[:, :-1])
         here, there = batch.poses[:, :-1], batch.poses[:, -1:].expand_as(batch.poses[:, :-1])
-        joint = torch.cat([self.action_embedding(self.actions.between(here, there)), self.projector(features)], -1)
+        joint = torch.cat(
+            [self.action_embedding(self.actions.between(here, there)), self.projector(features)], -1
+        )
         predicted = self.predictor(joint.flatten(0, 1)).unflatten(0, joint.shape[:2])
         target = self.target_projector(self.target_encoder(batch.views[:, -1:]))
         loss = cosine_loss(predicted, target).mean()

@@ -1,10 +1,11 @@
-"""EquiMod (Devillers and Lefort 2023), as in seq-JEPA's comparison: SimCLR on one head, prediction by the action on another.
+"""EquiMod (Devillers and Lefort 2023), as in seq-JEPA's comparison: SimCLR on one head, prediction
+by the action on another.
 
     i    = projector(f(x)),  e = equivariant_projector(f(x)),  each D - 2D - 2D - D/4
     loss = NT-Xent(i_1, i_2; tau = 0.1) + NT-Xent(predictor([P(a); e_1]), e_2; tau = 0.1)
 
-As in seq-JEPA's release, both views are augmented and actions are relative; EquiMod itself predicts from an unaugmented view.
-"""
+As in seq-JEPA's release, both views are augmented and actions are relative; EquiMod itself predicts
+from an unaugmented view."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -69,5 +70,8 @@ class EquiMod(Method):
         embedded = self.action_embedding(batch.actions)[:, 0]
         predicted = self.predictor(torch.cat([embedded, source], -1))
         tau = self.config.temperature
-        terms = {"invariance": nt_xent(first, second, tau), "equivariance": nt_xent(gather(predicted), gather(target), tau)}
+        terms = {
+            "invariance": nt_xent(first, second, tau),
+            "equivariance": nt_xent(gather(predicted), gather(target), tau),
+        }
         return weighted(self.config, terms, features)

@@ -1,10 +1,11 @@
-"""SEN (Park et al. 2022) in its contrastive form, as in seq-JEPA's comparison: one view and the action predict the other view.
+"""SEN (Park et al. 2022) in its contrastive form, as in seq-JEPA's comparison: one view and the
+action predict the other view.
 
     p    = projector(f(x)),  e = P(a)
     loss = NT-Xent(predictor([e; p_1]), p_2; tau = 0.5)
 
-There is no invariance term. The predictor is one Linear and BatchNorm; the original's energy hinge and delta prediction are not used.
-"""
+There is no invariance term. The predictor is one Linear and BatchNorm; the original's energy hinge
+and delta prediction are not used."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -52,7 +53,9 @@ class SEN(Method):
         self.temperature = config.temperature
         self.projector = config.projector.build(encoder.dim)
         self.action_embedding = ActionEmbedding(action_dim, config.action_width)
-        self.predictor = mlp(config.action_width + self.projector.dim, (self.projector.dim,), last="norm")
+        self.predictor = mlp(
+            config.action_width + self.projector.dim, (self.projector.dim,), last="norm"
+        )
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """The loss on views [B, 2, ...]."""

@@ -1,12 +1,13 @@
-"""SIE (Garrido, Najman, LeCun 2023), as in seq-JEPA's comparison: half of the features is invariant, half equivariant by a hypernetwork.
+"""SIE (Garrido, Najman, LeCun 2023), as in seq-JEPA's comparison: half of the features is
+invariant, half equivariant by a hypernetwork.
 
-    h    = f(x) = [h_inv; h_equi],  i = projector(h_inv),  e = equivariant_projector(h_equi),  each D/2 - 2D - 2D - 2D
-    ê    = W(a) e_1,  W(a) linear in the action a: the zero action gives the zero map
-    loss = 10 MSE(i_1, i_2) + 4.5 MSE(ê, e_2) + 10 [(v(y_1) + v(y_2)) / 2 + v(ê) / 2] + 1 (c(y_1) + c(y_2)),  y = [i; e]
+    h    = f(x) = [h_inv; h_equi],  i = projector(h_inv),  e = equivariant_projector(h_equi),  each
+    D/2 - 2D - 2D - 2D ê    = W(a) e_1,  W(a) linear in the action a: the zero action gives the zero
+    map loss = 10 MSE(i_1, i_2) + 4.5 MSE(ê, e_2) + 10 [(v(y_1) + v(y_2)) / 2 + v(ê) / 2] + 1
+    (c(y_1) + c(y_2)),  y = [i; e]
 
-v and c are VICReg's variance and covariance terms. W(a) e is computed as the sum over the action's entries a_k of a_k (W_k e), which is
-the same and needs no weight matrix for each sample.
-"""
+v and c are VICReg's variance and covariance terms. W(a) e is computed as the sum over the action's
+entries a_k of a_k (W_k e), which is the same and needs no weight matrix for each sample."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ class Config(MethodConfig):
     Attributes:
         projector: each of the two heads, its widths in multiples of the number of all features.
         invariance: coefficient of the distance between the two views' invariant projections.
-        equivariance: coefficient of the distance between the predicted equivariant projection and the second view's.
+        equivariance: coefficient of the distance between the predicted equivariant projection and
+            the second view's.
         variance: coefficient of the hinge on the projections' standard deviations.
         predicted_variance: the same of the predicted projection's.
         covariance: coefficient of the penalty on the projections' covariances.
@@ -48,12 +50,16 @@ class Config(MethodConfig):
     covariance: float = 1.0
 
     def __post_init__(self) -> None:
-        not_negative(self, "invariance", "equivariance", "variance", "predicted_variance", "covariance")
+        not_negative(
+            self, "invariance", "equivariance", "variance", "predicted_variance", "covariance"
+        )
 
     def build(self, encoder: Encoder, actions: ActionSpace) -> "SIE":
         """See `MethodConfig.build`."""
         if encoder.dim % 2:
-            raise ConfigError(f"sie halves the features: their number must be even, got {encoder.dim}. Change the encoder")
+            raise ConfigError(
+                f"sie halves the features: their number must be even, got {encoder.dim}. Change the encoder"
+            )
         return SIE(self, encoder, actions.action_dim)
 
 
@@ -68,7 +74,11 @@ class Hypernetwork(nn.Module):
     def forward(self, embeddings: Tensor, actions: Tensor) -> Tensor:
         """Embeddings [B, E] and actions [B, A] to [B, E]."""
         maps = self.linear.weight.view(self.width, self.width, -1)
-        return torch.einsum("bjk,bk->bj", torch.einsum("bi,jik->bjk", embeddings, maps), actions.to(embeddings.dtype))
+        return torch.einsum(
+            "bjk,bk->bj",
+            torch.einsum("bi,jik->bjk", embeddings, maps),
+            actions.to(embeddings.dtype),
+        )
 
 
 class SIE(Method):
@@ -101,4 +111,7 @@ class SIE(Method):
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
         """The two halves of the features."""
-        return {"invariant half": lambda features: features.chunk(2, -1)[0], "equivariant half": lambda features: features.chunk(2, -1)[1]}
+        return {
+            "invariant half": lambda features: features.chunk(2, -1)[0],
+            "equivariant half": lambda features: features.chunk(2, -1)[1],
+        }

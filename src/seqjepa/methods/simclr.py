@@ -1,10 +1,11 @@
-"""SimCLR (Chen et al. 2020), as in seq-JEPA's comparison: two views of an object attract, all other views of the batch repel.
+"""SimCLR (Chen et al. 2020), as in seq-JEPA's comparison: two views of an object attract, all other
+views of the batch repel.
 
     p    = projector(f(x))                      D - 4D - 4D - 4D, BatchNorm after each layer
     loss = NT-Xent(p_1, p_2; tau = 0.5)
 
-Both views go through encoder and projector together, so BatchNorm sees them as one batch (SimCLR; the release normalises each apart).
-"""
+Both views go through encoder and projector together, so BatchNorm sees them as one batch (SimCLR;
+the release normalises each apart)."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,6 +1,8 @@
-"""Folders, tar and zip archives, file by file and all in the same way; nothing is ever unpacked to the disk.
+"""Folders, tar and zip archives, file by file and all in the same way; nothing is ever unpacked to
+the disk.
 
-Archives come from strangers: names that leave the folder, links, doubles, and members that grow beyond reason are refused.
+Archives come from strangers: names that leave the folder, links, doubles, and members that grow
+    beyond reason are refused.
 """
 
 import hashlib
@@ -21,8 +23,23 @@ from seqjepa.errors import DataError
 MOST_BYTES = 8 << 30  # of a member
 MOST_RATIO = 200  # unpacked to packed, of a zip's member or a whole tar
 MOST_HEADER = 1 << 20  # bytes of what a tar says of one member, which is read as a whole
-HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-BROKEN = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError)
+HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+BROKEN = (
+    OSError,
+    EOFError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -34,8 +51,8 @@ class Member:
         where: folder or archive and name, for messages.
         size: in bytes.
         open: its contents.
-        lasting: whether it may be opened until the iteration is at its end, and from several threads; that of a tar only before the next
-            member is asked for.
+        lasting: whether it may be opened until the iteration is at its end, and from several
+            threads; that of a tar only before the next member is asked for.
     """
 
     name: str
@@ -60,7 +77,9 @@ class Member:
         except BROKEN as error:
             raise DataError(f"{self.where} cannot be read ({error}): get it again") from error
         if len(data) != self.size:
-            raise DataError(f"{self.where} ends after {len(data):,} bytes of {self.size:,}: get it again")
+            raise DataError(
+                f"{self.where} ends after {len(data):,} bytes of {self.size:,}: get it again"
+            )
         return data
 
 
@@ -77,15 +96,18 @@ def is_archive(path: Path) -> bool:
 
 def is_archive_of(path: Path, beginning: str) -> bool:
     """Whether it is an archive whose first file's name begins so."""
-    return is_archive(path) and next((member.name.startswith(beginning) for member in members(path)), False)
+    return is_archive(path) and next(
+        (member.name.startswith(beginning) for member in members(path)), False
+    )
 
 
 def members(path: Path) -> Iterator[Member]:
     """All files of a folder, in the order of their names, or of an archive, in its own order.
 
     Raises:
-        DataError: if there is no such thing, or an archive is damaged or holds what no data set needs: absolute names, names with `..`,
-            links, devices, two files of one name, or members that unpack to hundreds of times their size.
+        DataError: if there is no such thing, or an archive is damaged or holds what no data set
+            needs: absolute names, names with `..`, links, devices, two files of one name, or
+            members that unpack to hundreds of times their size.
     """
     if path.is_dir():
         for name, file, status in _walk(path):
@@ -99,12 +121,14 @@ def members(path: Path) -> Iterator[Member]:
 
 
 def locate(path: Path, *names: str) -> Path:
-    """The first of the folders or archives of those names in a folder; the path itself if none is there."""
+    """The first of the folders or archives of those names in a folder; the path itself if none is
+    there."""
     return next((path / name for name in names if (path / name).exists()), path)
 
 
 def file_state(path: Path, wanted: Callable[[str], bool] = bool) -> str:
-    """A digest of an archive's size and time of change, or of the names, sizes and times of those files of a folder that are wanted.
+    """A digest of an archive's size and time of change, or of the names, sizes and times of those
+    files of a folder that are wanted.
 
     Raises:
         DataError: if there is no such thing.
@@ -117,12 +141,15 @@ def file_state(path: Path, wanted: Callable[[str], bool] = bool) -> str:
     digest = hashlib.sha256()
     for name, _, status in _walk(path):
         if wanted(name):
-            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+            digest.update(
+                f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape")
+            )
     return digest.hexdigest()
 
 
 def hidden(name: str) -> bool:
-    """Whether a file inside, or a folder that it is in, is hidden, or is what macOS adds to archives: no data of anyone's."""
+    """Whether a file inside, or a folder that it is in, is hidden, or is what macOS adds to
+    archives: no data of anyone's."""
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
@@ -140,7 +167,9 @@ def _walk_below(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) ->
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
-        raise DataError(f"{folder} cannot be read ({error.strerror}): allow it, or leave the folder out") from error
+        raise DataError(
+            f"{folder} cannot be read ({error.strerror}): allow it, or leave the folder out"
+        ) from error
     for entry in entries:
         try:
             status = entry.stat()
@@ -148,7 +177,9 @@ def _walk_below(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) ->
             status = entry.stat(follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             yield prefix + entry.name, entry.path, status
-        elif (here := (status.st_dev, status.st_ino)) not in above:  # a link to a folder that it is in
+        elif (
+            here := (status.st_dev, status.st_ino)
+        ) not in above:  # a link to a folder that it is in
             yield from _walk_below(entry.path, f"{prefix}{entry.name}/", (*above, here))
 
 
@@ -164,11 +195,15 @@ class Files:
         self._members: dict[str, Member] | None = None
         if not path.is_dir():
             try:
-                self._members = {member.name: member for member in _infos(zipfile.ZipFile(path), path)}
+                self._members = {
+                    member.name: member for member in _infos(zipfile.ZipFile(path), path)
+                }
             except FileNotFoundError as error:
                 raise DataError(f"there is no {path}") from error
             except BROKEN as error:
-                raise DataError(f"{path} is a damaged zip file, or none at all ({error}): get it again") from error
+                raise DataError(
+                    f"{path} is a damaged zip file, or none at all ({error}): get it again"
+                ) from error
 
     def names(self, folder: str = "", *, deep: bool = True) -> list[str]:
         """Sorted names of the files below a folder inside, or only of those in it."""
@@ -178,7 +213,11 @@ class Files:
             if not deep or not place.is_dir():
                 return sorted(start + file.name for file in place.glob("*") if file.is_file())
             return sorted(start + name for name, _, _ in _walk(place))
-        return sorted(name for name in self._members if name.startswith(start) and (deep or "/" not in name[len(start) :]))
+        return sorted(
+            name
+            for name in self._members
+            if name.startswith(start) and (deep or "/" not in name[len(start) :])
+        )
 
     def read(self, name: str, most: int) -> bytes:
         """A file's bytes; DataError if it is not there, or they are more than `most`."""
@@ -186,7 +225,11 @@ class Files:
         _check_name(name, where)
         if self._members is None:
             file = self.path / name
-            member = Member(name, where, file.stat().st_size, lambda: file.open("rb")) if file.is_file() else None
+            member = (
+                Member(name, where, file.stat().st_size, lambda: file.open("rb"))
+                if file.is_file()
+                else None
+            )
         else:
             member = self._members.get(name)
         if member is None:
@@ -205,22 +248,29 @@ def _zip(path: Path) -> Iterator[Member]:
 def _infos(archive: zipfile.ZipFile, path: Path) -> Iterator[Member]:
     names: set[str] = set()
     for info in archive.infolist():
-        name = info.filename.replace("\\", "/").removeprefix("./")  # some programs for Windows write backslashes
+        name = info.filename.replace("\\", "/").removeprefix(
+            "./"
+        )  # some programs for Windows write backslashes
         where = f"{path}:{name}"
         _check_name(info.filename, where)
         if (info.external_attr >> 16) & 0o170000 == 0o120000:
-            raise DataError(f"{where} is a link, which is not followed: get the archive from its publisher")
+            raise DataError(
+                f"{where} is a link, which is not followed: get the archive from its publisher"
+            )
         if not name or name.endswith("/"):
             continue
         if info.flag_bits & 1:
             raise DataError(f"{where} is encrypted: unpack it yourself and name the folder")
         _check_once(name, where, names)
         _check_size(info.file_size, info.compress_size, where)
-        yield Member(name, where, info.file_size, cast(Callable[[], BinaryIO], partial(archive.open, info)))
+        yield Member(
+            name, where, info.file_size, cast(Callable[[], BinaryIO], partial(archive.open, info))
+        )
 
 
 class _Info(tarfile.TarInfo):
-    """A member of sane size; headers that carry long names and comments are read as a whole, before anyone is asked."""
+    """A member of sane size; headers that carry long names and comments are read as a whole, before
+    anyone is asked."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> Self:
         if self.size < 0 or (self.type in HEADERS and self.size > MOST_HEADER):
@@ -239,23 +289,34 @@ def _tar(path: Path) -> Iterator[Member]:
                 if info.isdir():
                     continue
                 if not info.isreg():
-                    raise DataError(f"{where} is a link or device, which is not followed: get the archive from its publisher")
+                    raise DataError(
+                        f"{where} is a link or device, which is not followed: get the archive from its publisher"
+                    )
                 unpacked += info.size
                 _check_once(info.name, where, names)
                 _check_size(info.size, info.size, where)
                 _check_size(unpacked, packed, str(path))
-                yield Member(info.name.removeprefix("./"), where, info.size, partial(_extract, archive, info), lasting=False)
+                yield Member(
+                    info.name.removeprefix("./"),
+                    where,
+                    info.size,
+                    partial(_extract, archive, info),
+                    lasting=False,
+                )
             _check_end(archive)
     except BROKEN as error:
         said = " ".join(str(error).split())  # a line for each way in which it might be packed
-        raise DataError(f"{path} is a damaged tar file, or no archive at all ({said}): get it again") from error
+        raise DataError(
+            f"{path} is a damaged tar file, or no archive at all ({said}): get it again"
+        ) from error
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """Raise unless the zeros that end every tar stand there: `tarfile` takes any damaged header, or a cut, for the end.
+    """Raise unless the zeros that end every tar stand there: `tarfile` takes any damaged header, or
+    a cut, for the end.
 
-    Only who reads all that is packed, a few kilobytes more, is told by gzip and its like whether it came out as it went in.
-    """
+    Only who reads all that is packed, a few kilobytes more, is told by gzip and its like whether it
+    came out as it went in."""
     file = cast(BinaryIO, archive.fileobj)
     file.seek(archive.offset)
     end = file.read(MOST_HEADER)
@@ -281,4 +342,6 @@ def _check_once(name: str, where: str, names: set[str]) -> None:
 
 def _check_size(size: int, packed: int, where: str) -> None:
     if size > MOST_BYTES or size > MOST_RATIO * max(packed, 1) + (1 << 20):
-        raise DataError(f"{where} unpacks from {packed:,} to {size:,} bytes, beyond reason: get it from its publisher")
+        raise DataError(
+            f"{where} unpacks from {packed:,} to {size:,} bytes, beyond reason: get it from its publisher"
+        )

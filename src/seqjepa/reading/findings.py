@@ -13,7 +13,8 @@ class Finding:
 
     Attributes:
         good: whether it is as expected.
-        what: what was found; if it is not good, what was expected and what to do, with the file's name.
+        what: what was found; if it is not good, what was expected and what to do, with the file's
+            name.
     """
 
     good: bool
@@ -49,11 +50,17 @@ def checksum(path: Path, published: str) -> Finding:
         found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if found == published:
         return Finding(True, f"{path.name} has the published MD5 {found}")
-    return Finding(False, f"{path} has MD5 {found}, published is {published}: it is damaged or incomplete, download it again")
+    return Finding(
+        False,
+        f"{path} has MD5 {found}, published is {published}: it is damaged or incomplete, download it again",
+    )
 
 
 def count(path: Path, what: str, found: int, published: int) -> Finding:
     """Whether as many of something are there as in the published data set."""
     if found == published:
         return Finding(True, f"{found:,} {what}")
-    return Finding(False, f"{path} holds {found:,} {what}, published are {published:,}: unpack or download it again")
+    return Finding(
+        False,
+        f"{path} holds {found:,} {what}, published are {published:,}: unpack or download it again",
+    )

@@ -14,7 +14,9 @@ from seqjepa.errors import DataError
 BROKEN_NPY = (OSError, EOFError, MemoryError, ValueError, OverflowError, SyntaxError, TokenError)
 
 
-def open_array(path: Path, wanted: str, remedy: str = "save it with numpy.save") -> npt.NDArray[Any]:
+def open_array(
+    path: Path, wanted: str, remedy: str = "save it with numpy.save"
+) -> npt.NDArray[Any]:
     """The array in a .npy file, mapped into memory.
 
     Args:
@@ -30,7 +32,9 @@ def open_array(path: Path, wanted: str, remedy: str = "save it with numpy.save")
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing, expected {wanted}: {remedy}") from error
     except BROKEN_NPY as error:
-        raise DataError(f"{path} is no whole .npy file of plain numbers ({error}), expected {wanted}: {remedy}") from error
+        raise DataError(
+            f"{path} is no whole .npy file of plain numbers ({error}), expected {wanted}: {remedy}"
+        ) from error
 
 
 def read_bytes(path: Path, most: int, remedy: str = "get it again") -> bytes:
@@ -52,7 +56,9 @@ def read_bytes(path: Path, most: int, remedy: str = "get it again") -> bytes:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     if len(data) > most:
-        raise DataError(f"{path} has more than {most:,} bytes, which such a file cannot have: get it again")
+        raise DataError(
+            f"{path} has more than {most:,} bytes, which such a file cannot have: get it again"
+        )
     return data
 
 
@@ -65,7 +71,9 @@ def parse(data: bytes, path: Path, wanted: str) -> npt.NDArray[Any]:
     try:
         array: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except BROKEN_NPY as error:
-        raise DataError(f"{path} is no whole .npy file of {wanted} ({str(error) or type(error).__name__}): get it again") from error
+        raise DataError(
+            f"{path} is no whole .npy file of {wanted} ({str(error) or type(error).__name__}): get it again"
+        ) from error
     return array
 
 
@@ -80,5 +88,7 @@ def npy_header(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> bytes:
     """What stands before the data in a .npy file of that type and shape."""
     header = io.BytesIO()
     described = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(header, {"descr": described, "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": described, "fortran_order": False, "shape": shape}
+    )
     return header.getvalue()

@@ -1,8 +1,8 @@
 """CIFAR's pickles without Python's unpickler, which runs whatever a file tells it to.
 
-Of the pickle machine (PEP 307; `pickletools` describes every instruction) just those instructions are there that write plain data and
-numpy's uint8 arrays with protocol 2, from Python 2 or 3. Whatever else a file asks for is refused before anything comes of it.
-"""
+Of the pickle machine (PEP 307; `pickletools` describes every instruction) just those instructions
+are there that write plain data and numpy's uint8 arrays with protocol 2, from Python 2 or 3.
+Whatever else a file asks for is refused before anything comes of it."""
 
 import struct
 from collections.abc import Callable
@@ -48,7 +48,9 @@ def read_pickle(data: bytes, name: str) -> Any:
     try:
         return _plain(_Machine(data).run())
     except (ValueError, LookupError, TypeError, struct.error) as error:
-        raise DataError(f"{name} is no pickle of plain data and uint8 arrays ({error}): get the data set from its publisher") from error
+        raise DataError(
+            f"{name} is no pickle of plain data and uint8 arrays ({error}): get the data set from its publisher"
+        ) from error
 
 
 def _plain(value: Any) -> Any:
@@ -80,7 +82,9 @@ class _Machine:
     def take(self, size: int) -> bytes:
         """The next bytes of the file."""
         if not 0 <= size <= len(self.data) - self.at:
-            raise Refused(f"it ends at byte {len(self.data)}, {size:,} more are announced at byte {self.at}")
+            raise Refused(
+                f"it ends at byte {len(self.data)}, {size:,} more are announced at byte {self.at}"
+            )
         self.at += size
         return self.data[self.at - size : self.at]
 
@@ -124,7 +128,9 @@ class _Machine:
                 if self.encoded > len(self.data):  # the same text again and again
                     raise Refused("more bytes than it has itself")
                 self.stack.append(text.encode("latin-1"))
-            case Made(what=what, value=None), (Made(what="numpy ndarray"), *_) if what.endswith("_reconstruct"):
+            case Made(what=what, value=None), (Made(what="numpy ndarray"), *_) if what.endswith(
+                "_reconstruct"
+            ):
                 self.stack.append(Made("array"))
             case Made(what="numpy dtype", value=None), ("u1" | b"u1", *_):
                 self.stack.append(Made("uint8"))
@@ -135,8 +141,16 @@ class _Machine:
         """Fill in an array: (1, shape, uint8, whether in Fortran's order, bytes)."""
         made, state = self.top(2)
         match made, state:
-            case Made(what="array", value=None), (1, tuple() as shape, Made(what="uint8"), False | 0, bytes() as data):
-                made.value = np.frombuffer(data, np.uint8).reshape([_length(axis) for axis in shape])
+            case Made(what="array", value=None), (
+                1,
+                tuple() as shape,
+                Made(what="uint8"),
+                False | 0,
+                bytes() as data,
+            ):
+                made.value = np.frombuffer(data, np.uint8).reshape(
+                    [_length(axis) for axis in shape]
+                )
             case Made(what="uint8"), (int(), *_):
                 pass  # byte order and the like, of which one byte has none
             case _:

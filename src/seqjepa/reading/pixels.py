@@ -18,22 +18,36 @@ FORMATS = ("JPEG", "PNG")
 TEXTURES = ("JPEG", "PNG", "BMP", "TGA", "WEBP", "GIF")
 MOST_PIXELS = 64_000_000  # a file that claims more is refused before anything is decoded
 MOST_BYTES = 256_000_000  # of a file
-BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, zlib.error)  # Pillow's
+BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)  # Pillow's
 BLOCK = 16  # images that a thread decodes at a time: handing over single ones costs as much as a tenth of decoding them
 
 
-def decode(data: bytes, name: str, size: int | tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
+def decode(
+    data: bytes, name: str, size: int | tuple[int, int] | None = None
+) -> npt.NDArray[np.uint8]:
     """The pixels of a JPEG or PNG, [H, W, 3].
 
-    Turned upright as EXIF says, or left as it stands where EXIF is broken; transparency is laid over white; gray, palette, CMYK and 16-bit
-    images become RGB with 8 bits.
+    Turned upright as EXIF says, or left as it stands where EXIF is broken; transparency is laid
+    over white; gray, palette, CMYK and 16-bit images become RGB with 8 bits.
 
     Args:
         data: the file's bytes.
         name: of the file, for messages.
-        size: None for the image as it is; S for its middle square as [S, S, 3], the shorter side shrunk or enlarged to S; (H, W) for the
-            whole image stretched to that. Resampled bicubically, with a filter as wide as it shrinks; but a JPEG of just 2, 4 or 8 times
-            that size is shrunk while it is decoded, which takes a third of the time and differs less from filtering than filters do.
+        size: None for the image as it is; S for its middle square as [S, S, 3], the shorter side
+            shrunk or enlarged to S; (H, W) for the whole image stretched to that. Resampled
+            bicubically, with a filter as wide as it shrinks; but a JPEG of just 2, 4 or 8 times
+            that size is shrunk while it is decoded, which takes a third of the time and differs
+            less from filtering than filters do.
 
     Raises:
         DataError: if the file is empty, too large, truncated, damaged or no JPEG or PNG.
@@ -50,16 +64,20 @@ def decode(data: bytes, name: str, size: int | tuple[int, int] | None = None) ->
 
 
 def check_size(data: bytes, name: str, size: int, option: str) -> None:
-    """Raise a ConfigError that names the option if an image would have to be enlarged to have `size` pixels a side."""
+    """Raise a ConfigError that names the option if an image would have to be enlarged to have
+    `size` pixels a side."""
     with _opened(data, name) as image:
         width, height = image.size
     if min(width, height) < size:
-        raise ConfigError(f"{option} is {size}, but {name} has {width} x {height} pixels: enlarging adds nothing, so set it to no more")
+        raise ConfigError(
+            f"{option} is {size}, but {name} has {width} x {height} pixels: enlarging adds nothing, so set it to no more"
+        )
 
 
 @contextmanager
 def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
-    """The image, of which only the header has been read; what is wrong with it becomes a DataError."""
+    """The image, of which only the header has been read; what is wrong with it becomes a
+    DataError."""
     if not data:
         raise DataError(f"{name} is empty: get the file again")
     try:
@@ -70,14 +88,23 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
                 )
             yield image
     except Image.DecompressionBombError as error:
-        raise DataError(f"{name} claims more than {MOST_PIXELS:,} pixels ({error}): shrink it or leave it out") from error
+        raise DataError(
+            f"{name} claims more than {MOST_PIXELS:,} pixels ({error}): shrink it or leave it out"
+        ) from error
     except BROKEN as error:
-        said = "of another format, or damaged at its beginning" if isinstance(error, UnidentifiedImageError) else error
-        raise DataError(f"{name} is no whole {' or '.join(FORMATS)} image ({said}): get the file again or leave it out") from error
+        said = (
+            "of another format, or damaged at its beginning"
+            if isinstance(error, UnidentifiedImageError)
+            else error
+        )
+        raise DataError(
+            f"{name} is no whole {' or '.join(FORMATS)} image ({said}): get the file again or leave it out"
+        ) from error
 
 
 def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
-    """The pixels [H, W, 4] of a picture that Pillow has opened but not read yet, as libraries hand over textures; alpha 255 is opaque.
+    """The pixels [H, W, 4] of a picture that Pillow has opened but not read yet, as libraries hand
+    over textures; alpha 255 is opaque.
 
     Raises:
         DataError: if it is too large, damaged or in no format of pictures.
@@ -94,7 +121,9 @@ def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
         raise DataError(f"{name} is a damaged picture ({error}): get the file again") from error
 
 
-def decode_all(number: int, read: Callable[[int], tuple[bytes, str]], size: int) -> npt.NDArray[np.uint8]:
+def decode_all(
+    number: int, read: Callable[[int], tuple[bytes, str]], size: int
+) -> npt.NDArray[np.uint8]:
     """Many images [number, S, S, 3], side by side in threads, for Pillow does not hold the GIL.
 
     Args:
@@ -117,7 +146,8 @@ def decode_all(number: int, read: Callable[[int], tuple[bytes, str]], size: int)
 
 
 def encode(pixels: npt.NDArray[np.uint8], quality: int) -> bytes:
-    """A JPEG of [H, W, 3] whose colour is not subsampled. Pillow, writing to a file itself, does not notice a disk that takes only half."""
+    """A JPEG of [H, W, 3] whose colour is not subsampled. Pillow, writing to a file itself, does
+    not notice a disk that takes only half."""
     jpeg = io.BytesIO()
     Image.fromarray(pixels).save(jpeg, "JPEG", quality=quality, subsampling=0)
     return jpeg.getvalue()
@@ -142,5 +172,13 @@ def _fit(image: Image.Image, size: int | tuple[int, int] | None) -> Image.Image:
         return image
     if isinstance(size, tuple):
         height, width = size
-        return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.BICUBIC)
-    return image if image.size == (size, size) else ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+        return (
+            image
+            if image.size == (width, height)
+            else image.resize((width, height), Image.Resampling.BICUBIC)
+        )
+    return (
+        image
+        if image.size == (size, size)
+        else ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    )

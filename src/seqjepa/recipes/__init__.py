@@ -1,6 +1,5 @@
-"""Recipes: functions that return an Experiment; their docstrings say the command and, where they were run, time and result. A variant is
-`replace(recipe(), ...)`.
-"""
+"""Recipes: functions that return an Experiment; their docstrings say the command and, where they
+were run, time and result. A variant is `replace(recipe(), ...)`."""
 
 import importlib
 import importlib.util
@@ -20,14 +19,28 @@ from seqjepa.methods import simclr
 from seqjepa.methods.base import MethodConfig
 
 Recipe = Callable[[], Experiment]
-CONSTANT = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0)  # of the paper's baselines
-SHARED = ("action_width", "ema_momentum", "projector")  # fields of methods that mean the same in all that have them
-HEAD = ("kind", "layers", "heads", "dropout")  # and those of their projectors: widths are each method's own
+CONSTANT = OptimConfig(
+    lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0
+)  # of the paper's baselines
+SHARED = (
+    "action_width",
+    "ema_momentum",
+    "projector",
+)  # fields of methods that mean the same in all that have them
+HEAD = (
+    "kind",
+    "layers",
+    "heads",
+    "dropout",
+)  # and those of their projectors: widths are each method's own
 
 
 def recipes() -> dict[str, Recipe]:
     """Every recipe of this package by name."""
-    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    modules = [
+        importlib.import_module(f"{__name__}.{module.name}")
+        for module in pkgutil.iter_modules(__path__)
+    ]
     return {name: recipe for module in modules for name, recipe in _public(module).items()}
 
 
@@ -45,15 +58,19 @@ def recipe(name: str) -> Recipe:
         return found
     known = recipes()
     if name not in known:
-        raise ConfigError(f"{unknown('recipe', name, known)}. A file of your own: path/to/file.py with a function recipe()")
+        raise ConfigError(
+            f"{unknown('recipe', name, known)}. A file of your own: path/to/file.py with a function recipe()"
+        )
     return known[name]
 
 
 def with_method(experiment: Experiment, name: str) -> Experiment:
-    """The same experiment with another method, for comparisons: world, encoder, optimizer and steps stay, and so do views per step.
+    """The same experiment with another method, for comparisons: world, encoder, optimizer and steps
+    stay, and so do views per step.
 
-    The method has its defaults, but what the experiment chose for its own method holds for the fields of SHARED and HEAD, which mean the
-    same in all methods. A method that reads fewer views of a sequence sees more sequences per step.
+    The method has its defaults, but what the experiment chose for its own method holds for the
+    fields of SHARED and HEAD, which mean the same in all methods. A method that reads fewer views
+    of a sequence sees more sequences per step.
 
     Args:
         experiment: with any method.
@@ -68,12 +85,15 @@ def with_method(experiment: Experiment, name: str) -> Experiment:
     if isinstance(experiment.method, config):
         return experiment
     method = _take(config(), experiment.method, SHARED)
-    train = with_views(experiment.train, config.reads or experiment.train.num_views, method.batch_multiple)
+    train = with_views(
+        experiment.train, config.reads or experiment.train.num_views, method.batch_multiple
+    )
     return replace(experiment, name=f"{experiment.name}_{name}", method=method, train=train)
 
 
 def with_views(train: TrainConfig, num_views: int, multiple: int = 1) -> TrainConfig:
-    """The same training on sequences of so many views, with as many views per step as whole sequences of them allow.
+    """The same training on sequences of so many views, with as many views per step as whole
+    sequences of them allow.
 
     Args:
         train: with any number of views.
@@ -81,18 +101,30 @@ def with_views(train: TrainConfig, num_views: int, multiple: int = 1) -> TrainCo
         multiple: round a micro-batch down to it, where it holds so many sequences.
     """
     size = max(2, train.batch_size * train.num_views // (num_views * train.accumulate))
-    return replace(train, num_views=num_views, batch_size=(size - size % multiple or size) * train.accumulate)
+    return replace(
+        train, num_views=num_views, batch_size=(size - size % multiple or size) * train.accumulate
+    )
 
 
 def for_baselines(experiment: Experiment) -> Experiment:
-    """The same experiment as the paper trains its baselines: two views a sequence and Adam at a constant 1e-3 without decay."""
+    """The same experiment as the paper trains its baselines: two views a sequence and Adam at a
+    constant 1e-3 without decay."""
     train = replace(experiment.train, num_views=2)
-    return replace(experiment, name=f"{experiment.name}_baseline", method=simclr.Config(), optim=CONSTANT, train=train)
+    return replace(
+        experiment,
+        name=f"{experiment.name}_baseline",
+        method=simclr.Config(),
+        optim=CONSTANT,
+        train=train,
+    )
 
 
 def every_method() -> list[str]:
-    """Every method of this package as a contender of `seqjepa benchmark`: with its defaults, seq-JEPA with each of its two objectives."""
-    names = sorted(module.name for module in pkgutil.iter_modules(methods.__path__) if module.name != "base")
+    """Every method of this package as a contender of `seqjepa benchmark`: with its defaults,
+    seq-JEPA with each of its two objectives."""
+    names = sorted(
+        module.name for module in pkgutil.iter_modules(methods.__path__) if module.name != "base"
+    )
     objectives = {"seq_jepa": ["seq_jepa:predict=last", "seq_jepa:predict=every"]}
     return [contender for name in names for contender in objectives.get(name, [name])]
 
@@ -106,12 +138,18 @@ def load_code(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"no such file: {path}")
     name = path.stem
-    if any(_is_module(f"seqjepa.{package}.{name}") for package in ("methods", "worlds") if name.isidentifier()):
+    if any(
+        _is_module(f"seqjepa.{package}.{name}")
+        for package in ("methods", "worlds")
+        if name.isidentifier()
+    ):
         raise ConfigError(
             f"{path} has the name of a method or world of seqjepa, which a run's config could not tell apart: rename the file"
         )
     if name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(path.resolve()):
-        raise ConfigError(f"{path} cannot be imported as {name!r}: another module has that name. Rename the file")
+        raise ConfigError(
+            f"{path} cannot be imported as {name!r}: another module has that name. Rename the file"
+        )
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} is no Python file")
@@ -131,7 +169,9 @@ def _take(config: Any, other: Any, names: Iterable[str]) -> Any:
     """A config with those of the fields that another one has changed from its defaults."""
     known = {field.name for field in fields(config)}.intersection(names)
     chosen = {
-        field.name: value for field in fields(other) if field.name in known and (value := getattr(other, field.name)) != field.default
+        field.name: value
+        for field in fields(other)
+        if field.name in known and (value := getattr(other, field.name)) != field.default
     }
     if "projector" in chosen:
         chosen["projector"] = _take(config.projector, chosen["projector"], HEAD)
@@ -140,4 +180,8 @@ def _take(config: Any, other: Any, names: Iterable[str]) -> Any:
 
 def _public(module: ModuleType) -> dict[str, Recipe]:
     functions = inspect.getmembers(module, inspect.isfunction)
-    return {name: function for name, function in functions if not name.startswith("_") and function.__module__ == module.__name__}
+    return {
+        name: function
+        for name, function in functions
+        if not name.startswith("_") and function.__module__ == module.__name__
+    }

@@ -1,4 +1,5 @@
-"""Augmentations of own images: any folder or archive of JPEGs and PNGs (see `seqjepa.worlds.images.formats.folder`)."""
+"""Augmentations of own images: any folder or archive of JPEGs and PNGs (see
+`seqjepa.worlds.images.formats.folder`)."""
 
 from dataclasses import replace
 
@@ -8,8 +9,13 @@ from seqjepa.worlds import augmented as world
 
 
 def augmented() -> Experiment:
-    """Four views of 32 pixels of each image, the last three predicted one after the other, in the demo's small net.
+    """Four views of 32 pixels of each image, the last three predicted one after the other, in the
+    demo's small net.
 
     Command: seqjepa train augmented --world.path FOLDER --run-dir runs/augmented
     """
-    return replace(shapes_tiny(), name="augmented", world=world.Config(source="folder", path="images", val_fraction=0.1))
+    return replace(
+        shapes_tiny(),
+        name="augmented",
+        world=world.Config(source="folder", path="images", val_fraction=0.1),
+    )

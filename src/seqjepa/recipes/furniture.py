@@ -8,9 +8,11 @@ from seqjepa.worlds import threediebench as world
 
 
 def furniture() -> Experiment:
-    """The demo's small net and settings, for twice as long, on 428 pieces of furniture and other things of a house, of 20 classes.
+    """The demo's small net and settings, for twice as long, on 428 pieces of furniture and other
+    things of a house, of 20 classes.
 
-    Probes get as many steps as in the demo, which takes twenty times its epochs: only 299 objects are for training. With the demo's epochs
+    Probes get as many steps as in the demo, which takes twenty times its epochs: only 299 objects
+        are for training. With the demo's epochs
     an MLP has 48 steps, and tells no rotation yet.
 
     Command: seqjepa train furniture --run-dir runs/furniture
@@ -22,6 +24,12 @@ def furniture() -> Experiment:
         world=world.Config(path="data/furniture.pack", image_size=32, views=96),
         train=replace(tiny.train, steps=8000),
         evaluate=replace(
-            tiny.evaluate, objects=None, encoded_views=96, draws=32, linear_epochs=400, linear_regression_epochs=400, mlp_epochs=480
+            tiny.evaluate,
+            objects=None,
+            encoded_views=96,
+            draws=32,
+            linear_epochs=400,
+            linear_regression_epochs=400,
+            mlp_epochs=480,
         ),
     )

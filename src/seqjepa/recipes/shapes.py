@@ -14,15 +14,21 @@ def shapes_tiny() -> Experiment:
     """The demo: 32 px, a quarter of ResNet-18's width, every next view predicted.
 
     Command: seqjepa train shapes_tiny --run-dir runs/demo
-    Time: 9 minutes for 1.02 million views on two cores with bf16 (AMD EPYC, avx512_bf16), rendering apart.
-    Result (test, seed 0): top-1 of z 65.7 %, of the mean of five views' z 90.3 %, of z_AGG of five views 92.3 %; relative rotation
-    R2 0.152, where raw pixels give 0.067 and the untrained encoder 0.003.
+    Time: 9 minutes for 1.02 million views on two cores with bf16 (AMD EPYC, avx512_bf16), rendering
+        apart.
+    Result (test, seed 0): top-1 of z 65.7 %, of the mean of five views' z 90.3 %, of z_AGG of five
+    views 92.3 %; relative rotation R2 0.152, where raw pixels give 0.067 and the untrained encoder
+    0.003.
 
-    Chosen on the val split, one seed each, by online figures and quick probes, views seen and then time being equal:
-    - width 16 against 32: a little behind after equal views (online top-1 7 against 10 % at 100,000), but 2.6 times as many per second;
+    Chosen on the val split, one seed each, by online figures and quick probes, views seen and then
+    time being equal:
+    - width 16 against 32: a little behind after equal views (online top-1 7 against 10 % at
+      100,000), but 2.6 times as many per second;
     - batch 64 against 32: the same after equal views;
-    - ema_momentum 0.99, 0.96, 0.9 (the last without dropout): top-1 of z_AGG(5) .25, .44, .54 after 1,000 steps; a fast target learns fast;
-    - lr 3e-3 against 1e-3: z learns faster, z_AGG loses most of its rank (5 of 128): post-norm layers do not bear it;
+    - ema_momentum 0.99, 0.96, 0.9 (the last without dropout): top-1 of z_AGG(5) .25, .44, .54 after
+      1,000 steps; a fast target learns fast;
+    - lr 3e-3 against 1e-3: z learns faster, z_AGG loses most of its rank (5 of 128): post-norm
+      layers do not bear it;
     - 2,000 steps: z_AGG(5) 76.9 %, R2 only 0.02 above raw pixels: rotation comes late.
     """
     return Experiment(
@@ -48,7 +54,8 @@ def shapes_tiny() -> Experiment:
 
 
 def shapes_tiny_last() -> Experiment:
-    """`shapes_tiny` with the paper's objective, the last view only, for as long: a step with `every` costs 1.31 times as much.
+    """`shapes_tiny` with the paper's objective, the last view only, for as long: a step with
+    `every` costs 1.31 times as much.
 
     Command: seqjepa train shapes_tiny_last --run-dir runs/last
     """
@@ -58,16 +65,22 @@ def shapes_tiny_last() -> Experiment:
 
 
 def shapes_small() -> Experiment:
-    """`shapes_tiny` for longer: three million views. A longer warm-up lets the post-norm aggregator bear twice the learning rate.
+    """`shapes_tiny` for longer: three million views. A longer warm-up lets the post-norm aggregator
+    bear twice the learning rate.
 
     Command: seqjepa train shapes_small --run-dir runs/small
     Time: an hour and a quarter on one core without bf16 (AMD EPYC, AVX2), as a step takes 0.37 s.
-    Result (test, seed 0, step 10,000): top-1 of z 90.2 %, of z_AGG of five views 98.7 %; relative rotation R2 0.221. Without action
-    conditioning 87.1 %, 98.2 % and 0.205: at this length predictions hardly use the actions yet (docs/results.md).
-    """
+    Result (test, seed 0, step 10,000): top-1 of z 90.2 %, of z_AGG of five views 98.7 %; relative
+    rotation R2 0.221. Without action conditioning 87.1 %, 98.2 % and 0.205: at this length
+    predictions hardly use the actions yet (docs/results.md)."""
     tiny = shapes_tiny()
     optim = replace(tiny.optim, lr=2e-3, warmup=0.1)
-    return replace(tiny, name="shapes_small", optim=optim, train=replace(tiny.train, steps=12_000, log_every=50))
+    return replace(
+        tiny,
+        name="shapes_small",
+        optim=optim,
+        train=replace(tiny.train, steps=12_000, log_every=50),
+    )
 
 
 def shapes() -> Experiment:
@@ -95,12 +108,14 @@ def shapes_every() -> Experiment:
 
 
 def shapes_baseline() -> Experiment:
-    """`shapes` for the paper's baselines: two views a sequence, batch 512 and Adam at a constant 1e-3; seq-JEPA has a schedule and decay.
+    """`shapes` for the paper's baselines: two views a sequence, batch 512 and Adam at a constant
+    1e-3; seq-JEPA has a schedule and decay.
 
     Command: seqjepa train shapes_baseline --method byol --run-dir runs/byol
-    Three methods need more to be as published: vicreg_traj --train.batch-size 512 (else it sees as many views as the others); conv_jepa
-    --train.num-views 5 --train.batch-size 512; context_ssl --optim.lr 1e-4 --optim.weight-decay 1e-3 --optim.warmup 0.01 --optim.lr-end 0.
-    """
+    Three methods need more to be as published: vicreg_traj --train.batch-size 512 (else it sees as
+        many views as the others); conv_jepa
+    --train.num-views 5 --train.batch-size 512; context_ssl --optim.lr 1e-4 --optim.weight-decay
+    1e-3 --optim.warmup 0.01 --optim.lr-end 0."""
     return for_baselines(shapes())
 
 

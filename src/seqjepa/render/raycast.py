@@ -1,10 +1,12 @@
-"""A small ray caster: a few convex solids above a coloured floor, under a sun and one coloured spotlight that casts shadows.
+"""A small ray caster: a few convex solids above a coloured floor, under a sun and one coloured
+spotlight that casts shadows.
 
-The scene is that of 3DIEBench (Garrido et al. 2023, methods.md 3.1.2): the camera stands at radius 2.5, 45 degrees above the y axis, and
-looks at the origin, where the object is; the floor is z = -1 with colour HSV (hue, .6, .6); the spotlight stands at radius 4 and looks at
-the origin. Two departures, decided by looking: the spotlight is HSV (hue, .6, .8) where 3DIEBench has saturation 1, which blackens whatever
-lacks its hue, and its cone is just wider than the object, so that its rim on the floor tells where the light is.
-"""
+The scene is that of 3DIEBench (Garrido et al. 2023, methods.md 3.1.2): the camera stands at radius
+2.5, 45 degrees above the y axis, and looks at the origin, where the object is; the floor is z = -1
+with colour HSV (hue, .6, .6); the spotlight stands at radius 4 and looks at the origin. Two
+departures, decided by looking: the spotlight is HSV (hue, .6, .8) where 3DIEBench has saturation 1,
+which blackens whatever lacks its hue, and its cone is just wider than the object, so that its rim
+on the floor tells where the light is."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,19 @@ import numpy.typing as npt
 from seqjepa.errors import ConfigError
 from seqjepa.render.kernels import BALL, BOX, TUBE, Bytes, Floats, Ints, draw
 
-__all__ = ["BALL", "BOX", "TUBE", "Bytes", "Floats", "Ints", "Objects", "hsv_to_rgb", "pinholes", "render", "stages"]
+__all__ = [
+    "BALL",
+    "BOX",
+    "TUBE",
+    "Bytes",
+    "Floats",
+    "Ints",
+    "Objects",
+    "hsv_to_rgb",
+    "pinholes",
+    "render",
+    "stages",
+]
 
 EYE_RADIUS, EYE_THETA, EYE_PHI = 2.5, math.pi / 4, math.pi / 2
 LIGHT_RADIUS, LIGHT_SATURATION, LIGHT_VALUE = 4.0, 0.6, 0.8
@@ -30,7 +44,8 @@ CHUNK = 32  # pictures per task: small enough to share a batch evenly, large eno
 class Objects:
     """N objects made of at most K primitives each; entries from `count` on are padding.
 
-    A primitive is a unit solid in its own frame: the box [-1, 1]^3, the ball of radius 1, or the tube along z whose radius goes from 1 at
+    A primitive is a unit solid in its own frame: the box [-1, 1]^3, the ball of radius 1, or the
+        tube along z whose radius goes from 1 at
     z = -1 to `taper` at z = 1. Its frame is given by its centre and its three orthogonal half-axes.
     """
 
@@ -43,21 +58,43 @@ class Objects:
 
     def __post_init__(self) -> None:
         n, k = self.kind.shape
-        shapes = {"kind": (n, k), "taper": (n, k), "centre": (n, k, 3), "axes": (n, k, 3, 3), "colour": (n, k, 3), "count": (n,)}
+        shapes = {
+            "kind": (n, k),
+            "taper": (n, k),
+            "centre": (n, k, 3),
+            "axes": (n, k, 3, 3),
+            "colour": (n, k, 3),
+            "count": (n,),
+        }
         for name, shape in shapes.items():
-            value, dtype = getattr(self, name), np.dtype(np.int64 if name in ("kind", "count") else np.float64)
+            value, dtype = (
+                getattr(self, name),
+                np.dtype(np.int64 if name in ("kind", "count") else np.float64),
+            )
             if value.shape != shape or value.dtype != dtype:
                 got, want = f"{value.shape} of {value.dtype}", f"{shape} of {dtype}"
-                raise ConfigError(f"Objects.{name} is {got}, expected {want}, for `kind` says N={n}, K={k}")
+                raise ConfigError(
+                    f"Objects.{name} is {got}, expected {want}, for `kind` says N={n}, K={k}"
+                )
         _check_range("Objects.count", self.count, k)
 
     def __len__(self) -> int:
         return len(self.count)
 
     def rows(self, index: Ints) -> Floats:
-        """The primitives of objects `index` [B] as the kernel reads them, [B, K, 17]: kind, taper, centre, half-axes, colour."""
+        """The primitives of objects `index` [B] as the kernel reads them, [B, K, 17]: kind, taper,
+        centre, half-axes, colour."""
         axes = self.axes.reshape(*self.kind.shape, 9)[index]
-        return np.concatenate([self.kind[index, :, None], self.taper[index, :, None], self.centre[index], axes, self.colour[index]], -1)
+        return np.concatenate(
+            [
+                self.kind[index, :, None],
+                self.taper[index, :, None],
+                self.centre[index],
+                axes,
+                self.colour[index],
+            ],
+            -1,
+        )
 
 
 def hsv_to_rgb(hue: Floats, saturation: float | Floats, value: float | Floats) -> Floats:
@@ -68,21 +105,34 @@ def hsv_to_rgb(hue: Floats, saturation: float | Floats, value: float | Floats) -
 
 
 def pinholes(radius: float, theta: Floats, phi: Floats) -> Floats:
-    """Pinholes [B, 4, 3] that look at the origin: rows position, right (which is level), up, forward.
+    """Pinholes [B, 4, 3] that look at the origin: rows position, right (which is level), up,
+    forward.
 
     They stand at a radius, theta [B] from the zenith and phi [B] from the x axis, in radians.
     """
     sin_theta, cos_theta, sin_phi, cos_phi = np.sin(theta), np.cos(theta), np.sin(phi), np.cos(phi)
     forward = [-sin_theta * cos_phi, -sin_theta * sin_phi, -cos_theta]
-    right, up = [-sin_phi, cos_phi, np.zeros_like(phi)], [-cos_theta * cos_phi, -cos_theta * sin_phi, sin_theta]
-    return np.stack([np.stack(row, -1) for row in ([-radius * f for f in forward], right, up, forward)], -2)
+    right, up = (
+        [-sin_phi, cos_phi, np.zeros_like(phi)],
+        [-cos_theta * cos_phi, -cos_theta * sin_phi, sin_theta],
+    )
+    return np.stack(
+        [np.stack(row, -1) for row in ([-radius * f for f in forward], right, up, forward)], -2
+    )
 
 
 def stages(floor_hue: Floats, light_theta: Floats, light_phi: Floats, light_hue: Floats) -> Floats:
-    """Camera, light and floor of B pictures as the kernels read them, [B, 10, 3]; hues [B] in turns, angles [B] in radians."""
+    """Camera, light and floor of B pictures as the kernels read them, [B, 10, 3]; hues [B] in
+    turns, angles [B] in radians."""
     n = len(floor_hue)
-    eyes, lights = pinholes(EYE_RADIUS, np.full(n, EYE_THETA), np.full(n, EYE_PHI)), pinholes(LIGHT_RADIUS, light_theta, light_phi)
-    tint, floor = hsv_to_rgb(light_hue, LIGHT_SATURATION, LIGHT_VALUE), hsv_to_rgb(floor_hue, FLOOR_SATURATION, FLOOR_VALUE)
+    eyes, lights = (
+        pinholes(EYE_RADIUS, np.full(n, EYE_THETA), np.full(n, EYE_PHI)),
+        pinholes(LIGHT_RADIUS, light_theta, light_phi),
+    )
+    tint, floor = (
+        hsv_to_rgb(light_hue, LIGHT_SATURATION, LIGHT_VALUE),
+        hsv_to_rgb(floor_hue, FLOOR_SATURATION, FLOOR_VALUE),
+    )
     return np.concatenate([eyes, lights, tint[:, None], floor[:, None]], 1)
 
 
@@ -97,10 +147,12 @@ def render(
     image_size: int,
     threads: int | None = None,
 ) -> Bytes:
-    """Pictures [B, S, S, 3], RGB, of objects `object_index` [B] turned by `rotation` [B, 3, 3] (x_world = rotation @ x_object).
+    """Pictures [B, S, S, 3], RGB, of objects `object_index` [B] turned by `rotation` [B, 3, 3]
+    (x_world = rotation @ x_object).
 
-    Hues [B] are in turns, angles [B] in radians. The pictures are bit for bit the same on any number of `threads`; the default is one for
-    each core, or NUMBA_NUM_THREADS. The threads are Python's own, as the kernel releases the GIL: numba's pools do not survive a fork.
+    Hues [B] are in turns, angles [B] in radians. The pictures are bit for bit the same on any
+    number of `threads`; the default is one for each core, or NUMBA_NUM_THREADS. The threads are
+    Python's own, as the kernel releases the GIL: numba's pools do not survive a fork.
 
     Raises ConfigError where an argument's length is not B or an index is not that of an object.
     """
@@ -108,7 +160,12 @@ def render(
     n = len(index)
     _check_range("object_index", index, len(objects) - 1)
     turns = _checked("rotation", rotation, (n, 3, 3)).reshape(n, 9)
-    factors = {"floor_hue": floor_hue, "light_theta": light_theta, "light_phi": light_phi, "light_hue": light_hue}
+    factors = {
+        "floor_hue": floor_hue,
+        "light_theta": light_theta,
+        "light_phi": light_phi,
+        "light_hue": light_hue,
+    }
     stage = stages(**{name: _checked(name, value, (n,)) for name, value in factors.items()})
     models, count = objects.rows(index), objects.count[index]
     out = np.empty((n, image_size, image_size, 3), np.uint8)
@@ -126,10 +183,14 @@ def render(
 def _checked(name: str, value: npt.ArrayLike, shape: tuple[int, ...]) -> Floats:
     array = np.ascontiguousarray(value, np.float64)
     if array.shape != shape:
-        raise ConfigError(f"{name} has shape {array.shape}, expected {shape}, for object_index has {shape[0]} entries")
+        raise ConfigError(
+            f"{name} has shape {array.shape}, expected {shape}, for object_index has {shape[0]} entries"
+        )
     return array
 
 
 def _check_range(name: str, value: Ints, last: int) -> None:
     if value.size and not (value.min() >= 0 and value.max() <= last):
-        raise ConfigError(f"{name} reaches from {value.min()} to {value.max()}, expected 0 to {last}")
+        raise ConfigError(
+            f"{name} reaches from {value.min()} to {value.max()}, expected 0 to {last}"
+        )

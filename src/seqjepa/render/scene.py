@@ -1,4 +1,5 @@
-"""The seven factors of a 3DIEBench picture, how they are drawn and how they become a picture (methods.md 3.1.2)."""
+"""The seven factors of a 3DIEBench picture, how they are drawn and how they become a picture
+(methods.md 3.1.2)."""
 
 import math
 
@@ -9,7 +10,15 @@ from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError
 from seqjepa.render.raycast import Bytes, Floats, Ints, Objects, render
 
-LATENTS: tuple[str, ...] = ("rot_x", "rot_y", "rot_z", "floor_hue", "light_theta", "light_phi", "light_hue")
+LATENTS: tuple[str, ...] = (
+    "rot_x",
+    "rot_y",
+    "rot_z",
+    "floor_hue",
+    "light_theta",
+    "light_phi",
+    "light_hue",
+)
 """Order of a latent vector. Angles are in radians, hues in turns."""
 
 FACTORS = ActionSpace(
@@ -33,7 +42,8 @@ def sample_latents(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
 
 
 def euler_to_matrix(angles: Floats) -> Floats:
-    """Rotations [n, 3, 3] of angles [n, 3] about x, then y, then z, the axes staying put: R = Rz Ry Rx, SciPy's lower-case "xyz"."""
+    """Rotations [n, 3, 3] of angles [n, 3] about x, then y, then z, the axes staying put: R = Rz Ry
+    Rx, SciPy's lower-case "xyz"."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles).T, np.sin(angles).T
     rows = [
         [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
@@ -44,14 +54,31 @@ def euler_to_matrix(angles: Floats) -> Floats:
 
 
 def render_latents(
-    objects: Objects, object_index: Ints, latents: NDArray[np.float32], image_size: int, threads: int | None = None
+    objects: Objects,
+    object_index: Ints,
+    latents: NDArray[np.float32],
+    image_size: int,
+    threads: int | None = None,
 ) -> Bytes:
-    """Pictures [B, S, S, 3] of objects `object_index` [B] under latent vectors [B, 7]; the threads change nothing but the time.
+    """Pictures [B, S, S, 3] of objects `object_index` [B] under latent vectors [B, 7]; the threads
+    change nothing but the time.
 
     Raises ConfigError for arguments that do not fit each other.
     """
     if latents.ndim != 2 or latents.shape[1] != len(LATENTS):
-        raise ConfigError(f"latents have shape {latents.shape}, expected [B, {len(LATENTS)}]: {', '.join(LATENTS)}")
+        raise ConfigError(
+            f"latents have shape {latents.shape}, expected [B, {len(LATENTS)}]: {', '.join(LATENTS)}"
+        )
     factors = latents.astype(np.float64)
     floor_hue, light_theta, light_phi, light_hue = factors[:, 3:].T
-    return render(objects, object_index, euler_to_matrix(factors[:, :3]), floor_hue, light_theta, light_phi, light_hue, image_size, threads)
+    return render(
+        objects,
+        object_index,
+        euler_to_matrix(factors[:, :3]),
+        floor_hue,
+        light_theta,
+        light_phi,
+        light_hue,
+        image_size,
+        threads,
+    )

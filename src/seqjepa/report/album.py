@@ -60,7 +60,8 @@ def make(variant: Variant, name: str) -> Album:
     """The album of a variant's first run.
 
     Args:
-        variant: trained; where there is no checkpoint yet or the data is not here, the album says so.
+        variant: trained; where there is no checkpoint yet or the data is not here, the album says
+            so.
         name: what its PNG files begin with.
     """
     first = variant.runs[0]
@@ -68,11 +69,15 @@ def make(variant: Variant, name: str) -> Album:
         model = load(first.folder)
         world = model.experiment.world.build()
     except (CheckpointError, DataError) as error:
-        return Album(label=variant.label, world=first.config["world"], missing=f"No pictures: {error}")
+        return Album(
+            label=variant.label, world=first.config["world"], missing=f"No pictures: {error}"
+        )
     drawn = sample.draw(model, world)
     index = neighbours.examples(drawn, STRIPS)
     length = min(model.experiment.train.num_views, LONGEST, world.spec.views_per_object or LONGEST)
-    few = world.sequences("test", drawn.index[index], length, draw_key(0, "test", 0, drawn.index[index]))
+    few = world.sequences(
+        "test", drawn.index[index], length, draw_key(0, "test", 0, drawn.index[index])
+    )
     told, untold = strips.factors_in_words(world.spec)
     caption = f"Actions: the change of {told}." if told else "Without actions."
     if untold:
@@ -82,9 +87,16 @@ def make(variant: Variant, name: str) -> Album:
     return Album(
         label=variant.label,
         world=first.config["world"],
-        strips=picture(f"{name}sequences", strips.strips(few, world.spec), "Sequences of views with the actions between them", caption),
+        strips=picture(
+            f"{name}sequences",
+            strips.strips(few, world.spec),
+            "Sequences of views with the actions between them",
+            caption,
+        ),
         maps=_maps(drawn, name),
-        legend=[(words, colour, MARKERS[marker]) for words, colour, marker, _ in maps.legend(drawn)],
+        legend=[
+            (words, colour, MARKERS[marker]) for words, colour, marker, _ in maps.legend(drawn)
+        ],
         neighbours=_neighbours(drawn, name),
         nearness=[(words, neighbours.nearness(drawn, key)) for key, words in COMPARED.items()],
         objects=len(drawn.labels),
@@ -97,24 +109,45 @@ def _maps(drawn: Sample, name: str) -> list[Picture]:
     pictures = []
     if drawn.classes:
         figure = maps.map_by_class(points, drawn.labels[where[:, 0]], drawn, "z of views, by class")
-        pictures.append(picture(f"{name}map_z_class", figure, "UMAP of z coloured by class", f"z of {len(points):,} views."))
+        pictures.append(
+            picture(
+                f"{name}map_z_class",
+                figure,
+                "UMAP of z coloured by class",
+                f"z of {len(points):,} views.",
+            )
+        )
     figure = maps.map_by_factor(points, where, maps.best_ordered(drawn), "z of views, by")
     kind = "angle" if drawn.rotations is not None else "factor"
     caption = f"The same points, coloured by the {kind} that neighbours in z agree on most."
-    pictures.append(picture(f"{name}map_z_factor", figure, "UMAP of z coloured by a factor of the pose", caption))
+    pictures.append(
+        picture(
+            f"{name}map_z_factor", figure, "UMAP of z coloured by a factor of the pose", caption
+        )
+    )
     if drawn.classes:
-        figure = maps.map_by_class(maps.umap(drawn.agg), drawn.labels, drawn, "z_AGG of sequences, by class")
+        figure = maps.map_by_class(
+            maps.umap(drawn.agg), drawn.labels, drawn, "z_AGG of sequences, by class"
+        )
         caption = f"z_AGG of {len(drawn.agg)} sequences of {drawn.z.shape[1]} views."
-        pictures.append(picture(f"{name}map_agg_class", figure, "UMAP of z_AGG coloured by class", caption))
+        pictures.append(
+            picture(f"{name}map_agg_class", figure, "UMAP of z_AGG coloured by class", caption)
+        )
     return pictures
 
 
 def _neighbours(drawn: Sample, name: str) -> list[Picture]:
     captions = {
-        "z": "One view against all views." + " Degrees: rotation from the query to the neighbour." * (drawn.rotations is not None),
+        "z": "One view against all views."
+        + " Degrees: rotation from the query to the neighbour." * (drawn.rotations is not None),
         "agg": f"Sequences of {drawn.z.shape[1]} views against each other, each shown by its first view.",
     }
     return [
-        picture(f"{name}neighbours_{key}", neighbours.neighbours(drawn, key), f"Nearest neighbours in {key}", caption)
+        picture(
+            f"{name}neighbours_{key}",
+            neighbours.neighbours(drawn, key),
+            f"Nearest neighbours in {key}",
+            caption,
+        )
         for key, caption in captions.items()
     ]

@@ -41,27 +41,67 @@ PANELS = (
     Panel("Loss", "loss", r"loss.*"),
     Panel("Class, online probes", "accuracy on training batches, %", r"online/class.*", 100),
     Panel("Action, online probe", "R² on training batches", r"online/.*r2"),
-    Panel("Spread of the features", "std of normalised features × √D", r".*_std", note="1: directions spread evenly; 0: collapse."),
-    Panel("Effective rank", "RankMe, dimensions", r".*_rankme", note="How many dimensions are in use; 1: collapse."),
+    Panel(
+        "Spread of the features",
+        "std of normalised features × √D",
+        r".*_std",
+        note="1: directions spread evenly; 0: collapse.",
+    ),
+    Panel(
+        "Effective rank",
+        "RankMe, dimensions",
+        r".*_rankme",
+        note="How many dimensions are in use; 1: collapse.",
+    ),
     Panel("Learning rate", "learning rate", r"lr"),
     Panel("Target encoder", "EMA momentum", r".*momentum"),
     Panel("Gradient", "norm", r"grad_norm", log=True),
     Panel("Speed", "views per second", r"time/views_per_second"),
 )
-NAMES = {"z": "z", "agg": "z_AGG", "class_view": "z, one view", "class_sequence": "z_AGG", "loss": "loss", "loss_last": "last view only"}
+NAMES = {
+    "z": "z",
+    "agg": "z_AGG",
+    "class_view": "z, one view",
+    "class_sequence": "z_AGG",
+    "loss": "loss",
+    "loss_last": "last view only",
+}
 
 
 def training(variants: Sequence[Variant]) -> list[tuple[Panel, Figure]]:
-    """One plot per kind of figure in the logs, whichever are there; with several variants, one per figure."""
+    """One plot per kind of figure in the logs, whichever are there; with several variants, one per
+    figure."""
     shown = []
-    for panel, keys in _panels(dict.fromkeys(key for variant in variants for run in variant.runs for key in run.metrics)):
+    for panel, keys in _panels(
+        dict.fromkeys(key for variant in variants for run in variant.runs for key in run.metrics)
+    ):
         if len(variants) == 1:
-            shown.append((panel, _plot(panel, {_name(key): (key, variants[0], _colour(key, i)) for i, key in enumerate(keys)}, variants)))
+            shown.append(
+                (
+                    panel,
+                    _plot(
+                        panel,
+                        {
+                            _name(key): (key, variants[0], _colour(key, i))
+                            for i, key in enumerate(keys)
+                        },
+                        variants,
+                    ),
+                )
+            )
             continue
         for key in keys:
-            named = panel if _name(key) == panel.title.lower() or len(keys) == 1 else replace(panel, title=f"{panel.title}, {_name(key)}")
+            named = (
+                panel
+                if _name(key) == panel.title.lower() or len(keys) == 1
+                else replace(panel, title=f"{panel.title}, {_name(key)}")
+            )
             coloured = zip(variants, cycle(style.VARIANTS), strict=False)
-            lines = {v.label: (key, v, colour) for v, colour in coloured if any(key in run.metrics for run in v.runs)}
+            lines = {
+                v.label: (key, v, colour)
+                for v, colour in coloured
+                if any(key in run.metrics for run in v.runs)
+            }
             shown.append((named, _plot(named, lines, variants)))
     return shown
 
@@ -76,18 +116,41 @@ def _panels(keys: Iterable[str]) -> list[tuple[Panel, list[str]]]:
         found.append((panel, matching))
     for prefix in dict.fromkeys(key.partition("/")[0] for key in left):
         words = prefix.replace("_", " ")
-        found.append((Panel(words.capitalize(), words, ""), [key for key in left if key.partition("/")[0] == prefix]))
+        found.append(
+            (
+                Panel(words.capitalize(), words, ""),
+                [key for key in left if key.partition("/")[0] == prefix],
+            )
+        )
     return [(panel, matching) for panel, matching in found if matching]
 
 
-def _plot(panel: Panel, lines: Mapping[str, tuple[str, Variant, str]], variants: Sequence[Variant]) -> Figure:
-    """Lines by name, each a figure of a variant in a colour. The axis is the same for all plots of a report."""
-    axis = "views_seen" if all("views_seen" in run.metrics for variant in variants for run in variant.runs) else "step"
-    figure, axes = style.panel(panel.title, {"step": "optimizer step", "views_seen": "views seen"}[axis], panel.ylabel)
+def _plot(
+    panel: Panel, lines: Mapping[str, tuple[str, Variant, str]], variants: Sequence[Variant]
+) -> Figure:
+    """Lines by name, each a figure of a variant in a colour. The axis is the same for all plots of
+    a report."""
+    axis = (
+        "views_seen"
+        if all("views_seen" in run.metrics for variant in variants for run in variant.runs)
+        else "step"
+    )
+    figure, axes = style.panel(
+        panel.title, {"step": "optimizer step", "views_seen": "views seen"}[axis], panel.ylabel
+    )
     for name, (key, variant, colour) in lines.items():
-        x, mean, spread = _over_seeds([run.metrics for run in variant.runs if key in run.metrics], key, axis)
+        x, mean, spread = _over_seeds(
+            [run.metrics for run in variant.runs if key in run.metrics], key, axis
+        )
         axes.plot(x, panel.scale * mean, color=colour, label=style.mathtext(name))
-        axes.fill_between(x, panel.scale * (mean - spread), panel.scale * (mean + spread), color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(
+            x,
+            panel.scale * (mean - spread),
+            panel.scale * (mean + spread),
+            color=colour,
+            alpha=0.15,
+            linewidth=0,
+        )
     if panel.log:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -105,12 +168,17 @@ def _finish(axes: Axes, *, legend: bool) -> None:
         axes.legend(loc="best", handlelength=1.4)
 
 
-def _over_seeds(logs: Iterable[Mapping[str, Floats]], key: str, axis: str) -> tuple[Floats, Floats, Floats]:
-    """Position, mean and sample standard deviation (NaN for one run) at the positions that all runs logged."""
+def _over_seeds(
+    logs: Iterable[Mapping[str, Floats]], key: str, axis: str
+) -> tuple[Floats, Floats, Floats]:
+    """Position, mean and sample standard deviation (NaN for one run) at the positions that all runs
+    logged."""
     curves = [dict(zip(log[axis].tolist(), log[key].tolist(), strict=True)) for log in logs]
     curves = [{at: y for at, y in curve.items() if np.isfinite(y)} for curve in curves]
     common = sorted(set.intersection(*map(set, curves))) if curves else []
-    values = np.array([[curve[at] for at in common] for curve in curves]).reshape(len(curves), len(common))
+    values = np.array([[curve[at] for at in common] for curve in curves]).reshape(
+        len(curves), len(common)
+    )
     spread = values.std(0, ddof=1) if len(curves) > 1 else np.full(len(common), np.nan)
     return np.array(common), values.mean(0) if curves else np.array([]), spread
 

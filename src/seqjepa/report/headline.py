@@ -7,7 +7,16 @@ import numpy as np
 
 from seqjepa.report import style
 from seqjepa.report.runs import Run, Variant
-from seqjepa.report.tables import METRICS, Question, columns, describe, name_input, questions, text, value
+from seqjepa.report.tables import (
+    METRICS,
+    Question,
+    columns,
+    describe,
+    name_input,
+    questions,
+    text,
+    value,
+)
 
 ONLINE = {
     "online/class_sequence": ("class from the whole sequence", style.AGG),
@@ -36,12 +45,19 @@ class Fact:
 
 
 def facts(variant: Variant) -> list[Fact]:
-    """A variant's key figures on held-out objects; before evaluation, those of the online probes."""
-    asked = [q for q in questions([variant], every=False) if q[0] == "class" or q[0].startswith("relative")]
+    """A variant's key figures on held-out objects; before evaluation, those of the online
+    probes."""
+    asked = [
+        q
+        for q in questions([variant], every=False)
+        if q[0] == "class" or q[0].startswith("relative")
+    ]
     relative = [q for q in asked if q[0] != "class"][:1]
     order = {"sequence": 0, "mean": 1, "view": 2}
     chosen = sorted((q for q in asked if q[0] == "class"), key=lambda q: order.get(q[1], 3))
-    chosen += [q for q in asked if relative and q[0] == relative[0][0] and q[3] in ("r2", "median_degrees")]
+    chosen += [
+        q for q in asked if relative and q[0] == relative[0][0] and q[3] in ("r2", "median_degrees")
+    ]
     found = [_measured(variant, question) for question in chosen]
     return [fact for fact in found if fact] or _online(variant)
 
@@ -85,12 +101,29 @@ def _measured(variant: Variant, question: Question) -> Fact | None:
     if figure is None:
         return None
     task, source, _, metric = question
-    found = [(column, value(column.runs, column.features, variant.split, question)) for column in columns([variant])]
-    controls = [f"{column.label} {text(control, metric)}" for column, control in found if control and column.features != "model"]
+    found = [
+        (column, value(column.runs, column.features, variant.split, question))
+        for column in columns([variant])
+    ]
+    controls = [
+        f"{column.label} {text(control, metric)}"
+        for column, control in found
+        if control and column.features != "model"
+    ]
     what = "class" if task == "class" else describe(task.removeprefix("relative "))
-    label = f"{what} from {name_input(question)}" if metric == "top1" else f"{what} between two views, {METRICS[metric].rstrip(', °')}"
+    label = (
+        f"{what} from {name_input(question)}"
+        if metric == "top1"
+        else f"{what} between two views, {METRICS[metric].rstrip(', °')}"
+    )
     number = text(figure, metric) + "°" * (metric == "median_degrees")
-    return Fact(label, number, "%" * (metric == "top1"), " · ".join(controls), style.AGG if source == "sequence" else style.Z)
+    return Fact(
+        label,
+        number,
+        "%" * (metric == "top1"),
+        " · ".join(controls),
+        style.AGG if source == "sequence" else style.Z,
+    )
 
 
 def _online(variant: Variant) -> list[Fact]:
@@ -100,12 +133,20 @@ def _online(variant: Variant) -> list[Fact]:
         if lasts:
             share = key != "online/action_r2"
             figure = f"{100 * np.mean(lasts):.1f}" if share else f"{np.mean(lasts):.3f}"
-            found.append(Fact(label, figure, "%" if share else "", "online probe, training batches", colour))
+            found.append(
+                Fact(label, figure, "%" if share else "", "online probe, training batches", colour)
+            )
     return found
 
 
 def glance(variants: Sequence[Variant]) -> tuple[list[str], list[tuple[Variant, list[str]]]]:
-    """Key figures of several variants side by side: their labels, and the figures of each variant."""
-    known = [(variant, {fact.label: f"{fact.figure} {fact.unit}".strip() for fact in facts(variant)}) for variant in variants]
+    """Key figures of several variants side by side: their labels, and the figures of each
+    variant."""
+    known = [
+        (variant, {fact.label: f"{fact.figure} {fact.unit}".strip() for fact in facts(variant)})
+        for variant in variants
+    ]
     labels = list(dict.fromkeys(label for _, figures in known for label in figures))
-    return labels, [(variant, [figures.get(label, "–") for label in labels]) for variant, figures in known]
+    return labels, [
+        (variant, [figures.get(label, "–") for label in labels]) for variant, figures in known
+    ]

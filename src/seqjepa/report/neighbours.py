@@ -1,4 +1,5 @@
-"""Nearest neighbours in the two representations: pictures of a few, figures over the whole sample."""
+"""Nearest neighbours in the two representations: pictures of a few, figures over the whole
+sample."""
 
 from dataclasses import dataclass
 
@@ -16,7 +17,8 @@ TITLES = {"z": "Neighbours in z", "agg": "Neighbours in z_AGG"}
 
 @dataclass(frozen=True)
 class Nearness:
-    """What the nearest neighbours among other objects have in common with a query; NaN where the world does not tell.
+    """What the nearest neighbours among other objects have in common with a query; NaN where the
+    world does not tell.
 
     Attributes:
         same_class: share of the neighbours that are of the query's class.
@@ -36,7 +38,8 @@ def nearest(features: Floats, owner: Ints, queries: Ints) -> Ints:
 
 
 def nearness(sample: Sample, representation: str) -> Nearness:
-    """Over all the sample: of `z`, of `agg` (whose pose is that of its first view), or of `chance`, neighbours in random features."""
+    """Over all the sample: of `z`, of `agg` (whose pose is that of its first view), or of `chance`,
+    neighbours in random features."""
     features, owner, labels, rotations = _rows(sample, representation)
     if representation == "chance":
         features = np.random.default_rng(0).normal(size=(len(owner), 64))
@@ -44,22 +47,45 @@ def nearness(sample: Sample, representation: str) -> Nearness:
     found = nearest(features, owner, queries)
     known = labels[queries] >= 0
     same = (labels[found] == labels[queries][:, None])[known]
-    angle = float(np.median(_angle(rotations[queries][:, None], rotations[found]))) if rotations is not None else float("nan")
+    angle = (
+        float(np.median(_angle(rotations[queries][:, None], rotations[found])))
+        if rotations is not None
+        else float("nan")
+    )
     return Nearness(float(same.mean()) if known.any() else float("nan"), angle)
 
 
 def neighbours(sample: Sample, representation: str) -> Figure:
-    """Queries, the first object of evenly spaced classes, each with its nearest neighbours of other objects; the same class is framed."""
+    """Queries, the first object of evenly spaced classes, each with its nearest neighbours of other
+    objects; the same class is framed."""
     features, owner, labels, rotations = _rows(sample, representation)
     objects = examples(sample, QUERIES)
     queries = np.array([int(np.flatnonzero(owner == i)[0]) for i in objects])
     images, colour = to_images(sample.batch.views), style.Z if representation == "z" else style.AGG
     height = 0.42 + 1.1 * len(objects)
     figure = Figure(figsize=(5.6, height))
-    figure.text(0.005, 1 - 0.08 / height, style.mathtext(TITLES[representation]), fontsize=10.5, fontweight="bold", va="top")
-    grid = figure.add_gridspec(len(objects), NEIGHBOURS + 2, width_ratios=[1, 0.12, *[1] * NEIGHBOURS])
-    grid.update(left=0.005, right=0.995, top=1 - 0.36 / height, bottom=0.2 / height, wspace=0.07, hspace=0.26)
-    for row, (query, found) in enumerate(zip(queries, nearest(features, owner, queries), strict=True)):
+    figure.text(
+        0.005,
+        1 - 0.08 / height,
+        style.mathtext(TITLES[representation]),
+        fontsize=10.5,
+        fontweight="bold",
+        va="top",
+    )
+    grid = figure.add_gridspec(
+        len(objects), NEIGHBOURS + 2, width_ratios=[1, 0.12, *[1] * NEIGHBOURS]
+    )
+    grid.update(
+        left=0.005,
+        right=0.995,
+        top=1 - 0.36 / height,
+        bottom=0.2 / height,
+        wspace=0.07,
+        hspace=0.26,
+    )
+    for row, (query, found) in enumerate(
+        zip(queries, nearest(features, owner, queries), strict=True)
+    ):
         for column, item in enumerate([query, *found]):
             axes = figure.add_subplot(grid[row, column + (column > 0)])
             place = divmod(int(item), len(owner) // len(sample.labels))
@@ -70,27 +96,41 @@ def neighbours(sample: Sample, representation: str) -> Figure:
             else:
                 text = _shortened(text, 15)
             same = labels[item] == labels[query] >= 0
-            axes.set_xlabel(text, fontsize=7.2, labelpad=2.5, color=style.INK if not column or same else style.MUTED)
+            axes.set_xlabel(
+                text,
+                fontsize=7.2,
+                labelpad=2.5,
+                color=style.INK if not column or same else style.MUTED,
+            )
             if not column or same:
                 axes.spines[:].set(color=style.INK if not column else colour, linewidth=1.8)
     return figure
 
 
 def examples(sample: Sample, count: int) -> list[int]:
-    """Places in the sample of the first object of each of some evenly spaced classes: not chosen by how they look."""
+    """Places in the sample of the first object of each of some evenly spaced classes: not chosen by
+    how they look."""
     classes = sample.classes or [-1]
-    chosen = [classes[i] for i in np.unique(np.linspace(0, len(classes) - 1, count + 2).astype(int))][-count:]
+    chosen = [
+        classes[i] for i in np.unique(np.linspace(0, len(classes) - 1, count + 2).astype(int))
+    ][-count:]
     return [int(np.flatnonzero(sample.labels == label)[0]) for label in chosen]
 
 
 def _rows(sample: Sample, representation: str) -> tuple[Floats, Ints, Ints, Floats | None]:
-    """Features, owner, label and rotation quaternion of the items that a representation compares: views for z, sequences for z_AGG."""
+    """Features, owner, label and rotation quaternion of the items that a representation compares:
+    views for z, sequences for z_AGG."""
     count, length = sample.z.shape[:2]
     pose = sample.rotations
     if representation == "agg":
         return sample.agg, np.arange(count), sample.labels, None if pose is None else pose[:, 0]
     owner = np.repeat(np.arange(count), length)
-    return sample.z.reshape(count * length, -1), owner, sample.labels[owner], None if pose is None else pose.reshape(-1, 4)
+    return (
+        sample.z.reshape(count * length, -1),
+        owner,
+        sample.labels[owner],
+        None if pose is None else pose.reshape(-1, 4),
+    )
 
 
 def _shortened(text: str, most: int) -> str:

@@ -16,9 +16,19 @@ from seqjepa.report.runs import Variant, flatten
 from seqjepa.report.style import Picture
 
 
-def render(variants: Sequence[Variant], albums: Sequence[Album], results: Sequence[Picture], curves: Sequence[Picture]) -> str:
+def render(
+    variants: Sequence[Variant],
+    albums: Sequence[Album],
+    results: Sequence[Picture],
+    curves: Sequence[Picture],
+) -> str:
     """The page as HTML that needs nothing but itself."""
-    environment = Environment(loader=PackageLoader("seqjepa.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("seqjepa.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
     environment.filters |= {
         "data_uri": data_uri,
         "math": mathematics,
@@ -31,13 +41,19 @@ def render(variants: Sequence[Variant], albums: Sequence[Album], results: Sequen
     several = len(variants) > 1
     return environment.get_template("page.html.jinja").render(
         style=style,
-        title=" and ".join(dict.fromkeys(str(variant.runs[0].config["name"]) for variant in variants)),
+        title=" and ".join(
+            dict.fromkeys(str(variant.runs[0].config["name"]) for variant in variants)
+        ),
         variants=variants,
         several=several,
         spread=any(len(variant.runs) > 1 for variant in variants),
         facts=[] if several else headline.facts(variants[0]),
         glance=headline.glance(variants) if several else None,
-        worlds=[album for i, album in enumerate(albums) if album.world not in [earlier.world for earlier in albums[:i]]],
+        worlds=[
+            album
+            for i, album in enumerate(albums)
+            if album.world not in [earlier.world for earlier in albums[:i]]
+        ],
         albums=albums,
         results=results,
         curves=curves,
@@ -49,12 +65,16 @@ def render(variants: Sequence[Variant], albums: Sequence[Album], results: Sequen
 
 def _results(variants: Sequence[Variant]) -> dict[str, Any]:
     splits = tables.splits_of(variants)
-    parts = [splits] if len(variants) == 1 else [[split] for split in splits]  # side by side where there is room
+    parts = (
+        [splits] if len(variants) == 1 else [[split] for split in splits]
+    )  # side by side where there is room
     return {
         "tables": [tables.table(variants, part, every=False) for part in parts if part],
         "full_tables": [tables.table(variants, part, every=True) for part in parts if part],
         "unseen": any(split.startswith("ood_") for split in splits),
-        "not_evaluated": [run.folder.name for variant in variants for run in variant.runs if run.results is None],
+        "not_evaluated": [
+            run.folder.name for variant in variants for run in variant.runs if run.results is None
+        ],
     }
 
 
@@ -68,9 +88,18 @@ def provenance(variant: Variant) -> dict[str, Any]:
         elif key != "seed":
             parts["run"][key] = value
     evaluated = next((run.results for run in variant.runs if run.results), {})
-    parts |= {key: flatten(evaluated[key]) for key in ("sizes", "versions", "machine", "seconds") if evaluated.get(key)}
+    parts |= {
+        key: flatten(evaluated[key])
+        for key in ("sizes", "versions", "machine", "seconds")
+        if evaluated.get(key)
+    }
     seeds = ", ".join(str(run.seed) for run in variant.runs)
-    return {"label": variant.label, "seeds": seeds, "folders": ", ".join(run.folder.name for run in variant.runs), "parts": parts}
+    return {
+        "label": variant.label,
+        "seeds": seeds,
+        "folders": ", ".join(run.folder.name for run in variant.runs),
+        "parts": parts,
+    }
 
 
 def data_uri(picture: Picture) -> str:

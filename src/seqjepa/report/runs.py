@@ -1,4 +1,5 @@
-"""What a report reads of run folders: config.json, metrics.jsonl and results.json, and which runs belong together."""
+"""What a report reads of run folders: config.json, metrics.jsonl and results.json, and which runs
+belong together."""
 
 import dataclasses
 import json
@@ -26,7 +27,8 @@ class Run:
     Attributes:
         folder: where it is.
         config: the experiment as JSON data.
-        metrics: figure -> one value per logged step, NaN where it was not logged; nested keys are joined by a slash.
+        metrics: figure -> one value per logged step, NaN where it was not logged; nested keys are
+            joined by a slash.
         results: the JSON data of results.json, None before evaluation.
     """
 
@@ -65,7 +67,8 @@ class Variant:
 
     @property
     def split(self) -> str:
-        """The held-out split of the training distribution that was evaluated: `test`, or `val` while settings are being chosen."""
+        """The held-out split of the training distribution that was evaluated: `test`, or `val`
+        while settings are being chosen."""
         return next((str(run.results["split"]) for run in self.runs if run.results), "test")
 
 
@@ -77,18 +80,34 @@ def read_run(folder: Path) -> Run:
         DataError: if a file of it is missing or damaged.
     """
     if not (folder / "config.json").is_file():
-        raise ConfigError(f"{folder} is no run folder: it has no config.json. Give folders that `seqjepa train` wrote")
-    config = read_object(folder / "config.json")  # as it is written, "~" for the home folder: a report may be shown to others
-    require_keys(folder / "config.json", config, {"name", "seed", "method", "world"}, "restore the file or train again")
+        raise ConfigError(
+            f"{folder} is no run folder: it has no config.json. Give folders that `seqjepa train` wrote"
+        )
+    config = read_object(
+        folder / "config.json"
+    )  # as it is written, "~" for the home folder: a report may be shown to others
+    require_keys(
+        folder / "config.json",
+        config,
+        {"name", "seed", "method", "world"},
+        "restore the file or train again",
+    )
     results = folder / "results.json"
-    return Run(folder, config, _metrics(folder / "metrics.jsonl"), read_results(results) if results.exists() else None)
+    return Run(
+        folder,
+        config,
+        _metrics(folder / "metrics.jsonl"),
+        read_results(results) if results.exists() else None,
+    )
 
 
 def group(runs: Sequence[Run]) -> list[Variant]:
-    """Variants in order of first appearance, each under the recipe's name or, where names clash, the settings that differ.
+    """Variants in order of first appearance, each under the recipe's name or, where names clash,
+    the settings that differ.
 
     Raises:
-        ConfigError: if two runs of the same settings and seed came out differently; of two that are the same one is kept.
+        ConfigError: if two runs of the same settings and seed came out differently; of two that are
+            the same one is kept.
     """
     members: list[list[Run]] = []
     for run in runs:
@@ -99,16 +118,25 @@ def group(runs: Sequence[Run]) -> list[Variant]:
             known.append(run)
         elif not _same(other, run):
             both = f"{other.folder} and {run.folder}"
-            raise ConfigError(f"{both} have the same settings and seed but other results: a seed counts once, name only one of them")
+            raise ConfigError(
+                f"{both} have the same settings and seed but other results: a seed counts once, name only one of them"
+            )
     firsts = [known[0] for known in members]
-    return [Variant(_label(known[0], firsts), tuple(sorted(known, key=lambda run: run.seed))) for known in members]
+    return [
+        Variant(_label(known[0], firsts), tuple(sorted(known, key=lambda run: run.seed)))
+        for known in members
+    ]
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "", joint: str = ".") -> dict[str, Any]:
     """Nested JSON objects as one, keys joined."""
     flat: dict[str, Any] = {}
     for key, value in data.items():
-        flat |= flatten(value, f"{prefix}{key}{joint}", joint) if isinstance(value, Mapping) else {prefix + key: value}
+        flat |= (
+            flatten(value, f"{prefix}{key}{joint}", joint)
+            if isinstance(value, Mapping)
+            else {prefix + key: value}
+        )
     return flat
 
 
@@ -121,14 +149,22 @@ def differing(runs: Iterable[Run]) -> list[str]:
 
 def _same(one: Run, other: Run) -> bool:
     """Whether two runs came out the same, whatever the time that they took."""
-    first, second = ({key: x for key, x in run.metrics.items() if not key.startswith("time/")} for run in (one, other))
-    logged = first.keys() == second.keys() and all(np.array_equal(x, second[key], equal_nan=True) for key, x in first.items())
+    first, second = (
+        {key: x for key, x in run.metrics.items() if not key.startswith("time/")}
+        for run in (one, other)
+    )
+    logged = first.keys() == second.keys() and all(
+        np.array_equal(x, second[key], equal_nan=True) for key, x in first.items()
+    )
     return logged and one.records == other.records
 
 
 def _label(run: Run, others: Sequence[Run]) -> str:
     rivals = [other for other in others if other.config["name"] == run.config["name"]]
-    changed = [f"{key.rpartition('.')[2].replace('_', ' ')} {run.settings.get(key, '–')}" for key in differing(rivals)]
+    changed = [
+        f"{key.rpartition('.')[2].replace('_', ' ')} {run.settings.get(key, '–')}"
+        for key in differing(rivals)
+    ]
     if not changed:
         return str(run.config["name"])
     return ", ".join(changed) if len(changed) <= 3 else f"{run.config['name']} · {run.folder.name}"
@@ -136,21 +172,33 @@ def _label(run: Run, others: Sequence[Run]) -> str:
 
 def _metrics(path: Path) -> dict[str, Floats]:
     if not path.is_file():
-        raise DataError(f"{path} is missing: the run has logged nothing yet, or its folder was copied in part")
+        raise DataError(
+            f"{path} is missing: the run has logged nothing yet, or its folder was copied in part"
+        )
     logged: dict[float, dict[str, float]] = {}
     lines = path.read_text(encoding="utf-8").split("\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            entry = {key: float(value) for key, value in flatten(json.loads(line), joint="/").items() if isinstance(value, int | float)}
-            logged[entry["step"]] = entry  # after a resume the same step is logged again: the later line counts
+            entry = {
+                key: float(value)
+                for key, value in flatten(json.loads(line), joint="/").items()
+                if isinstance(value, int | float)
+            }
+            logged[entry["step"]] = (
+                entry  # after a resume the same step is logged again: the later line counts
+            )
         except (ValueError, KeyError, AttributeError) as error:
             if number == len(lines):
                 break  # being written at this moment, or cut by a crash
-            raise DataError(f"{path}, line {number} is no record of a step ({error}): remove the line or train again") from error
+            raise DataError(
+                f"{path}, line {number} is no record of a step ({error}): remove the line or train again"
+            ) from error
     if not logged:
-        raise DataError(f"{path} holds no step yet: wait until the run has logged one (train.log_every)")
+        raise DataError(
+            f"{path} holds no step yet: wait until the run has logged one (train.log_every)"
+        )
     steps = [logged[step] for step in sorted(logged)]
     keys = dict.fromkeys(key for entry in steps for key in entry)
     return {key: np.array([entry.get(key, math.nan) for entry in steps]) for key in keys}
@@ -170,7 +218,9 @@ def read_results(path: Path) -> dict[str, Any]:
     fields = {field.name for field in dataclasses.fields(Record)}
     for record in data["records"]:
         if set(record) != fields:
-            raise DataError(f"{path}: record {record} must have {', '.join(sorted(fields))}: {again}")
+            raise DataError(
+                f"{path}: record {record} must have {', '.join(sorted(fields))}: {again}"
+            )
     return data
 
 

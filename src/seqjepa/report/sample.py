@@ -46,19 +46,30 @@ class Sample:
 
     @property
     def rotations(self) -> Floats | None:
-        """[N, M, 4] unit quaternions of the world's first group of rotations; None if it has none."""
+        """[N, M, 4] unit quaternions of the world's first group of rotations; None if it has
+        none."""
         space = self.spec.factors
         turned = next((group for group in space.groups if group.is_rotation), None)
-        return turned.absolute(self.batch.poses[..., space.columns(turned)].double()).numpy() if turned else None
+        return (
+            turned.absolute(self.batch.poses[..., space.columns(turned)].double()).numpy()
+            if turned
+            else None
+        )
 
 
 def draw(model: Model, world: World, split: str = "test") -> Sample:
-    """The same draw for every model of a world: objects evenly spaced over the split, views at random."""
+    """The same draw for every model of a world: objects evenly spaced over the split, views at
+    random."""
     spec = world.spec
     count = min(OBJECTS, world.size(split))
     index = np.linspace(0, world.size(split) - 1, count).astype(np.int64)
-    batch = world.sequences(split, index, min(VIEWS, spec.views_per_object or VIEWS), draw_key(0, split, 0, index))
+    batch = world.sequences(
+        split, index, min(VIEWS, spec.views_per_object or VIEWS), draw_key(0, split, 0, index)
+    )
     with torch.inference_mode():
         parts = [model.method.represent(part) for part in batch.chunk(-(-count // 50))]
-    z, agg = (torch.cat([getattr(part, name) for part in parts]).double().numpy() for name in ("views", "sequence"))
+    z, agg = (
+        torch.cat([getattr(part, name) for part in parts]).double().numpy()
+        for name in ("views", "sequence")
+    )
     return Sample(spec, index, batch, z, agg)

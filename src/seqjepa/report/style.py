@@ -1,8 +1,9 @@
-"""The look of the report: one palette, one set of matplotlib parameters, and pictures ready for the page.
+"""The look of the report: one palette, one set of matplotlib parameters, and pictures ready for the
+page.
 
-Colours are told apart by colour-blind readers too (after Okabe and Ito 2008, and Tol 2021) and always mean the same: blue is z_AGG, orange
-is z, grey are the controls. Variants of an experiment take the four other hues.
-"""
+Colours are told apart by colour-blind readers too (after Okabe and Ito 2008, and Tol 2021) and
+always mean the same: blue is z_AGG, orange is z, grey are the controls. Variants of an experiment
+take the four other hues."""
 
 import io
 import re
@@ -22,13 +23,35 @@ INK, MUTED, RULE, PAPER = "#1d2733", "#64707d", "#d8dde3", "#ffffff"
 AGG, Z = "#0b62a8", "#d1570a"
 RANDOM = "#7d8792"
 VARIANTS = ("#00806a", "#a04a97", "#ab8200", "#3c4756")
-CLASSES = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddbb55", "#cc6677", "#882255", "#aa4499", "#6699cc", "#aa5522", "#777")
+CLASSES = (
+    "#332288",
+    "#88ccee",
+    "#44aa99",
+    "#117733",
+    "#999933",
+    "#ddbb55",
+    "#cc6677",
+    "#882255",
+    "#aa4499",
+    "#6699cc",
+    "#aa5522",
+    "#777",
+)
 MARKERS = {"o": "●", "^": "▲", "s": "■"}  # matplotlib's name and the legend's character
 
 DPI = 160
 NARROW = (4.4, 2.9)  # inches of a panel: three stand side by side on a desk, one fills a phone
 SQUARE = (4.4, 4.1)
-FONTS = ("Inter", "Helvetica Neue", "Segoe UI", "Roboto", "Noto Sans", "Arial", "Liberation Sans", "DejaVu Sans")  # matplotlib's last
+FONTS = (
+    "Inter",
+    "Helvetica Neue",
+    "Segoe UI",
+    "Roboto",
+    "Noto Sans",
+    "Arial",
+    "Liberation Sans",
+    "DejaVu Sans",
+)  # matplotlib's last
 
 PARAMETERS: Any = {
     "font.size": 9.5,
@@ -87,11 +110,15 @@ def look() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()  # a reader's own matplotlibrc must not change the report
         installed = set(get_font_names())
-        mpl.rcParams.update(PARAMETERS | {"font.family": [name for name in FONTS if name in installed]})
+        mpl.rcParams.update(
+            PARAMETERS | {"font.family": [name for name in FONTS if name in installed]}
+        )
         yield
 
 
-def panel(title: str, xlabel: str, ylabel: str, size: tuple[float, float] = NARROW) -> tuple[Figure, Axes]:
+def panel(
+    title: str, xlabel: str, ylabel: str, size: tuple[float, float] = NARROW
+) -> tuple[Figure, Axes]:
     """A figure of one titled plot with labelled axes."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
@@ -107,7 +134,8 @@ def picture(name: str, figure: Figure, alt: str, caption: str = "") -> Picture:
 
 
 def place_labels(axes: Axes, ends: list[tuple[float, float, str, str]], gap: float = 0.075) -> None:
-    """Names beside the ends (x, y, text, colour) of lines, moved apart as little as possible until none covers another.
+    """Names beside the ends (x, y, text, colour) of lines, moved apart as little as possible until
+    none covers another.
 
     Args:
         axes: with its limits settled.
@@ -117,12 +145,27 @@ def place_labels(axes: Axes, ends: list[tuple[float, float, str, str]], gap: flo
     low, high = axes.get_ylim()
     ordered = sorted(ends, key=lambda end: end[1])
     apart = gap * np.arange(len(ordered))
-    heights = isotonic_regression((np.array([y for _, y, _, _ in ordered]) - low) / (high - low) - apart, y_min=0.0) + apart
+    heights = (
+        isotonic_regression(
+            (np.array([y for _, y, _, _ in ordered]) - low) / (high - low) - apart, y_min=0.0
+        )
+        + apart
+    )
     for (x, _, text, colour), height in zip(ordered, heights, strict=True):
         at = (x, low + height * (high - low))
-        axes.annotate(mathtext(text), at, (7, 0), textcoords="offset points", color=colour, va="center", annotation_clip=False)
+        axes.annotate(
+            mathtext(text),
+            at,
+            (7, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            annotation_clip=False,
+        )
 
 
 def mathtext(text: str) -> str:
     """The text with z and z_AGG set as in the paper, for matplotlib."""
-    return re.sub(r"\bz(_AGG)?\b", lambda found: r"$\mathit{z}_{AGG}$" if found[1] else r"$\mathit{z}$", text)
+    return re.sub(
+        r"\bz(_AGG)?\b", lambda found: r"$\mathit{z}_{AGG}$" if found[1] else r"$\mathit{z}$", text
+    )

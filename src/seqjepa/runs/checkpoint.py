@@ -1,9 +1,10 @@
-"""Checkpoints that are either whole or not there: safetensors and JSON, committed by a manifest, verified before use.
+"""Checkpoints that are either whole or not there: safetensors and JSON, committed by a manifest,
+verified before use.
 
-A checkpoint is the folder `step_00000020` with one `.safetensors` file per part (method, optimizer, probe), `state.json` and, written last,
-`manifest.json`: size and sha256 of every file. A folder without manifest is what an interrupted save left: it is never read. Nothing here
-can run code from a file.
-"""
+A checkpoint is the folder `step_00000020` with one `.safetensors` file per part (method, optimizer,
+probe), `state.json` and, written last, `manifest.json`: size and sha256 of every file. A folder
+without manifest is what an interrupted save left: it is never read. Nothing here can run code from
+a file."""
 
 import json
 import re
@@ -48,14 +49,17 @@ class Checkpoint:
     environment: dict[str, Any]
 
 
-def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
+def save(
+    folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+) -> Path:
     """Write a checkpoint, verify it, and only then remove all but the newest two.
 
     Args:
         folder: of all checkpoints of the run; made if need be.
         step: optimizer steps done.
         tensors: by part, then by name. A part's name becomes a file's name.
-        state: JSON data; its `config_hash` and its `place` (see `devices.place`), if any, go into the manifest.
+        state: JSON data; its `config_hash` and its `place` (see `devices.place`), if any, go into
+            the manifest.
 
     Returns:
         The checkpoint's folder.
@@ -65,8 +69,12 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
         CheckpointError: if it does not read back as written; likewise.
     """
     path = folder / manifest.folder_name(step)
-    contents = {name + SUFFIX: _serialise(part) for name, part in tensors.items()} | {"state.json": files.json_bytes(state)}
-    contents[manifest.NAME] = manifest.describe(step, contents, state.get("config_hash"), state.get("place", {}))
+    contents = {name + SUFFIX: _serialise(part) for name, part in tensors.items()} | {
+        "state.json": files.json_bytes(state)
+    }
+    contents[manifest.NAME] = manifest.describe(
+        step, contents, state.get("config_hash"), state.get("place", {})
+    )
     try:
         if not _holds(path, contents):
             _remove(path)
@@ -78,7 +86,9 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
             shutil.rmtree(path, ignore_errors=True)
         needed = sum(map(len, contents.values()))
         reason = error.strerror or error
-        raise DiskError(f"cannot save {path}: {reason}; it needs {needed:,} bytes. Make room, then go on with --resume") from error
+        raise DiskError(
+            f"cannot save {path}: {reason}; it needs {needed:,} bytes. Make room, then go on with --resume"
+        ) from error
     return path
 
 
@@ -90,7 +100,8 @@ def latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
         warn: is told of each damaged file that was passed over.
 
     Raises:
-        CheckpointError: if there are checkpoints but none is whole, or if a newer seqjepa wrote them.
+        CheckpointError: if there are checkpoints but none is whole, or if a newer seqjepa wrote
+            them.
     """
     damage: list[str] = []
     for step, path in reversed(committed(folder).items()):
@@ -103,18 +114,27 @@ def latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
             warn(f"{text}; going on from step {step}")
         return found
     if damage:
-        raise CheckpointError("no checkpoint can be used, start again in another run folder:\n  " + "\n  ".join(damage))
+        raise CheckpointError(
+            "no checkpoint can be used, start again in another run folder:\n  "
+            + "\n  ".join(damage)
+        )
     return None
 
 
 def committed(folder: Path) -> dict[int, Path]:
-    """The folders of all finished checkpoints by their step, in order; they may be damaged, which only reading tells."""
-    found = {int(path.name.removeprefix("step_")): path for path in _folders(folder) if (path / manifest.NAME).exists()}
+    """The folders of all finished checkpoints by their step, in order; they may be damaged, which
+    only reading tells."""
+    found = {
+        int(path.name.removeprefix("step_")): path
+        for path in _folders(folder)
+        if (path / manifest.NAME).exists()
+    }
     return dict(sorted(found.items()))
 
 
 def tidy(folder: Path) -> None:
-    """Remove what interrupted saves left; only for the one who writes here, since a save under way looks the same.
+    """Remove what interrupted saves left; only for the one who writes here, since a save under way
+    looks the same.
 
     Raises:
         DiskError: if it cannot be removed.
@@ -127,7 +147,9 @@ def tidy(folder: Path) -> None:
         if len(found) > KEPT and _whole(found[max(found)]):
             _prune(folder, max(found))
     except OSError as error:
-        raise DiskError(f"cannot remove old checkpoints in {folder}: {error.strerror or error}") from error
+        raise DiskError(
+            f"cannot remove old checkpoints in {folder}: {error.strerror or error}"
+        ) from error
 
 
 def restore(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -145,7 +167,9 @@ def restore(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> No
     module.load_state_dict(dict(tensors), strict=True)
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer, names: NamedParameters) -> dict[str, Tensor]:
+def optimizer_tensors(
+    optimizer: torch.optim.Optimizer, names: NamedParameters
+) -> dict[str, Tensor]:
     """An optimizer's state as tensors named `exp_avg.<parameter>` and so on.
 
     Learning rates and other settings are not in it: they are functions of config and step.
@@ -154,11 +178,24 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: NamedParameters) 
         optimizer: whose parameters are all named.
         names: `module.named_parameters()`.
     """
-    states = {name: optimizer.state[parameter] for name, parameter in names if parameter in optimizer.state}
-    return {f"{slot}.{name}": torch.as_tensor(value) for name, state in states.items() for slot, value in state.items()}
+    states = {
+        name: optimizer.state[parameter]
+        for name, parameter in names
+        if parameter in optimizer.state
+    }
+    return {
+        f"{slot}.{name}": torch.as_tensor(value)
+        for name, state in states.items()
+        for slot, value in state.items()
+    }
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, names: NamedParameters, tensors: Mapping[str, Tensor], source: str) -> None:
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer,
+    names: NamedParameters,
+    tensors: Mapping[str, Tensor],
+    source: str,
+) -> None:
     """Give an optimizer the state that `optimizer_tensors` took from its like.
 
     Args:
@@ -185,19 +222,34 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, names: NamedParameters, 
     for index, parameter in enumerate(optimized):
         if name_of[parameter] in stateful:
             # Copied into the parameter's memory layout (channels-last or not), which fused kernels expect the state to share.
-            layout = {slot: torch.empty_like(expected[f"{slot}.{name_of[parameter]}"], requires_grad=False) for slot in slots}
-            states[index] = {slot: empty.copy_(tensors[f"{slot}.{name_of[parameter]}"]) for slot, empty in layout.items()}
-    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+            layout = {
+                slot: torch.empty_like(
+                    expected[f"{slot}.{name_of[parameter]}"], requires_grad=False
+                )
+                for slot in slots
+            }
+            states[index] = {
+                slot: empty.copy_(tensors[f"{slot}.{name_of[parameter]}"])
+                for slot, empty in layout.items()
+            }
+    optimizer.load_state_dict(
+        {"state": states, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
 
 
 def digest(path: Path) -> str:
-    """One hash of all tensors of a checkpoint folder and its step: equal if and only if two runs are, bit for bit.
+    """One hash of all tensors of a checkpoint folder and its step: equal if and only if two runs
+    are, bit for bit.
 
     Raises:
         CheckpointError: if the checkpoint is damaged.
     """
     step = _read(path).step
-    hashes = {name: entry["sha256"] for name, entry in manifest.read(path)["files"].items() if name.endswith(SUFFIX)}
+    hashes = {
+        name: entry["sha256"]
+        for name, entry in manifest.read(path)["files"].items()
+        if name.endswith(SUFFIX)
+    }
     return files.sha256(files.json_bytes([step, hashes]))
 
 
@@ -208,7 +260,10 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 def _holds(path: Path, contents: Mapping[str, bytes]) -> bool:
     """Whether this very checkpoint is already there, as when a run stops right after a save."""
-    return all((path / name).exists() and (path / name).read_bytes() == data for name, data in contents.items())
+    return all(
+        (path / name).exists() and (path / name).read_bytes() == data
+        for name, data in contents.items()
+    )
 
 
 def _write(path: Path, contents: Mapping[str, bytes]) -> None:
@@ -221,7 +276,8 @@ def _write(path: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def _prune(folder: Path, newest: int) -> None:
-    """Remove all but the newest and the latest whole one before it. Later ones are damaged, else the run had gone on from them."""
+    """Remove all but the newest and the latest whole one before it. Later ones are damaged, else
+    the run had gone on from them."""
     kept = 1
     for step, path in reversed(committed(folder).items()):
         if step == newest:
@@ -244,9 +300,15 @@ def _remove(path: Path) -> None:
 def _read(path: Path) -> Checkpoint:
     """The checkpoint in a folder; every byte is checked before it is parsed."""
     contents = manifest.read_files(path)
-    tensors = {name.removesuffix(SUFFIX): _parse(path / name, data) for name, data in contents.items() if name.endswith(SUFFIX)}
+    tensors = {
+        name.removesuffix(SUFFIX): _parse(path / name, data)
+        for name, data in contents.items()
+        if name.endswith(SUFFIX)
+    }
     about = manifest.read(path)
-    return Checkpoint(path, about["step"], json.loads(contents["state.json"]), tensors, about["environment"])
+    return Checkpoint(
+        path, about["step"], json.loads(contents["state.json"]), tensors, about["environment"]
+    )
 
 
 def _whole(path: Path) -> bool:
@@ -265,8 +327,12 @@ def _parse(path: Path, data: bytes) -> dict[str, Tensor]:
 
 
 def _serialise(tensors: Mapping[str, Tensor]) -> bytes:
-    """Cloned, since safetensors takes neither other memory layouts nor tensors that share memory."""
-    clones = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    """Cloned, since safetensors takes neither other memory layouts nor tensors that share
+    memory."""
+    clones = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
     return safetensors.torch.save(clones)
 
 
@@ -276,12 +342,20 @@ def _require_match(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], so
         "missing": [key for key in expected if key not in got],
         "unexpected": [key for key in got if key not in expected],
         "mis-shaped": [
-            f"{key} ({_form(got[key])}, not {_form(expected[key])})" for key in common if _form(got[key]) != _form(expected[key])
+            f"{key} ({_form(got[key])}, not {_form(expected[key])})"
+            for key in common
+            if _form(got[key]) != _form(expected[key])
         ],
     }
     if any(found.values()):
-        lines = [f"{len(keys)} {what}: {', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''}" for what, keys in found.items() if keys]
-        raise CheckpointError(f"{source} is of another architecture; nothing was loaded:\n  " + "\n  ".join(lines))
+        lines = [
+            f"{len(keys)} {what}: {', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''}"
+            for what, keys in found.items()
+            if keys
+        ]
+        raise CheckpointError(
+            f"{source} is of another architecture; nothing was loaded:\n  " + "\n  ".join(lines)
+        )
 
 
 def _form(tensor: Tensor) -> str:

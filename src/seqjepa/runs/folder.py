@@ -1,4 +1,5 @@
-"""The folder of one run: `config.json`, `world.json`, `metrics.jsonl`, `checkpoints/`, and a `lock` while someone writes to it."""
+"""The folder of one run: `config.json`, `world.json`, `metrics.jsonl`, `checkpoints/`, and a `lock`
+while someone writes to it."""
 
 import contextlib
 import errno
@@ -40,8 +41,11 @@ class RunFolder:
         self._metrics = (path / METRICS).open("ab", buffering=0)
 
     @classmethod
-    def open(cls, path: Path, experiment: Experiment, *, resume: bool, warn: Warn = _logger.warning) -> Self:
-        """Make or reopen a run's folder and lock it. On an error nothing of an earlier run has changed.
+    def open(
+        cls, path: Path, experiment: Experiment, *, resume: bool, warn: Warn = _logger.warning
+    ) -> Self:
+        """Make or reopen a run's folder and lock it. On an error nothing of an earlier run has
+        changed.
 
         Args:
             path: the folder; made, parents included, if it is not there.
@@ -51,7 +55,8 @@ class RunFolder:
 
         Raises:
             InUseError: if another process writes to the folder.
-            ConfigError: if the folder cannot be written to, is another experiment's, or holds a run that was not to be resumed.
+            ConfigError: if the folder cannot be written to, is another experiment's, or holds a run
+                that was not to be resumed.
             DiskError: if the disk is full or broken.
         """
         try:
@@ -60,7 +65,9 @@ class RunFolder:
                 _require_ours(path, experiment, resume)
                 checkpoint.tidy(path / CHECKPOINTS)
                 if not (path / CONFIG).exists():
-                    files.write_atomically(path / CONFIG, files.json_bytes(portable(to_json(experiment))))
+                    files.write_atomically(
+                        path / CONFIG, files.json_bytes(portable(to_json(experiment)))
+                    )
                 run = cls(path, lock, warn)
                 if not checkpoint.committed(run.checkpoints):
                     run.truncate_metrics(0)
@@ -68,15 +75,20 @@ class RunFolder:
                 files.release(path, lock)
                 raise
         except OSError as error:
-            raise DiskError(f"cannot write to the run folder {path}: {error.strerror or error}") from error
+            raise DiskError(
+                f"cannot write to the run folder {path}: {error.strerror or error}"
+            ) from error
         return run
 
     @staticmethod
     def check(path: Path, experiment: Experiment, *, resume: bool) -> None:
-        """Raise what `open` would raise, as far as that can be told without writing: before preparations that take long."""
+        """Raise what `open` would raise, as far as that can be told without writing: before
+        preparations that take long."""
         reason = None
         try:
-            nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+            nearest = next(
+                folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
+            )
             if not nearest.is_dir():
                 reason = "there is a file in the way"
             elif not os.access(nearest, os.W_OK | os.X_OK):
@@ -84,19 +96,27 @@ class RunFolder:
         except OSError as error:
             reason = error.strerror or str(error)
         if reason is not None:
-            raise ConfigError(f"{path} cannot be the run folder: {reason}. Choose another --run-dir")
+            raise ConfigError(
+                f"{path} cannot be the run folder: {reason}. Choose another --run-dir"
+            )
         if path.is_dir():
             _require_ours(path, experiment, resume)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._metrics.close()
         files.release(self.path, self._lock)
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append a line to metrics.jsonl. A line that the disk does not take is lost, with one warning per run: training is worth more."""
+        """Append a line to metrics.jsonl. A line that the disk does not take is lost, with one
+        warning per run: training is worth more."""
         line = json.dumps(record).encode() + b"\n"
         end = os.fstat(self._metrics.fileno()).st_size
         try:
@@ -108,7 +128,8 @@ class RunFolder:
             self._lost(error)
 
     def metrics_position(self) -> int:
-        """Bytes of metrics.jsonl so far, all of them on the disk. A checkpoint notes it; resuming cuts off what came later."""
+        """Bytes of metrics.jsonl so far, all of them on the disk. A checkpoint notes it; resuming
+        cuts off what came later."""
         try:
             os.fsync(self._metrics.fileno())
         except OSError as error:
@@ -129,11 +150,13 @@ class RunFolder:
             raise DiskError(f"cannot cut {path}: {error.strerror or error}") from error
 
     def write_spec(self, spec: WorldSpec, *, allow_changed: bool = False) -> None:
-        """Write world.json, from which a model can be rebuilt without the data; or, when it is there, see that the world is still the same.
+        """Write world.json, from which a model can be rebuilt without the data; or, when it is
+        there, see that the world is still the same.
 
         Args:
             spec: of the world as it is now.
-            allow_changed: warn of another world than the run was begun with, and from now on take it for the run's.
+            allow_changed: warn of another world than the run was begun with, and from now on take
+                it for the run's.
 
         Raises:
             DataError: if the run was begun on another world and that is not allowed.
@@ -143,7 +166,10 @@ class RunFolder:
         if changed := changed_data(self.path, spec) if path.exists() else []:
             what = f"the data is not what the run in {self.path} was begun with"
             if not allow_changed:
-                raise DataError(f"{what}; use another --run-dir, or --allow-changed-data to go on with it:\n  " + "\n  ".join(changed))
+                raise DataError(
+                    f"{what}; use another --run-dir, or --allow-changed-data to go on with it:\n  "
+                    + "\n  ".join(changed)
+                )
             self._warn(f"{what}, going on with it: {'; '.join(changed)}")
         try:
             if changed or not path.exists():
@@ -154,7 +180,9 @@ class RunFolder:
     def _lost(self, error: OSError) -> None:
         if not self._warned:
             self._warned = True
-            self._warn(f"{self.path / METRICS} cannot be written ({error.strerror or error}): training goes on, lines of the log are lost")
+            self._warn(
+                f"{self.path / METRICS} cannot be written ({error.strerror or error}): training goes on, lines of the log are lost"
+            )
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -180,7 +208,8 @@ def read_spec(path: Path) -> WorldSpec:
 
 
 def portable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config without the home folder's path, which is nobody else's business and differs from machine to machine."""
+    """A config without the home folder's path, which is nobody else's business and differs from
+    machine to machine."""
     changed: dict[str, Any] = _replace(config, str(Path.home()), "~")
     return changed
 
@@ -194,7 +223,8 @@ def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
 def changed_data(path: Path, spec: WorldSpec) -> list[str]:
     """In what a world differs from the one that the run in a folder was trained on.
 
-    Contents count where both are known, and then pixel statistics do not, which follow from them but for last bits that CPUs differ in.
+    Contents count where both are known, and then pixel statistics do not, which follow from them
+    but for last bits that CPUs differ in.
 
     Raises:
         ConfigError: if the folder holds no run or its world.json is damaged.
@@ -211,7 +241,9 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise ConfigError(f"{path.parent} is not the folder of a run: it has no {path.name}") from error
+        raise ConfigError(
+            f"{path.parent} is not the folder of a run: it has no {path.name}"
+        ) from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict):
@@ -227,7 +259,13 @@ def _claim(path: Path) -> int:
     except (FileExistsError, NotADirectoryError):
         reason = "there is a file in the way"
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG):
+        if error.errno not in (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENOENT,
+            errno.ENAMETOOLONG,
+        ):
             raise
         reason = os.strerror(error.errno)
     raise ConfigError(f"{path} cannot be the run folder: {reason}. Choose another --run-dir")
@@ -237,12 +275,21 @@ def _require_ours(path: Path, experiment: Experiment, resume: bool) -> None:
     """Refuse a folder that holds anything that this run would overwrite."""
     if not (path / CONFIG).exists():
         if found := [name for name in (WORLD, METRICS, CHECKPOINTS) if (path / name).exists()]:
-            raise ConfigError(f"{path} holds {', '.join(found)} but no {CONFIG}: it is not ours to write to. Choose another --run-dir")
+            raise ConfigError(
+                f"{path} holds {', '.join(found)} but no {CONFIG}: it is not ours to write to. Choose another --run-dir"
+            )
         return
-    if changed := differences(_load(path / CONFIG), json.loads(files.json_bytes(portable(to_json(experiment))))):
-        raise ConfigError(f"{path} holds a run of another configuration; choose another --run-dir or undo:\n  " + "\n  ".join(changed))
+    if changed := differences(
+        _load(path / CONFIG), json.loads(files.json_bytes(portable(to_json(experiment))))
+    ):
+        raise ConfigError(
+            f"{path} holds a run of another configuration; choose another --run-dir or undo:\n  "
+            + "\n  ".join(changed)
+        )
     if (steps := checkpoint.committed(path / CHECKPOINTS)) and not resume:
-        raise ConfigError(f"{path} already holds a run at step {max(steps)}: --resume to go on, or another --run-dir")
+        raise ConfigError(
+            f"{path} already holds a run at step {max(steps)}: --resume to go on, or another --run-dir"
+        )
 
 
 def _replace(data: Any, old: str, new: str) -> Any:

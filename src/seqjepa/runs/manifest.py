@@ -22,25 +22,43 @@ class DamagedError(CheckpointError):
 
 
 def environment(place: Mapping[str, str]) -> dict[str, Any]:
-    """What the bits of a result depend on beside config and seed: a resumed run is bit-exact only where this is the same.
+    """What the bits of a result depend on beside config and seed: a resumed run is bit-exact only
+    where this is the same.
 
     Args:
         place: what is computed on and in which precision, see `devices.place`.
     """
     versions = {"seqjepa": version("seqjepa"), "torch": torch.__version__, "numpy": np.__version__}
-    machine = {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability(), "world_size": world_size()}
+    machine = {
+        "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "world_size": world_size(),
+    }
     return versions | machine | dict(place)
 
 
 def changes(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """In what a saved environment differs from ours, each with both values; older ones lack entries, of which nothing can be said."""
-    return [f"{key}: {there[key]} there, {value} here" for key, value in here.items() if key in there and there[key] != value]
+    """In what a saved environment differs from ours, each with both values; older ones lack
+    entries, of which nothing can be said."""
+    return [
+        f"{key}: {there[key]} there, {value} here"
+        for key, value in here.items()
+        if key in there and there[key] != value
+    ]
 
 
-def describe(step: int, files: Mapping[str, bytes], config_hash: str | None, place: Mapping[str, str]) -> bytes:
+def describe(
+    step: int, files: Mapping[str, bytes], config_hash: str | None, place: Mapping[str, str]
+) -> bytes:
     """The manifest's contents: size and sha256 of each file, and last its own."""
     entries = {name: {"sha256": sha256(data), "bytes": len(data)} for name, data in files.items()}
-    body = {"format": FORMAT, "step": step, "files": entries, "config_hash": config_hash, "environment": environment(place)}
+    body = {
+        "format": FORMAT,
+        "step": step,
+        "files": entries,
+        "config_hash": config_hash,
+        "environment": environment(place),
+    }
     return json_bytes(body | {"sha256": sha256(json_bytes(body))})
 
 
@@ -56,15 +74,21 @@ def read(folder: Path) -> dict[str, Any]:
     try:
         body: dict[str, Any] = json.loads(data)
         claimed = body.pop("sha256")
-        whole = claimed == sha256(json_bytes(body)) and data == json_bytes(body | {"sha256": claimed})
+        whole = claimed == sha256(json_bytes(body)) and data == json_bytes(
+            body | {"sha256": claimed}
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
         raise DamagedError(f"{path} is damaged")
     if body["format"] > FORMAT:
         wrote = f"{folder} was written by seqjepa {body['environment']['seqjepa']} in format {body['format']}"
-        raise CheckpointError(f"{wrote}; this is seqjepa {version('seqjepa')}, which reads up to format {FORMAT}: upgrade it")
-    if folder.name != folder_name(body["step"]) or any(Path(name).name != name for name in body["files"]):
+        raise CheckpointError(
+            f"{wrote}; this is seqjepa {version('seqjepa')}, which reads up to format {FORMAT}: upgrade it"
+        )
+    if folder.name != folder_name(body["step"]) or any(
+        Path(name).name != name for name in body["files"]
+    ):
         raise DamagedError(f"{path} is of another folder, {folder_name(body['step'])}")
     return body
 
@@ -86,7 +110,9 @@ def read_files(folder: Path) -> dict[str, bytes]:
 def _read_file(path: Path, entry: Mapping[str, Any]) -> bytes:
     data = _read_bytes(path)
     if len(data) != entry["bytes"]:
-        raise DamagedError(f"{path} is damaged: {len(data):,} bytes where {entry['bytes']:,} were written")
+        raise DamagedError(
+            f"{path} is damaged: {len(data):,} bytes where {entry['bytes']:,} were written"
+        )
     if sha256(data) != entry["sha256"]:
         raise DamagedError(f"{path} is damaged: its sha256 is not what was written")
     return data

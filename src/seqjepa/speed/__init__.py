@@ -1,1 +1,2 @@
-"""Speed, each figure against a plain reference in the same run: machines are noisy and differ, ratios hardly do."""
+"""Speed, each figure against a plain reference in the same run: machines are noisy and differ,
+ratios hardly do."""

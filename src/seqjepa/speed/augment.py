@@ -13,7 +13,8 @@ VIEWS = 4
 
 
 def figures(rounds: int = 5, images: int = 256, plain_images: int = 32) -> list[Figure]:
-    """P2: views per core-second, parameters drawn and actions made, and of the plain reference, which is given its parameters."""
+    """P2: views per core-second, parameters drawn and actions made, and of the plain reference,
+    which is given its parameters."""
     world = augmented.Config(source="noise", path="", image_size=PIXELS).over(noise(images, PIXELS))
     index = np.arange(images)
     key = draw_key(0, "train", 0, index)
@@ -23,14 +24,35 @@ def figures(rounds: int = 5, images: int = 256, plain_images: int = 32) -> list[
     with one_thread():
         ours, plain = alternate(
             lambda: world.sequences("train", index, VIEWS, key),
-            lambda: [augment_one(picture, values) for picture, values in zip(pictures, parameters, strict=True)],
+            lambda: [
+                augment_one(picture, values)
+                for picture, values in zip(pictures, parameters, strict=True)
+            ],
             rounds,
         )
     rate, plain_rate = images * VIEWS / ours, plain_images * VIEWS / plain
     value = Amount(rate / plain_rate, "x")
-    per_second = Amount(rate, "views per core-second"), Amount(plain_rate, "views per core-second", "(Pillow, one by one)")
+    per_second = (
+        Amount(rate, "views per core-second"),
+        Amount(plain_rate, "views per core-second", "(Pillow, one by one)"),
+    )
     what = f"augmentation, all operations, {PIXELS} px"
     return [
-        Figure(promise="P2", what=what, value=value, ours=per_second[0], plain=per_second[1], least=10_000, about="ours"),
-        Figure(promise="P2", what=f"{what}, ratio", value=value, ours=per_second[0], plain=per_second[1], least=8),
+        Figure(
+            promise="P2",
+            what=what,
+            value=value,
+            ours=per_second[0],
+            plain=per_second[1],
+            least=10_000,
+            about="ours",
+        ),
+        Figure(
+            promise="P2",
+            what=f"{what}, ratio",
+            value=value,
+            ours=per_second[0],
+            plain=per_second[1],
+            least=8,
+        ),
     ]

@@ -18,7 +18,11 @@ class Amount:
 
     def __str__(self) -> str:
         digits = f"{self.value:,.0f}" if abs(self.value) >= 100 else f"{self.value:.3g}"
-        return " ".join(part for part in (digits + ("" if self.unit in ("x", "%") else " ") + self.unit, self.what) if part)
+        return " ".join(
+            part
+            for part in (digits + ("" if self.unit in ("x", "%") else " ") + self.unit, self.what)
+            if part
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,24 +53,43 @@ class Figure:
         if self.least is None and self.most is None:
             return None
         judged = (self.value if self.about == "value" else self.ours).value
-        return (self.least is None or judged >= self.least) and (self.most is None or judged <= self.most)
+        return (self.least is None or judged >= self.least) and (
+            self.most is None or judged <= self.most
+        )
 
     @property
     def promised(self) -> str:
         """The promise in words."""
-        bounds = [f"{sign} {bound:,g}" for sign, bound in ((">=", self.least), ("<=", self.most)) if bound is not None]
+        bounds = [
+            f"{sign} {bound:,g}"
+            for sign, bound in ((">=", self.least), ("<=", self.most))
+            if bound is not None
+        ]
         return " and ".join(bounds) + (" of ours" if bounds and self.about == "ours" else "")
 
 
 def as_json(figures: Sequence[Figure], machine: dict[str, Any]) -> dict[str, Any]:
     """The figures as JSON data, with the machine they are of."""
-    return {"machine": machine, "figures": [asdict(figure) | {"holds": figure.holds} for figure in figures]}
+    return {
+        "machine": machine,
+        "figures": [asdict(figure) | {"holds": figure.holds} for figure in figures],
+    }
 
 
 def as_table(figures: Sequence[Figure], title: str) -> Table:
     """The figures for the terminal, ratios first."""
-    table = Table("", "what", "figure", "promised", "holds", "ours", "plain", title=title, box=box.SIMPLE_HEAD)
+    table = Table(
+        "", "what", "figure", "promised", "holds", "ours", "plain", title=title, box=box.SIMPLE_HEAD
+    )
     for each in figures:
         holds = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[each.holds]
-        table.add_row(each.promise, each.what, f"[bold]{each.value}[/]", each.promised, holds, str(each.ours), str(each.plain))
+        table.add_row(
+            each.promise,
+            each.what,
+            f"[bold]{each.value}[/]",
+            each.promised,
+            holds,
+            str(each.ours),
+            str(each.plain),
+        )
     return table

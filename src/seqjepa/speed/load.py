@@ -1,4 +1,5 @@
-"""`seqjepa speed load`: P4, batches of cached and of packed views against decoding JPEGs one by one."""
+"""`seqjepa speed load`: P4, batches of cached and of packed views against decoding JPEGs one by
+one."""
 
 import itertools
 from functools import partial
@@ -25,16 +26,23 @@ PROMISED = ("", ", packed raw")
 
 
 def figures(rounds: int = 5, batch_size: int = 512, files: int = 64) -> list[Figure]:
-    """P4: views per core-second of the loader over a memory map that the operating system has in memory, and of the plain reference; and
-    of files in 3DIEBench's layout as they are and packed in three ways."""
+    """P4: views per core-second of the loader over a memory map that the operating system has in
+    memory, and of the plain reference; and of files in 3DIEBench's layout as they are and packed in
+    three ways."""
     with scratch() as folder, one_thread():
         (folder / "map").mkdir()
         paths, found = pictures(folder, files), []
-        worlds = {"": mapped_world(folder / "map", batch_size)} | worlds_of_files(folder, files // VIEWS)
+        worlds = {"": mapped_world(folder / "map", batch_size)} | worlds_of_files(
+            folder, files // VIEWS
+        )
         for what, world in worlds.items():
             size = batch_size if what in PROMISED else files // VIEWS
             index = np.resize(np.arange(world.size("train")), size)
-            ours, plain = alternate(partial(world.sequences, "train", index, VIEWS, index), lambda: decode(paths, PIXELS), rounds)
+            ours, plain = alternate(
+                partial(world.sequences, "train", index, VIEWS, index),
+                lambda: decode(paths, PIXELS),
+                rounds,
+            )
             found.append(_figure(what, size, size * VIEWS / ours, files / plain))
     return found
 
@@ -54,23 +62,36 @@ def _figure(what: str, batch_size: int, ours: float, plain: float) -> Figure:
 
 def worlds_of_files(folder: Path, objects: int) -> dict[str, World]:
     """3DIEBench's world over so many objects as files of its size, and over packs of them."""
-    config = shapes.Config(image_size=STORED_PIXELS, train_objects=objects, test_objects=1, views=VIEWS)
+    config = shapes.Config(
+        image_size=STORED_PIXELS, train_objects=objects, test_objects=1, views=VIEWS
+    )
     export(plan_job(config.plans(), config.classes, config.key()), folder / "files")
     places = {", files of 256 px": folder / "files"}
-    forms: dict[str, tuple[Coding, int | None]] = {"JPEGs of 256 px": ("jpeg", None), "JPEGs": ("jpeg", PIXELS), "raw": ("raw", PIXELS)}
+    forms: dict[str, tuple[Coding, int | None]] = {
+        "JPEGs of 256 px": ("jpeg", None),
+        "JPEGs": ("jpeg", PIXELS),
+        "raw": ("raw", PIXELS),
+    }
     for what, (coding, size) in forms.items():
         places[f", packed {what}"] = folder / what
         pack(folder / "files", folder / what, coding=coding, size=size, views=VIEWS)
-    return {what: threediebench.Config(path=str(path), image_size=PIXELS, views=VIEWS).build() for what, path in places.items()}
+    return {
+        what: threediebench.Config(path=str(path), image_size=PIXELS, views=VIEWS).build()
+        for what, path in places.items()
+    }
 
 
 def mapped_world(folder: Path, objects: int, views: int = 8) -> World:
     """A world whose views are noise in a file that is mapped into memory, as a cache is."""
     rng = np.random.default_rng(0)
     shape = (objects, views, PIXELS, PIXELS, 3)
-    np.save(folder / "views.npy", np.frombuffer(rng.bytes(int(np.prod(shape))), np.uint8).reshape(shape))
+    np.save(
+        folder / "views.npy", np.frombuffer(rng.bytes(int(np.prod(shape))), np.uint8).reshape(shape)
+    )
     poses = rng.uniform(-1, 1, (objects, views, len(FACTORS.pose))).astype(np.float32)
-    table = ViewTable(np.load(folder / "views.npy", mmap_mode="r"), poses, np.zeros(objects, np.int64))
+    table = ViewTable(
+        np.load(folder / "views.npy", mmap_mode="r"), poses, np.zeros(objects, np.int64)
+    )
     spec = WorldSpec(
         name="noise",
         image_shape=(3, PIXELS, PIXELS),
@@ -88,9 +109,13 @@ def mapped_world(folder: Path, objects: int, views: int = 8) -> World:
 def pictures(folder: Path, number: int) -> list[Path]:
     """So many pictures of the shapes world as JPEG files of 3DIEBench's size."""
     objects = -(-number // VIEWS)
-    plan = shapes.Config(image_size=STORED_PIXELS, train_objects=objects, test_objects=1, views=VIEWS).plans()["train"]
+    plan = shapes.Config(
+        image_size=STORED_PIXELS, train_objects=objects, test_objects=1, views=VIEWS
+    ).plans()["train"]
     paths = []
-    for place, view in enumerate(itertools.islice(plan.render(0, objects).reshape(-1, *plan.image_shape), number)):
+    for place, view in enumerate(
+        itertools.islice(plan.render(0, objects).reshape(-1, *plan.image_shape), number)
+    ):
         paths.append(folder / f"{place}.jpg")
         Image.fromarray(view).save(paths[-1], quality=95)
     return paths

@@ -17,13 +17,21 @@ DRAWS = 100_000  # of each test of the distribution
 SMALL = 16  # pixels per side of the map it is tested on, so that all positions are drawn often
 
 
-def figures(rounds: int = 5, batch_size: int = 256, plain_number: int = 32, draws: int = DRAWS) -> list[Figure]:
-    """P3: views per core-second of the paper's setting on STL-10, all in, and of the release's way; and how fixations are distributed."""
+def figures(
+    rounds: int = 5, batch_size: int = 256, plain_number: int = 32, draws: int = DRAWS
+) -> list[Figure]:
+    """P3: views per core-second of the paper's setting on STL-10, all in, and of the release's way;
+    and how fixations are distributed."""
     with one_thread():
         world = noisy_world(batch_size)
         batches = world.loader("train", num_views=VIEWS, batch_size=batch_size, seed=0)
-        images, maps = world.images.splits["train"].images[:plain_number], world.saliency("train", np.arange(plain_number)).float()
-        ours, plain = alternate(lambda: next(batches), lambda: look(images, maps, VIEWS, 32), rounds)
+        images, maps = (
+            world.images.splits["train"].images[:plain_number],
+            world.saliency("train", np.arange(plain_number)).float(),
+        )
+        ours, plain = alternate(
+            lambda: next(batches), lambda: look(images, maps, VIEWS, 32), rounds
+        )
     rate, plain_rate = batch_size * VIEWS / ours, plain_number * VIEWS / plain
     speed = Figure(
         promise="P3",
@@ -40,13 +48,18 @@ def figures(rounds: int = 5, batch_size: int = 256, plain_number: int = 32, draw
 def noisy_world(number: int) -> Saccades:
     """A world over images of noise, with their built-in saliency."""
     images = noise(number, PIXELS)
-    maps = half(spectral_residual(torch.from_numpy(images.splits["train"].images).permute(0, 3, 1, 2)))
+    maps = half(
+        spectral_residual(torch.from_numpy(images.splits["train"].images).permute(0, 3, 1, 2))
+    )
     config = Config(path="")
-    return Saccades(config, config.outline(), images, dict.fromkeys(images.splits, lambda places: maps[places]))
+    return Saccades(
+        config, config.outline(), images, dict.fromkeys(images.splits, lambda places: maps[places])
+    )
 
 
 def distribution(draws: int) -> list[Figure]:
-    """Whether first and second fixations follow the map, renormalised where the first inhibits: p-values of chi-square tests."""
+    """Whether first and second fixations follow the map, renormalised where the first inhibits:
+    p-values of chi-square tests."""
     saliency = torch.from_numpy(np.random.default_rng(1).pareto(2.0, (1, SMALL, SMALL)) + 0.1)
     inhibition, keys = Inhibition("disc", 3), draw_key(0, "train", 0, np.arange(draws))
     exact = weights(saliency)
@@ -56,7 +69,10 @@ def distribution(draws: int) -> list[Figure]:
         Figure(
             promise="P3",
             what=f"{place} fixation as the map says",
-            value=Amount(p_value(np.bincount(found[:, k], minlength=SMALL**2), draws * expected[k]), "p, chi-square"),
+            value=Amount(
+                p_value(np.bincount(found[:, k], minlength=SMALL**2), draws * expected[k]),
+                "p, chi-square",
+            ),
             least=0.001,
             ours=Amount(draws, "draws"),
             plain=Amount(SMALL**2, "positions"),
@@ -68,10 +84,17 @@ def distribution(draws: int) -> list[Figure]:
 def p_value(counts: npt.NDArray[np.int64], expected: npt.NDArray[np.float64]) -> float:
     """Of the chi-square test (Pearson 1900)."""
     statistic = float(((counts - expected) ** 2 / expected).sum())
-    return float(torch.special.gammaincc(torch.tensor((len(counts) - 1) / 2, dtype=torch.float64), torch.tensor(statistic / 2).double()))
+    return float(
+        torch.special.gammaincc(
+            torch.tensor((len(counts) - 1) / 2, dtype=torch.float64),
+            torch.tensor(statistic / 2).double(),
+        )
+    )
 
 
-def expectations(saliency: npt.NDArray[np.float64], radius: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def expectations(
+    saliency: npt.NDArray[np.float64], radius: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """[S S] each: the probabilities of first and second fixations, summed position by position."""
     share = saliency / saliency.sum()
     row, column = np.indices(share.shape)

@@ -9,7 +9,12 @@ from seqjepa.speed.timing import alternate, children_clock
 
 def figures(rounds: int = 5) -> list[Figure]:
     """P9: `seqjepa --help` against an interpreter that does nothing."""
-    ours, plain = alternate(lambda: _run("-m", "seqjepa.cli", "--help"), lambda: _run("-c", "pass"), rounds, children_clock)
+    ours, plain = alternate(
+        lambda: _run("-m", "seqjepa.cli", "--help"),
+        lambda: _run("-c", "pass"),
+        rounds,
+        children_clock,
+    )
     return [
         Figure(
             promise="P9",

@@ -14,11 +14,21 @@ from seqjepa.nn import EncoderConfig, Stem
 from seqjepa.recipes.shapes import shapes, shapes_tiny
 from seqjepa.speed.figure import Amount, Figure
 from seqjepa.speed.plain import BareStep, PlainStep
-from seqjepa.speed.timing import alternate, alternate_with_training, device_clock, one_thread, scratch
+from seqjepa.speed.timing import (
+    alternate,
+    alternate_with_training,
+    device_clock,
+    one_thread,
+    scratch,
+)
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds import shapes as world
 
-TERAFLOPS: dict[tuple[int, Stem], float] = {(128, "imagenet"): 6.131, (64, "imagenet"): 1.672, (32, "cifar"): 5.867}
+TERAFLOPS: dict[tuple[int, Stem], float] = {
+    (128, "imagenet"): 6.131,
+    (64, "imagenet"): 1.672,
+    (32, "cifar"): 5.867,
+}
 """Of a step with 512 sequences of 3 + 1 views, counted by hand; a target encoder that got gradients would cost a third more."""
 
 
@@ -39,11 +49,14 @@ def at_64_pixels() -> Experiment:
     """The setting of P1: 64 px, 32 sequences of 3 + 1 views, the whole ResNet-18."""
     base = shapes()
     small = world.Config(image_size=64, train_objects=128, test_objects=1, views=8)
-    return replace(base, world=small, train=replace(base.train, batch_size=32, num_views=4, log_every=2))
+    return replace(
+        base, world=small, train=replace(base.train, batch_size=32, num_views=4, log_every=2)
+    )
 
 
 def demo() -> Experiment:
-    """The default recipe on a CPU, with fewer objects; it logs more often than it would, which counts against it."""
+    """The default recipe on a CPU, with fewer objects; it logs more often than it would, which
+    counts against it."""
     base = shapes_tiny()
     assert isinstance(base.world, world.Config)
     few = replace(base.world, train_objects=512, test_objects=1)
@@ -54,11 +67,14 @@ def at_128_pixels() -> Experiment:
     """The setting of P7: 128 px, 512 sequences of 3 + 1 views, the whole ResNet-18."""
     base = shapes()
     small = world.Config(image_size=128, train_objects=1024, test_objects=1, views=8)
-    return replace(base, world=small, train=replace(base.train, batch_size=512, num_views=4, log_every=20))
+    return replace(
+        base, world=small, train=replace(base.train, batch_size=512, num_views=4, log_every=20)
+    )
 
 
 def against_plain(experiment: Experiment, rounds: int) -> list[Figure]:
-    """P1: the training loop's step against a plain one, in bf16 where the hardware multiplies it, and in fp32."""
+    """P1: the training loop's step against a plain one, in bf16 where the hardware multiplies it,
+    and in fp32."""
     device, views = torch.device("cpu"), experiment.train.batch_size * experiment.train.num_views
     built = experiment.world.build()
     found = []
@@ -66,7 +82,10 @@ def against_plain(experiment: Experiment, rounds: int) -> list[Figure]:
         if precision == "bf16" and not use_bf16("auto", device):
             continue
         ours, plain = alternate_with_training(
-            replace(experiment, train=replace(experiment.train, precision=precision)), PlainStep(experiment, built, device), rounds, device
+            replace(experiment, train=replace(experiment.train, precision=precision)),
+            PlainStep(experiment, built, device),
+            rounds,
+            device,
         )
         found.append(
             Figure(
@@ -84,7 +103,9 @@ def against_plain(experiment: Experiment, rounds: int) -> list[Figure]:
 def overhead(experiment: Experiment, rounds: int) -> Figure:
     """P6: what the training loop adds to forward and backward."""
     device = torch.device("cpu")
-    ours, bare = alternate_with_training(experiment, BareStep(experiment, experiment.world.build(), device), rounds, device)
+    ours, bare = alternate_with_training(
+        experiment, BareStep(experiment, experiment.world.build(), device), rounds, device
+    )
     return Figure(
         promise="P6",
         what=f"overhead of the training loop, {experiment.name}",
@@ -98,9 +119,13 @@ def overhead(experiment: Experiment, rounds: int) -> Figure:
 def on_gpu(experiment: Experiment, device: torch.device, rounds: int) -> list[Figure]:
     """P7: wall time of the training loop's step, and the part of it that waits for data."""
     built = experiment.world.build()
-    ours, bare = alternate_with_training(experiment, BareStep(experiment, built, device), rounds, device)
+    ours, bare = alternate_with_training(
+        experiment, BareStep(experiment, built, device), rounds, device
+    )
     config = experiment.train
-    batches = built.loader("train", num_views=config.num_views, batch_size=config.batch_size, seed=1)
+    batches = built.loader(
+        "train", num_views=config.num_views, batch_size=config.batch_size, seed=1
+    )
     wait, _ = alternate(lambda: next(batches).to(device), lambda: None, rounds, device_clock)
     step = Amount(1000 * ours, "ms", "a step, all in")
     return [
@@ -141,12 +166,15 @@ def flops() -> list[Figure]:
 
 
 def count_teraflops(pixels: int, stem: Stem, sequences: int = 512, num_views: int = 4) -> float:
-    """Of forward and backward of the paper's seq-JEPA, two operations per multiply-add; on tensors without contents."""
+    """Of forward and backward of the paper's seq-JEPA, two operations per multiply-add; on tensors
+    without contents."""
     action_dim = 9 if stem == "cifar" else 4  # crop, jitter and blur; or a rotation
     names = tuple(f"a{i}" for i in range(action_dim))
     actions = ActionSpace(names, (Group(name="a", dims=names),))
     with torch.device("meta"):
-        method = seq_jepa.Config().build(EncoderConfig(stem=stem).build(3, (0.5,) * 3, (0.25,) * 3), actions)
+        method = seq_jepa.Config().build(
+            EncoderConfig(stem=stem).build(3, (0.5,) * 3, (0.25,) * 3), actions
+        )
         batch = SequenceBatch(
             views=torch.empty(sequences, num_views, 3, pixels, pixels),
             actions=torch.empty(sequences, num_views - 1, action_dim),

@@ -1,4 +1,5 @@
-"""Timing that other work on the machine disturbs little: one thread, CPU time, ours and the reference in turns, the least of several."""
+"""Timing that other work on the machine disturbs little: one thread, CPU time, ours and the
+reference in turns, the least of several."""
 
 import os
 import resource
@@ -57,8 +58,11 @@ def scratch() -> Iterator[Path]:
                 os.environ["SEQJEPA_CACHE"] = before
 
 
-def alternate(ours: Work, plain: Work, rounds: int, clock: Clock = time.process_time) -> tuple[float, float]:
-    """Seconds that one call of each takes, the least of so many rounds after one that does not count."""
+def alternate(
+    ours: Work, plain: Work, rounds: int, clock: Clock = time.process_time
+) -> tuple[float, float]:
+    """Seconds that one call of each takes, the least of so many rounds after one that does not
+    count."""
     seconds: list[list[float]] = [[], []]
     for _ in range(rounds + 1):
         for work, taken in zip((ours, plain), seconds, strict=True):
@@ -68,16 +72,29 @@ def alternate(ours: Work, plain: Work, rounds: int, clock: Clock = time.process_
     return min(seconds[0][1:]), min(seconds[1][1:])
 
 
-def alternate_with_training(experiment: Experiment, plain: Work, rounds: int, device: torch.device) -> tuple[float, float]:
-    """Seconds that a step takes, of the training loop as it is (data, probes and logging included) and of the plain one.
+def alternate_with_training(
+    experiment: Experiment, plain: Work, rounds: int, device: torch.device
+) -> tuple[float, float]:
+    """Seconds that a step takes, of the training loop as it is (data, probes and logging included)
+    and of the plain one.
 
-    `train.log_every` steps are a round; checkpoints are left out. On a GPU it is wall time, as the device's own work has no CPU time.
-    """
+    `train.log_every` steps are a round; checkpoints are left out. On a GPU it is wall time, as the
+    device's own work has no CPU time."""
     every = experiment.train.log_every
-    endless = replace(experiment.train, steps=(rounds + 2) * every, checkpoint_every=(rounds + 2) * every)
-    watch = _Watch(plain, every, rounds, time.process_time if device.type == "cpu" else device_clock)
+    endless = replace(
+        experiment.train, steps=(rounds + 2) * every, checkpoint_every=(rounds + 2) * every
+    )
+    watch = _Watch(
+        plain, every, rounds, time.process_time if device.type == "cpu" else device_clock
+    )
     with tempfile.TemporaryDirectory(dir=cache_root()) as folder, suppress(_Enough):
-        train(replace(experiment, train=endless), folder, device=device, quiet=True, trackers=[lambda path: watch])
+        train(
+            replace(experiment, train=endless),
+            folder,
+            device=device,
+            quiet=True,
+            trackers=[lambda path: watch],
+        )
     return min(watch.loop), min(watch.reference)
 
 
@@ -87,7 +104,8 @@ class _Enough(Exception):
 
 @dataclass
 class _Watch:
-    """A tracker of a training run: at every record it notes what the steps before took, then lets the reference do as many."""
+    """A tracker of a training run: at every record it notes what the steps before took, then lets
+    the reference do as many."""
 
     plain: Work
     steps: int

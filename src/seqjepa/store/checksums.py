@@ -1,4 +1,5 @@
-"""Tables too large to verify as a whole at every start: each view is checked the first time it is read."""
+"""Tables too large to verify as a whole at every start: each view is checked the first time it is
+read."""
 
 import zlib
 from pathlib import Path
@@ -24,7 +25,8 @@ class Sums:
         self.seen = np.zeros(sums.shape, np.bool_)
 
     def check(self, places: Places, views: npt.NDArray[np.uint8]) -> None:
-        """Raise a DataError if one of the views [..., H, W, C], read from (objects [...], views [...]), is not as it was written."""
+        """Raise a DataError if one of the views [..., H, W, C], read from (objects [...], views
+        [...]), is not as it was written."""
         for place in np.argwhere(~self.seen[places]):
             spot = (places[0][tuple(place)], places[1][tuple(place)])
             if crc32(views[tuple(place)]) != self.sums[spot]:

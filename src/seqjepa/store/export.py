@@ -1,12 +1,13 @@
-"""Rendered worlds as files, in the layout of 3DIEBench (Garrido et al. 2023), for loaders that were written for it.
+"""Rendered worlds as files, in the layout of 3DIEBench (Garrido et al. 2023), for loaders that were
+written for it.
 
     <out>/<class>/<object>/image_<i>.jpg     view i of an object
     <out>/<class>/<object>/latent_<i>.npy    its factors, float64 [P]
-    <out>/<split>_images.npy                 the split's objects, strings such as "/chair/train_000012/"
-    <out>/<split>_labels.npy                 their classes, int64
-    <out>/render.json                        what the files were rendered from
-    <out>/sources.json                       of each object that was made from a file, a digest of that
-    <out>/skipped.json                       objects that could not be rendered, if there are any, and why
+    <out>/<split>_images.npy                 the split's objects, strings such as
+    "/chair/train_000012/" <out>/<split>_labels.npy                 their classes, int64
+    <out>/render.json                        what the files were rendered from <out>/sources.json
+    of each object that was made from a file, a digest of that <out>/skipped.json
+    objects that could not be rendered, if there are any, and why
 
 Unlike there, the JPEGs' red is red: the original's channels are swapped.
 """
@@ -55,10 +56,11 @@ class Job:
         places: [N], `<class>/<object>`.
         labels: [N], classes.
         poses: [N, V, P].
-        render: views [V, H, W, C] of each of the objects that are named by their numbers, in that order.
+        render: views [V, H, W, C] of each of the objects that are named by their numbers, in that
+            order.
         split: which of the objects that could be rendered make up each split.
-        source: a digest of the file that an object is made from, by its number; an object of another one is rendered again. None where the
-            key says all.
+        source: a digest of the file that an object is made from, by its number; an object of
+            another one is rendered again. None where the key says all.
     """
 
     key: Mapping[str, Any]
@@ -71,11 +73,14 @@ class Job:
 
 
 def plan_job(plans: Mapping[str, Plan], classes: Sequence[str], key: Mapping[str, Any]) -> Job:
-    """The job of exporting the splits of a rendered world; `classes` are names, which labels are indices into."""
+    """The job of exporting the splits of a rendered world; `classes` are names, which labels are
+    indices into."""
     owner = [(split, number) for split, plan in plans.items() for number in range(len(plan.labels))]
 
     def render(numbers: Sequence[int]) -> Iterator[Views | Skip]:
-        for (split, chunk), group in itertools.groupby((owner[n] for n in numbers), lambda one: (one[0], one[1] // CHUNK)):
+        for (split, chunk), group in itertools.groupby(
+            (owner[n] for n in numbers), lambda one: (one[0], one[1] // CHUNK)
+        ):
             start = chunk * CHUNK
             views = plans[split].render(start, min(start + CHUNK, len(plans[split].labels)))
             yield from (views[number - start] for _, number in group)
@@ -91,8 +96,8 @@ def plan_job(plans: Mapping[str, Plan], classes: Sequence[str], key: Mapping[str
 
 
 def export(job: Job, out: str | Path, *, quality: int = 95) -> dict[str, str]:
-    """Render a job's objects to files. An object's folder is complete or not there, so an interrupted export goes on where it was; objects
-    whose source has changed are rendered again.
+    """Render a job's objects to files. An object's folder is complete or not there, so an
+    interrupted export goes on where it was; objects whose source has changed are rendered again.
 
     Args:
         job: what to render. A folder begun from another key is left alone.
@@ -113,7 +118,9 @@ def export(job: Job, out: str | Path, *, quality: int = 95) -> dict[str, str]:
     folder = Path(out).expanduser()
     try:
         with writing(folder, NOTE, {**job.key, "quality": quality}, "rendered"):
-            for half in folder.glob("*/.*.tmp"):  # of an interrupted export, for this is the only one
+            for half in folder.glob(
+                "*/.*.tmp"
+            ):  # of an interrupted export, for this is the only one
                 shutil.rmtree(half)
             _remove_changed(folder, job)
             skipped = _render(folder, job, quality)
@@ -126,9 +133,11 @@ def export(job: Job, out: str | Path, *, quality: int = 95) -> dict[str, str]:
 
 
 def _remove_changed(folder: Path, job: Job) -> None:
-    """Remove the objects that were made from other files than they would be now, and note what all are made from.
+    """Remove the objects that were made from other files than they would be now, and note what all
+    are made from.
 
-    The note comes after removing and before rendering: so it is true of every object that is there, whenever this is killed.
+    The note comes after removing and before rendering: so it is true of every object that is there,
+        whenever this is killed.
     """
     if job.source is None:
         return
@@ -136,7 +145,9 @@ def _remove_changed(folder: Path, job: Job) -> None:
     with suppress(FileNotFoundError, ValueError):  # what is not known is rendered again
         known = json.loads(note.read_bytes())
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        for number, place in progress.track(list(enumerate(job.places)), description="looking at what there is"):
+        for number, place in progress.track(
+            list(enumerate(job.places)), description="looking at what there is"
+        ):
             sources[place] = job.source(number)
             if known.get(place) != sources[place] and (folder / place).exists():
                 shutil.rmtree((folder / place).rename(_half(folder / place)))
@@ -163,15 +174,33 @@ def _render(folder: Path, job: Job, quality: int) -> dict[str, str]:
 
     JPEGs are made side by side, for PIL does not hold the GIL, while the next objects are rendered.
     """
-    missing, skipped = [n for n, place in enumerate(job.places) if not (folder / place).exists()], dict[str, str]()
+    missing, skipped = (
+        [n for n, place in enumerate(job.places) if not (folder / place).exists()],
+        dict[str, str](),
+    )
     views, waiting = job.poses.shape[1], deque[Future[None]]()
-    with Progress(console=Console(stderr=True), transient=True) as progress, ThreadPoolExecutor() as pool:
-        task = progress.add_task("rendering", total=len(job.places) * views, completed=(len(job.places) - len(missing)) * views)
+    with (
+        Progress(console=Console(stderr=True), transient=True) as progress,
+        ThreadPoolExecutor() as pool,
+    ):
+        task = progress.add_task(
+            "rendering",
+            total=len(job.places) * views,
+            completed=(len(job.places) - len(missing)) * views,
+        )
         for number, rendered in zip(missing, job.render(missing), strict=True):
             if isinstance(rendered, Skip):
                 skipped[job.places[number]] = rendered.reason
             else:
-                waiting.append(pool.submit(_write_object, folder / job.places[number], rendered, job.poses[number], quality))
+                waiting.append(
+                    pool.submit(
+                        _write_object,
+                        folder / job.places[number],
+                        rendered,
+                        job.poses[number],
+                        quality,
+                    )
+                )
             if len(waiting) > CHUNK:
                 waiting.popleft().result()
             progress.advance(task, views)

@@ -25,13 +25,15 @@ class Config:
     """How meshes become pictures.
 
     Attributes:
-        labels: CSV file with columns `file` and `class`; meshes that it does not name are left out. Without it, a mesh's class is its
-            catalogue's category, or else its first folder.
+        labels: CSV file with columns `file` and `class`; meshes that it does not name are left out.
+            Without it, a mesh's class is its catalogue's category, or else its first folder.
         views: pictures per object.
         image_size: pixels per side.
-        seed: of latents and splits. An object's latents depend on its name, not on what else there is.
+        seed: of latents and splits. An object's latents depend on its name, not on what else there
+            is.
         val_fraction: of each class, for split `val`.
-        test_fraction: of each class, for split `test`. A class of three or more objects is in every split, one of fewer only in `train`.
+        test_fraction: of each class, for split `test`. A class of three or more objects is in every
+            split, one of fewer only in `train`.
         processes: that draw, one a core if 0.
         strict: end at the first bad mesh instead of skipping and counting it.
     """
@@ -49,7 +51,11 @@ class Config:
         for name, least in (("views", 1), ("image_size", 8), ("seed", 0), ("processes", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not (self.val_fraction > 0 and self.test_fraction > 0 and self.val_fraction + self.test_fraction < 1):
+        if not (
+            self.val_fraction > 0
+            and self.test_fraction > 0
+            and self.val_fraction + self.test_fraction < 1
+        ):
             raise ConfigError(
                 f"val_fraction and test_fraction must be positive and sum to less than 1, got {self.val_fraction}, {self.test_fraction}"
             )
@@ -62,7 +68,12 @@ class Config:
         """
         models, classes = found.models, list(class_counts(found.models))
         places = [model.place for model in models]
-        latents = np.stack([sample_latents(np.random.default_rng([self.seed, *place.encode()]), self.views) for place in places])
+        latents = np.stack(
+            [
+                sample_latents(np.random.default_rng([self.seed, *place.encode()]), self.views)
+                for place in places
+            ]
+        )
 
         def render(numbers: Sequence[int]) -> Iterator[Views | Skip]:
             tasks = [Task(models[n], latents[n], self.image_size) for n in numbers]
@@ -73,22 +84,46 @@ class Config:
 
         labels = np.array([classes.index(model.category) for model in models], np.int64)
         names = ("views", "image_size", "seed", "val_fraction", "test_fraction")
-        key = {"world": "meshes", "version": VERSION, "classes": classes} | {name: getattr(self, name) for name in names}
+        key = {"world": "meshes", "version": VERSION, "classes": classes} | {
+            name: getattr(self, name) for name in names
+        }
         archived = cache(_archived)  # each archive's list once
 
         def source(number: int) -> str:
             return _source(models[number], archived)
 
-        return Job(key, places, labels, latents, render, lambda good: self._split([places[n] for n in good], good), source)
+        return Job(
+            key,
+            places,
+            labels,
+            latents,
+            render,
+            lambda good: self._split([places[n] for n in good], good),
+            source,
+        )
 
     def _split(self, places: Sequence[str], numbers: Sequence[int]) -> dict[str, list[int]]:
-        """Objects by split: of each class those with the smallest hashes are for testing, the next for validation."""
+        """Objects by split: of each class those with the smallest hashes are for testing, the next
+        for validation."""
         splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
         category = [place.split("/")[0] for place in places]
         for name in sorted(set(category)):
-            members = [(place, n) for place, n, its in zip(places, numbers, category, strict=True) if its == name]
-            order = [n for _, n in sorted(members, key=lambda one: hashlib.sha256(f"{self.seed}/{one[0]}".encode()).digest())]
-            test, val = _held_out(len(order), self.test_fraction), _held_out(len(order), self.val_fraction)
+            members = [
+                (place, n)
+                for place, n, its in zip(places, numbers, category, strict=True)
+                if its == name
+            ]
+            order = [
+                n
+                for _, n in sorted(
+                    members,
+                    key=lambda one: hashlib.sha256(f"{self.seed}/{one[0]}".encode()).digest(),
+                )
+            ]
+            test, val = (
+                _held_out(len(order), self.test_fraction),
+                _held_out(len(order), self.val_fraction),
+            )
             test, val = (min(test, 1), min(val, 1)) if test + val >= len(order) else (test, val)
             splits["test"] += order[:test]
             splits["val"] += order[test : test + val]
@@ -97,8 +132,13 @@ class Config:
 
 
 def _source(model: Model, archived: Callable[[Path], Mapping[str, str]]) -> str:
-    """Size and CRC-32 of a mesh's file, which an archive knows of it, and its turn. Materials and textures are left out of account."""
-    found = _file(model.source / model.name) if model.source.is_dir() else archived(model.source)[model.name]
+    """Size and CRC-32 of a mesh's file, which an archive knows of it, and its turn. Materials and
+    textures are left out of account."""
+    found = (
+        _file(model.source / model.name)
+        if model.source.is_dir()
+        else archived(model.source)[model.name]
+    )
     return found if model.turn is None else f"{found} {model.turn}"
 
 

@@ -1,4 +1,5 @@
-"""What a world's views are made of, in digests: `WorldSpec.data`, by which a resumed run knows its data again."""
+"""What a world's views are made of, in digests: `WorldSpec.data`, by which a resumed run knows its
+data again."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,17 +9,23 @@ import numpy as np
 import numpy.typing as npt
 
 WHOLE = 16 * 2**20  # bytes up to which an array is digested as a whole
-PIECES, PIECE = 256, 16 * 2**10  # else so many pieces of so many bytes, spread evenly with its two ends among them
+PIECES, PIECE = (
+    256,
+    16 * 2**10,
+)  # else so many pieces of so many bytes, spread evenly with its two ends among them
 
 
 def fingerprint(parts: Mapping[str, npt.NDArray[Any] | bytes | str]) -> dict[str, str]:
-    """A digest of each part, for `WorldSpec.data`; cheap, as of large arrays (memory maps) it reads a few MiB only.
+    """A digest of each part, for `WorldSpec.data`; cheap, as of large arrays (memory maps) it reads
+    a few MiB only.
 
-    Data that were made again, extended, cut, reordered or relabelled have other digests. A change of a few pixels in a large array may be
+    Data that were made again, extended, cut, reordered or relabelled have other digests. A change
+    of a few pixels in a large array may be
     missed: a world that knows a digest of all its bytes gives that as the part.
 
     Args:
-        parts: by names that tell a user what changed, such as `train.labels`: numbers, or a digest or key that stands for data.
+        parts: by names that tell a user what changed, such as `train.labels`: numbers, or a digest
+            or key that stands for data.
     """
     return {name: _digest(part) for name, part in parts.items()}
 

@@ -1,12 +1,12 @@
 """Views of objects as files, in the layout in which 3DIEBench is published (Garrido et al. 2023):
 
     <folder>/<class>/<object>/image_<i>.jpg     view i of an object
-    <folder>/<class>/<object>/latent_<i>.npy    its factors, [7] numbers in the order of `scene.LATENTS`
-    <folder>/<split>_images.npy                 the split's objects, strings such as "/02691156/dc8d.../"
-    <folder>/<split>_labels.npy                 their classes, integers
+    <folder>/<class>/<object>/latent_<i>.npy    its factors, [7] numbers in the order of
+    `scene.LATENTS` <folder>/<split>_images.npy                 the split's objects, strings such as
+    "/02691156/dc8d.../" <folder>/<split>_labels.npy                 their classes, integers
 
-Opening reads the split files and the names of the objects' folders, images and latents only when they are asked for: there may be millions.
-"""
+Opening reads the split files and the names of the objects' folders, images and latents only when
+they are asked for: there may be millions."""
 
 import hashlib
 import os
@@ -62,7 +62,8 @@ class FolderStore(Store):
 
     Args:
         folder: that holds them.
-        unlisted: take every object that is found, as split `ood`, whatever the split files say; views may then begin at any number.
+        unlisted: take every object that is found, as split `ood`, whatever the split files say;
+            views may then begin at any number.
 
     Raises:
         DataError: if split files or objects are missing, or contradict each other.
@@ -70,7 +71,9 @@ class FolderStore(Store):
 
     def __init__(self, folder: Path, *, unlisted: bool = False) -> None:
         if not folder.is_dir():
-            raise DataError(f"there is no folder {folder}; it must hold <class>/<object>/image_<i>.jpg, and split files beside the classes")
+            raise DataError(
+                f"there is no folder {folder}; it must hold <class>/<object>/image_<i>.jpg, and split files beside the classes"
+            )
         self.folder, self.unlisted = folder, unlisted
         self.listing = find_objects(folder) if unlisted else read_listing(folder)
         _check_folders(folder, self.listing.places)
@@ -82,7 +85,9 @@ class FolderStore(Store):
             with os.scandir(folder) as found:
                 names = [entry.name for entry in found]
         except OSError as error:
-            raise DataError(f"{folder} cannot be read ({error.strerror or error}): get the object again") from error
+            raise DataError(
+                f"{folder} cannot be read ({error.strerror or error}): get the object again"
+            ) from error
         return sorted(int(name[6:-4]) for name in names if re.fullmatch(r"image_\d+\.jpg", name))
 
     def fewest(self) -> tuple[int, str]:
@@ -90,7 +95,8 @@ class FolderStore(Store):
         return min((len(self.numbers(row)), place) for row, place in enumerate(self.listing.places))
 
     def table(self, rows: Indices, views: int, size: int) -> ViewTable:
-        """See `Store.table`. Every object's last view must be there, so that one with too few is told before training."""
+        """See `Store.table`. Every object's last view must be there, so that one with too few is
+        told before training."""
         if self.unlisted:
             numbers = np.array([self.numbers(row)[:views] for row in rows.tolist()])
         else:
@@ -100,7 +106,9 @@ class FolderStore(Store):
             file_size(files.path(row, views - 1, "image_{}.jpg"))
         check_size(*files.image(0, 0), size, "world.image_size")
         images = Images(files.image, (*numbers.shape, size, size, 3))
-        return ViewTable(images, _Latents(files), self.listing.labels[rows], contents=files.contents())
+        return ViewTable(
+            images, _Latents(files), self.listing.labels[rows], contents=files.contents()
+        )
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,8 @@ class _Files:
         return read_image(self.path(row, view, "image_{}.jpg"))
 
     def contents(self) -> str:
-        """A digest of some objects' images, spread evenly: of all their sizes, and of the bytes of one image each.
+        """A digest of some objects' images, spread evenly: of all their sizes, and of the bytes of
+        one image each.
 
         Times of change are left out, so that a copy is the same.
 
@@ -133,9 +142,14 @@ class _Files:
             DataError: if one is missing.
         """
         digest, (objects, views) = hashlib.sha256(), self.numbers.shape
-        for row in np.unique(np.linspace(0, objects - 1, min(SAMPLE, objects)).astype(np.int64)).tolist():
+        for row in np.unique(
+            np.linspace(0, objects - 1, min(SAMPLE, objects)).astype(np.int64)
+        ).tolist():
             sizes = [file_size(self.path(row, view, "image_{}.jpg")) for view in range(views)]
-            digest.update(f"{self.places[row]} {sizes}".encode(errors="surrogateescape") + self.image(row, row % views)[0])
+            digest.update(
+                f"{self.places[row]} {sizes}".encode(errors="surrogateescape")
+                + self.image(row, row % views)[0]
+            )
         return digest.hexdigest()
 
 
@@ -155,7 +169,9 @@ class Images:
     def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.uint8]:
         rows, views = np.broadcast_arrays(*at)
         flat = list(zip(rows.ravel().tolist(), views.ravel().tolist(), strict=True))
-        return decode_all(len(flat), lambda place: self.read(*flat[place]), self.shape[2]).reshape(*rows.shape, *self.shape[2:])
+        return decode_all(len(flat), lambda place: self.read(*flat[place]), self.shape[2]).reshape(
+            *rows.shape, *self.shape[2:]
+        )
 
 
 @dataclass(frozen=True)
@@ -171,7 +187,10 @@ class _Latents:
 
     def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.float32]:
         rows, views = np.broadcast_arrays(*at)
-        found = [read_latent(self.files.path(row, view, "latent_{}.npy")) for row, view in zip(rows.flat, views.flat, strict=True)]
+        found = [
+            read_latent(self.files.path(row, view, "latent_{}.npy"))
+            for row, view in zip(rows.flat, views.flat, strict=True)
+        ]
         return np.array(found, np.float32).reshape(*rows.shape, len(LATENTS))
 
 
@@ -207,22 +226,33 @@ def read_latent(path: Path) -> npt.NDArray[np.float64]:
     latent = parse(data, path, f"{len(LATENTS)} numbers")
     if latent.shape != (len(LATENTS),) or latent.dtype.kind != "f":
         names = ", ".join(LATENTS)
-        raise DataError(f"{path} must hold {len(LATENTS)} floats ({names}), got {latent.dtype} {list(latent.shape)}: get the file again")
+        raise DataError(
+            f"{path} must hold {len(LATENTS)} floats ({names}), got {latent.dtype} {list(latent.shape)}: get the file again"
+        )
     found = latent.astype(np.float64)
     if not np.isfinite(found).all():
-        raise DataError(f"{path} holds a factor that is not finite ({found.tolist()}): get the file again or leave the object out")
+        raise DataError(
+            f"{path} holds a factor that is not finite ({found.tolist()}): get the file again or leave the object out"
+        )
     return found
 
 
 def _check_folders(folder: Path, places: Iterable[str]) -> None:
-    """Raise a DataError if objects have no folder; classes are listed, for asking for each of 50,000 objects takes longer."""
+    """Raise a DataError if objects have no folder; classes are listed, for asking for each of
+    50,000 objects takes longer."""
     found: dict[str, set[str]] = {}
     missing = []
     for place in places:
         name, thing = place.split("/")
         if name not in found:
-            found[name] = {path.name for path in (folder / name).iterdir()} if (folder / name).is_dir() else set()
+            found[name] = (
+                {path.name for path in (folder / name).iterdir()}
+                if (folder / name).is_dir()
+                else set()
+            )
         if thing not in found[name]:
             missing.append(place)
     if missing:
-        raise DataError(f"{folder} has no folder {missing[0]}, which its split files name ({len(missing)} missing): get the images again")
+        raise DataError(
+            f"{folder} has no folder {missing[0]}, which its split files name ({len(missing)} missing): get the images again"
+        )

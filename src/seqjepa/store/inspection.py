@@ -1,4 +1,5 @@
-"""What `seqjepa data check` says of folders in 3DIEBench's layout and of packs: all names, sizes and digests, and a sample of the views.
+"""What `seqjepa data check` says of folders in 3DIEBench's layout and of packs: all names, sizes
+and digests, and a sample of the views.
 
 How many views there are is counted of every object.
 """
@@ -19,7 +20,10 @@ from seqjepa.types import Indices
 
 OBJECTS = {"train": 41_920, "val": 10_552}  # of 3DIEBench
 VIEWS = 50
-MEAN, TOLERANCE = (0.5016, 0.5037, 0.5060), 0.03  # of its pixels, as published; the sample's differs by less
+MEAN, TOLERANCE = (
+    (0.5016, 0.5037, 0.5060),
+    0.03,
+)  # of its pixels, as published; the sample's differs by less
 SAMPLE = 20  # objects
 SIZE = 64  # at which JPEGs of the sample are looked at
 
@@ -66,10 +70,18 @@ def _pack(path: Path) -> Iterator[Finding]:
         yield Finding(False, str(error))
         return
     options, size = store.manifest.options, store.manifest.files[IMAGES].bytes
-    what = "raw pixels" if options.coding == "raw" else "JPEG files" + (" as they were" if options.size is None else "")
-    yield Finding(True, f"{decimal(size)} of {what}{f' at {options.size} pixels a side' if options.size else ''}, finished")
+    what = (
+        "raw pixels"
+        if options.coding == "raw"
+        else "JPEG files" + (" as they were" if options.size is None else "")
+    )
     yield Finding(
-        True, "sizes are those in the manifest, and so are all digests but that of the images, which are verified when they are read"
+        True,
+        f"{decimal(size)} of {what}{f' at {options.size} pixels a side' if options.size else ''}, finished",
+    )
+    yield Finding(
+        True,
+        "sizes are those in the manifest, and so are all digests but that of the images, which are verified when they are read",
     )
     yield from _splits(store.listing)
     yield from _sample(store, _some(store.listing), options.views, options.size or SIZE)
@@ -78,7 +90,13 @@ def _pack(path: Path) -> Iterator[Finding]:
 def _splits(listing: Listing) -> Iterator[Finding]:
     for name, rows in listing.splits.items():
         published = OBJECTS.get(name)
-        same = "" if published is None else ", as published" if len(rows) == published else f"; 3DIEBench has {published:,}"
+        same = (
+            ""
+            if published is None
+            else ", as published"
+            if len(rows) == published
+            else f"; 3DIEBench has {published:,}"
+        )
         yield Finding(True, f"split {name}: {len(rows):,} objects{same}")
     yield Finding(True, f"{len(set(listing.labels.tolist()))} classes")
     for name in ("train", "val"):
@@ -102,10 +120,18 @@ def _sample(store: Store, rows: Indices, views: int, size: int) -> Iterator[Find
     except (DataError, ConfigError) as error:
         yield Finding(False, str(error))
         return
-    yield Finding(True, f"{len(rows)} objects with {views} views each were opened, images and factors")
+    yield Finding(
+        True, f"{len(rows)} objects with {views} views each were opened, images and factors"
+    )
     if {name: len(split) for name, split in store.listing.splits.items()} == OBJECTS:
         mean = pixels.mean((0, 1, 2, 3)) / 255
-        found, published = (", ".join(f"{value:.3f}" for value in values) for values in (mean, MEAN))
+        found, published = (
+            ", ".join(f"{value:.3f}" for value in values) for values in (mean, MEAN)
+        )
         near = bool(np.abs(mean - MEAN).max() < TOLERANCE)
-        yield Finding(near, f"the mean of their pixels is {found}; published {published}" + ("" if near else ": these are other pictures"))
+        yield Finding(
+            near,
+            f"the mean of their pixels is {found}; published {published}"
+            + ("" if near else ": these are other pictures"),
+        )
         yield Finding(views == VIEWS, f"{views} views per object, 3DIEBench has {VIEWS}")

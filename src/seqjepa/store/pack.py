@@ -1,12 +1,15 @@
-"""Views of objects packed: three large files for millions of small ones, with random access to every view.
+"""Views of objects packed: three large files for millions of small ones, with random access to
+every view.
 
-    <folder>/images.bin          the images, one behind the other, those of an object together: JPEG files as they were, or raw pixels
-    <folder>/index.npy           [N, V] records (`RECORD`): where each image stands, its check sum, its factors, the record's check sum
-    <folder>/<split>_images.npy  split files as in the layout of 3DIEBench (`seqjepa.store.splits`), and <split>_labels.npy
-    <folder>/pack.json           with which options it was begun; written first
-    <folder>/manifest.json       sizes and digests of all of them; written last
+    <folder>/images.bin          the images, one behind the other, those of an object together: JPEG
+    files as they were, or raw pixels <folder>/index.npy           [N, V] records (`RECORD`): where
+    each image stands, its check sum, its factors, the record's check sum
+    <folder>/<split>_images.npy  split files as in the layout of 3DIEBench (`seqjepa.store.splits`),
+    and <split>_labels.npy <folder>/pack.json           with which options it was begun; written
+    first <folder>/manifest.json       sizes and digests of all of them; written last
 
-Nothing is believed: opening compares every size, and every digest but that of the images; each image has a check sum that is looked at
+Nothing is believed: opening compares every size, and every digest but that of the images; each
+    image has a check sum that is looked at
 whenever it is read. So a damaged pack is found without reading all of it first.
 """
 
@@ -32,7 +35,15 @@ from seqjepa.types import Indices
 
 FORMAT = 1
 IMAGES, INDEX, MANIFEST, NOTE = "images.bin", "index.npy", "manifest.json", "pack.json"
-RECORD = np.dtype([("offset", "<u8"), ("length", "<u8"), ("checksum", "<u8"), ("latent", "<f8", len(LATENTS)), ("own_checksum", "<u8")])
+RECORD = np.dtype(
+    [
+        ("offset", "<u8"),
+        ("length", "<u8"),
+        ("checksum", "<u8"),
+        ("latent", "<f8", len(LATENTS)),
+        ("own_checksum", "<u8"),
+    ]
+)
 MAGIC = b"seqjepa pack of views\n".ljust(64, b"\0")
 """The images' first bytes. Raw pixels would else begin on a page, and copying them take three times as long: where source and destination
 lie a few bytes apart modulo 4,096, each load of a processor waits for the store before it."""
@@ -105,7 +116,10 @@ class PackedStore(Store):
         self.listing = read_listing(folder)
         self.file = (folder / IMAGES).open("rb", buffering=0)
         self.index: npt.NDArray[np.void] = np.load(folder / INDEX, mmap_mode="r")
-        if self.index.dtype != RECORD or self.index.shape != (len(self.listing.places), self.manifest.options.views):
+        if self.index.dtype != RECORD or self.index.shape != (
+            len(self.listing.places),
+            self.manifest.options.views,
+        ):
             raise DataError(f"{folder / INDEX} does not fit the other files of the pack: {AGAIN}")
 
     def fewest(self) -> tuple[int, str]:
@@ -116,18 +130,29 @@ class PackedStore(Store):
         """See `Store.table`."""
         options = self.manifest.options
         if options.coding == "raw" and size != options.size:
-            raise ConfigError(f"{self.folder} holds raw views of {options.size} pixels a side, world.image_size is {size}: make them equal")
+            raise ConfigError(
+                f"{self.folder} holds raw views of {options.size} pixels a side, world.image_size is {size}: make them equal"
+            )
         shape = (len(self.index), views, size, size, 3)
         if options.coding == "jpeg":
             check_size(*self.jpeg(int(rows[0]), 0), size, "world.image_size")
         sha256 = self.manifest.files[IMAGES].sha256
         images = Images(self.jpeg, shape) if options.coding == "jpeg" else _Pixels(self, shape)
-        return ViewTable(images, self.index["latent"][rows, :views].astype(np.float32), self.listing.labels[rows], rows, contents=sha256)
+        return ViewTable(
+            images,
+            self.index["latent"][rows, :views].astype(np.float32),
+            self.listing.labels[rows],
+            rows,
+            contents=sha256,
+        )
 
     def jpeg(self, row: int, view: int) -> tuple[bytes, str]:
-        """The bytes of a JPEG file, as they were when they were packed, and its name for messages."""
+        """The bytes of a JPEG file, as they were when they were packed, and its name for
+        messages."""
         record, name = self.index[row, view], self.name(row, view)
-        data = os.pread(self.file.fileno(), int(record["length"]), int(record["offset"]))  # from several threads, unlike seeking
+        data = os.pread(
+            self.file.fileno(), int(record["length"]), int(record["offset"])
+        )  # from several threads, unlike seeking
         if checksum(data) != record["checksum"]:
             raise DataError(f"{name} is damaged: {AGAIN}")
         return data, name
@@ -144,19 +169,24 @@ class _Pixels:
 
     def __init__(self, store: PackedStore, shape: tuple[int, ...]) -> None:
         self.store, self.shape = store, shape
-        self.pixels = np.memmap(store.folder / IMAGES, np.uint8, "r", len(MAGIC), (*store.index.shape, *shape[2:]))
+        self.pixels = np.memmap(
+            store.folder / IMAGES, np.uint8, "r", len(MAGIC), (*store.index.shape, *shape[2:])
+        )
 
     def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.uint8]:
         found: npt.NDArray[np.uint8] = self.pixels[at]
         sums = found.reshape(*found.shape[:-3], -1).view("<u8").sum(-1)
         if (bad := np.argwhere(sums != self.store.index["checksum"][at])).size:
             rows, views = np.broadcast_arrays(*at)
-            raise DataError(f"{self.store.name(rows[tuple(bad[0])], views[tuple(bad[0])])} is damaged: {AGAIN}")
+            raise DataError(
+                f"{self.store.name(rows[tuple(bad[0])], views[tuple(bad[0])])} is damaged: {AGAIN}"
+            )
         return found
 
 
 def checksum(data: bytes) -> int:
-    """The sum of 64-bit words, modulo 2^64: every single flipped byte changes it, and it takes less time than to copy the bytes."""
+    """The sum of 64-bit words, modulo 2^64: every single flipped byte changes it, and it takes less
+    time than to copy the bytes."""
     return int(np.frombuffer(data + bytes(-len(data) % 8), "<u8").sum(dtype=np.uint64))
 
 
@@ -174,8 +204,14 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         data = json.loads(path.read_bytes())
-        if isinstance(data, Mapping) and isinstance(data.get("format"), int) and data["format"] > FORMAT:
-            raise DataError(f"{path} has format {data['format']}, this version of seqjepa reads up to {FORMAT}: update seqjepa")
+        if (
+            isinstance(data, Mapping)
+            and isinstance(data.get("format"), int)
+            and data["format"] > FORMAT
+        ):
+            raise DataError(
+                f"{path} has format {data['format']}, this version of seqjepa reads up to {FORMAT}: update seqjepa"
+            )
         return structure(Manifest, data)
     except FileNotFoundError as error:
         raise DataError(
@@ -194,12 +230,16 @@ def _compare(folder: Path, name: str, expected: Digest | None, *, contents: bool
     """Raise a DataError if a file is not as it was written."""
     path = folder / name
     if expected is None or path.parent != folder:
-        raise DataError(f"{folder / MANIFEST} is damaged, file {name!r} should not stand there, or is not there: {AGAIN}")
+        raise DataError(
+            f"{folder / MANIFEST} is damaged, file {name!r} should not stand there, or is not there: {AGAIN}"
+        )
     try:
         size = path.stat().st_size
     except OSError as error:
         raise DataError(f"{path} is missing: {AGAIN}") from error
     if size != expected.bytes:
-        raise DataError(f"{path} has {size:,} bytes, it was written with {expected.bytes:,}: {AGAIN}")
+        raise DataError(
+            f"{path} has {size:,} bytes, it was written with {expected.bytes:,}: {AGAIN}"
+        )
     if contents and digest(path) != expected:
         raise DataError(f"{path} is damaged, its SHA-256 is not what {MANIFEST} says: {AGAIN}")

@@ -1,4 +1,5 @@
-"""Which objects a folder of views holds: the split files of 3DIEBench (Garrido et al. 2023), or all that is found."""
+"""Which objects a folder of views holds: the split files of 3DIEBench (Garrido et al. 2023), or all
+that is found."""
 
 import re
 from collections import Counter
@@ -32,7 +33,8 @@ class Listing:
         places: [N], such as `02691156/dc8d...`.
         labels: [N] int64.
         splits: by name, which objects are in it.
-        classes: class names; a label is an index into them. A label between others that no object has is its own name.
+        classes: class names; a label is an index into them. A label between others that no object
+            has is its own name.
     """
 
     places: tuple[str, ...]
@@ -59,24 +61,36 @@ def read_listing(folder: Path) -> Listing:
         labels.append(theirs)
     (place, times), *_ = Counter(places).most_common(1)
     if times > 1:
-        raise DataError(f"{folder}: the split files name object {place} {times} times: an object belongs to one split, and once")
+        raise DataError(
+            f"{folder}: the split files name object {place} {times} times: an object belongs to one split, and once"
+        )
     everything = np.concatenate(labels)
     return Listing(tuple(places), everything, splits, _classes(folder, places, everything))
 
 
 def find_objects(folder: Path) -> Listing:
-    """Every object that has a folder, in one split; a class's number is the place of its name in order.
+    """Every object that has a folder, in one split; a class's number is the place of its name in
+    order.
 
     Raises:
         DataError: if there are none.
     """
-    places = sorted(f"{path.parent.name}/{path.name}" for path in folder.glob("[!.]*/[!.]*") if path.is_dir())
+    places = sorted(
+        f"{path.parent.name}/{path.name}" for path in folder.glob("[!.]*/[!.]*") if path.is_dir()
+    )
     if not places:
-        raise DataError(f"{folder} holds no objects, which are folders <class>/<object>/ of image_<i>.jpg and latent_<i>.npy")
+        raise DataError(
+            f"{folder} holds no objects, which are folders <class>/<object>/ of image_<i>.jpg and latent_<i>.npy"
+        )
     names = [place.split("/")[0] for place in places]
     classes = sorted(set(names))
     numbers = {name: number for number, name in enumerate(classes)}
-    return Listing(tuple(places), np.array([numbers[name] for name in names]), {UNLISTED: np.arange(len(places))}, tuple(classes))
+    return Listing(
+        tuple(places),
+        np.array([numbers[name] for name in names]),
+        {UNLISTED: np.arange(len(places))},
+        tuple(classes),
+    )
 
 
 def _read_split(folder: Path, name: str) -> tuple[list[str], npt.NDArray[np.int64]]:
@@ -84,19 +98,27 @@ def _read_split(folder: Path, name: str) -> tuple[list[str], npt.NDArray[np.int6
     images, numbers = folder / f"{name}_images.npy", folder / f"{name}_labels.npy"
     names = parse(read_bytes(images, MOST_BYTES), images, "strings")
     if names.ndim != 1 or names.dtype.kind != "U" or not len(names):
-        raise DataError(f'{images} must hold strings such as "/02691156/dc8d9003/", got {names.dtype} {list(names.shape)}')
+        raise DataError(
+            f'{images} must hold strings such as "/02691156/dc8d9003/", got {names.dtype} {list(names.shape)}'
+        )
     matches = [PLACE.fullmatch(place) for place in names.tolist()]
     for place, match in zip(names.tolist(), matches, strict=True):
         if match is None or {".", ".."} & set(match.groups()):
-            raise DataError(f'{images} names {place!r}, which is no "/<class>/<object>/": get the file again')
+            raise DataError(
+                f'{images} names {place!r}, which is no "/<class>/<object>/": get the file again'
+            )
     labels = parse(read_bytes(numbers, MOST_BYTES), numbers, "integers")
     if labels.shape != names.shape or labels.dtype.kind not in "iu":
         got = f"{labels.dtype} {list(labels.shape)}"
-        raise DataError(f"{numbers} must hold one integer for each of the {len(names)} objects of {images.name}, got {got}")
+        raise DataError(
+            f"{numbers} must hold one integer for each of the {len(names)} objects of {images.name}, got {got}"
+        )
     return ["/".join(match.groups()) for match in matches if match], labels.astype(np.int64)
 
 
-def write_split(folder: Path, name: str, places: Sequence[str], labels: npt.NDArray[np.int64]) -> tuple[Path, Path]:
+def write_split(
+    folder: Path, name: str, places: Sequence[str], labels: npt.NDArray[np.int64]
+) -> tuple[Path, Path]:
     """Write a split's two files, whole or not at all, as `read_listing` reads them."""
     images, numbers = folder / f"{name}_images.npy", folder / f"{name}_labels.npy"
     write_atomically(images, npy_bytes(np.array([f"/{place}/" for place in places], np.str_)))
@@ -105,15 +127,24 @@ def write_split(folder: Path, name: str, places: Sequence[str], labels: npt.NDAr
 
 
 def _classes(folder: Path, places: Sequence[str], labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
-    """The names of the classes: each label belongs to the folder of one class, and the other way round."""
+    """The names of the classes: each label belongs to the folder of one class, and the other way
+    round."""
     if (bad := np.flatnonzero((labels < 0) | (labels >= MOST_CLASSES))).size:
         place, label = places[bad[0]], labels[bad[0]]
-        raise DataError(f"{folder}: object {place} has label {label}: classes are numbered from 0 on. Get the labels again")
+        raise DataError(
+            f"{folder}: object {place} has label {label}: classes are numbered from 0 on. Get the labels again"
+        )
     names: dict[int, str] = {}
     numbers: dict[str, int] = {}
     for place, label in zip(places, labels.tolist(), strict=True):
         name = place.split("/")[0]
         if names.setdefault(label, name) != name or numbers.setdefault(name, label) != label:
-            before = f"label {label} is class {names[label]}" if names[label] != name else f"class {name} has label {numbers[name]}"
-            raise DataError(f"{folder}: object {place} has label {label}, but of other objects {before}: get the labels again")
+            before = (
+                f"label {label} is class {names[label]}"
+                if names[label] != name
+                else f"class {name} has label {numbers[name]}"
+            )
+            raise DataError(
+                f"{folder}: object {place} has label {label}, but of other objects {before}: get the labels again"
+            )
     return tuple(names.get(label, str(label)) for label in range(max(names) + 1))

@@ -12,7 +12,8 @@ COLLAPSED = 0.05  # feature_std below this is collapse: a constant encoder gives
 
 @torch.no_grad()
 def feature_std(features: Tensor) -> Tensor:
-    """Spread of L2-normalised features [..., D]: standard deviation over all samples, mean over dimensions, times sqrt(D).
+    """Spread of L2-normalised features [..., D]: standard deviation over all samples, mean over
+    dimensions, times sqrt(D).
 
     1 where directions are uniform on the sphere, 0 where all features point the same way.
     """
@@ -23,9 +24,11 @@ def feature_std(features: Tensor) -> Tensor:
 
 @torch.no_grad()
 def rankme(features: Tensor) -> Tensor:
-    """Effective rank of features [..., D]: exp of the entropy of the normalised singular values (Garrido et al., RankMe, 2023, eq. 1).
+    """Effective rank of features [..., D]: exp of the entropy of the normalised singular values
+    (Garrido et al., RankMe, 2023, eq. 1).
 
-    The mean is removed first, unlike in the paper: features after a ReLU share a large mean, which hides collapse and health alike.
+    The mean is removed first, unlike in the paper: features after a ReLU share a large mean, which
+        hides collapse and health alike.
     """
     flat = features.float().flatten(0, -2)
     values = torch.linalg.svdvals(flat - flat.mean(0))
@@ -35,13 +38,17 @@ def rankme(features: Tensor) -> Tensor:
 
 def health(representation: Representation) -> dict[str, float]:
     """The collapse figures of both representations, of all ranks' samples, for the log."""
-    parts = {"z": gather(representation.views.float()), "agg": gather(representation.sequence.float())}
+    parts = {
+        "z": gather(representation.views.float()),
+        "agg": gather(representation.sequence.float()),
+    }
     stds = {f"{name}_std": feature_std(features).item() for name, features in parts.items()}
     return stds | {f"{name}_rankme": rankme(features).item() for name, features in parts.items()}
 
 
 def collapse_message(representation: Representation) -> str | None:
-    """What to tell a user whose representation has collapsed; None while it has not. All ranks' samples count: all say the same."""
+    """What to tell a user whose representation has collapsed; None while it has not. All ranks'
+    samples count: all say the same."""
     for name, features in (("views", representation.views), ("sequences", representation.sequence)):
         if (spread := feature_std(gather(features.float())).item()) < COLLAPSED:
             return (

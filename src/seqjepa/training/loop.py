@@ -43,9 +43,10 @@ def train(
 ) -> Path:
     """Run an experiment, or what is left of it, and return its run folder.
 
-    The folder holds `config.json`, `world.json`, `metrics.jsonl` and `checkpoints/`. With the same versions and number of threads, a run
-    that was interrupted anywhere and resumed ends in the same bits as one that was not. Under torchrun the ranks share each batch; the
-    first alone writes, and all must see the run folder and the data.
+    The folder holds `config.json`, `world.json`, `metrics.jsonl` and `checkpoints/`. With the same
+    versions and number of threads, a run that was interrupted anywhere and resumed ends in the same
+    bits as one that was not. Under torchrun the ranks share each batch; the first alone writes, and
+    all must see the run folder and the data.
 
     Args:
         experiment: what to do.
@@ -54,8 +55,10 @@ def train(
         fail_on_collapse: end the run when the representation collapses, instead of warning.
         device: default: CUDA where there is one, else the CPU.
         quiet: no progress on the terminal.
-        trackers: functions of the run folder, each giving a function that takes every logged record.
-        allow_changed_data: go on with other data than the run was begun with, with a warning, instead of refusing them.
+        trackers: functions of the run folder, each giving a function that takes every logged
+            record.
+        allow_changed_data: go on with other data than the run was begun with, with a warning,
+            instead of refusing them.
         rank_timeout: seconds that a rank may keep the others waiting.
 
     Raises:
@@ -68,17 +71,29 @@ def train(
     """
     with distributed.process_group(rank_timeout):
         world = prepare(experiment, Path(run_dir), resume=resume, device=devices.own_device(device))
-        _train(experiment, world, Path(run_dir), resume, fail_on_collapse, quiet, trackers, allow_changed_data)
+        _train(
+            experiment,
+            world,
+            Path(run_dir),
+            resume,
+            fail_on_collapse,
+            quiet,
+            trackers,
+            allow_changed_data,
+        )
     return Path(run_dir)
 
 
 def prepare(experiment: Experiment, run_dir: Path, *, resume: bool, device: torch.device) -> World:
-    """The world, once everything that can be refused before anything is written has been looked at; the cheap things first."""
+    """The world, once everything that can be refused before anything is written has been looked at;
+    the cheap things first."""
     config = experiment.train
     require_same("configuration", to_json(experiment))
     distributed.shard_indices(config.batch_size, config.accumulate)
     RunFolder.check(run_dir, experiment, resume=resume)
-    if (outline := experiment.world.outline()) is not None:  # what does not fit is told before minutes of rendering
+    if (
+        outline := experiment.world.outline()
+    ) is not None:  # what does not fit is told before minutes of rendering
         build_method(experiment, outline)
         outline.check_views(config.num_views)
     world = experiment.world.build().to(device)
@@ -97,14 +112,22 @@ def _train(
     trackers: Iterable[Callable[[Path], Tracker]],
     allow_changed_data: bool,
 ) -> None:
-    """The loop. Under several ranks each runs it, on its share of every batch; the first alone has the run folder."""
+    """The loop. Under several ranks each runs it, on its share of every batch; the first alone has
+    the run folder."""
     config, device = experiment.train, world.device
     learner = Learner.build(experiment, world, device)
     method, optimizer, probe = learner.method, learner.optimizer, learner.probe
     _check_evaluation(experiment, world, method)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=use_bf16(config.precision, device))
+    autocast = torch.autocast(
+        device.type, torch.bfloat16, enabled=use_bf16(config.precision, device)
+    )
     guard = Guard(method)
-    display = Display(config.steps, config.batch_size * config.num_views, quiet=quiet, silent=not distributed.is_main_process())
+    display = Display(
+        config.steps,
+        config.batch_size * config.num_views,
+        quiet=quiet,
+        silent=not distributed.is_main_process(),
+    )
     folder: AbstractContextManager[RunFolder | None] = nullcontext()
     if distributed.is_main_process():
         folder = RunFolder.open(run_dir, experiment, resume=resume, warn=display.warn)
@@ -127,7 +150,12 @@ def _train(
         display.start_at(step)
         share = distributed.shard_indices(config.batch_size, config.accumulate)
         batches = world.loader(
-            "train", num_views=config.num_views, batch_size=config.batch_size, seed=experiment.seed, start_step=step, places=share
+            "train",
+            num_views=config.num_views,
+            batch_size=config.batch_size,
+            seed=experiment.seed,
+            start_step=step,
+            places=share,
         )
 
         while step < config.steps:
@@ -146,7 +174,9 @@ def _train(
             distributed.average_gradients(method)
             losses = all_reduce_mean(torch.stack([output.loss.detach() for output in outputs]))
             loss = losses.mean()
-            grad_norm = torch.nn.utils.get_total_norm([p.grad for p in method.parameters() if p.grad is not None])
+            grad_norm = torch.nn.utils.get_total_norm(
+                [p.grad for p in method.parameters() if p.grad is not None]
+            )
             if not torch.isfinite(loss + grad_norm):
                 guard.restore()
                 learner.save(run, step, seconds_before + display.seconds)
@@ -169,7 +199,9 @@ def _train(
                         raise CollapseError(f"step {step}: {message}")
             if step % config.log_every == 0 or step == config.steps:
                 terms = {
-                    name: all_reduce_mean(torch.stack([output.terms[name] for output in outputs])).mean().item()
+                    name: all_reduce_mean(torch.stack([output.terms[name] for output in outputs]))
+                    .mean()
+                    .item()
                     for name in outputs[-1].terms
                 }
                 record: dict[str, Any] = {
@@ -179,7 +211,10 @@ def _train(
                     "grad_norm": grad_norm.item(),
                 }
                 record |= probe.figures() | terms | health(seen)
-                record["time"] = {"seconds": seconds_before + display.seconds, "views_per_second": display.views_per_second}
+                record["time"] = {
+                    "seconds": seconds_before + display.seconds,
+                    "views_per_second": display.views_per_second,
+                }
                 if run is not None:
                     run.log(record)
                 display.show(record)
@@ -198,13 +233,25 @@ def _check_evaluation(experiment: Experiment, world: World, method: Method) -> N
     """Raise a ConfigError if this machine could not evaluate what is to be trained on it."""
     config, split = experiment.evaluate, world.spec.probe_split
     draws, most = config.encoded(world.spec.ordered)
-    sampling = Sampling(num_views=min(most, world.views(split) or most), seed=experiment.seed, draws=draws, objects=config.objects)
+    sampling = Sampling(
+        num_views=min(most, world.views(split) or most),
+        seed=experiment.seed,
+        draws=draws,
+        objects=config.objects,
+    )
     check_memory(world, split, sampling, method.encoder.dim, device_of(method))
 
 
 def set_lr(optimizer: torch.optim.Optimizer, config: OptimConfig, step: int, total: int) -> float:
     """Set and return the learning rate of a step."""
-    lr = warmup_cosine(step, total=total, warmup=round(config.warmup * total), start=config.lr_start, peak=config.lr, end=config.lr_end)
+    lr = warmup_cosine(
+        step,
+        total=total,
+        warmup=round(config.warmup * total),
+        start=config.lr_start,
+        peak=config.lr,
+        end=config.lr_end,
+    )
     for group in optimizer.param_groups:
         group["lr"] = lr
     return lr
@@ -218,12 +265,19 @@ class Signals:
 
     def __enter__(self) -> Self:
         ours = (
-            (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+            (signal.SIGTERM, signal.SIGINT)
+            if threading.current_thread() is threading.main_thread()
+            else ()
         )  # elsewhere Python allows none
         self.before = {number: signal.signal(number, self._receive) for number in ours}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 

@@ -1,4 +1,5 @@
-"""Optional trackers: each takes every record that goes to metrics.jsonl. Their packages are imported before a run begins to write."""
+"""Optional trackers: each takes every record that goes to metrics.jsonl. Their packages are
+imported before a run begins to write."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -19,7 +20,9 @@ def tensorboard() -> Callable[[Path], Tracker]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ConfigError(f"tracking with TensorBoard needs it: pip install 'seqjepa[tensorboard]' ({error})") from error
+        raise ConfigError(
+            f"tracking with TensorBoard needs it: pip install 'seqjepa[tensorboard]' ({error})"
+        ) from error
 
     def begin(run_dir: Path) -> Tracker:
         writer = SummaryWriter(str(run_dir / "tensorboard"))
@@ -35,7 +38,8 @@ def tensorboard() -> Callable[[Path], Tracker]:
 
 
 def wandb() -> Callable[[Path], Tracker]:
-    """A Weights & Biases run of the folder's name; a resumed run goes on in the same one, and another folder has another.
+    """A Weights & Biases run of the folder's name; a resumed run goes on in the same one, and
+    another folder has another.
 
     Raises:
         ConfigError: if it is not installed.
@@ -43,11 +47,15 @@ def wandb() -> Callable[[Path], Tracker]:
     try:
         import wandb as client
     except ImportError as error:
-        raise ConfigError(f"tracking with W&B needs it: pip install 'seqjepa[wandb]' ({error})") from error
+        raise ConfigError(
+            f"tracking with W&B needs it: pip install 'seqjepa[wandb]' ({error})"
+        ) from error
 
     def begin(run_dir: Path) -> Tracker:
         own = sha256(str(run_dir.resolve()).encode())[:16]
-        run = client.init(project="seqjepa", id=own, name=run_dir.name, dir=str(run_dir), resume="allow")
+        run = client.init(
+            project="seqjepa", id=own, name=run_dir.name, dir=str(run_dir), resume="allow"
+        )
 
         def track(record: Mapping[str, Any]) -> None:
             run.log(_flat(record), step=record["step"])
@@ -57,8 +65,11 @@ def wandb() -> Callable[[Path], Tracker]:
     return begin
 
 
-def tell(trackers: Iterable[Tracker], record: Mapping[str, Any], warn: Callable[[str], None]) -> list[Tracker]:
-    """Give all trackers a record, and return those that took it. One that cannot write is warned of once: training is worth more."""
+def tell(
+    trackers: Iterable[Tracker], record: Mapping[str, Any], warn: Callable[[str], None]
+) -> list[Tracker]:
+    """Give all trackers a record, and return those that took it. One that cannot write is warned of
+    once: training is worth more."""
     kept = []
     for track in trackers:
         try:
@@ -72,7 +83,11 @@ def tell(trackers: Iterable[Tracker], record: Mapping[str, Any], warn: Callable[
 def _flat(record: Mapping[str, Any]) -> dict[str, float]:
     flat: dict[str, float] = {}
     for name, value in record.items():
-        flat |= {f"{name}/{inner}": x for inner, x in value.items()} if isinstance(value, Mapping) else {name: value}
+        flat |= (
+            {f"{name}/{inner}": x for inner, x in value.items()}
+            if isinstance(value, Mapping)
+            else {name: value}
+        )
     return flat
 
 

@@ -1,13 +1,16 @@
-"""The `augmented` world: views are augmentations of images, and all parameters of each are known (seq-JEPA, section 3.2).
+"""The `augmented` world: views are augmentations of images, and all parameters of each are known
+(seq-JEPA, section 3.2).
 
-A view's pose is all that was done to it (`policy.COLUMNS`), so that `augment` makes its pixels again from its pose; an action is the change
-of some of these parameters, each divided by its standard deviation, a fixed number, and never by anything of the sequence.
+A view's pose is all that was done to it (`policy.COLUMNS`), so that `augment` makes its pixels
+again from its pose; an action is the change of some of these parameters, each divided by its
+standard deviation, a fixed number, and never by anything of the sequence.
 
-In the split `train` the last view of a sequence, which seq-JEPA predicts, follows a policy of its own (`last`), as in the paper's released
-code: it is rarely blurred and sometimes solarized. Everywhere else all views follow the `observed` policy: evaluation reads what an
-encoder says of one view, of a pair or of many, and none of these is a view to be predicted. Probes therefore learn from the split `probe`:
-the training images again, all their views observed.
-"""
+In the split `train` the last view of a sequence, which seq-JEPA predicts, follows a policy of its
+own (`last`), as in the paper's released
+code: it is rarely blurred and sometimes solarized. Everywhere else all views follow the `observed`
+    policy: evaluation reads what an
+encoder says of one view, of a pair or of many, and none of these is a view to be predicted. Probes
+therefore learn from the split `probe`: the training images again, all their views observed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -46,12 +49,14 @@ class Config(WorldConfig):
         source: format of the data set, the name of a module in `worlds/images`.
         path: of the data set.
         image_size: S, pixels per side of images and of views.
-        actions: groups to condition on: `crop`, `flip`, `jitter`, `order` (of the jitter), `gray`, `blur`, `solarize`. All of the paper's:
-            crop, jitter, blur.
-        val_fraction: of the training images that are held out for choosing settings; 0 for none, as in the paper.
+        actions: groups to condition on: `crop`, `flip`, `jitter`, `order` (of the jitter), `gray`,
+            `blur`, `solarize`. All of the paper's: crop, jitter, blur.
+        val_fraction: of the training images that are held out for choosing settings; 0 for none, as
+            in the paper.
         observed: how views are made.
         last: how the last view of a training sequence is made.
-        mean, std: of pixels in 0..1 per channel, for the encoder; None for the training images' own.
+        mean, std: of pixels in 0..1 per channel, for the encoder; None for the training images'
+            own.
     """
 
     source: str
@@ -67,9 +72,13 @@ class Config(WorldConfig):
     def __post_init__(self) -> None:
         at_least(self, image_size=8)
         if not 0 <= self.val_fraction < 1:
-            raise ConfigError(f"world.val_fraction must be at least 0 and below 1, got {self.val_fraction}")
+            raise ConfigError(
+                f"world.val_fraction must be at least 0 and below 1, got {self.val_fraction}"
+            )
         if (self.mean is None) != (self.std is None) or min(self.std or (1,)) <= 0:
-            raise ConfigError(f"world.mean and world.std go together and std is positive, got {self.mean} and {self.std}")
+            raise ConfigError(
+                f"world.mean and world.std go together and std is positive, got {self.mean} and {self.std}"
+            )
         for name in self.actions:
             if name not in GROUPS:
                 raise ConfigError(unknown("world.actions", name, GROUPS))
@@ -85,8 +94,18 @@ class Config(WorldConfig):
         if probe_split == "train":
             probe_split = "probe"
             splits[probe_split] = splits["train"]
-        mean, std = (images.mean, images.std) if self.mean is None or self.std is None else (self.mean, self.std)
-        spec = replace(images.fill(self.outline()), splits=tuple(splits), probe_split=probe_split, mean=mean, std=std)
+        mean, std = (
+            (images.mean, images.std)
+            if self.mean is None or self.std is None
+            else (self.mean, self.std)
+        )
+        spec = replace(
+            images.fill(self.outline()),
+            splits=tuple(splits),
+            probe_split=probe_split,
+            mean=mean,
+            std=std,
+        )
         return AugmentedWorld(spec, splits, self.observed, self.last)
 
     def outline(self) -> WorldSpec:
@@ -106,8 +125,11 @@ class Config(WorldConfig):
         )
 
     def factors(self) -> ActionSpace:
-        """The groups whose parameters vary among observed views, and those that actions are made of."""
-        observed, last = (np.array(_deviations(policy, self.image_size)) for policy in (self.observed, self.last))
+        """The groups whose parameters vary among observed views, and those that actions are made
+        of."""
+        observed, last = (
+            np.array(_deviations(policy, self.image_size)) for policy in (self.observed, self.last)
+        )
         spread_of = dict(zip(COLUMNS, np.where(observed > 0, observed, last).tolist(), strict=True))
         varying = {name for name, x in zip(COLUMNS, observed, strict=True) if x > 0}
         groups = [
@@ -128,7 +150,9 @@ class AugmentedWorld(World):
         last: how the last view of a training sequence is made.
     """
 
-    def __init__(self, spec: WorldSpec, splits: Mapping[str, ImageSplit], observed: Policy, last: Policy) -> None:
+    def __init__(
+        self, spec: WorldSpec, splits: Mapping[str, ImageSplit], observed: Policy, last: Policy
+    ) -> None:
         self.spec = spec
         self.splits = splits
         self.observed, self.last = observed, last
@@ -154,7 +178,8 @@ class AugmentedWorld(World):
 
 
 def _rounded(deviation: float) -> float:
-    """To three digits, so that it is the same number on every machine; 1 for a parameter that never varies."""
+    """To three digits, so that it is the same number on every machine; 1 for a parameter that never
+    varies."""
     return float(f"{deviation:.3g}") or 1.0
 
 

@@ -1,4 +1,5 @@
-"""Random numbers as pure functions of keys: no generator has a state, so nothing depends on what came before."""
+"""Random numbers as pure functions of keys: no generator has a state, so nothing depends on what
+came before."""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,9 @@ def draw_key(seed: int, split: str, epoch: Indices | int, index: Indices) -> Ind
     """[B] random keys, a pure function of (seed, split, epoch, object)."""
     salt = np.random.SeedSequence([seed, *split.encode()]).generate_state(1, np.uint64)[0]
     with np.errstate(over="ignore"):
-        return scramble(scramble(np.asarray(epoch).astype(np.uint64) + salt) + index.astype(np.uint64)).astype(np.int64)
+        return scramble(
+            scramble(np.asarray(epoch).astype(np.uint64) + salt) + index.astype(np.uint64)
+        ).astype(np.int64)
 
 
 def scramble(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -28,16 +31,19 @@ def scramble(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def spread(key: npt.NDArray[np.int64 | np.uint64], count: int) -> npt.NDArray[np.uint64]:
-    """[..., count] keys out of each key: as if drawn independently, yet a pure function of the key and the place."""
+    """[..., count] keys out of each key: as if drawn independently, yet a pure function of the key
+    and the place."""
     counter = np.arange(count, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
     return scramble(key.astype(np.uint64)[..., None] ^ counter)
 
 
 def uniforms(key: npt.NDArray[np.int64 | np.uint64], count: int) -> npt.NDArray[np.float64]:
-    """[..., count] numbers in 0 .. 1 (1 excluded) with 53 bits each out of each key, a pure function of the key and the place."""
+    """[..., count] numbers in 0 .. 1 (1 excluded) with 53 bits each out of each key, a pure
+    function of the key and the place."""
     return (spread(key, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def choose_views(key: Indices, num_views: int, available: int) -> Indices:
-    """[B, num_views] different views out of `available` for each key, uniform over ordered selections."""
+    """[B, num_views] different views out of `available` for each key, uniform over ordered
+    selections."""
     return np.argsort(spread(key, available), axis=1, kind="stable")[:, :num_views]

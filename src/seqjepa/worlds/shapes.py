@@ -1,10 +1,12 @@
-"""The `shapes` world: a procedural 3DIEBench. Parametric objects in its scene, with its factors and ranges (Garrido et al. 2023).
+"""The `shapes` world: a procedural 3DIEBench. Parametric objects in its scene, with its factors and
+ranges (Garrido et al. 2023).
 
 Splits are by object. Besides `train`, `val` and `test` there are three tests out of distribution:
 
-- `ood_rotation`: known kinds of objects turned where no training view is. R = Rz Ry Rx with |y| <= pi/2 names every rotation once, so an x
-  or z beyond +-pi/2 is a new rotation, no alias of a trained one (which is what the published OOD set holds, for R(x, y, z) =
-  R(x + pi, pi - y, z + pi)).
+- `ood_rotation`: known kinds of objects turned where no training view is. R = Rz Ry Rx with |y| <=
+  pi/2 names every rotation once, so an x or z beyond +-pi/2 is a new rotation, no alias of a
+  trained one (which is what the published OOD set holds, for R(x, y, z) = R(x + pi, pi - y, z +
+  pi)).
 - `ood_class`: classes never trained on.
 - `ood_colour`: objects in colours never trained on.
 """
@@ -63,7 +65,9 @@ class Config(WorldConfig):
 
     def key(self) -> dict[str, Any]:
         """All that the views depend on, as JSON data."""
-        return {"version": VERSION} | {name: value for name, value in asdict(self).items() if name != "actions"}
+        return {"version": VERSION} | {
+            name: value for name, value in asdict(self).items() if name != "actions"
+        }
 
     def plans(self) -> dict[str, Plan]:
         """How to make the views of each split."""
@@ -83,7 +87,8 @@ class Config(WorldConfig):
         )
 
     def _plan(self, split: str) -> Plan:
-        """Objects, poses and labels of a split; classes take turns, so that all are equally frequent."""
+        """Objects, poses and labels of a split; classes take turns, so that all are equally
+        frequent."""
         number = self.train_objects if split == "train" else self.test_objects
         rng = np.random.default_rng([self.render_seed, *split.encode()])
         if split == "ood_class":
@@ -100,13 +105,20 @@ class Config(WorldConfig):
         def render(start: int, stop: int) -> npt.NDArray[np.uint8]:
             objects = make_objects(labels[start:stop], seeds[start:stop], palette)
             owner = np.repeat(np.arange(stop - start), self.views)
-            images = render_latents(objects, owner, poses[start:stop].reshape(-1, poses.shape[-1]), self.image_size)
+            images = render_latents(
+                objects, owner, poses[start:stop].reshape(-1, poses.shape[-1]), self.image_size
+            )
             return images.reshape(stop - start, self.views, *images.shape[1:])
 
         return Plan(poses, labels, (self.image_size, self.image_size, 3), render)
 
 
-def unseen_rotations(rng: np.random.Generator, angles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Euler angles [n, 3] within +-pi/2 moved outside the trained cube: x, z or both half a turn on, y as it was."""
-    move = np.array([[1, 0, 0], [0, 0, 1], [1, 0, 1]], dtype=np.float32)[rng.integers(3, size=len(angles))]
+def unseen_rotations(
+    rng: np.random.Generator, angles: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Euler angles [n, 3] within +-pi/2 moved outside the trained cube: x, z or both half a turn
+    on, y as it was."""
+    move = np.array([[1, 0, 0], [0, 0, 1], [1, 0, 1]], dtype=np.float32)[
+        rng.integers(3, size=len(angles))
+    ]
     return np.where(move == 1, angles - np.sign(angles) * np.float32(np.pi), angles)

@@ -33,24 +33,37 @@ class TableWorld(World):
         return self.tables[split].views.shape[1]
 
     def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
-        """See `World.sequences`. The views come out channels-last in memory, as convolutions like them."""
+        """See `World.sequences`. The views come out channels-last in memory, as convolutions like
+        them."""
         table = self.tables[split]
         chosen = choose_views(key, num_views, table.views.shape[1])
         views = torch.from_numpy(table.images(index, chosen))
         poses = torch.from_numpy(table.poses[index[:, None], chosen])
         actions = self.spec.actions.along(poses)
-        return SequenceBatch(views.permute(0, 1, 4, 2, 3), actions, poses, torch.from_numpy(table.labels[index]))
+        return SequenceBatch(
+            views.permute(0, 1, 4, 2, 3), actions, poses, torch.from_numpy(table.labels[index])
+        )
 
 
 def _parts(tables: Mapping[str, ViewTable]) -> dict[str, npt.NDArray[Any] | str]:
-    """What tells a world's data, by what it is called. Of views that are files this is `contents`, of such poses those of some objects."""
+    """What tells a world's data, by what it is called. Of views that are files this is `contents`,
+    of such poses those of some objects."""
     parts: dict[str, npt.NDArray[Any] | str] = {}
     for split, table in tables.items():
-        named: dict[str, Any] = {"views": table.views, "poses": table.poses, "labels": table.labels, "rows": table.rows}
+        named: dict[str, Any] = {
+            "views": table.views,
+            "poses": table.poses,
+            "labels": table.labels,
+            "rows": table.rows,
+        }
         if not isinstance(table.views, np.ndarray) and table.contents:
             named["views"] = table.contents
         if not isinstance(table.poses, np.ndarray):
             some = np.arange(0, len(table.labels), max(1, len(table.labels) // SOME))[:, None]
             named["poses"] = table.poses[some, np.arange(table.poses.shape[1])[None]]
-        parts |= {f"{split}.{name}": part for name, part in named.items() if isinstance(part, np.ndarray | str)}
+        parts |= {
+            f"{split}.{name}": part
+            for name, part in named.items()
+            if isinstance(part, np.ndarray | str)
+        }
     return parts

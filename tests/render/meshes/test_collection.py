@@ -11,7 +11,12 @@ from seqjepa.render.meshes.catalogue import FACING
 from seqjepa.render.meshes.collection import find_models
 
 BOX = box_obj()
-SH3F = {"PluginFurnitureCatalog.properties": CATALOGUE, "things/stool/stool.obj": BOX, "things/lamp/lamp.obj": BOX, "things/lamp.png": "x"}
+SH3F = {
+    "PluginFurnitureCatalog.properties": CATALOGUE,
+    "things/stool/stool.obj": BOX,
+    "things/lamp/lamp.obj": BOX,
+    "things/lamp.png": "x",
+}
 
 
 def places(path: Path, labels: Path | None = None) -> dict[str, str]:
@@ -28,7 +33,9 @@ def test_shapenet_and_plain_folders(tmp_path: Path) -> None:
         "chair/notes.txt",
     ]
     write(tmp_path, dict.fromkeys(files, BOX))
-    assert places(tmp_path) == dict(zip(files, ["02691156/dc8d", "chair/a", "chair/b", "chair/c-d"], strict=False))
+    assert places(tmp_path) == dict(
+        zip(files, ["02691156/dc8d", "chair/a", "chair/b", "chair/c-d"], strict=False)
+    )
 
 
 def test_linked_folders_are_looked_into_but_not_for_ever(tmp_path: Path) -> None:
@@ -44,7 +51,10 @@ def test_labels_choose_and_name(tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("class,file,note\nred chair,x/a.obj,1\nlamp,c.obj,\nlamp,gone.obj,\n")
     found = find_models(tmp_path, labels)
-    assert {model.file: model.place for model in found.models} == {"x/a.obj": "red_chair/x-a", "c.obj": "lamp/c"}
+    assert {model.file: model.place for model in found.models} == {
+        "x/a.obj": "red_chair/x-a",
+        "c.obj": "lamp/c",
+    }
     assert found.absent == ("gone.obj",) and found.unlabelled == 1
 
 
@@ -52,7 +62,9 @@ def test_a_catalogue_gives_classes_and_rotations(tmp_path: Path) -> None:
     for path in (write_zip(tmp_path / "a.sh3f", SH3F), tmp_path):
         stool, lamp = sorted(find_models(path).models, key=lambda model: model.object, reverse=True)
         assert (stool.place, lamp.place) == ("Living_room/things-stool", "Lights/things-lamp")
-        assert np.allclose(stool.turn, FACING) and np.allclose(lamp.turn, FACING @ [[0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+        assert np.allclose(stool.turn, FACING) and np.allclose(
+            lamp.turn, FACING @ [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]
+        )
     assert stool.file == "a.sh3f/things/stool/stool.obj" and stool.name == "things/stool/stool.obj"
 
 
@@ -69,7 +81,9 @@ def test_a_catalogue_gives_classes_and_rotations(tmp_path: Path) -> None:
         ({"x/a.zip": "no zip"}, None, "a.zip is a damaged zip"),
     ],
 )
-def test_what_cannot_be_is_said(files: dict[str, str], labels: str | None, message: str, tmp_path: Path) -> None:
+def test_what_cannot_be_is_said(
+    files: dict[str, str], labels: str | None, message: str, tmp_path: Path
+) -> None:
     write(tmp_path / "in", files)
     (tmp_path / "in").mkdir(exist_ok=True)
     if labels is not None:

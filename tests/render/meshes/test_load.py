@@ -36,7 +36,12 @@ def test_y_is_up_in_files_and_z_in_the_scene(tmp_path: Path) -> None:
 
 
 def test_materials_textures_and_their_names(tmp_path: Path) -> None:
-    plain = load(write(tmp_path / "plain", {"a.obj": box_obj(material="m.mtl"), "m.mtl": mtl("Kd 0.2 0.4 0.6", "d 0.5")}))
+    plain = load(
+        write(
+            tmp_path / "plain",
+            {"a.obj": box_obj(material="m.mtl"), "m.mtl": mtl("Kd 0.2 0.4 0.6", "d 0.5")},
+        )
+    )
     assert np.allclose(plain.colour, [0.2, 0.4, 0.6, 0.5], atol=1 / 255) and not plain.opaque
     for name, place in {
         "t.png": "t.png",
@@ -45,16 +50,33 @@ def test_materials_textures_and_their_names(tmp_path: Path) -> None:
         "/home/me/t.png": "x/t.png",
     }.items():
         folder = tmp_path / re.sub(r"\W", "_", name)
-        text = {"x/a.obj": box_obj(material="m.mtl", uv=True), "x/m.mtl": mtl("Kd 0 0 0", f"map_Kd {name}")}
-        mesh = load(write(folder, {**text, (place if "/" in place else f"x/{place}"): png((200, 30, 30))}), "x/a.obj")
-        assert mesh.textures[0].shape == (8, 8, 4) and np.array_equal(mesh.textures[0][0, 0], [200, 30, 30, 255])
+        text = {
+            "x/a.obj": box_obj(material="m.mtl", uv=True),
+            "x/m.mtl": mtl("Kd 0 0 0", f"map_Kd {name}"),
+        }
+        mesh = load(
+            write(folder, {**text, (place if "/" in place else f"x/{place}"): png((200, 30, 30))}),
+            "x/a.obj",
+        )
+        assert mesh.textures[0].shape == (8, 8, 4) and np.array_equal(
+            mesh.textures[0][0, 0], [200, 30, 30, 255]
+        )
         assert np.allclose(mesh.colour, 1) and np.ptp(mesh.uv) == 1
 
 
 def test_an_archive_reads_like_its_folder(tmp_path: Path) -> None:
-    files = {"x/a.obj": box_obj((1, 2, 3), "m.mtl", uv=True), "x/m.mtl": mtl("map_Kd t.png"), "x/t.png": png()}
-    one, two = load(write(tmp_path / "folder", files), "x/a.obj"), load(write_zip(tmp_path / "a.zip", files), "x/a.obj")
-    assert np.array_equal(one.points, two.points) and np.array_equal(one.textures[0], two.textures[0])
+    files = {
+        "x/a.obj": box_obj((1, 2, 3), "m.mtl", uv=True),
+        "x/m.mtl": mtl("map_Kd t.png"),
+        "x/t.png": png(),
+    }
+    one, two = (
+        load(write(tmp_path / "folder", files), "x/a.obj"),
+        load(write_zip(tmp_path / "a.zip", files), "x/a.obj"),
+    )
+    assert np.array_equal(one.points, two.points) and np.array_equal(
+        one.textures[0], two.textures[0]
+    )
 
 
 def test_vertex_and_face_colours_of_a_ply(tmp_path: Path) -> None:
@@ -71,44 +93,87 @@ def test_a_glb_with_a_texture_and_its_place_in_the_scene(tmp_path: Path) -> None
 
     box = trimesh.creation.box(extents=(1, 2, 3))
     image = Image.open(io.BytesIO(png((10, 200, 10))))
-    box.visual = TextureVisuals(uv=np.random.default_rng(0).random((len(box.vertices), 2)), material=PBRMaterial(baseColorTexture=image))
+    box.visual = TextureVisuals(
+        uv=np.random.default_rng(0).random((len(box.vertices), 2)),
+        material=PBRMaterial(baseColorTexture=image),
+    )
     scene = trimesh.Scene()
     scene.add_geometry(box, transform=trimesh.transformations.rotation_matrix(np.pi / 2, [0, 0, 1]))
     (tmp_path / "a.glb").write_bytes(scene.export(file_type="glb"))
     mesh = load(tmp_path, "a.glb")
     assert np.array_equal(mesh.textures[0][0, 0], [10, 200, 10, 255])
-    assert np.allclose(sides(mesh) / sides(mesh).max(), np.array([2, 3, 1]) / 3, atol=1e-6)  # x and y changed places, then z became up
+    assert np.allclose(
+        sides(mesh) / sides(mesh).max(), np.array([2, 3, 1]) / 3, atol=1e-6
+    )  # x and y changed places, then z became up
 
 
 TEXTURED = box_obj(material="m.mtl", uv=True)
 BAD = {
-    "no texture": ({"a.obj": TEXTURED, "m.mtl": mtl("map_Kd gone.png")}, r"a\.obj needs what is not there: gone\.png"),
+    "no texture": (
+        {"a.obj": TEXTURED, "m.mtl": mtl("map_Kd gone.png")},
+        r"a\.obj needs what is not there: gone\.png",
+    ),
     "no material file": ({"a.obj": TEXTURED}, r"a\.obj needs what is not there: m\.mtl"),
-    "outside": ({"a.obj": TEXTURED, "m.mtl": mtl("map_Kd ../../secret.png")}, r"not there: \.\./\.\./secret\.png"),
-    "no picture": ({"a.obj": TEXTURED, "m.mtl": mtl("map_Kd t.png"), "t.png": b"nothing"}, r"not there: t\.png as a picture"),
+    "outside": (
+        {"a.obj": TEXTURED, "m.mtl": mtl("map_Kd ../../secret.png")},
+        r"not there: \.\./\.\./secret\.png",
+    ),
+    "no picture": (
+        {"a.obj": TEXTURED, "m.mtl": mtl("map_Kd t.png"), "t.png": b"nothing"},
+        r"not there: t\.png as a picture",
+    ),
     "half a picture": (
         {"a.obj": TEXTURED, "m.mtl": mtl("map_Kd t.png"), "t.png": png(size=99)[:90]},
         r"a\.obj: a texture in .* is a damaged",
     ),
     "empty": ({"a.obj": ""}, r"a\.obj.*(no faces|no whole mesh)"),
-    "text": ({"a.obj": "Dear Sir or Madam,\nf one two three\n"}, r"a\.obj.*(no faces|no whole mesh)"),
+    "text": (
+        {"a.obj": "Dear Sir or Madam,\nf one two three\n"},
+        r"a\.obj.*(no faces|no whole mesh)",
+    ),
     "only points": ({"a.obj": "v 0 0 0\nv 1 0 0\nv 0 1 0\n"}, r"a\.obj.*no faces"),
-    "faces without points": ({"a.obj": "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 99\n"}, r"a\.obj is no whole mesh"),
-    "not a number": ({"a.obj": box_obj().replace("1.000000", "nan", 1)}, r"a\.obj.*(NaN|no whole mesh|no faces)"),
-    "far away": ({"a.obj": box_obj().replace("1.000000", "1e200", 1)}, r"a\.obj: 6 corners are NaN, infinite or beyond ±1e\+12"),
+    "faces without points": (
+        {"a.obj": "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 99\n"},
+        r"a\.obj is no whole mesh",
+    ),
+    "not a number": (
+        {"a.obj": box_obj().replace("1.000000", "nan", 1)},
+        r"a\.obj.*(NaN|no whole mesh|no faces)",
+    ),
+    "far away": (
+        {"a.obj": box_obj().replace("1.000000", "1e200", 1)},
+        r"a\.obj: 6 corners are NaN, infinite or beyond ±1e\+12",
+    ),
     "texture at infinity": (
-        {"a.obj": TEXTURED.replace("vt 1 0", "vt inf 0"), "m.mtl": mtl("map_Kd t.png"), "t.png": png()},
+        {
+            "a.obj": TEXTURED.replace("vt 1 0", "vt inf 0"),
+            "m.mtl": mtl("map_Kd t.png"),
+            "t.png": png(),
+        },
         r"a\.obj: \d+ places in the texture are NaN, infinite or beyond ±1e\+06",
     ),
     "texture far away": (
-        {"a.obj": TEXTURED.replace("vt 1 0", "vt 1e9 0"), "m.mtl": mtl("map_Kd t.png"), "t.png": png()},
+        {
+            "a.obj": TEXTURED.replace("vt 1 0", "vt 1e9 0"),
+            "m.mtl": mtl("map_Kd t.png"),
+            "t.png": png(),
+        },
         r"a\.obj: \d+ places in the texture are NaN, infinite or beyond ±1e\+06",
     ),
-    "nested without end": ({"a.glb": glb(b"[" * 100_000)}, r"a\.glb is no whole mesh \(RecursionError"),
-    "flat": ({"a.obj": box_obj((1, 1, 0))}, r"a\.obj: flat: it measures 2 x 2 x 0|a\.obj: flat: it measures 2 x 0 x 2"),
+    "nested without end": (
+        {"a.glb": glb(b"[" * 100_000)},
+        r"a\.glb is no whole mesh \(RecursionError",
+    ),
+    "flat": (
+        {"a.obj": box_obj((1, 1, 0))},
+        r"a\.obj: flat: it measures 2 x 2 x 0|a\.obj: flat: it measures 2 x 0 x 2",
+    ),
     "one point": ({"a.obj": box_obj((0, 0, 0))}, r"a\.obj: no triangle has an area"),
     "broken glb": ({"a.glb": b"glTF" + bytes(50)}, r"a\.glb is no whole mesh"),
-    "broken ply": ({"a.ply": b"ply\nformat binary_little_endian 1.0\nelement vertex 9\n"}, r"a\.ply is no whole mesh"),
+    "broken ply": (
+        {"a.ply": b"ply\nformat binary_little_endian 1.0\nelement vertex 9\n"},
+        r"a\.ply is no whole mesh",
+    ),
 }
 
 
@@ -127,7 +192,9 @@ def test_archives_that_leave_their_folder_are_refused(tmp_path: Path) -> None:
         Files(write(tmp_path / "x", {"b.obj": box_obj()})).read("../a.zip", 99)
 
 
-def test_without_trimesh_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_trimesh_the_remedy_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(__import__("sys").modules, "trimesh", None)
     with pytest.raises(ConfigError, match=r"pip install 'seqjepa\[meshes\]'"):
         load(write(tmp_path, {"a.obj": box_obj()}))

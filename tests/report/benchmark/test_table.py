@@ -19,45 +19,97 @@ from seqjepa.report.benchmark.pareto import front, pareto
 from seqjepa.report.benchmark.table import figures, markdown, table
 from seqjepa.worlds import arrays
 
-Figures = tuple[float, float, float, float | None, float, float, float]  # view, mean, logits, z_AGG; R2 relative, individual; degrees
+Figures = tuple[
+    float, float, float, float | None, float, float, float
+]  # view, mean, logits, z_AGG; R2 relative, individual; degrees
 
 
 def results(experiment: Experiment, figures: Mapping[str, Figures], views: int = 8) -> dict:
     """The data of a results.json; means of other than five views are worth nothing."""
     records = []
     for features, (view, mean, logits, aggregate, relative, individual, degrees) in figures.items():
-        whole = {"mean": mean, "logits": logits} | ({} if aggregate is None else {"sequence": aggregate})
+        whole = {"mean": mean, "logits": logits} | (
+            {} if aggregate is None else {"sequence": aggregate}
+        )
         rows = [("class", "view", 1, "top1", view)]
-        rows += [("class", name, m, "top1", value * (m == 5)) for name, value in whole.items() for m in range(1, views + 1)]
-        rows += [("relative rotation", "pair", 2, "r2", relative), ("individual rotation", "view", 1, "r2", individual)]
-        rows += [("relative rotation", "pair", 2, "median_degrees", degrees), ("relative light", "pair", 2, "r2", 0.5)]
+        rows += [
+            ("class", name, m, "top1", value * (m == 5))
+            for name, value in whole.items()
+            for m in range(1, views + 1)
+        ]
+        rows += [
+            ("relative rotation", "pair", 2, "r2", relative),
+            ("individual rotation", "view", 1, "r2", individual),
+        ]
+        rows += [
+            ("relative rotation", "pair", 2, "median_degrees", degrees),
+            ("relative light", "pair", 2, "r2", 0.5),
+        ]
         keys = ("task", "input", "views", "metric", "value")
         for split, worth in (("test", 1.0), ("ood_class", 0.1)):
             rows_of_split = [(*row[:4], row[4] * worth) for row in rows]
-            records += [{"features": features, "split": split, **dict(zip(keys, row, strict=True))} for row in rows_of_split]
-    return {"experiment": to_json(experiment), "step": experiment.train.steps, "split": "test", "records": records}
+            records += [
+                {"features": features, "split": split, **dict(zip(keys, row, strict=True))}
+                for row in rows_of_split
+            ]
+    return {
+        "experiment": to_json(experiment),
+        "step": experiment.train.steps,
+        "split": "test",
+        "records": records,
+    }
 
 
 @pytest.fixture(scope="module")
 def three() -> list[Entry]:
-    """Two seeds of an aggregating method, one of a method with readouts, one that sees fewer views; a failure."""
+    """Two seeds of an aggregating method, one of a method with readouts, one that sees fewer views;
+    a failure."""
     base = replace(shapes_tiny(), evaluate=replace(shapes_tiny().evaluate, lr=1e-2))
-    every, sie, traj, sen = (c.experiment for c in contenders(["seq_jepa:predict=every", "sie:optim.lr=0.01", "vicreg_traj", "sen"], base))
-    controls = {"random": (0.1, 0.14, 0.13, None, 0.003, -0.0004, 99.0), "pixels": (0.12, 0.15, 0.14, None, 0.067, 0.9, 50.0)}
+    every, sie, traj, sen = (
+        c.experiment
+        for c in contenders(
+            ["seq_jepa:predict=every", "sie:optim.lr=0.01", "vicreg_traj", "sen"], base
+        )
+    )
+    controls = {
+        "random": (0.1, 0.14, 0.13, None, 0.003, -0.0004, 99.0),
+        "pixels": (0.12, 0.15, 0.14, None, 0.067, 0.9, 50.0),
+    }
     with_agg = controls | {"random": (0.1, 0.14, 0.13, 0.145, 0.003, -0.0004, 99.0)}
     given = [
-        ("seq_jepa", results(replace(every, seed=1), {"model": (0.66, 0.91, 0.90, 0.93, 0.16, 0.3, 90.0)} | with_agg)),
-        ("seq_jepa", results(every, {"model": (0.64, 0.89, 0.90, 0.92, 0.14, 0.3, 92.0)} | with_agg)),
+        (
+            "seq_jepa",
+            results(
+                replace(every, seed=1),
+                {"model": (0.66, 0.91, 0.90, 0.93, 0.16, 0.3, 90.0)} | with_agg,
+            ),
+        ),
+        (
+            "seq_jepa",
+            results(every, {"model": (0.64, 0.89, 0.90, 0.92, 0.14, 0.3, 92.0)} | with_agg),
+        ),
         (
             "sie",
             results(
                 sie,
-                {"model": (0.6, 0.8, 0.79, None, 0.12, 0.31, 91.5), "equivariant half": (0.4, 0.6, 0.59, None, 0.2, 0.29, 85.0)} | controls,
+                {
+                    "model": (0.6, 0.8, 0.79, None, 0.12, 0.31, 91.5),
+                    "equivariant half": (0.4, 0.6, 0.59, None, 0.2, 0.29, 85.0),
+                }
+                | controls,
             ),
         ),
-        ("vicreg_traj", results(traj, {"model": (0.7, 0.8, 0.79, None, 0.05, 0.1, 95.0)} | controls)),
+        (
+            "vicreg_traj",
+            results(traj, {"model": (0.7, 0.8, 0.79, None, 0.05, 0.1, 95.0)} | controls),
+        ),
     ]
-    conditioned = {"seq_jepa": True, "sie": True, "sen": sen.method.uses_actions, "vicreg_traj": False}
+    conditioned = {
+        "seq_jepa": True,
+        "sie": True,
+        "sen": sen.method.uses_actions,
+        "vicreg_traj": False,
+    }
     return entries(given, conditioned, {"sen": ["seed 0: the loss (nan) is not finite at step 7"]})
 
 
@@ -96,23 +148,41 @@ def test_in_markdown(three: list[Entry]) -> None:
 
 def test_one_seed_has_no_spread_and_one_contender_no_best(three: list[Entry]) -> None:
     page = markdown(table(three[:1]))
-    assert "| vicreg_traj | – | 70.0 | 80.0 | 79.0 | 0.050 |" in page and "- One seed." in page and "Equal for all: 4,000" in page
-    assert "Except" not in page and "±" not in page and "z_AGG" not in page, "a column that nobody has is left out"
+    assert (
+        "| vicreg_traj | – | 70.0 | 80.0 | 79.0 | 0.050 |" in page
+        and "- One seed." in page
+        and "Equal for all: 4,000" in page
+    )
+    assert "Except" not in page and "±" not in page and "z_AGG" not in page, (
+        "a column that nobody has is left out"
+    )
 
 
 def test_who_did_not_learn_is_said(three: list[Entry]) -> None:
     controls = {"random": (0.1, 0.14, 0.13, None, 0.05, 0.01, 99.0)}
-    given = [("simclr", (0.09, 0.5, 0.5, None, 0.04, 0.1, 90.0)), ("vicreg", (0.09, 0.5, 0.5, None, 0.06, 0.1, 90.0))]
+    given = [
+        ("simclr", (0.09, 0.5, 0.5, None, 0.04, 0.1, 90.0)),
+        ("vicreg", (0.09, 0.5, 0.5, None, 0.06, 0.1, 90.0)),
+    ]
     found = entries(
-        [(name, results(shapes_tiny(), {"model": mine} | controls)) for name, mine in given], {"simclr": False, "vicreg": False}
+        [(name, results(shapes_tiny(), {"model": mine} | controls)) for name, mine in given],
+        {"simclr": False, "vicreg": False},
     )
-    assert "- Did not learn in this recipe, z being no better than untrained features: simclr.\n" in markdown(table(found))
+    assert (
+        "- Did not learn in this recipe, z being no better than untrained features: simclr.\n"
+        in markdown(table(found))
+    )
     assert "Did not learn" not in PAGE, "R² alone is enough"
 
 
 def test_settings_of_several_methods_are_told_together() -> None:
-    chosen, numbers = contenders(["byol", "sen", "equimod", "vicreg"], shapes_tiny()), {"model": (0.5, 0.5, 0.5, None, 0.1, 0.1, 90.0)}
-    found = entries([(c.name, results(c.experiment, numbers)) for c in chosen], {c.name: True for c in chosen})
+    chosen, numbers = (
+        contenders(["byol", "sen", "equimod", "vicreg"], shapes_tiny()),
+        {"model": (0.5, 0.5, 0.5, None, 0.1, 0.1, 90.0)},
+    )
+    found = entries(
+        [(c.name, results(c.experiment, numbers)) for c in chosen], {c.name: True for c in chosen}
+    )
     assert [note for note in table(found).notes if note.startswith("Not the")] == [
         "Not the method's defaults in byol: ema_momentum 0.9 instead of 0.996.",
         "Not the method's defaults in equimod, sen: action_width 64 instead of 128.",
@@ -120,10 +190,21 @@ def test_settings_of_several_methods_are_told_together() -> None:
 
 
 def test_precision_is_what_was_computed_in_where_results_know_it() -> None:
-    chosen, numbers = contenders(["byol", "sen", "simclr"], shapes_tiny()), {"model": (0.5, 0.5, 0.5, None, 0.1, 0.1, 90.0)}
+    chosen, numbers = (
+        contenders(["byol", "sen", "simclr"], shapes_tiny()),
+        {"model": (0.5, 0.5, 0.5, None, 0.1, 0.1, 90.0)},
+    )
     precisions = ("fp32", "bf16", "bf16")
-    given = [results(c.experiment, numbers) | {"trained": {"precision": p}} for c, p in zip(chosen, precisions, strict=True)]
-    notes = table(entries([(c.name, data) for c, data in zip(chosen, given, strict=True)], {c.name: True for c in chosen})).notes
+    given = [
+        results(c.experiment, numbers) | {"trained": {"precision": p}}
+        for c, p in zip(chosen, precisions, strict=True)
+    ]
+    notes = table(
+        entries(
+            [(c.name, data) for c, data in zip(chosen, given, strict=True)],
+            {c.name: True for c in chosen},
+        )
+    ).notes
     assert "Except byol: train.precision fp32 instead of bf16." in notes
     alone = table(entries([("sen", given[1])], {"sen": True})).notes
     assert "precision bf16" in alone[1] and "auto" not in alone[1]
@@ -132,7 +213,16 @@ def test_precision_is_what_was_computed_in_where_results_know_it() -> None:
 def test_all_is_not_called_none() -> None:
     world = arrays.Config(path="data")
     found = entries(
-        [("vicreg", results(replace(shapes_tiny(), world=world), {"model": (0.5, 0.5, 0.5, None, 0.1, 0.1, 90.0)}))], {"vicreg": True}
+        [
+            (
+                "vicreg",
+                results(
+                    replace(shapes_tiny(), world=world),
+                    {"model": (0.5, 0.5, 0.5, None, 0.1, 0.1, 90.0)},
+                ),
+            )
+        ],
+        {"vicreg": True},
     )
     assert "world (actions all," in table(found).notes[1]
 
@@ -141,15 +231,26 @@ def test_numbers_of_json(three: list[Entry]) -> None:
     [*_, seq_jepa], heads = three, columns(three)
     assert [head.key for head in heads][:2] == ["top1_view", "top1_mean"]
     found = figures([seq_jepa], "model", heads)
-    assert found["top1_mean"] == {"values": [0.89, 0.91], "mean": 0.9, "std": pytest.approx(0.02 / 2**0.5)}, "in the seeds' order"
-    assert figures(three, "random", heads)["top1_sequence"]["values"] == [0.145, 0.145], "of the first contender that has it"
-    assert figures([three[0]], "model", heads)["top1_view"]["std"] is None and "top1_sequence" not in figures([three[0]], "model", heads)
+    assert found["top1_mean"] == {
+        "values": [0.89, 0.91],
+        "mean": 0.9,
+        "std": pytest.approx(0.02 / 2**0.5),
+    }, "in the seeds' order"
+    assert figures(three, "random", heads)["top1_sequence"]["values"] == [0.145, 0.145], (
+        "of the first contender that has it"
+    )
+    assert figures([three[0]], "model", heads)["top1_view"][
+        "std"
+    ] is None and "top1_sequence" not in figures([three[0]], "model", heads)
 
 
 def test_views_are_as_many_as_all_contenders_have() -> None:
     experiment, numbers = shapes_tiny(), {"model": (0.5, 0.5, 0.5, None, 0.1, 0.1, 90.0)}
     for given, expected in (([8, 8], 5), ([8, 3], 3), ([2], 2)):
-        found = entries([(str(i), results(experiment, numbers, m)) for i, m in enumerate(given)], {"0": True, "1": True})
+        found = entries(
+            [(str(i), results(experiment, numbers, m)) for i, m in enumerate(given)],
+            {"0": True, "1": True},
+        )
         assert shown_views(found) == expected
     assert shown_views([]) == 1
 
@@ -160,7 +261,11 @@ def test_another_group_than_rotation(three: list[Entry]) -> None:
 
 
 def test_the_pareto_front() -> None:
-    assert pareto([(0.1, 0.9), (0.2, 0.8), (0.15, 0.7), (0.2, 0.5), (0.05, 0.9), (0.3, 0.1)]) == [0, 1, 5]
+    assert pareto([(0.1, 0.9), (0.2, 0.8), (0.15, 0.7), (0.2, 0.5), (0.05, 0.9), (0.3, 0.1)]) == [
+        0,
+        1,
+        5,
+    ]
     assert pareto([(0.1, 0.5), (0.1, 0.5)]) in ([0], [1]) and pareto([]) == []
 
 
@@ -178,35 +283,53 @@ def draw(found: list[Entry]) -> Drawn:
         assert figure is not None
         figure.draw_without_rendering()  # names take their places
         texts = [child for child in figure.axes[0].get_children() if isinstance(child, Annotation)]
-        return Drawn(figure, {text.get_text(): super(Annotation, text).get_window_extent().extents for text in texts})
+        return Drawn(
+            figure,
+            {
+                text.get_text(): super(Annotation, text).get_window_extent().extents
+                for text in texts
+            },
+        )
 
 
 @pytest.fixture(scope="module")
 def crowd() -> Iterator[list[Entry]]:
     """Every method, many of them close to each other, three seeds each."""
     random, given, conditioned = np.random.default_rng(0), [], {}
-    for contender in contenders([*every_method(), "seq_jepa:predict=every,condition=none"], shapes_tiny()):
+    for contender in contenders(
+        [*every_method(), "seq_jepa:predict=every,condition=none"], shapes_tiny()
+    ):
         conditioned[contender.name] = contender.experiment.method.uses_actions
         aggregates = contender.name.startswith("seq_jepa")
-        middle = random.normal([0.05 + 0.05 * conditioned[contender.name], 0.8 + 0.1 * aggregates], 0.01)
+        middle = random.normal(
+            [0.05 + 0.05 * conditioned[contender.name], 0.8 + 0.1 * aggregates], 0.01
+        )
         for seed in range(3):
             r2, top1 = random.normal(middle, 0.004)
             numbers = {"model": (0.5, top1, top1, top1 if aggregates else None, r2, 0.1, 90.0)}
             if contender.name == "sie":
                 numbers["equivariant half"] = (0.3, top1 - 0.2, 0.4, None, r2 + 0.1, 0.2, 80.0)
                 numbers["invariant half"] = (0.3, top1 - 0.1, 0.4, None, r2 - 0.1, 0.2, 80.0)
-            given.append((contender.name, results(replace(contender.experiment, seed=seed), numbers)))
+            given.append(
+                (contender.name, results(replace(contender.experiment, seed=seed), numbers))
+            )
     yield entries(given, conditioned)
 
 
 def test_names_in_the_figure_cover_nothing_of_each_other(crowd: list[Entry]) -> None:
     drawn = draw(crowd)
     assert len(drawn.names) == len(crowd) + 1, "and of the readouts those on the front"
-    assert "sie · equivariant half" in drawn.names and "seq_jepa · predict=every, condition=none" in drawn.names
+    assert (
+        "sie · equivariant half" in drawn.names
+        and "seq_jepa · predict=every, condition=none" in drawn.names
+    )
     for (one, a), (other, b) in itertools.combinations(drawn.names.items(), 2):
         assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], f"{one} and {other}"
     left, bottom, right, top = drawn.figure.axes[0].get_window_extent().extents
-    assert all(left <= box[0] and bottom <= box[1] and box[2] <= right and box[3] <= top for box in drawn.names.values())
+    assert all(
+        left <= box[0] and bottom <= box[1] and box[2] <= right and box[3] <= top
+        for box in drawn.names.values()
+    )
 
 
 def test_long_names_are_shortened_in_the_figure() -> None:
@@ -219,20 +342,41 @@ def test_long_names_are_shortened_in_the_figure() -> None:
 
 def test_the_figure_says_what_it_shows(three: list[Entry]) -> None:
     axes = draw(three).figure.axes[0]
-    assert "R² of relative rotation" in axes.get_xlabel() and "top-1 from 5 views, %" in axes.get_ylabel()
+    assert (
+        "R² of relative rotation" in axes.get_xlabel()
+        and "top-1 from 5 views, %" in axes.get_ylabel()
+    )
     words = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert words[:2] == ["not conditioned on actions", "conditioned on actions"] and words[-1] == "Pareto front"
+    assert (
+        words[:2] == ["not conditioned on actions", "conditioned on actions"]
+        and words[-1] == "Pareto front"
+    )
     marks = {line.get_color(): line for line in axes.lines if len(line.get_xdata()) == 1}
     assert set(marks) == {style.RANDOM, style.Z, style.AGG}
-    assert (marks[style.AGG].get_xdata()[0], marks[style.AGG].get_ydata()[0]) == (pytest.approx(0.15), pytest.approx(92.5))
+    assert (marks[style.AGG].get_xdata()[0], marks[style.AGG].get_ydata()[0]) == (
+        pytest.approx(0.15),
+        pytest.approx(92.5),
+    )
 
 
 def test_who_did_not_learn_does_not_stretch_the_axes(three: list[Entry]) -> None:
     controls = {"random": (0.1, 0.14, 0.13, None, 0.05, 0.01, 99.0)}
-    lost = entries([("simclr", results(shapes_tiny(), {"model": (0.09, 0.1, 0.1, None, 0.01, 0.1, 90.0)} | controls))], {"simclr": False})
+    lost = entries(
+        [
+            (
+                "simclr",
+                results(
+                    shapes_tiny(), {"model": (0.09, 0.1, 0.1, None, 0.01, 0.1, 90.0)} | controls
+                ),
+            )
+        ],
+        {"simclr": False},
+    )
     figure = draw([*three, *lost]).figure
     axes = figure.axes[0]
-    assert axes.get_ylim()[0] > 50 and "off the axes, did not learn: simclr" in [text.get_text() for text in axes.texts]
+    assert axes.get_ylim()[0] > 50 and "off the axes, did not learn: simclr" in [
+        text.get_text() for text in axes.texts
+    ]
     assert draw(lost).figure.axes[0].get_ylim()[0] < 10, "unless there is nobody else"
 
 
@@ -241,7 +385,11 @@ def test_the_legends_readout_looks_like_those_drawn(three: list[Entry]) -> None:
     legend = axes.get_legend()
     words = [text.get_text() for text in legend.get_texts()]
     shown = legend.get_lines()[words.index("their other readouts")]
-    [readout] = [line for line in axes.lines if len(line.get_xdata()) == 1 and line.get_xdata()[0] == pytest.approx(0.2)]
+    [readout] = [
+        line
+        for line in axes.lines
+        if len(line.get_xdata()) == 1 and line.get_xdata()[0] == pytest.approx(0.2)
+    ]
     for look in ("get_marker", "get_markersize", "get_alpha"):
         assert getattr(shown, look)() == getattr(readout, look)()
 
@@ -250,9 +398,15 @@ def test_names_beside_lines_spread_around_where_they_belong() -> None:
     with style.look():
         _, axes = style.panel("", "", "")
         axes.set_ylim(0, 1)
-        style.place_labels(axes, [(0, 0.5, "a", "k"), (0, 0.5, "b", "k"), (0, 0.9, "c", "k"), (0, -0.2, "d", "k")], gap=0.1)
+        style.place_labels(
+            axes,
+            [(0, 0.5, "a", "k"), (0, 0.5, "b", "k"), (0, 0.9, "c", "k"), (0, -0.2, "d", "k")],
+            gap=0.1,
+        )
         heights = {text.get_text(): text.xy[1] for text in axes.texts}
-    assert heights == {name: pytest.approx(y) for name, y in {"a": 0.45, "b": 0.55, "c": 0.9, "d": 0.0}.items()}
+    assert heights == {
+        name: pytest.approx(y) for name, y in {"a": 0.45, "b": 0.55, "c": 0.9, "d": 0.0}.items()
+    }
 
 
 def test_without_classes_or_poses_there_is_no_figure(three: list[Entry]) -> None:

@@ -11,14 +11,18 @@ from seqjepa.worlds.images.base import ImageSplit, find_source, hold_out, open_i
 
 IMAGES = np.arange(100 * 12, dtype=np.uint8).reshape(100, 2, 2, 3)
 WHOLE = ImageSplit(IMAGES, np.arange(100) % 7, origin="train")
-NAMED = ImageSplit(IMAGES, np.arange(100) % 7, names=np.array([f"{number}.png".encode() for number in range(100)]))
+NAMED = ImageSplit(
+    IMAGES, np.arange(100) % 7, names=np.array([f"{number}.png".encode() for number in range(100)])
+)
 
 
 def test_a_selection_of_a_selection() -> None:
     odd = WHOLE.select(np.arange(1, 100, 2))
     some = odd.select(np.array([3, 0, 49]))
     assert len(odd) == 50 and some.places(np.arange(3)).tolist() == [7, 1, 99]
-    assert np.array_equal(some.pick(np.array([2, 0])), IMAGES[[99, 7]]) and some.labels.tolist() == [0, 1, 1]
+    assert np.array_equal(
+        some.pick(np.array([2, 0])), IMAGES[[99, 7]]
+    ) and some.labels.tolist() == [0, 1, 1]
     assert some.images is IMAGES and some.origin == "train"
 
 
@@ -38,13 +42,19 @@ def test_few_images_are_held_out_from_too() -> None:
         train, val = hold_out(WHOLE.select(np.arange(number)), 0.02)
         assert (len(train), len(val)) == (number - 1, 1)
     assert len(hold_out(WHOLE.select(np.arange(1)), 0.0)[0]) == 1
-    with pytest.raises(DataError, match=r"a share of 0\.02 of 1 image\(s\) to hold out, one at least, leaves none to train on: add images"):
+    with pytest.raises(
+        DataError,
+        match=r"a share of 0\.02 of 1 image\(s\) to hold out, one at least, leaves none to train on: add images",
+    ):
         hold_out(WHOLE.select(np.arange(1)), 0.02)
 
 
 def test_a_larger_val_holds_the_smaller_one_and_new_images_move_few() -> None:
     for split in (WHOLE, NAMED):
-        held = [set(hold_out(split, fraction)[1].places(np.arange(round(100 * fraction))).tolist()) for fraction in (0.1, 0.3)]
+        held = [
+            set(hold_out(split, fraction)[1].places(np.arange(round(100 * fraction))).tolist())
+            for fraction in (0.1, 0.3)
+        ]
         assert held[0] < held[1]
     before = {NAMED.names[place] for place in hold_out(NAMED.select(np.arange(90)), 0.2)[1].rows}
     after = {NAMED.names[place] for place in hold_out(NAMED, 0.2)[1].rows}
@@ -77,7 +87,9 @@ def test_images_are_checked_against_their_sums(tmp_path: Path) -> None:
 def test_sources_are_found_by_the_names_of_their_modules() -> None:
     assert set(sources()) == {"cifar100", "tiny_imagenet", "stl10", "imagenet", "folder"}
     assert find_source("stl10") is sources()["stl10"]
-    with pytest.raises(ConfigError, match=r"unknown world\.source 'cifar10', did you mean 'cifar100'"):
+    with pytest.raises(
+        ConfigError, match=r"unknown world\.source 'cifar10', did you mean 'cifar100'"
+    ):
         find_source("cifar10")
 
 

@@ -1,4 +1,5 @@
-"""Images in the cache: a build that was killed goes on, what was damaged is made again, and nothing is read twice."""
+"""Images in the cache: a build that was killed goes on, what was damaged is made again, and nothing
+is read twice."""
 
 import multiprocessing
 import os
@@ -39,7 +40,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         (folder / f"{number % 4}" / f"{number:03d}.png").write_bytes(png(picture))
     if request.param == "folder":
         return folder
-    return zipped(folder, tmp_path / "p.zip") if request.param == "zip" else tarred(folder, tmp_path / "p.tar.gz")
+    return (
+        zipped(folder, tmp_path / "p.zip")
+        if request.param == "zip"
+        else tarred(folder, tmp_path / "p.tar.gz")
+    )
 
 
 def open_set(place: Path) -> ImageSet:
@@ -53,7 +58,9 @@ def right(found: ImageSet) -> bool:
         index = np.arange(len(split))
         numbers = [int(name.decode()[-7:-4]) for name in split.names[split.places(index)]]
         count += len(numbers)
-        if not np.array_equal(split.pick(index), PICTURES[numbers]) or not np.array_equal(split.labels, np.array(numbers) % 4):
+        if not np.array_equal(split.pick(index), PICTURES[numbers]) or not np.array_equal(
+            split.labels, np.array(numbers) % 4
+        ):
             return False
     return count == len(PICTURES)
 
@@ -72,26 +79,36 @@ def only(root: Path, name: str) -> Path:
 def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are decoded from now on."""
     names, decode = [], cached.decode
-    monkeypatch.setattr(cached, "decode", lambda data, name, size: names.append(name) or decode(data, name, size))
+    monkeypatch.setattr(
+        cached, "decode", lambda data, name, size: names.append(name) or decode(data, name, size)
+    )
     return names
 
 
-def test_once_decoded_the_files_are_not_read_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_once_decoded_the_files_are_not_read_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert right(open_set(place))
     names = count_decoded(monkeypatch)
-    monkeypatch.setattr("seqjepa.worlds.images.formats.folder.members", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(
+        "seqjepa.worlds.images.formats.folder.members", lambda _: pytest.fail("read again")
+    )
     again = open_set(place)
     assert right(again) and names == [] and isinstance(again.splits["train"].images, np.memmap)
 
 
 @pytest.mark.parametrize("where", [0, 200, -1])
-def test_a_flipped_byte_is_found_and_the_images_decoded_anew(place: Path, root: Path, where: int) -> None:
+def test_a_flipped_byte_is_found_and_the_images_decoded_anew(
+    place: Path, root: Path, where: int
+) -> None:
     open_set(place)
     damage(only(root, "views.npy"), where)
     assert right(open_set(place))
 
 
-def test_a_damaged_index_is_made_anew_from_the_files(place: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_index_is_made_anew_from_the_files(
+    place: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     open_set(place)
     size = only(root, "index").stat().st_size
     names = count_decoded(monkeypatch)
@@ -105,7 +122,9 @@ def test_a_damaged_index_is_made_anew_from_the_files(place: Path, root: Path, mo
     assert right(open_set(place)) and names == [], "the pixels were whole"
 
 
-def test_a_flipped_byte_of_a_large_set_is_found_when_its_image_is_read(place: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flipped_byte_of_a_large_set_is_found_when_its_image_is_read(
+    place: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cache, "LARGE", 0)
     assert right(open_set(place))
     damage(only(root, "views.npy"), -1)  # of the last image
@@ -115,7 +134,10 @@ def test_a_flipped_byte_of_a_large_set_is_found_when_its_image_is_read(place: Pa
             if split.places(np.array([index]))[0] != len(PICTURES) - 1:
                 split.pick(np.array([index]))
                 continue
-            with pytest.raises(DataError, match=rf"views\.npy is damaged at object {len(PICTURES) - 1}, view 0: delete the folder"):
+            with pytest.raises(
+                DataError,
+                match=rf"views\.npy is damaged at object {len(PICTURES) - 1}, view 0: delete the folder",
+            ):
                 split.pick(np.array([index]))
             break
         else:
@@ -136,12 +158,16 @@ def _build_slowly(place: Path) -> None:
     open_set(place)
 
 
-def test_a_build_killed_at_any_moment_is_resumed(place: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_killed_at_any_moment_is_resumed(
+    place: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     context = multiprocessing.get_context("fork")
     for chunks in (1, 3):
         child = context.Process(target=_build_slowly, args=(place,))
         child.start()
-        while child.is_alive() and not any(path.read_text().count('"') >= 2 * chunks for path in root.rglob("progress.json")):
+        while child.is_alive() and not any(
+            path.read_text().count('"') >= 2 * chunks for path in root.rglob("progress.json")
+        ):
             time.sleep(0.002)
         os.kill(child.pid, signal.SIGKILL)
         child.join()
@@ -150,7 +176,9 @@ def test_a_build_killed_at_any_moment_is_resumed(place: Path, root: Path, monkey
     assert right(open_set(place)) and len(names) <= len(PICTURES) - 24
 
 
-def test_processes_that_open_a_set_for_the_first_time_at_once(place: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_open_a_set_for_the_first_time_at_once(
+    place: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each is held back until all have come to the index, which one of them writes."""
     context = multiprocessing.get_context("fork")
     together, measured, cut = context.Barrier(3), context.Value("i", 0), cached.cached_tables
@@ -204,7 +232,9 @@ def test_few_files_are_read_ahead(place: Path, monkeypatch: pytest.MonkeyPatch) 
     assert right(open_set(place)) and asked == made == len(PICTURES) and most <= 4
 
 
-def test_a_run_knows_every_pixel_of_its_images_and_a_copy_is_the_same(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_knows_every_pixel_of_its_images_and_a_copy_is_the_same(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of larger sets `fingerprint` would read a sample only."""
     for name in ("WHOLE", "PIECE", "PIECES"):
         monkeypatch.setattr(fingerprint, name, 1)
@@ -214,7 +244,9 @@ def test_a_run_knows_every_pixel_of_its_images_and_a_copy_is_the_same(place: Pat
 
     before = data(place)
     copy = tmp_path / f"copy{place.suffix}"
-    (shutil.copytree if place.is_dir() else shutil.copyfile)(place, copy, **({"copy_function": shutil.copyfile} if place.is_dir() else {}))
+    (shutil.copytree if place.is_dir() else shutil.copyfile)(
+        place, copy, **({"copy_function": shutil.copyfile} if place.is_dir() else {})
+    )
     assert data(copy) == before
     folder = tmp_path / "pictures"
     (folder / "1" / "021.png").write_bytes(png(255 - PICTURES[21]))
@@ -243,5 +275,6 @@ def test_an_image_that_went_away_meanwhile(tmp_path: Path, monkeypatch: pytest.M
 def test_resized_stretches_and_leaves_alone() -> None:
     assert cached.resized(PICTURES, 12) is PICTURES
     assert np.array_equal(
-        cached.resized(PICTURES[:2], 5)[1], np.asarray(Image.fromarray(PICTURES[1]).resize((5, 5), Image.Resampling.BICUBIC))
+        cached.resized(PICTURES[:2], 5)[1],
+        np.asarray(Image.fromarray(PICTURES[1]).resize((5, 5), Image.Resampling.BICUBIC)),
     )

@@ -22,7 +22,10 @@ def keys(number: int, epoch: int = 0):
 def a_map(size: int = 12, seed: int = 0) -> torch.Tensor:
     """Weights that differ by far, some of them zero."""
     random = np.random.default_rng(seed)
-    return torch.from_numpy((random.pareto(1.0, (size, size)) * 1000).astype(np.int64) * (random.random((size, size)) < 0.8))
+    return torch.from_numpy(
+        (random.pareto(1.0, (size, size)) * 1000).astype(np.int64)
+        * (random.random((size, size)) < 0.8)
+    )
 
 
 def inhibited(size: int, places, inhibition: Inhibition) -> np.ndarray:
@@ -30,13 +33,19 @@ def inhibited(size: int, places, inhibition: Inhibition) -> np.ndarray:
     row, column = np.mgrid[:size, :size]
     away = {
         "disc": lambda r, c: (row - r) ** 2 + (column - c) ** 2 <= inhibition.radius**2,
-        "square": lambda r, c: (abs(row - r) <= inhibition.radius) & (abs(column - c) <= inhibition.radius),
+        "square": lambda r, c: (
+            (abs(row - r) <= inhibition.radius) & (abs(column - c) <= inhibition.radius)
+        ),
         "none": lambda r, c: np.zeros_like(row, bool),
     }[inhibition.shape]
-    return np.logical_or.reduce([np.zeros_like(row, bool), *(away(int(r), int(c)) for r, c in places)])
+    return np.logical_or.reduce(
+        [np.zeros_like(row, bool), *(away(int(r), int(c)) for r, c in places)]
+    )
 
 
-def plain(saliency: np.ndarray, chance: np.ndarray, inhibition: Inhibition) -> list[tuple[int, int]]:
+def plain(
+    saliency: np.ndarray, chance: np.ndarray, inhibition: Inhibition
+) -> list[tuple[int, int]]:
     """Fixations drawn one after the other in Python's integers."""
     size, found = len(saliency), []
     for u in chance:
@@ -56,20 +65,27 @@ def test_fixations_are_those_of_a_plain_version(inhibition: Inhibition) -> None:
     maps = torch.stack([a_map(seed=seed) for seed in range(20)])
     found = fixations(maps, 3, keys(20), inhibition)
     assert found.shape == (20, 3, 2) and found.dtype == torch.int64
-    for saliency, chance, mine in zip(maps.numpy(), uniforms(keys(20), 3), found.tolist(), strict=True):
+    for saliency, chance, mine in zip(
+        maps.numpy(), uniforms(keys(20), 3), found.tolist(), strict=True
+    ):
         assert plain(saliency, chance, inhibition) == [tuple(place) for place in mine]
 
 
 def agree(counts: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether counts are of draws with such probabilities, up to a factor; what is expected fewer than five times is taken together."""
+    """Whether counts are of draws with such probabilities, up to a factor; what is expected fewer
+    than five times is taken together."""
     wanted = expected * (counts.sum() / expected.sum())
     likely = wanted > 5
-    observed, wanted = np.append(counts[likely], counts[~likely].sum()), np.append(wanted[likely], wanted[~likely].sum())
+    observed, wanted = (
+        np.append(counts[likely], counts[~likely].sum()),
+        np.append(wanted[likely], wanted[~likely].sum()),
+    )
     return stats.chisquare(observed[wanted > 0], wanted[wanted > 0]).pvalue > 1e-3
 
 
 def test_positions_follow_the_renormalised_map() -> None:
-    """P3: chi-square of the first fixation over the map, and of the second over what each first one left of it."""
+    """P3: chi-square of the first fixation over the map, and of the second over what each first one
+    left of it."""
     saliency, number = a_map(8), 60_000
     found = fixations(saliency.expand(number, -1, -1), 2, keys(number), DISC).numpy()
     share = (saliency.double() / saliency.sum()).numpy()
@@ -96,12 +112,15 @@ def test_the_second_fixation_given_the_first_follows_the_rest() -> None:
 
 @pytest.mark.parametrize("inhibition", [DISC, SQUARE])
 def test_inhibition_is_a_disc_or_a_square_to_the_pixel(inhibition: Inhibition) -> None:
-    """Of a flat image with one fixation, all other positions are reached, and none of the inhibited ones; so at the border, too."""
+    """Of a flat image with one fixation, all other positions are reached, and none of the inhibited
+    ones; so at the border, too."""
     size, number = 9, 4000
     one = torch.zeros(number, size, size, dtype=torch.int64)
     for spot in ((4, 4), (0, 8)):
         ones = one + 1
-        ones[:, spot[0], spot[1]] = 10**12  # the first fixation, but for one in ten thousand million
+        ones[:, spot[0], spot[1]] = (
+            10**12
+        )  # the first fixation, but for one in ten thousand million
         found = fixations(ones, 2, keys(number), inhibition)
         assert (found[:, 0] == torch.tensor(spot)).all()
         reached = np.zeros((size, size), bool)
@@ -112,9 +131,15 @@ def test_inhibition_is_a_disc_or_a_square_to_the_pixel(inhibition: Inhibition) -
 def test_shapes_by_hand() -> None:
     cross = [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
     assert Inhibition("disc", 1).kernel().int().tolist() == cross
-    assert Inhibition("square", 1).kernel().all() and Inhibition("square", 1).kernel().shape == (3, 3)
+    assert Inhibition("square", 1).kernel().all() and Inhibition("square", 1).kernel().shape == (
+        3,
+        3,
+    )
     assert not Inhibition("none", 1).kernel().any()
-    assert Inhibition("disc", 16).kernel().sum() == 797 and Inhibition("square", 16).kernel().sum() == 33**2
+    assert (
+        Inhibition("disc", 16).kernel().sum() == 797
+        and Inhibition("square", 16).kernel().sum() == 33**2
+    )
     assert Inhibition("disc", 0).kernel().tolist() == [[True]]
 
 
@@ -123,9 +148,13 @@ def test_a_fixation_depends_on_its_map_and_key_alone(inhibition: Inhibition) -> 
     maps = torch.stack([a_map(seed=seed) for seed in range(16)])
     together = fixations(maps, 3, keys(16), inhibition)
     for i in range(16):
-        assert torch.equal(fixations(maps[i : i + 1], 3, keys(16)[i : i + 1], inhibition)[0], together[i])
+        assert torch.equal(
+            fixations(maps[i : i + 1], 3, keys(16)[i : i + 1], inhibition)[0], together[i]
+        )
     assert torch.equal(fixations(maps.flip(0), 3, keys(16)[::-1], inhibition).flip(0), together)
-    assert torch.equal(fixations(maps, 2, keys(16), inhibition), together[:, :2]), "and not on how many follow"
+    assert torch.equal(fixations(maps, 2, keys(16), inhibition), together[:, :2]), (
+        "and not on how many follow"
+    )
     assert not torch.equal(fixations(maps, 3, keys(16, epoch=1), inhibition), together)
     again = a_map(seed=0)
     assert torch.equal(maps[0], again), "nothing is written into the maps"
@@ -138,7 +167,8 @@ def test_fixations_are_pinned() -> None:
 
 
 def test_where_nothing_is_left_all_free_positions_are_alike() -> None:
-    """A map of one pixel gives it first, then any that is not inhibited; an empty map is uniform from the first on."""
+    """A map of one pixel gives it first, then any that is not inhibited; an empty map is uniform
+    from the first on."""
     number, size = 20_000, 7
     maps = torch.zeros(number, size, size, dtype=torch.int64)
     empty = fixations(maps, 1, keys(number), DISC)[:, 0].numpy() @ [size, 1]
@@ -157,15 +187,25 @@ def test_without_inhibition_a_fixation_may_come_again() -> None:
     assert (fixations(maps, 60, keys(4), NONE) == torch.tensor([2, 3])).all()
 
 
-@pytest.mark.parametrize("inhibition", [Inhibition("disc", 16), Inhibition("square", 16), Inhibition("disc", 42)])
+@pytest.mark.parametrize(
+    "inhibition", [Inhibition("disc", 16), Inhibition("square", 16), Inhibition("disc", 42)]
+)
 def test_as_many_fixations_as_always_find_room(inhibition: Inhibition) -> None:
     most = inhibition.most(96)
-    assert most == {("disc", 16): 12, ("square", 16): 9, ("disc", 42): 2}[inhibition.shape, inhibition.radius]
+    assert (
+        most
+        == {("disc", 16): 12, ("square", 16): 9, ("disc", 42): 2}[
+            inhibition.shape, inhibition.radius
+        ]
+    )
     flat = torch.ones(50, 96, 96, dtype=torch.int64)
     found = fixations(flat, most, keys(50), inhibition)
     for places in found.tolist():
         assert not any(inhibited(96, places[:k], inhibition)[tuple(places[k])] for k in range(most))
-    with pytest.raises(DataError, match=f"{most + 1} fixations asked for, an image of 96 x 96 pixels has room for {most}"):
+    with pytest.raises(
+        DataError,
+        match=f"{most + 1} fixations asked for, an image of 96 x 96 pixels has room for {most}",
+    ):
         fixations(flat, most + 1, keys(50), inhibition)
 
 
@@ -179,7 +219,9 @@ def test_weights_of_half_precision_are_exact() -> None:
         assert mine.max() < 2**40 and (ratio[given > 0] == ratio[given > 0][0]).all()
     tiny = torch.full((1, 4, 4), 1e-9)
     tiny[0, 0, 0] = 3e-9
-    assert weights(tiny)[0, 0, 0].item() / weights(tiny)[0, 1, 1].item() == pytest.approx(3, rel=1e-6)
+    assert weights(tiny)[0, 0, 0].item() / weights(tiny)[0, 1, 1].item() == pytest.approx(
+        3, rel=1e-6
+    )
     assert (weights(torch.zeros(1, 4, 4)) == 0).all()
 
 
@@ -203,8 +245,11 @@ def test_uniforms_are_uniform_and_fine() -> None:
 
 
 def coordinates(size: int) -> torch.Tensor:
-    """[1, 3, S, S]: pixels that hold their own row and column, counted from 1, so that they differ from what lies outside."""
-    row, column = torch.meshgrid(torch.arange(1, size + 1), torch.arange(1, size + 1), indexing="ij")
+    """[1, 3, S, S]: pixels that hold their own row and column, counted from 1, so that they differ
+    from what lies outside."""
+    row, column = torch.meshgrid(
+        torch.arange(1, size + 1), torch.arange(1, size + 1), indexing="ij"
+    )
     return torch.stack([row, column, torch.full_like(row, 7)]).to(torch.uint8)[None]
 
 
@@ -231,19 +276,27 @@ def test_patches_are_cut_at_the_fixation(size: int) -> None:
 
 
 def test_transposed_fixations_would_be_found() -> None:
-    """The authors' release cuts at (column, row); our coordinate image tells that from the truth wherever the two differ."""
+    """The authors' release cuts at (column, row); our coordinate image tells that from the truth
+    wherever the two differ."""
     place = torch.tensor([[[15, 20]]])
     transposed = patches(coordinates(40), place.flip(2), 9)[0, 0]
     assert not np.array_equal(transposed.numpy(), expected_patch(15, 20, 9, 40))
     mean = patches(coordinates(40), place, 9)[0, 0, :2].double().mean((1, 2)) - 1
     assert mean.tolist() == [15, 20], "of an odd patch, the mean position is the fixation"
-    assert (patches(coordinates(40), place, 8)[0, 0, :2].double().mean((1, 2)) - 1).tolist() == [14.5, 19.5]
+    assert (patches(coordinates(40), place, 8)[0, 0, :2].double().mean((1, 2)) - 1).tolist() == [
+        14.5,
+        19.5,
+    ]
 
 
 def test_patches_of_any_memory_layout() -> None:
-    images = torch.randint(0, 256, (3, 2, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (3, 2, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     places = torch.tensor([[[3, 4], [19, 23]], [[0, 0], [10, 11]], [[7, 2], [5, 20]]])
     found = patches(images, places, 6)
-    assert torch.equal(found, patches(images.contiguous(memory_format=torch.channels_last), places, 6))
+    assert torch.equal(
+        found, patches(images.contiguous(memory_format=torch.channels_last), places, 6)
+    )
     assert found[0].is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(found[2, 1, :, :, :4], images[2, :, 2:8, 17:21])

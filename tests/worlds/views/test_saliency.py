@@ -1,4 +1,5 @@
-"""Saliency: the built-in model against a plain numpy version, the cache, and published files with every fault they can have."""
+"""Saliency: the built-in model against a plain numpy version, the cache, and published files with
+every fault they can have."""
 
 import os
 from dataclasses import replace
@@ -15,7 +16,12 @@ from seqjepa.errors import DataError
 from seqjepa.worlds.images.base import ImageSet, ImageSplit
 from seqjepa.worlds.views import saliency
 from seqjepa.worlds.views.fixations import weights
-from seqjepa.worlds.views.saliency import centre_bias, half, spectral_residual, spectral_residual_maps
+from seqjepa.worlds.views.saliency import (
+    centre_bias,
+    half,
+    spectral_residual,
+    spectral_residual_maps,
+)
 from seqjepa.worlds.views.saliency_maps import fit, inspect_maps, published_maps
 
 
@@ -30,7 +36,11 @@ def photo(name: str, size: int) -> np.ndarray:
     image = Image.fromarray(getattr(data, name)()).convert("RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    return np.asarray(image.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BICUBIC))
+    return np.asarray(
+        image.crop((left, top, left + side, top + side)).resize(
+            (size, size), Image.Resampling.BICUBIC
+        )
+    )
 
 
 def tensor(images: np.ndarray) -> torch.Tensor:
@@ -39,7 +49,8 @@ def tensor(images: np.ndarray) -> torch.Tensor:
 
 
 def plain(image: np.ndarray) -> np.ndarray:
-    """Hou and Zhang's map of an image of 64 pixels in float64, with numpy and scipy, times the centre bias."""
+    """Hou and Zhang's map of an image of 64 pixels in float64, with numpy and scipy, times the
+    centre bias."""
     gray = image.astype(np.float64) @ [0.299, 0.587, 0.114] / 255
     spectrum = np.fft.fft2(gray - gray.mean())
     log = np.log(np.abs(spectrum) + 1e-6 * np.abs(spectrum).max())
@@ -64,7 +75,12 @@ def test_larger_images_are_looked_at_in_the_same_scale() -> None:
     maps = spectral_residual(tensor(images))
     assert maps.shape == (2, 96, 96) and maps.dtype == torch.float32
     torch.testing.assert_close(maps.sum((1, 2)), torch.ones(2))
-    small = np.stack([np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR)) for image in images])
+    small = np.stack(
+        [
+            np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR))
+            for image in images
+        ]
+    )
     for mine, image in zip(maps, small, strict=True):
         oracle = ndimage.zoom(plain(image), 1.5, order=1, grid_mode=True, mode="nearest")
         assert np.corrcoef(mine.flatten(), oracle.ravel())[0, 1] > 0.98
@@ -83,20 +99,30 @@ def test_a_dot_is_salient_and_a_flat_image_is_not() -> None:
 
 
 def test_the_centre_bias_is_that_of_people() -> None:
-    """Judd et al. 2009: 40 % of fixations in the middle 11 % of the area, 70 % in the middle 25 %."""
+    """Judd et al. 2009: 40 % of fixations in the middle 11 % of the area, 70 % in the middle 25
+    %."""
     bias = centre_bias(300) / centre_bias(300).sum()
     for area, share in ((0.11, 0.40), (0.25, 0.70)):
         edge = round(300 * (1 - area**0.5) / 2)
-        assert float(bias[edge : 300 - edge, edge : 300 - edge].sum()) == pytest.approx(share, abs=0.03)
+        assert float(bias[edge : 300 - edge, edge : 300 - edge].sum()) == pytest.approx(
+            share, abs=0.03
+        )
 
 
 def test_half_precision_keeps_a_peaked_map() -> None:
-    """All but a four-thousandth of the probability stays where it was, and the weights of what is stored are exact."""
+    """All but a four-thousandth of the probability stays where it was, and the weights of what is
+    stored are exact."""
     random = np.random.default_rng(0)
     maps = torch.from_numpy(10.0 ** random.uniform(-8, 0, (4, 96, 96)))
     stored = half(maps)
-    assert stored.dtype == torch.float16 and ((stored.amax((1, 2)) >= 2048) & (stored.amax((1, 2)) <= 4096)).all()
-    share, kept = maps / maps.sum((1, 2), keepdim=True), stored.double() / stored.double().sum((1, 2), keepdim=True)
+    assert (
+        stored.dtype == torch.float16
+        and ((stored.amax((1, 2)) >= 2048) & (stored.amax((1, 2)) <= 4096)).all()
+    )
+    share, kept = (
+        maps / maps.sum((1, 2), keepdim=True),
+        stored.double() / stored.double().sum((1, 2), keepdim=True),
+    )
     assert ((share - kept).abs().sum((1, 2)) < 2 / 4096).all()
     exact = weights(stored).double()
     torch.testing.assert_close(exact / exact.sum((1, 2), keepdim=True), kept, rtol=1e-14, atol=0)
@@ -104,7 +130,12 @@ def test_half_precision_keeps_a_peaked_map() -> None:
 
 def images_of(size: int = 32, number: int = 6) -> ImageSet:
     """Photos in two tables; `val` is a part of the one that `train` is in."""
-    pixels = np.stack([photo(name, size) for name in ("astronaut", "chelsea", "coffee", "rocket", "astronaut", "coffee")][:number])
+    pixels = np.stack(
+        [
+            photo(name, size)
+            for name in ("astronaut", "chelsea", "coffee", "rocket", "astronaut", "coffee")
+        ][:number]
+    )
     first = ImageSplit(pixels, np.zeros(number, np.int64), origin="unlabeled")
     splits = {
         "train": first.select(np.array([0, 1, 3])),
@@ -114,7 +145,9 @@ def images_of(size: int = 32, number: int = 6) -> ImageSet:
     return ImageSet(splits, ("photo",), (0.5,) * 3, (0.25,) * 3)
 
 
-def test_built_in_maps_stand_in_the_cache_and_are_aligned(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_built_in_maps_stand_in_the_cache_and_are_aligned(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = images_of()
     maps = spectral_residual_maps(images)
     for name, split in images.splits.items():
@@ -144,8 +177,14 @@ def test_a_digest_of_all_pixels_tells_images_apart(cache: Path) -> None:
 
 def maps_for(images: ImageSet, size: int) -> dict[str, np.ndarray]:
     """As published for STL-10: float32 [N, 1, S, S], each with the sum 1."""
-    random, wanted = np.random.default_rng(0), {split.origin: len(split.images) for split in images.splits.values()}
-    maps = {origin: random.random((number, 1, size, size), np.float32) + 0.01 for origin, number in wanted.items()}
+    random, wanted = (
+        np.random.default_rng(0),
+        {split.origin: len(split.images) for split in images.splits.values()},
+    )
+    maps = {
+        origin: random.random((number, 1, size, size), np.float32) + 0.01
+        for origin, number in wanted.items()
+    }
     return {origin: each / each.sum((1, 2, 3), keepdims=True) for origin, each in maps.items()}
 
 
@@ -157,13 +196,16 @@ def publish(folder: Path, maps: dict[str, np.ndarray]) -> Path:
 
 
 def test_one_file_for_each_part(tmp_path: Path, cache: Path) -> None:
-    """STL-10's layout: maps as they are in the file, by the place of the image in its published order; nothing is cached."""
+    """STL-10's layout: maps as they are in the file, by the place of the image in its published
+    order; nothing is cached."""
     images = images_of()
     maps = maps_for(images, 32)
     found = published_maps(publish(tmp_path / "maps", maps), images)
     for name, split in images.splits.items():
         index = np.arange(len(split))
-        np.testing.assert_array_equal(found[name](split.places(index)).numpy(), maps[split.origin][split.places(index), 0])
+        np.testing.assert_array_equal(
+            found[name](split.places(index)).numpy(), maps[split.origin][split.places(index), 0]
+        )
     assert not cache.exists()
 
 
@@ -172,7 +214,9 @@ def test_one_file_of_another_size_is_resized_into_the_cache(tmp_path: Path) -> N
     maps = maps_for(images, 64)
     maps["test"][1] = 0
     maps["test"][1, 0, 40:48, 8:16] = 1
-    found = published_maps(publish(tmp_path / "maps", maps), images)["test"](np.array([1]))[0].double()
+    found = published_maps(publish(tmp_path / "maps", maps), images)["test"](np.array([1]))[
+        0
+    ].double()
     assert found.shape == (32, 32)
     along = torch.arange(32).double()
     row, column = ((along * found.sum(1 - axis)).sum() / found.sum() for axis in (0, 1))
@@ -195,16 +239,46 @@ def test_maps_follow_their_images(stretched: bool) -> None:
 
 
 FAULTS = {
-    "zero": (lambda maps: maps["unlabeled"][4].fill(0), "saliency_unlabeled.npy: map 4 is zero everywhere"),
-    "negative": (lambda maps: maps["test"][1, 0, 3].fill(-1e-9), "saliency_test.npy: map 1 has negative values"),
-    "NaN": (lambda maps: maps["test"][0, 0, 3].fill(np.nan), "saliency_test.npy: map 0 is not finite"),
-    "infinite": (lambda maps: maps["test"][0, 0, 3].fill(np.inf), "saliency_test.npy: map 0 is not finite"),
-    "too few": (lambda maps: maps.update(test=maps["test"][:1]), "saliency_test.npy has 1 maps, the data set has 2 images in 'test'"),
-    "too many": (lambda maps: maps.update(test=maps["test"][[0, 1, 0]]), "saliency_test.npy has 3 maps, the data set has 2"),
-    "integers": (lambda maps: maps.update(test=maps["test"].astype(np.int32)), r"must hold float maps \[N, 1, H, W\], got int32 \[2, 32,"),
-    "flat": (lambda maps: maps.update(test=maps["test"][:, 0, 0]), r"must hold float maps \[N, 1, H, W\], got float32 \[2, 32\]"),
-    "nothing in a map": (lambda maps: maps.update(test=np.zeros((2, 1, 0, 0), np.float32)), r"must hold float maps .*float32 \[2, 0, 0\]"),
-    "objects": (lambda maps: maps.update(test=np.array([{}, {}])), "saliency_test.npy is no whole .npy file of plain numbers"),
+    "zero": (
+        lambda maps: maps["unlabeled"][4].fill(0),
+        "saliency_unlabeled.npy: map 4 is zero everywhere",
+    ),
+    "negative": (
+        lambda maps: maps["test"][1, 0, 3].fill(-1e-9),
+        "saliency_test.npy: map 1 has negative values",
+    ),
+    "NaN": (
+        lambda maps: maps["test"][0, 0, 3].fill(np.nan),
+        "saliency_test.npy: map 0 is not finite",
+    ),
+    "infinite": (
+        lambda maps: maps["test"][0, 0, 3].fill(np.inf),
+        "saliency_test.npy: map 0 is not finite",
+    ),
+    "too few": (
+        lambda maps: maps.update(test=maps["test"][:1]),
+        "saliency_test.npy has 1 maps, the data set has 2 images in 'test'",
+    ),
+    "too many": (
+        lambda maps: maps.update(test=maps["test"][[0, 1, 0]]),
+        "saliency_test.npy has 3 maps, the data set has 2",
+    ),
+    "integers": (
+        lambda maps: maps.update(test=maps["test"].astype(np.int32)),
+        r"must hold float maps \[N, 1, H, W\], got int32 \[2, 32,",
+    ),
+    "flat": (
+        lambda maps: maps.update(test=maps["test"][:, 0, 0]),
+        r"must hold float maps \[N, 1, H, W\], got float32 \[2, 32\]",
+    ),
+    "nothing in a map": (
+        lambda maps: maps.update(test=np.zeros((2, 1, 0, 0), np.float32)),
+        r"must hold float maps .*float32 \[2, 0, 0\]",
+    ),
+    "objects": (
+        lambda maps: maps.update(test=np.array([{}, {}])),
+        "saliency_test.npy is no whole .npy file of plain numbers",
+    ),
     "a part missing": (lambda maps: maps.pop("test"), "holds no saliency maps of 'test'"),
 }
 
@@ -229,9 +303,13 @@ def test_cut_off_and_missing_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"saliency_test\.npy is no whole \.npy file"):
         published_maps(folder, images)
     (folder / "test" / "saliency_other.npy").touch()
-    with pytest.raises(DataError, match=r"several saliency files, saliency_other\.npy, saliency_test\.npy"):
+    with pytest.raises(
+        DataError, match=r"several saliency files, saliency_other\.npy, saliency_test\.npy"
+    ):
         published_maps(folder, images)
-    with pytest.raises(DataError, match=r"world\.saliency: there is no folder .*spectral_residuals"):
+    with pytest.raises(
+        DataError, match=r"world\.saliency: there is no folder .*spectral_residuals"
+    ):
         published_maps(tmp_path / "spectral_residuals", images)
 
 
@@ -239,26 +317,47 @@ def test_maps_of_any_scale_are_drawn_from(tmp_path: Path) -> None:
     images = images_of()
     maps = {origin: each.astype(np.float64) for origin, each in maps_for(images, 32).items()}
     usual = published_maps(publish(tmp_path / "usual", maps), images)["train"](np.arange(3))
-    small = published_maps(publish(tmp_path / "small", {origin: each * 2.0**-300 for origin, each in maps.items()}), images)
+    small = published_maps(
+        publish(tmp_path / "small", {origin: each * 2.0**-300 for origin, each in maps.items()}),
+        images,
+    )
     assert torch.equal(weights(small["train"](np.arange(3))), weights(usual))
 
 
 def test_data_check_looks_at_maps(tmp_path: Path) -> None:
     maps = maps_for(images_of(), 32)
     report = inspect_maps(publish(tmp_path / "many", maps))
-    assert report is not None and report.good and "saliency_unlabeled.npy: 6 maps" in report.findings[1].what
+    assert (
+        report is not None
+        and report.good
+        and "saliency_unlabeled.npy: 6 maps" in report.findings[1].what
+    )
     maps["test"][1] = 0
     report = inspect_maps(publish(tmp_path / "many", maps))
-    assert report is not None and not report.good and "saliency_test.npy: map 1 is zero everywhere" in report.findings[-1].what
+    assert (
+        report is not None
+        and not report.good
+        and "saliency_test.npy: map 1 is zero everywhere" in report.findings[-1].what
+    )
     report = inspect_maps(write_single(tmp_path / "single", "_sal"))
-    assert report is not None and report.good and report.findings[0].what.startswith("8 maps of single images")
+    assert (
+        report is not None
+        and report.good
+        and report.findings[0].what.startswith("8 maps of single images")
+    )
     assert inspect_maps(tmp_path) is None
     np.save(tmp_path / "single" / "test" / "one-sal.npy", np.ones((4, 4), np.float32))
     report = inspect_maps(tmp_path / "single" / "test")
-    assert report is not None and report.good and report.findings[0].what.startswith("3 maps of single images")
+    assert (
+        report is not None
+        and report.good
+        and report.findings[0].what.startswith("3 maps of single images")
+    )
 
 
-def test_data_check_looks_into_few_of_many_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_check_looks_into_few_of_many_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(1000):
         (tmp_path / str(number % 40) / str(number)).mkdir(parents=True)
     looked, scandir = [], os.scandir
@@ -269,24 +368,49 @@ def test_data_check_looks_into_few_of_many_folders(tmp_path: Path, monkeypatch: 
 def named(images: ImageSet) -> ImageSet:
     """The same images, from files in folders of classes, two of the same name."""
     names = {
-        "unlabeled": [b"n01/a.JPEG", b"n01/b.JPEG", b"n02/a.JPEG", b"n02/c.jpg", b"n02/d.v2.png", b"n02/e.png"],
+        "unlabeled": [
+            b"n01/a.JPEG",
+            b"n01/b.JPEG",
+            b"n02/a.JPEG",
+            b"n02/c.jpg",
+            b"n02/d.v2.png",
+            b"n02/e.png",
+        ],
         "test": [b"x.JPEG", b"y.JPEG"],
     }
     splits = {
-        name: ImageSplit(split.images, split.labels, split.rows, split.origin, np.array(names[split.origin]), stretched=True)
+        name: ImageSplit(
+            split.images,
+            split.labels,
+            split.rows,
+            split.origin,
+            np.array(names[split.origin]),
+            stretched=True,
+        )
         for name, split in images.splits.items()
     }
     return ImageSet(splits, images.classes, images.mean, images.std)
 
 
 def write_single(folder: Path, ending: str) -> Path:
-    """A map for each image, of sizes of their own, brightest in a corner that tells them apart; those of flat test images in classes."""
-    files = ["unlabeled/n01/a", "unlabeled/n01/b", "unlabeled/n02/a", "unlabeled/n02/c", "unlabeled/n02/d.v2", "unlabeled/n02/e"]
+    """A map for each image, of sizes of their own, brightest in a corner that tells them apart;
+    those of flat test images in classes."""
+    files = [
+        "unlabeled/n01/a",
+        "unlabeled/n01/b",
+        "unlabeled/n02/a",
+        "unlabeled/n02/c",
+        "unlabeled/n02/d.v2",
+        "unlabeled/n02/e",
+    ]
     for place, file in enumerate([*files, "test/n01/x", "test/n02/y"]):
         path = folder / f"{file}{ending}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
         one = np.full((40 + place, 60), 1e-6, np.float32)
-        one[(slice(0, 20), slice(-20, None))[place % 2], (slice(0, 20), slice(-20, None))[place // 2 % 2]] = place + 1
+        one[
+            (slice(0, 20), slice(-20, None))[place % 2],
+            (slice(0, 20), slice(-20, None))[place // 2 % 2],
+        ] = place + 1
         np.save(path, one / one.sum())
     return folder
 
@@ -309,7 +433,11 @@ def test_faulty_single_files_are_refused(tmp_path: Path) -> None:
     folder = write_single(tmp_path / "maps", "-sal")
     file = folder / "unlabeled" / "n02" / "c-sal.npy"
     good = np.load(file)
-    faults = {r"is zero everywhere": good * 0, "has negative values": good - 1, "is not finite": good * np.nan}
+    faults = {
+        r"is zero everywhere": good * 0,
+        "has negative values": good - 1,
+        "is not finite": good * np.nan,
+    }
     for message, bad in faults.items():
         np.save(file, bad)
         with pytest.raises(DataError, match=rf"c-sal\.npy: its map {message}"):
@@ -318,7 +446,9 @@ def test_faulty_single_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"c-sal\.npy must hold a float map \[H, W\]"):
         published_maps(folder, images)
     np.save(file, good[:, :0])
-    with pytest.raises(DataError, match=r"c-sal\.npy must hold a float map \[H, W\], got float32 \[43, 0\]"):
+    with pytest.raises(
+        DataError, match=r"c-sal\.npy must hold a float map \[H, W\], got float32 \[43, 0\]"
+    ):
         published_maps(folder, images)
     file.unlink()
     with pytest.raises(DataError, match=r"image n02/c\.jpg has no saliency map"):
@@ -328,13 +458,18 @@ def test_faulty_single_files_are_refused(tmp_path: Path) -> None:
         published_maps(folder, images)
 
 
-def test_a_map_that_cannot_be_opened_is_no_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_map_that_cannot_be_opened_is_no_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def deny(path: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied")
 
     folder = write_single(tmp_path / "maps", "-sal")
     monkeypatch.setattr(np.lib.format, "open_memmap", deny)
-    with pytest.raises(DataError, match=r"-sal\.npy is no whole \.npy file of plain numbers \(.*Permission denied\)"):
+    with pytest.raises(
+        DataError,
+        match=r"-sal\.npy is no whole \.npy file of plain numbers \(.*Permission denied\)",
+    ):
         published_maps(folder, named(images_of()))
 
 
@@ -342,5 +477,7 @@ def test_two_images_do_not_share_a_map(tmp_path: Path) -> None:
     """Of two images of one name, in folders of their own, only one has a map."""
     folder = write_single(tmp_path / "maps", "-sal")
     (folder / "unlabeled" / "n02" / "a-sal.npy").unlink()
-    with pytest.raises(DataError, match=r"n01/a-sal\.npy would be the map of both n01/a\.JPEG and n02/a\.JPEG"):
+    with pytest.raises(
+        DataError, match=r"n01/a-sal\.npy would be the map of both n01/a\.JPEG and n02/a\.JPEG"
+    ):
         published_maps(folder, named(images_of()))

@@ -29,14 +29,19 @@ def main(arguments: list[str]) -> None:
     """Parse, look and print.
 
     Raises:
-        DataError: if there is nothing, nothing that any world reads, or something that is not as expected.
+        DataError: if there is nothing, nothing that any world reads, or something that is not as
+            expected.
     """
     path = parse(Options, arguments, prog="seqjepa data check").path.expanduser()
     if not path.exists():
-        raise DataError(f"there is no {path}: name a data set's folder, archive or file; docs/data.md lists the formats")
+        raise DataError(
+            f"there is no {path}: name a data set's folder, archive or file; docs/data.md lists the formats"
+        )
     found = reports(path)
     if not found:
-        raise DataError(f"{path} is not in a format that a world of seqjepa reads; docs/data.md lists them")
+        raise DataError(
+            f"{path} is not in a format that a world of seqjepa reads; docs/data.md lists them"
+        )
     console = Console(highlight=False, soft_wrap=True)
     for report in found:
         console.print(f"[bold]{report.format}[/bold]")
@@ -54,6 +59,8 @@ def reports(path: Path) -> list[Report]:
     found = [config.inspect(path) for config in WorldConfig.__subclasses__()]
     found += [source.inspect(path) for name, source in sources().items() if name != "folder"]
     known = [report for report in found if report is not None]
-    if not known and (plain := folder.SOURCE.inspect(path)):  # whatever else has images in it would be that too
+    if not known and (
+        plain := folder.SOURCE.inspect(path)
+    ):  # whatever else has images in it would be that too
         return [plain]
     return known

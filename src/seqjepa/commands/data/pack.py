@@ -1,4 +1,5 @@
-"""`seqjepa data pack PATH --out DIR`: millions of small files in 3DIEBench's layout into a few large ones, which load faster."""
+"""`seqjepa data pack PATH --out DIR`: millions of small files in 3DIEBench's layout into a few
+large ones, which load faster."""
 
 import sys
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ class Options:
     path: tyro.conf.Positional[Path]
     """A folder in the layout of 3DIEBench."""
     out: Path
-    """Folder to write to; a pack that was begun with the same options is completed, a finished one verified and mended."""
+    """Folder to write to; a pack that was begun with the same options is completed, a finished one
+    verified and mended."""
     size: int | None = None
     """Pixels per side that pictures are shrunk to; without it, files are kept byte for byte."""
     format: Literal["jpeg", "raw"] = "jpeg"
@@ -28,7 +30,8 @@ class Options:
     views: int = 50
     """Of each object, the first ones."""
     unlisted: bool = False
-    """Pack every object that is found, for world.ood_path, instead of those that split files name."""
+    """Pack every object that is found, for world.ood_path, instead of those that split files
+    name."""
 
 
 def main(arguments: list[str]) -> None:

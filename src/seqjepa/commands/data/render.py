@@ -40,7 +40,8 @@ class Meshes(Target):
     """A collection of meshes, where the files go, and how the meshes become pictures."""
 
     path: tyro.conf.Positional[Path]
-    """A folder with OBJ, GLB or PLY files or zip archives of such (ShapeNet, .sh3f, ...), or one archive."""
+    """A folder with OBJ, GLB or PLY files or zip archives of such (ShapeNet, .sh3f, ...), or one
+    archive."""
     world: Annotated[meshes.Config, tyro.conf.arg(name="")] = field(default_factory=meshes.Config)
 
 
@@ -56,7 +57,9 @@ def main(arguments: list[str]) -> None:
 
 def _shapes(options: Shapes) -> None:
     world = options.world
-    export(plan_job(world.plans(), world.classes, world.key()), options.out, quality=options.quality)
+    export(
+        plan_job(world.plans(), world.classes, world.key()), options.out, quality=options.quality
+    )
     sys.stdout.write(f"done: {options.out}\n")
 
 
@@ -65,7 +68,10 @@ def _meshes(options: Meshes) -> None:
     skipped = export(options.world.job(found), options.out, quality=options.quality)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     good = [model for model in found.models if model.place not in skipped]
-    console.print(f"{len(good):,} objects: " + ", ".join(f"{name} {count}" for name, count in class_counts(tuple(good)).items()))
+    console.print(
+        f"{len(good):,} objects: "
+        + ", ".join(f"{name} {count}" for name, count in class_counts(tuple(good)).items())
+    )
     if found.unlabelled:
         console.print(f"{found.unlabelled:,} meshes have no label and were left out")
     if found.absent:

@@ -1,4 +1,5 @@
-"""The catalogue of a Sweet Home 3D furniture library (.sh3f): a Java properties file with keys such as `name#12`."""
+"""The catalogue of a Sweet Home 3D furniture library (.sh3f): a Java properties file with keys such
+as `name#12`."""
 
 import re
 from dataclasses import dataclass
@@ -26,19 +27,29 @@ class Entry:
 
 
 def read_catalogue(data: bytes) -> dict[str, Entry]:
-    """Entries by the path of their model in the archive; entries without a model in it are left out."""
+    """Entries by the path of their model in the archive; entries without a model in it are left
+    out."""
     values = dict[str, dict[str, str]]()
-    for key, number, value in re.findall(r"^\s*(\w+)#(\d+)\s*=\s*(.*?)\s*$", data.decode("latin-1"), re.MULTILINE):
-        values.setdefault(number, {})[key] = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), value)
+    for key, number, value in re.findall(
+        r"^\s*(\w+)#(\d+)\s*=\s*(.*?)\s*$", data.decode("latin-1"), re.MULTILINE
+    ):
+        values.setdefault(number, {})[key] = re.sub(
+            r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), value
+        )
     return {
-        entry["model"].lstrip("/"): Entry(entry.get("name", ""), entry.get("category", "other"), _turn(entry.get("modelRotation", "")))
+        entry["model"].lstrip("/"): Entry(
+            entry.get("name", ""),
+            entry.get("category", "other"),
+            _turn(entry.get("modelRotation", "")),
+        )
         for entry in values.values()
         if "model" in entry
     }
 
 
 def _turn(text: str) -> tuple[tuple[float, ...], ...]:
-    """FACING after the catalogue's own rotation, nine numbers row by row; one that is no rotation is left out."""
+    """FACING after the catalogue's own rotation, nine numbers row by row; one that is no rotation
+    is left out."""
     try:
         own = np.array([float(number) for number in text.split()]).reshape(3, 3)
     except ValueError:

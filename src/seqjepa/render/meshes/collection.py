@@ -24,7 +24,8 @@ class Model:
     """A mesh to draw.
 
     Attributes:
-        file: its path below the collection, an archive counting as a folder; how labels and messages name it.
+        file: its path below the collection, an archive counting as a folder; how labels and
+            messages name it.
         source: the folder or archive that holds it.
         name: its path in there.
         category: its class.
@@ -63,18 +64,22 @@ class Collection:
 def find_models(path: Path, labels: Path | None = None) -> Collection:
     """All meshes below a folder, in its archives too, or in one archive.
 
-    A mesh's class is what the labels say; or else its catalogue's category (Sweet Home 3D's .sh3f archives); or else the first folder of
-    its path, a WordNet synset in ShapeNet.
+    A mesh's class is what the labels say; or else its catalogue's category (Sweet Home 3D's .sh3f
+    archives); or else the first folder of its path, a WordNet synset in ShapeNet.
 
     Args:
         path: a folder, or a zip archive.
-        labels: a CSV file with columns `file` and `class`; meshes that it does not name are left out.
+        labels: a CSV file with columns `file` and `class`; meshes that it does not name are left
+            out.
 
     Raises:
-        DataError: if there is no mesh, a mesh has no class or shares its place with another, or a file is damaged.
+        DataError: if there is no mesh, a mesh has no class or shares its place with another, or a
+            file is damaged.
     """
     if not path.exists():
-        raise DataError(f"there is no {path}: name a folder with {', '.join(FORMATS)} files or zip archives of such, or one archive")
+        raise DataError(
+            f"there is no {path}: name a folder with {', '.join(FORMATS)} files or zip archives of such, or one archive"
+        )
     classes = None if labels is None else read_labels(labels)
     found, unlabelled = list[Model](), 0
     for file, source, name, entry in _files(path):
@@ -84,13 +89,17 @@ def find_models(path: Path, labels: Path | None = None) -> Collection:
         found.append(_model(file, source, name, entry, None if classes is None else classes[file]))
     if not found:
         what = f"mesh ({', '.join(FORMATS)})" + (
-            "" if labels is None else f" that {labels} names; its column `file` is the path below {path}"
+            ""
+            if labels is None
+            else f" that {labels} names; its column `file` is the path below {path}"
         )
         raise DataError(f"{path} has no {what}")
     places = dict[str, Model]()
     for model in sorted(found, key=lambda model: (model.place, model.file)):
         if other := places.get(model.place):
-            raise DataError(f"{other.file} and {model.file} would both be {model.place}: rename one, or choose with --labels")
+            raise DataError(
+                f"{other.file} and {model.file} would both be {model.place}: rename one, or choose with --labels"
+            )
         places[model.place] = model
     here = {model.file for model in found}
     return Collection(tuple(places.values()), tuple(sorted(set(classes or ()) - here)), unlabelled)
@@ -112,7 +121,9 @@ def read_labels(path: Path) -> dict[str, str]:
     for number, row in enumerate(rows, 2):
         file, category = row.get("file"), row.get("class")
         if not file or not category:
-            raise DataError(f"{path}, line {number}: expected a file and a class, in columns named `file` and `class` on the first line")
+            raise DataError(
+                f"{path}, line {number}: expected a file and a class, in columns named `file` and `class` on the first line"
+            )
         if file in labels:
             raise DataError(f"{path}, line {number}: {file} is named twice")
         labels[file] = category
@@ -120,9 +131,14 @@ def read_labels(path: Path) -> dict[str, str]:
 
 
 def _files(path: Path) -> Iterator[tuple[str, Path, str, Entry | None]]:
-    """Meshes: path below the collection, folder or archive, path in there, and what the archive's catalogue says."""
+    """Meshes: path below the collection, folder or archive, path in there, and what the archive's
+    catalogue says."""
     files = Files(path)
-    catalogue = read_catalogue(files.read(CATALOGUE, MOST_CATALOGUE)) if path.is_file() and CATALOGUE in files.names() else {}
+    catalogue = (
+        read_catalogue(files.read(CATALOGUE, MOST_CATALOGUE))
+        if path.is_file() and CATALOGUE in files.names()
+        else {}
+    )
     for name in files.names():
         if hidden(name):
             continue
@@ -130,8 +146,13 @@ def _files(path: Path) -> Iterator[tuple[str, Path, str, Entry | None]]:
             yield name, path, name, catalogue.get(name)
         elif path.is_dir() and name.lower().endswith(ARCHIVES):
             if not zipfile.is_zipfile(path / name):
-                raise DataError(f"{path / name} is a damaged zip file, or none at all: get it again")
-            yield from ((f"{name}/{inner}", source, member, entry) for inner, source, member, entry in _files(path / name))
+                raise DataError(
+                    f"{path / name} is a damaged zip file, or none at all: get it again"
+                )
+            yield from (
+                (f"{name}/{inner}", source, member, entry)
+                for inner, source, member, entry in _files(path / name)
+            )
 
 
 def _model(file: str, source: Path, name: str, entry: Entry | None, category: str | None) -> Model:
@@ -142,13 +163,17 @@ def _model(file: str, source: Path, name: str, entry: Entry | None, category: st
         category = entry.category
     elif category is None:
         if len(parts) == 1:
-            raise DataError(f"{file} has no class: put it in a folder named like its class, or name its class in a file for --labels")
+            raise DataError(
+                f"{file} has no class: put it in a folder named like its class, or name its class in a file for --labels"
+            )
         category, *parts = parts
     elif len(parts) > 1 and parts[0] == category:
         del parts[0]
     if len(parts) > 1 and parts[-1] == parts[-2]:  # chair/chair.obj
         del parts[-1]
-    return Model(file, source, name, _plain(category), _plain("-".join(parts)), entry.turn if entry else None)
+    return Model(
+        file, source, name, _plain(category), _plain("-".join(parts)), entry.turn if entry else None
+    )
 
 
 def _plain(name: str) -> str:

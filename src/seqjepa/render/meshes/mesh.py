@@ -26,7 +26,8 @@ class Mesh:
     Attributes:
         points: [F, 3, 3], corners.
         normals: [F, 3, 3], unit normals at the corners, of either sign: a surface has two sides.
-        uv: [F, 3, 2], places in the texture: (0, 0) is its bottom left, (1, 1) its top right, beyond that it repeats.
+        uv: [F, 3, 2], places in the texture: (0, 0) is its bottom left, (1, 1) its top right,
+            beyond that it repeats.
         colour: [F, 3, 4], RGBA in [0, 1], by which the texture is multiplied.
         texture: [F], an index into `textures`.
         textures: pictures [H, W, 4], uint8.
@@ -42,22 +43,31 @@ class Mesh:
     @property
     def opaque(self) -> bool:
         """Whether nothing shines through anywhere."""
-        return bool((self.colour[..., 3] >= 1).all()) and all(bool((picture[..., 3] == 255).all()) for picture in self.textures)
+        return bool((self.colour[..., 3] >= 1).all()) and all(
+            bool((picture[..., 3] == 255).all()) for picture in self.textures
+        )
 
 
 def join(parts: list[Mesh]) -> Mesh:
     """One mesh of several."""
     shift = np.cumsum([0] + [len(part.textures) for part in parts])
-    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("points", "normals", "uv", "colour")}
-    texture = np.concatenate([part.texture + start for part, start in zip(parts, shift, strict=False)])
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("points", "normals", "uv", "colour")
+    }
+    texture = np.concatenate(
+        [part.texture + start for part, start in zip(parts, shift, strict=False)]
+    )
     return Mesh(**arrays, texture=texture, textures=sum((part.textures for part in parts), ()))
 
 
 def framed(mesh: Mesh) -> Mesh:
-    """The mesh with its bounding box centred at the origin and its farthest corner at RADIUS; triangles without area are left out.
+    """The mesh with its bounding box centred at the origin and its farthest corner at RADIUS;
+    triangles without area are left out.
 
     Raises:
-        DataError: if there is no triangle with an area, a number is not finite or beyond reason, or the object has no volume.
+        DataError: if there is no triangle with an area, a number is not finite or beyond reason, or
+            the object has no volume.
     """
     bounded(mesh.points, MOST_POINT, "corners")
     bounded(mesh.uv, MOST_OTHER, "places in the texture")
@@ -68,7 +78,9 @@ def framed(mesh: Mesh) -> Mesh:
     points = mesh.points[keep]
     low, high = points.min((0, 1)), points.max((0, 1))
     if (high - low).min() <= FLAT * (high - low).max():
-        raise DataError(f"flat: it measures {' x '.join(f'{side:.3g}' for side in high - low)} and so has no volume")
+        raise DataError(
+            f"flat: it measures {' x '.join(f'{side:.3g}' for side in high - low)} and so has no volume"
+        )
     points = points - (low + high) / 2
     points = points * (RADIUS / np.linalg.norm(points, axis=-1).max())
     parts = {name: getattr(mesh, name)[keep] for name in ("normals", "uv", "colour", "texture")}
@@ -88,25 +100,35 @@ def bounded(values: Floats, most: float, what: str) -> Floats:
 
 
 def face_normals(points: Floats) -> Floats:
-    """Unit normals [F, 3] of triangles [F, 3, 3], by the right-hand rule; 0 where there is no area."""
+    """Unit normals [F, 3] of triangles [F, 3, 3], by the right-hand rule; 0 where there is no
+    area."""
     cross = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
     length = np.linalg.norm(cross, axis=1, keepdims=True)
-    least = 1e-12 * max(1e-300, float(np.abs(points).max(initial=0)) ** 2)  # of an area, by which a triangle counts
+    least = 1e-12 * max(
+        1e-300, float(np.abs(points).max(initial=0)) ** 2
+    )  # of an area, by which a triangle counts
     return cross / np.where(length > least, length, np.inf)
 
 
 def smooth_normals(points: Floats) -> Floats:
-    """Normals [F, 3, 3] at the corners of triangles [F, 3, 3]: by area the mean of the faces around, across edges up to CREASE."""
+    """Normals [F, 3, 3] at the corners of triangles [F, 3, 3]: by area the mean of the faces
+    around, across edges up to CREASE."""
     n = len(points)
     flat = face_normals(points)
-    area = np.linalg.norm(np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]), axis=1)
+    area = np.linalg.norm(
+        np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]), axis=1
+    )
     _, place = np.unique(points.reshape(-1, 3), axis=0, return_inverse=True)
     corner, face = np.arange(3 * n), np.repeat(np.arange(n), 3)
     few = np.bincount(place)[place] <= MOST_AROUND
-    at = coo_matrix((np.ones(int(few.sum())), (corner[few], place[few])), (3 * n, place.max() + 1)).tocsr()
+    at = coo_matrix(
+        (np.ones(int(few.sum())), (corner[few], place[few])), (3 * n, place.max() + 1)
+    ).tocsr()
     pairs = (at @ at.T).tocoo()
     near = (flat[face[pairs.row]] * flat[face[pairs.col]]).sum(1) >= CREASE
-    weight = coo_matrix((area[face[pairs.col[near]]], (pairs.row[near], pairs.col[near])), (3 * n, 3 * n)).tocsr()
+    weight = coo_matrix(
+        (area[face[pairs.col[near]]], (pairs.row[near], pairs.col[near])), (3 * n, 3 * n)
+    ).tocsr()
     return unit(np.asarray(weight @ flat[face]), flat[face]).reshape(n, 3, 3)
 
 

@@ -1,7 +1,8 @@
-"""Meshes as pictures, in the scene and light of `raycast`: Embree finds what the rays hit, the shapes world's kernels shade it.
+"""Meshes as pictures, in the scene and light of `raycast`: Embree finds what the rays hit, the
+shapes world's kernels shade it.
 
-The mesh stays where it is and the rays are turned instead, so that Embree sorts its triangles once for all views of an object.
-"""
+The mesh stays where it is and the rays are turned instead, so that Embree sorts its triangles once
+for all views of an object."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError
-from seqjepa.render.kernels import EYE, FLOOR, FLOOR_Z, LIGHT, SHADOW_END, Bytes, Floats, Ints, sights, spots, tones
+from seqjepa.render.kernels import (
+    EYE,
+    FLOOR,
+    FLOOR_Z,
+    LIGHT,
+    SHADOW_END,
+    Bytes,
+    Floats,
+    Ints,
+    sights,
+    spots,
+    tones,
+)
 from seqjepa.render.meshes.mesh import Mesh, face_normals, unit
 from seqjepa.render.meshes.texture import pack
 from seqjepa.render.raycast import stages
@@ -22,11 +35,19 @@ CLEAR = 1 / 512  # less light than this coming through is none
 
 
 def render_mesh(mesh: Mesh, latents: npt.NDArray[np.float32], image_size: int) -> Bytes:
-    """Pictures [V, S, S, 3] of a framed mesh under latent vectors [V, 7] (`scene.LATENTS`), each pixel the mean of 2 x 2 samples."""
+    """Pictures [V, S, S, 3] of a framed mesh under latent vectors [V, 7] (`scene.LATENTS`), each
+    pixel the mean of 2 x 2 samples."""
     factors = latents.astype(np.float64)
-    target, views = Target(mesh, image_size), np.empty((len(latents), image_size, image_size, 3), np.uint8)
-    for view, turn, stage in zip(views, euler_to_matrix(factors[:, :3]), stages(*factors[:, 3:].T), strict=True):
-        samples = target.picture(turn, stage, 2 * image_size).reshape(image_size, 2, image_size, 2, 3)
+    target, views = (
+        Target(mesh, image_size),
+        np.empty((len(latents), image_size, image_size, 3), np.uint8),
+    )
+    for view, turn, stage in zip(
+        views, euler_to_matrix(factors[:, :3]), stages(*factors[:, 3:].T), strict=True
+    ):
+        samples = target.picture(turn, stage, 2 * image_size).reshape(
+            image_size, 2, image_size, 2, 3
+        )
         view[:] = samples.mean((1, 3)) + 0.5  # half a unit to round, as the conversion cuts
     return views
 
@@ -57,20 +78,29 @@ class Target:
         self.embree = _embree(mesh)
 
     def picture(self, turn: Floats, stage: Floats, size: int) -> Floats:
-        """Samples [size * size, 3], RGB in [0, 255], of the mesh turned by `turn` [3, 3] on `stage` [10, 3]."""
+        """Samples [size * size, 3], RGB in [0, 255], of the mesh turned by `turn` [3, 3] on `stage`
+        [10, 3]."""
         ahead, eye = sights(stage, size), np.broadcast_to(stage[EYE], (size * size, 3))
         t = (FLOOR_Z - stage[EYE, 2]) / ahead[:, 2]
         floor, up = eye + t[:, None] * ahead, np.broadcast_to([0.0, 0.0, 1.0], eye.shape)
         out, through = np.zeros((size * size, 3)), np.ones(size * size)
         ray, begin = np.arange(size * size), np.zeros(size * size)
         for _ in range(SURFACES):
-            hits = self._first(eye[ray] + begin[ray, None] * ahead[ray], ahead[ray], turn, t[ray] - begin[ray])
+            hits = self._first(
+                eye[ray] + begin[ray, None] * ahead[ray], ahead[ray], turn, t[ray] - begin[ray]
+            )
             ray = ray[hits.ray]
             if not len(ray):
                 break
             begin[ray] += hits.t
             colour, alpha = self._colour(hits)
-            tone = self._shade(stage, turn, eye[ray] + begin[ray, None] * ahead[ray], colour, self._normals(hits, ahead[ray], turn))
+            tone = self._shade(
+                stage,
+                turn,
+                eye[ray] + begin[ray, None] * ahead[ray],
+                colour,
+                self._normals(hits, ahead[ray], turn),
+            )
             out[ray] += (through[ray] * alpha)[:, None] * tone
             through[ray] *= 1 - alpha
             begin[ray] += STEP
@@ -80,8 +110,11 @@ class Target:
         out[seen] += through[seen, None] * self._shade(stage, turn, floor[seen], colour, up[seen])
         return out
 
-    def _shade(self, stage: Floats, turn: Floats, points: Floats, colours: Floats, normals: Floats) -> Floats:
-        """Colours [n, 3] in [0, 255] of points [n, 3] with colours [n, 3] and normals [n, 3], in the light and shadow of the stage."""
+    def _shade(
+        self, stage: Floats, turn: Floats, points: Floats, colours: Floats, normals: Floats
+    ) -> Floats:
+        """Colours [n, 3] in [0, 255] of points [n, 3] with colours [n, 3] and normals [n, 3], in
+        the light and shadow of the stage."""
         normals = np.ascontiguousarray(normals)
         spot = spots(stage, points, normals)
         lit = np.flatnonzero(spot > 0)
@@ -89,7 +122,8 @@ class Target:
         return tones(stage, np.ascontiguousarray(colours), normals, spot)
 
     def _light(self, source: Floats, points: Floats, turn: Floats) -> Floats:
-        """The share [n] of the light that reaches points [n, 3] from a source [3]: a surface lets through what its alpha leaves."""
+        """The share [n] of the light that reaches points [n, 3] from a source [3]: a surface lets
+        through what its alpha leaves."""
         ahead, begin, through = points - source, np.zeros(len(points)), np.ones(len(points))
         start = np.broadcast_to(source, points.shape)
         if self.opaque:
@@ -97,7 +131,12 @@ class Target:
             return through
         ray = np.arange(len(points))
         for _ in range(SURFACES):
-            hits = self._first(start[ray] + begin[ray, None] * ahead[ray], ahead[ray], turn, SHADOW_END - begin[ray])
+            hits = self._first(
+                start[ray] + begin[ray, None] * ahead[ray],
+                ahead[ray],
+                turn,
+                SHADOW_END - begin[ray],
+            )
             ray = ray[hits.ray]
             if not len(ray):
                 break
@@ -107,22 +146,36 @@ class Target:
         return through
 
     def _first(self, start: Floats, ahead: Floats, turn: Floats, end: Floats) -> Hits:
-        """The first surface on rays start + t ahead [n, 3], 0 < t < end [n]; the mesh is turned by `turn`, so rays are by its inverse."""
+        """The first surface on rays start + t ahead [n, 3], 0 < t < end [n]; the mesh is turned by
+        `turn`, so rays are by its inverse."""
         # Embree reads single precision; v @ turn is the inverse of a rotation, for rows of vectors.
-        found = self.embree.run((start @ turn).astype(np.float32), (ahead @ turn).astype(np.float32), end.astype(np.float32), output=1)
+        found = self.embree.run(
+            (start @ turn).astype(np.float32),
+            (ahead @ turn).astype(np.float32),
+            end.astype(np.float32),
+            output=1,
+        )
         ray = np.flatnonzero(found["primID"] >= 0)
         u, v = found["u"][ray].astype(np.float64), found["v"][ray].astype(np.float64)
         weight = np.stack([1 - u - v, u, v], 1)
-        return Hits(ray, found["primID"][ray].astype(np.int64), weight, found["tfar"][ray].astype(np.float64))
+        return Hits(
+            ray,
+            found["primID"][ray].astype(np.int64),
+            weight,
+            found["tfar"][ray].astype(np.float64),
+        )
 
     def _colour(self, hits: Hits) -> tuple[Floats, Floats]:
         """Colours [n, 3] in [0, 1] and alpha [n] of what was hit."""
         uv = np.einsum("nk,nkd->nd", hits.weight, self.mesh.uv[hits.face])
-        colour = np.einsum("nk,nkd->nd", hits.weight, self.mesh.colour[hits.face]) * self.texels.at(hits.face, uv)
+        colour = np.einsum("nk,nkd->nd", hits.weight, self.mesh.colour[hits.face]) * self.texels.at(
+            hits.face, uv
+        )
         return colour[:, :3], colour[:, 3]
 
     def _normals(self, hits: Hits, ahead: Floats, turn: Floats) -> Floats:
-        """Unit normals [n, 3] in the world, on the side of the surface that the ray comes from, whichever side the file calls outside."""
+        """Unit normals [n, 3] in the world, on the side of the surface that the ray comes from,
+        whichever side the file calls outside."""
         flat = self.flat[hits.face] @ turn.T
         flat *= np.where((flat * ahead).sum(1, keepdims=True) > 0, -1, 1)
         smooth = np.einsum("nk,nkd->nd", hits.weight, self.mesh.normals[hits.face]) @ turn.T
@@ -135,7 +188,13 @@ def _embree(mesh: Mesh) -> Any:
         from embreex.mesh_construction import TriangleMesh
         from embreex.rtcore_scene import EmbreeScene
     except ImportError as error:
-        raise ConfigError(f"drawing meshes needs trimesh and embreex ({error}): pip install 'seqjepa[meshes]'") from error
+        raise ConfigError(
+            f"drawing meshes needs trimesh and embreex ({error}): pip install 'seqjepa[meshes]'"
+        ) from error
     scene, corners = EmbreeScene(), mesh.points.reshape(-1, 3)
-    TriangleMesh(scene=scene, vertices=corners.astype(np.float32), indices=np.arange(len(corners), dtype=np.int32).reshape(-1, 3))
+    TriangleMesh(
+        scene=scene,
+        vertices=corners.astype(np.float32),
+        indices=np.arange(len(corners), dtype=np.int32).reshape(-1, 3),
+    )
     return scene

@@ -35,13 +35,18 @@ def draw(task: Task) -> Bytes | str:
     """Views [V, S, S, 3] of a mesh, or why there are none."""
     turn = None if task.model.turn is None else np.array(task.model.turn)
     try:
-        return render_mesh(load_mesh(_open(task.model.source), task.model.name, turn), task.latents, task.image_size)
+        return render_mesh(
+            load_mesh(_open(task.model.source), task.model.name, turn),
+            task.latents,
+            task.image_size,
+        )
     except DataError as error:
         return str(error)
 
 
 def draw_all(tasks: Sequence[Task], processes: int) -> Iterator[Bytes | str]:
-    """What `draw` says of each task, in their order; no more than a few are ahead of the one that is asked for.
+    """What `draw` says of each task, in their order; no more than a few are ahead of the one that
+    is asked for.
 
     Raises:
         DataError: if a process dies, most likely for want of memory.
@@ -49,7 +54,10 @@ def draw_all(tasks: Sequence[Task], processes: int) -> Iterator[Bytes | str]:
     if processes == 1:
         yield from map(draw, tasks)
         return
-    context, waiting = multiprocessing.get_context("forkserver"), deque[tuple[Task, Future[Bytes | str]]]()
+    context, waiting = (
+        multiprocessing.get_context("forkserver"),
+        deque[tuple[Task, Future[Bytes | str]]](),
+    )
     left = iter(tasks)
     with ProcessPoolExecutor(processes, context, initializer=_follow) as pool:
         try:
@@ -63,7 +71,9 @@ def draw_all(tasks: Sequence[Task], processes: int) -> Iterator[Bytes | str]:
                 yield drawn
         except BrokenProcessPool as error:
             near = ", ".join(task.model.file for task, _ in waiting)
-            raise DataError(f"a process died while drawing one of {near}. Out of memory? Use fewer --processes") from error
+            raise DataError(
+                f"a process died while drawing one of {near}. Out of memory? Use fewer --processes"
+            ) from error
 
 
 @lru_cache(maxsize=4)

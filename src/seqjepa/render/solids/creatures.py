@@ -1,4 +1,5 @@
-"""Animals and a snowman: each function draws one individual of its class from a generator. They all look towards +x."""
+"""Animals and a snowman: each function draws one individual of its class from a generator. They all
+look towards +x."""
 
 from random import Random
 
@@ -19,8 +20,13 @@ def dog(r: Random) -> list[Part]:
         ball((x, 0, up), (head, head * 0.85, head * 0.9)),
         box((x + head, 0, up - 0.05), (0.13, 0.08, 0.07), ACCENT),
     ]
-    parts += [box((x - 0.05, s * head * 0.85, up + 0.02), (0.07, 0.03, 0.13), ACCENT) for s in SIDES]
-    return [*parts, rod((-length, 0, 0.05), (-length - 0.22, 0, r.uniform(0.15, 0.4)), 0.05, SECOND)]
+    parts += [
+        box((x - 0.05, s * head * 0.85, up + 0.02), (0.07, 0.03, 0.13), ACCENT) for s in SIDES
+    ]
+    return [
+        *parts,
+        rod((-length, 0, 0.05), (-length - 0.22, 0, r.uniform(0.15, 0.4)), 0.05, SECOND),
+    ]
 
 
 def horse(r: Random) -> list[Part]:
@@ -28,23 +34,66 @@ def horse(r: Random) -> list[Part]:
     length, w, leg = r.uniform(0.4, 0.48), r.uniform(0.16, 0.2), r.uniform(0.5, 0.62)
     up = r.uniform(0.42, 0.55)
     x = length + 0.18
-    parts = [ball((0, 0, 0), (length * 1.1, w, w * 1.15)), *_legs(length * 0.75, w * 0.6, leg, 0.05)]
-    parts += [rod((length * 0.7, 0, 0.0), (x, 0, up), 0.14, taper=0.7), bar((x - 0.06, 0, up + 0.02), (x + 0.3, 0, up - 0.16), 0.08, 0.09)]
+    parts = [
+        ball((0, 0, 0), (length * 1.1, w, w * 1.15)),
+        *_legs(length * 0.75, w * 0.6, leg, 0.05),
+    ]
+    parts += [
+        rod((length * 0.7, 0, 0.0), (x, 0, up), 0.14, taper=0.7),
+        bar((x - 0.06, 0, up + 0.02), (x + 0.3, 0, up - 0.16), 0.08, 0.09),
+    ]
     parts += [
         bar((length * 0.62, 0, 0.12), (x - 0.14, 0, up + 0.06), 0.03, 0.07, ACCENT),
         rod((-length * 0.95, 0, 0.08), (-length - 0.22, 0, -0.3), 0.07, ACCENT, 0.5),
     ]
-    return [*parts, *(box((x - 0.06, s * 0.06, up + 0.11), (0.03, 0.02, 0.07), ACCENT) for s in SIDES)]
+    return [
+        *parts,
+        *(box((x - 0.06, s * 0.06, up + 0.11), (0.03, 0.02, 0.07), ACCENT) for s in SIDES),
+    ]
 
 
 def fish(r: Random) -> list[Part]:
     """A flat oval body with a tail fin, a back fin, a lighter belly and eyes."""
     length, w, h = r.uniform(0.5, 0.65), r.uniform(0.14, 0.2), r.uniform(0.24, 0.34)
-    parts = [ball((0, 0, 0), (length, w, h)), ball((0.02, 0, -h * 0.2), (length * 0.9, w * 0.95, h * 0.85), SECOND)]
-    parts += [bar((-length * 0.8, 0, 0), (-length - 0.28, 0, s * r.uniform(0.25, 0.36)), 0.025, 0.09, ACCENT) for s in SIDES]
-    parts.append(bar((length * 0.2, 0, h * 0.85), (-length * 0.35, 0, h + r.uniform(0.08, 0.2)), 0.025, 0.12, ACCENT))
-    parts += [ball((length * 0.62, s * w * 0.6, h * 0.2), (0.075, 0.06, 0.075), ACCENT) for s in SIDES]
-    return [*parts, *(bar((length * 0.2, s * w * 0.8, -h * 0.3), (-0.12, s * (w + 0.16), -h * 0.7), 0.08, 0.02, ACCENT) for s in SIDES)]
+    parts = [
+        ball((0, 0, 0), (length, w, h)),
+        ball((0.02, 0, -h * 0.2), (length * 0.9, w * 0.95, h * 0.85), SECOND),
+    ]
+    parts += [
+        bar(
+            (-length * 0.8, 0, 0),
+            (-length - 0.28, 0, s * r.uniform(0.25, 0.36)),
+            0.025,
+            0.09,
+            ACCENT,
+        )
+        for s in SIDES
+    ]
+    parts.append(
+        bar(
+            (length * 0.2, 0, h * 0.85),
+            (-length * 0.35, 0, h + r.uniform(0.08, 0.2)),
+            0.025,
+            0.12,
+            ACCENT,
+        )
+    )
+    parts += [
+        ball((length * 0.62, s * w * 0.6, h * 0.2), (0.075, 0.06, 0.075), ACCENT) for s in SIDES
+    ]
+    return [
+        *parts,
+        *(
+            bar(
+                (length * 0.2, s * w * 0.8, -h * 0.3),
+                (-0.12, s * (w + 0.16), -h * 0.7),
+                0.08,
+                0.02,
+                ACCENT,
+            )
+            for s in SIDES
+        ),
+    ]
 
 
 def bird(r: Random) -> list[Part]:
@@ -57,9 +106,24 @@ def bird(r: Random) -> list[Part]:
         ball((x, 0, up), (head, head, head)),
         rod((x + head * 0.7, 0, up), (x + head + 0.22, 0, up - 0.04), 0.08, ACCENT, 0.1),
     ]
-    parts += [bar((-0.02, s * w * 0.7, 0.1), (-0.2, s * (w + wing), r.uniform(0.1, 0.35)), 0.17, 0.02, SECOND) for s in SIDES]
-    parts += [bar((-length * 0.8, 0, 0.03), (-length - 0.35, 0, 0.1), 0.14, 0.02, ACCENT), rod((x * 0.6, 0, 0.05), (x, 0, up), 0.11)]
-    return [*parts, *(rod((0, s * 0.1, -w * 0.8), (0.05, s * 0.1, -w - 0.22), 0.03, ACCENT) for s in SIDES)]
+    parts += [
+        bar(
+            (-0.02, s * w * 0.7, 0.1),
+            (-0.2, s * (w + wing), r.uniform(0.1, 0.35)),
+            0.17,
+            0.02,
+            SECOND,
+        )
+        for s in SIDES
+    ]
+    parts += [
+        bar((-length * 0.8, 0, 0.03), (-length - 0.35, 0, 0.1), 0.14, 0.02, ACCENT),
+        rod((x * 0.6, 0, 0.05), (x, 0, up), 0.11),
+    ]
+    return [
+        *parts,
+        *(rod((0, s * 0.1, -w * 0.8), (0.05, s * 0.1, -w - 0.22), 0.03, ACCENT) for s in SIDES),
+    ]
 
 
 def snowman(r: Random) -> list[Part]:

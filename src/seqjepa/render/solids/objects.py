@@ -1,9 +1,11 @@
 """From a class and a seed to an object: its parts, centred, scaled and painted.
 
-No object has a rotational symmetry: handles, labels, levers and drawers in a contrasting paint tell every pose from every other, or else
-relative rotation would have no answer. Colours say nothing of the class: every object draws its three paints from one palette, whatever it
-is. Bright colours would let a method tell objects apart without looking at their shape (measured: it then learns no rotation at all).
-"""
+No object has a rotational symmetry: handles, labels, levers and drawers in a contrasting paint tell
+    every pose from every other, or else
+relative rotation would have no answer. Colours say nothing of the class: every object draws its
+    three paints from one palette, whatever it
+is. Bright colours would let a method tell objects apart without looking at their shape (measured:
+it then learns no rotation at all)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -33,13 +35,51 @@ BUILDERS: dict[str, Callable[[Random], list[Part]]] = {
             furniture.lamp,
             furniture.sofa,
         ),
-        *(furniture.stool, furniture.table, household.bottle, household.camera, household.guitar, household.hammer, household.jug),
-        *(household.laptop, household.mug, household.pan, household.teapot, vehicles.boat, vehicles.bus, vehicles.car, vehicles.helicopter),
-        *(vehicles.lorry, vehicles.plane, vehicles.rocket, creatures.bird, creatures.dog, creatures.fish),
-        *(creatures.horse, vehicles.locomotive, furniture.monitor, vehicles.motorbike, creatures.snowman, household.watering_can),
+        *(
+            furniture.stool,
+            furniture.table,
+            household.bottle,
+            household.camera,
+            household.guitar,
+            household.hammer,
+            household.jug,
+        ),
+        *(
+            household.laptop,
+            household.mug,
+            household.pan,
+            household.teapot,
+            vehicles.boat,
+            vehicles.bus,
+            vehicles.car,
+            vehicles.helicopter,
+        ),
+        *(
+            vehicles.lorry,
+            vehicles.plane,
+            vehicles.rocket,
+            creatures.bird,
+            creatures.dog,
+            creatures.fish,
+        ),
+        *(
+            creatures.horse,
+            vehicles.locomotive,
+            furniture.monitor,
+            vehicles.motorbike,
+            creatures.snowman,
+            household.watering_can,
+        ),
     )
 }
-UNSEEN_CLASSES: tuple[str, ...] = ("horse", "locomotive", "monitor", "motorbike", "snowman", "watering_can")
+UNSEEN_CLASSES: tuple[str, ...] = (
+    "horse",
+    "locomotive",
+    "monitor",
+    "motorbike",
+    "snowman",
+    "watering_can",
+)
 """Classes never trained on, each with neighbours among the trained ones."""
 
 CLASSES: tuple[str, ...] = tuple(name for name in BUILDERS if name not in UNSEEN_CLASSES)
@@ -56,22 +96,33 @@ class Palette:
 
 
 PALETTES: dict[str, Palette] = {
-    "natural": Palette(hue=(0.98, 1.17), saturation=(0.0, 0.38), value=(0.35, 0.95)),  # greys, browns, sand
-    "unseen": Palette(hue=(0.25, 0.92), saturation=(0.5, 0.85), value=(0.35, 0.95)),  # greens, blues, purples: none is natural
+    "natural": Palette(
+        hue=(0.98, 1.17), saturation=(0.0, 0.38), value=(0.35, 0.95)
+    ),  # greys, browns, sand
+    "unseen": Palette(
+        hue=(0.25, 0.92), saturation=(0.5, 0.85), value=(0.35, 0.95)
+    ),  # greens, blues, purples: none is natural
 }
 
 
-def make_objects(class_ids: Sequence[int] | Ints, seeds: Sequence[int] | Ints, palette: str = "natural") -> Objects:
-    """One object for each pair of class id (an index into CLASSES + UNSEEN_CLASSES) and seed, of which it is a pure function.
+def make_objects(
+    class_ids: Sequence[int] | Ints, seeds: Sequence[int] | Ints, palette: str = "natural"
+) -> Objects:
+    """One object for each pair of class id (an index into CLASSES + UNSEEN_CLASSES) and seed, of
+    which it is a pure function.
 
-    Its shape depends on class and seed only, its colours on the palette (one of PALETTES) as well. Raises ConfigError for an unknown class
-    id or palette, and for lists of different lengths.
-    """
+    Its shape depends on class and seed only, its colours on the palette (one of PALETTES) as well.
+    Raises ConfigError for an unknown class id or palette, and for lists of different lengths."""
     if palette not in PALETTES:
         raise ConfigError(unknown("palette", palette, PALETTES))
     if len(class_ids) != len(seeds):
-        raise ConfigError(f"make_objects got {len(class_ids)} class ids and {len(seeds)} seeds, expected as many of one as of the other")
-    made = [_make(int(class_id), int(seed), PALETTES[palette]) for class_id, seed in zip(class_ids, seeds, strict=True)]
+        raise ConfigError(
+            f"make_objects got {len(class_ids)} class ids and {len(seeds)} seeds, expected as many of one as of the other"
+        )
+    made = [
+        _make(int(class_id), int(seed), PALETTES[palette])
+        for class_id, seed in zip(class_ids, seeds, strict=True)
+    ]
     n, k = len(made), max((len(parts) for parts, _ in made), default=1)
     objects = Objects(
         kind=np.zeros((n, k), np.int64),
@@ -95,10 +146,14 @@ def make_objects(class_ids: Sequence[int] | Ints, seeds: Sequence[int] | Ints, p
 def _make(class_id: int, seed: int, palette: Palette) -> tuple[list[Part], Floats]:
     names = CLASSES + UNSEEN_CLASSES
     if not 0 <= class_id < len(names):
-        raise ConfigError(f"class id {class_id}, expected 0 to {len(names) - 1}: an index into CLASSES + UNSEEN_CLASSES")
+        raise ConfigError(
+            f"class id {class_id}, expected 0 to {len(names) - 1}: an index into CLASSES + UNSEEN_CLASSES"
+        )
     # Generators are seeded with strings, not with ids, so that another list of classes changes no object; shape and paint have their own.
     shape = Random(f"{names[class_id]}/{seed}")
-    return BUILDERS[names[class_id]](shape), _paints(Random(f"paint/{names[class_id]}/{seed}"), palette)
+    return BUILDERS[names[class_id]](shape), _paints(
+        Random(f"paint/{names[class_id]}/{seed}"), palette
+    )
 
 
 def _paints(r: Random, palette: Palette) -> Floats:
@@ -107,7 +162,11 @@ def _paints(r: Random, palette: Palette) -> Floats:
     main = r.uniform(low, high)
     near = min(high, max(low, main + r.choice((-1, 1)) * r.uniform(0.08, 0.2)))
     middle = (low + high) / 2
-    far = r.uniform(low, low + 0.3 * (middle - low)) if main > middle else r.uniform(high - 0.3 * (high - middle), high)
+    far = (
+        r.uniform(low, low + 0.3 * (middle - low))
+        if main > middle
+        else r.uniform(high - 0.3 * (high - middle), high)
+    )
     hue = np.array([r.uniform(*palette.hue) for _ in range(3)])
     saturation = np.array([r.uniform(*palette.saturation) for _ in range(3)])
     return hsv_to_rgb(hue, saturation, np.array([main, near, far]))
@@ -118,7 +177,9 @@ def _sphere(n: int) -> Floats:
     z = 1 - (2 * np.arange(n) + 1) / n
     angle = np.arange(n) * math.pi * (3 - math.sqrt(5))
     ring = np.sqrt(1 - z * z)
-    return np.concatenate([np.stack([ring * np.cos(angle), ring * np.sin(angle), z], 1), np.eye(3), -np.eye(3)])
+    return np.concatenate(
+        [np.stack([ring * np.cos(angle), ring * np.sin(angle), z], 1), np.eye(3), -np.eye(3)]
+    )
 
 
 def _circle(n: int) -> Floats:
@@ -134,7 +195,8 @@ _SURFACE: dict[int, Floats] = {
 
 
 def _framing(parts: list[Part]) -> tuple[Floats, float]:
-    """The centre of the bounding box of all parts, and the scale that puts the point farthest from it at RADIUS."""
+    """The centre of the bounding box of all parts, and the scale that puts the point farthest from
+    it at RADIUS."""
     clouds = []
     for part in parts:
         points = _SURFACE[part.kind]

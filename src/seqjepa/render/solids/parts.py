@@ -1,6 +1,8 @@
-"""The parts that objects are built from: boxes, balls and tubes, each painted with one of an object's three colours.
+"""The parts that objects are built from: boxes, balls and tubes, each painted with one of an
+object's three colours.
 
-Lengths are in arbitrary units: every object is centred and scaled at the end. x is to the side, y to the front (towards the camera), z up.
+Lengths are in arbitrary units: every object is centred and scaled at the end. x is to the side, y
+    to the front (towards the camera), z up.
 """
 
 import math
@@ -21,7 +23,8 @@ Z: Vec = (0.0, 0.0, 1.0)
 
 @dataclass(frozen=True)
 class Part:
-    """One primitive: its kind (BOX, BALL, TUBE), centre [3], orthogonal half-axes [3, 3] in rows, taper (TUBE only) and paint."""
+    """One primitive: its kind (BOX, BALL, TUBE), centre [3], orthogonal half-axes [3, 3] in rows,
+    taper (TUBE only) and paint."""
 
     kind: int
     centre: Floats
@@ -43,19 +46,44 @@ def ball(centre: Vec, half: Vec, paint: int = MAIN) -> Part:
 def rod(start: Vec, end: Vec, radius: float, paint: int = MAIN, taper: float = 1.0) -> Part:
     """A tube between two points; its radius at `end` is `taper` (0 to 1) times that at `start`."""
     frame = _along(start, end)
-    return Part(TUBE, _middle(start, end), frame * np.array([[radius], [radius], [math.dist(start, end) / 2]]), taper, paint)
+    return Part(
+        TUBE,
+        _middle(start, end),
+        frame * np.array([[radius], [radius], [math.dist(start, end) / 2]]),
+        taper,
+        paint,
+    )
 
 
 def bar(start: Vec, end: Vec, half_width: float, half_depth: float, paint: int = MAIN) -> Part:
-    """A box between two points: half as wide as `half_width` sideways (level where that is possible), and `half_depth` across."""
+    """A box between two points: half as wide as `half_width` sideways (level where that is
+    possible), and `half_depth` across."""
     frame = _along(start, end)
-    return Part(BOX, _middle(start, end), frame * np.array([[half_width], [half_depth], [math.dist(start, end) / 2]]), 1.0, paint)
+    return Part(
+        BOX,
+        _middle(start, end),
+        frame * np.array([[half_width], [half_depth], [math.dist(start, end) / 2]]),
+        1.0,
+        paint,
+    )
 
 
-def disc(centre: Vec, radius: float, half_depth: float, axis: Vec = Z, paint: int = MAIN, taper: float = 1.0) -> Part:
+def disc(
+    centre: Vec,
+    radius: float,
+    half_depth: float,
+    axis: Vec = Z,
+    paint: int = MAIN,
+    taper: float = 1.0,
+) -> Part:
     """A tube around `axis` (a unit vector): wheels, plates, lids, whole vessels."""
     start, end = (
-        (centre[0] + s * half_depth * axis[0], centre[1] + s * half_depth * axis[1], centre[2] + s * half_depth * axis[2]) for s in (-1, 1)
+        (
+            centre[0] + s * half_depth * axis[0],
+            centre[1] + s * half_depth * axis[1],
+            centre[2] + s * half_depth * axis[2],
+        )
+        for s in (-1, 1)
     )
     return rod(start, end, radius, paint, taper)
 
@@ -77,5 +105,9 @@ def _along(start: Vec, end: Vec) -> Floats:
     dx, dy, dz = ((b - a) / math.dist(start, end) for a, b in zip(start, end, strict=True))
     level = math.hypot(dx, dy)
     first = (dy / level, -dx / level, 0.0) if level > 1e-9 else (1.0, 0.0, 0.0)
-    second = (dy * first[2] - dz * first[1], dz * first[0] - dx * first[2], dx * first[1] - dy * first[0])
+    second = (
+        dy * first[2] - dz * first[1],
+        dz * first[0] - dx * first[2],
+        dx * first[1] - dy * first[0],
+    )
     return np.array([first, second, (dx, dy, dz)], np.float64)

@@ -1,4 +1,5 @@
-"""Footnotes of a benchmark's table: how to read it, what is equal for all contenders, every exception, and who did not learn.
+"""Footnotes of a benchmark's table: how to read it, what is equal for all contenders, every
+exception, and who did not learn.
 
 All of it is computed from configs and results.
 """
@@ -12,9 +13,19 @@ from seqjepa.config import method_defaults
 from seqjepa.report.benchmark.entries import Entry, learned
 from seqjepa.report.runs import Run, flatten
 
-SECTIONS = ("encoder", "optim", "world", "evaluate", "train.precision", "train.accumulate")  # beside steps and views, what should be equal
+SECTIONS = (
+    "encoder",
+    "optim",
+    "world",
+    "evaluate",
+    "train.precision",
+    "train.accumulate",
+)  # beside steps and views, what should be equal
 PER_STEP = "views per step"
-EVERY = ("world.actions", "evaluate.objects")  # settings of which none are given where all are meant
+EVERY = (
+    "world.actions",
+    "evaluate.objects",
+)  # settings of which none are given where all are meant
 
 Facts = Mapping[str, Any]
 
@@ -28,31 +39,54 @@ def footnotes(found: Sequence[Entry], group: str = "rotation") -> list[str]:
     """
     several = any(len(entry.runs) > 1 for entry in found)
     how = "Mean ± standard deviation over n seeds" if several else "One seed"
-    notes = [f"{how}. In bold the best of each column; controls do not compete, they are the first contender's that has them."]
+    notes = [
+        f"{how}. In bold the best of each column; controls do not compete, they are the first contender's that has them."
+    ]
     facts = [(entry.name, run, _facts(run)) for entry in found for run in entry.runs]
     if facts:
         common = _common([mine for _, _, mine in facts])
         exceptions: dict[str, dict[str, None]] = {}
         for name, run, mine in facts:
-            changed = [_exception(key, run, mine, common) for key in common if mine.get(key) != common[key]]
+            changed = [
+                _exception(key, run, mine, common) for key in common if mine.get(key) != common[key]
+            ]
             exceptions.setdefault(name, {}).update(dict.fromkeys(changed))
-        shared = {key for key in common if all(mine.get(key) == common[key] for _, _, mine in facts)}
-        notes.append(f"Equal for all{'' if len(shared) == len(common) else ', but for the exceptions below'}: {_equal(common, shared)}.")
-        notes += [f"Except {name}: {'; '.join(changed)}." for name, changed in exceptions.items() if changed]
-    notes += [f"Not the method's defaults in {', '.join(names)}: {changed}." for changed, names in _chosen(found).items()]
+        shared = {
+            key for key in common if all(mine.get(key) == common[key] for _, _, mine in facts)
+        }
+        notes.append(
+            f"Equal for all{'' if len(shared) == len(common) else ', but for the exceptions below'}: {_equal(common, shared)}."
+        )
+        notes += [
+            f"Except {name}: {'; '.join(changed)}."
+            for name, changed in exceptions.items()
+            if changed
+        ]
+    notes += [
+        f"Not the method's defaults in {', '.join(names)}: {changed}."
+        for changed, names in _chosen(found).items()
+    ]
     if unlearned := [entry.name for entry in found if entry.runs and not learned(entry, group)]:
-        notes.append(f"Did not learn in this recipe, z being no better than untrained features: {', '.join(unlearned)}.")
+        notes.append(
+            f"Did not learn in this recipe, z being no better than untrained features: {', '.join(unlearned)}."
+        )
     return notes + [f"Failed: {entry.name}, {why}" for entry in found for why in entry.failed]
 
 
 def _facts(run: Run) -> Facts:
-    """What a comparison should hold equal, by its key in config.json; batch size and views as their product, and the precision that was
-    computed in where the results know it."""
+    """What a comparison should hold equal, by its key in config.json; batch size and views as their
+    product, and the precision that was computed in where the results know it."""
     train, results = run.config["train"], run.results or {}
-    settings = {key: value for key, value in flatten(run.config).items() if key.startswith(SECTIONS)}
+    settings = {
+        key: value for key, value in flatten(run.config).items() if key.startswith(SECTIONS)
+    }
     for key, where in (("train.precision", "trained"), ("evaluate.precision", "machine")):
         settings[key] = results.get(where, {}).get("precision", settings.get(key))
-    return {"train.steps": train["steps"], PER_STEP: train["batch_size"] * train["num_views"], **settings}
+    return {
+        "train.steps": train["steps"],
+        PER_STEP: train["batch_size"] * train["num_views"],
+        **settings,
+    }
 
 
 def _chosen(found: Sequence[Entry]) -> dict[str, list[str]]:
@@ -80,7 +114,8 @@ def _common(facts: Sequence[Facts]) -> dict[str, Any]:
 
 
 def _equal(common: Facts, shared: set[str]) -> str:
-    """What is equal, in words: steps and views for most, and of the settings those that are the same for all."""
+    """What is equal, in words: steps and views for most, and of the settings those that are the
+    same for all."""
 
     def listed(section: str) -> str:
         mine = [key for key in sorted(shared - {"train.steps"}) if key.startswith(f"{section}.")]

@@ -1,4 +1,5 @@
-"""Where names stand beside marks in a crowded plot: for each the place, of many around its mark, where it covers least. All in pixels."""
+"""Where names stand beside marks in a crowded plot: for each the place, of many around its mark,
+where it covers least. All in pixels."""
 
 import itertools
 import math
@@ -29,13 +30,20 @@ class Spot:
         return self.gap >= LEADER
 
 
-def place(marks: Floats, sizes: Mapping[int, tuple[float, float]], obstacles: Floats, window: Floats, point: float) -> dict[int, Spot]:
+def place(
+    marks: Floats,
+    sizes: Mapping[int, tuple[float, float]],
+    obstacles: Floats,
+    window: Floats,
+    point: float,
+) -> dict[int, Spot]:
     """A place for each name.
 
     Args:
         marks: [N, 2], their middles.
         sizes: width and height of the names, by the number of their mark; not all have one.
-        obstacles: [K, 4], boxes that names should not cover, such as lines; marks are not to be among them.
+        obstacles: [K, 4], boxes that names should not cover, such as lines; marks are not to be
+            among them.
         window: [4], the box that names should stay in.
         point: a typographic point in pixels.
     """
@@ -45,7 +53,10 @@ def place(marks: Floats, sizes: Mapping[int, tuple[float, float]], obstacles: Fl
         others = [_boxes(marks[j], spot, sizes[j], point) for j, spot in spots.items() if j != i]
         covered = np.concatenate([taken, *others])
         offered = _offered(sizes[i], point)
-        costs = [_cost(_boxes(marks[i], spot, sizes[i], point), spot.gap, covered, window) for spot in offered]
+        costs = [
+            _cost(_boxes(marks[i], spot, sizes[i], point), spot.gap, covered, window)
+            for spot in offered
+        ]
         spots[i] = offered[int(np.argmin(costs))]
     return spots
 
@@ -53,7 +64,11 @@ def place(marks: Floats, sizes: Mapping[int, tuple[float, float]], obstacles: Fl
 def _offered(size: tuple[float, float], point: float) -> list[Spot]:
     """The places for a name of that size, from the nearest to the farthest."""
     around = [np.array((math.cos(angle), math.sin(angle))) for angle in np.arange(16) * math.pi / 8]
-    return [Spot(direction * (np.array(size) / 2 + gap * point), gap) for gap in GAPS for direction in around]
+    return [
+        Spot(direction * (np.array(size) / 2 + gap * point), gap)
+        for gap in GAPS
+        for direction in around
+    ]
 
 
 def _boxes(mark: Floats, spot: Spot, size: tuple[float, float], point: float) -> Floats:
@@ -73,7 +88,13 @@ def _around(middles: Floats, size: Floats) -> Floats:
 
 
 def _cost(boxes: Floats, gap: float, covered: Floats, window: Floats) -> float:
-    """How much boxes [N, 4] cover of others [M, 4] and how far the first, the name, leaves the window; then, how far off it is."""
-    shared = np.minimum(boxes[:, None, 2:], covered[:, 2:]) - np.maximum(boxes[:, None, :2], covered[:, :2])
-    outside = np.maximum(window[:2] - boxes[0, :2], 0).sum() + np.maximum(boxes[0, 2:] - window[2:], 0).sum()
+    """How much boxes [N, 4] cover of others [M, 4] and how far the first, the name, leaves the
+    window; then, how far off it is."""
+    shared = np.minimum(boxes[:, None, 2:], covered[:, 2:]) - np.maximum(
+        boxes[:, None, :2], covered[:, :2]
+    )
+    outside = (
+        np.maximum(window[:2] - boxes[0, :2], 0).sum()
+        + np.maximum(boxes[0, 2:] - window[2:], 0).sum()
+    )
     return float(5 * shared.clip(0).prod(-1).sum() + 20 * outside + gap)

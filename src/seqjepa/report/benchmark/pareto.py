@@ -1,4 +1,5 @@
-"""Accuracy against equivariance, the two ends that pull at one representation (seq-JEPA, figure 3), and the Pareto front of both."""
+"""Accuracy against equivariance, the two ends that pull at one representation (seq-JEPA, figure 3),
+and the Pareto front of both."""
 
 import math
 import re
@@ -49,9 +50,11 @@ class Point:
 
 
 def front(found: Sequence[Entry], group: str = "rotation") -> Figure | None:
-    """The contenders, their readouts as small marks, and the step line that no contender is beyond; None if nothing has both figures.
+    """The contenders, their readouts as small marks, and the step line that no contender is beyond;
+    None if nothing has both figures.
 
-    Those that did not learn would stretch the axes over what is empty: they are named in a corner instead, unless nobody did. Accuracy is
+    Those that did not learn would stretch the axes over what is empty: they are named in a corner
+        instead, unless nobody did. Accuracy is
     that of z_AGG where there is one and else of the mean of as many views' z.
 
     Args:
@@ -74,15 +77,24 @@ def front(found: Sequence[Entry], group: str = "rotation") -> Figure | None:
     best = pareto([(point.x.mean, point.y.mean) for point in points])
     steps = _draw_front(axes, [points[i] for i in best])
     _legend(axes, points)
-    if absent := [entry.name for entry in found if entry not in shown and _points(entry, found, group)]:
+    if absent := [
+        entry.name for entry in found if entry not in shown and _points(entry, found, group)
+    ]:
         corner = f"off the axes, did not learn: {', '.join(absent)}"
         axes.text(0.015, 0.02, corner, transform=axes.transAxes, fontsize=7.5, color=style.MUTED)
-    _name(figure, axes, points, {i for i, point in enumerate(points) if not point.readout or i in best}, steps)
+    _name(
+        figure,
+        axes,
+        points,
+        {i for i, point in enumerate(points) if not point.readout or i in best},
+        steps,
+    )
     return figure
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Which points no other one is at least as good as in both figures and better in one, from the least x to the largest."""
+    """Which points no other one is at least as good as in both figures and better in one, from the
+    least x to the largest."""
     order = sorted(range(len(points)), key=lambda i: points[i], reverse=True)
     kept, top = [], -math.inf
     for i in order:
@@ -97,7 +109,10 @@ def _points(entry: Entry, found: Sequence[Entry], group: str) -> list[Point]:
     family = 2 if entry.aggregates else int(entry.conditioned)
     points = []
     for features in ("model", *entry.readouts):
-        x, *ys = (entry.answer(features, heads[key]) if key in heads else None for key in ("relative_r2", "top1_sequence", "top1_mean"))
+        x, *ys = (
+            entry.answer(features, heads[key]) if key in heads else None
+            for key in ("relative_r2", "top1_sequence", "top1_mean")
+        )
         y = next((y for y in ys if y), None)
         if x and y:
             own = features == "model"
@@ -130,17 +145,23 @@ def _bar(figure: Value, scale: float = 1) -> float | None:
 
 
 def _short(contender: str) -> str:
-    """What a contender is called in the plot: the method and its first two settings; the table has the others."""
+    """What a contender is called in the plot: the method and its first two settings; the table has
+    the others."""
     method, *settings = re.split("[:,]", contender)
     shown = settings if len(settings) <= SETTINGS else [*settings[:SETTINGS], "…"]
     return f"{method} · {', '.join(shown)}" if shown else method
 
 
 def _draw_front(axes: Axes, best: Sequence[Point]) -> labels.Floats:
-    """The step line from the left edge over the best points down to the lower edge, and its corners [N, 2]."""
+    """The step line from the left edge over the best points down to the lower edge, and its corners
+    [N, 2]."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     xs, ys = [point.x.mean for point in best], [100 * point.y.mean for point in best]
-    steps = [(x, height) for x, y, below in zip(xs, ys, [*ys[1:], low], strict=True) for height in (y, below)]
+    steps = [
+        (x, height)
+        for x, y, below in zip(xs, ys, [*ys[1:], low], strict=True)
+        for height in (y, below)
+    ]
     corners = np.array([(left, ys[0]), *steps])
     axes.plot(*corners.T, color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
     axes.set(xlim=(left, right), ylim=(low, high))
@@ -150,35 +171,76 @@ def _draw_front(axes: Axes, best: Sequence[Point]) -> labels.Floats:
 def _legend(axes: Axes, points: Sequence[Point]) -> None:
     present = {point.family for point in points}
     handles = [
-        Line2D([], [], color=colour, marker=mark, linestyle="", markersize=7, label=style.mathtext(label))
+        Line2D(
+            [],
+            [],
+            color=colour,
+            marker=mark,
+            linestyle="",
+            markersize=7,
+            label=style.mathtext(label),
+        )
         for number, (label, colour, mark) in enumerate(FAMILIES)
         if number in present
     ]
     if readout := next((point for point in points if point.readout), None):
         mark = FAMILIES[readout.family][2]
-        small = Line2D([], [], color=style.MUTED, marker=mark, linestyle="", markersize=READOUT, label="their other readouts")
+        small = Line2D(
+            [],
+            [],
+            color=style.MUTED,
+            marker=mark,
+            linestyle="",
+            markersize=READOUT,
+            label="their other readouts",
+        )
         small.set(markeredgecolor=style.PAPER, alpha=FAINT)
         handles.append(small)
     if not all(point.filled for point in points):
-        hollow = Line2D([], [], color=style.AGG, marker="o", linestyle="", markersize=7, label="the same without actions")
+        hollow = Line2D(
+            [],
+            [],
+            color=style.AGG,
+            marker="o",
+            linestyle="",
+            markersize=7,
+            label="the same without actions",
+        )
         hollow.set(markerfacecolor=style.PAPER, markeredgewidth=1.4)
         handles.append(hollow)
-    handles.append(Line2D([], [], color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)), label="Pareto front"))
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, handletextpad=0.4, columnspacing=1.4)
+    handles.append(
+        Line2D([], [], color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)), label="Pareto front")
+    )
+    axes.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.14),
+        ncols=3,
+        handletextpad=0.4,
+        columnspacing=1.4,
+    )
 
 
-def _name(figure: Figure, axes: Axes, points: Sequence[Point], named: set[int], steps: labels.Floats) -> None:
+def _name(
+    figure: Figure, axes: Axes, points: Sequence[Point], named: set[int], steps: labels.Floats
+) -> None:
     """Names beside their marks, with a thin line to those that stand away."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the layout is settled, and names shall not change it
     unit = figure.dpi / 72
     middles = axes.transData.transform([(point.x.mean, 100 * point.y.mean) for point in points])
     sizes = {i: _extent(axes, points[i], PADDING * unit) for i in sorted(named)}
-    lines = np.concatenate([*(_bars(axes, point) for point in points), _legs(axes.transData.transform(steps))])
+    lines = np.concatenate(
+        [*(_bars(axes, point) for point in points), _legs(axes.transData.transform(steps))]
+    )
     spots = labels.place(middles, sizes, lines, np.array(axes.get_window_extent().extents), unit)
     for i, spot in spots.items():
         point = points[i]
-        leader = {"arrowstyle": "-", "color": style.MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4} if spot.leads else None
+        leader = (
+            {"arrowstyle": "-", "color": style.MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4}
+            if spot.leads
+            else None
+        )
         axes.annotate(
             point.name,
             (point.x.mean, 100 * point.y.mean),
@@ -215,4 +277,6 @@ def _bars(axes: Axes, point: Point) -> labels.Floats:
 
 def _legs(corners: labels.Floats) -> labels.Floats:
     """The boxes [N - 1, 4] of the legs of a line with corners [N, 2]; each goes along an axis."""
-    return np.concatenate([np.minimum(corners[1:], corners[:-1]) - 1, np.maximum(corners[1:], corners[:-1]) + 1], 1)
+    return np.concatenate(
+        [np.minimum(corners[1:], corners[:-1]) - 1, np.maximum(corners[1:], corners[:-1]) + 1], 1
+    )

@@ -25,16 +25,20 @@ class ImageSplit:
     """The images of one split.
 
     Attributes:
-        images: [N', S, S, 3] uint8, usually a memory map; those of other splits may stand there too.
+        images: [N', S, S, 3] uint8, usually a memory map; those of other splits may stand there
+            too.
         labels: [N] int64, -1 where unknown.
         rows: [N], where these stand in `images`; None where `images` holds just these, in order.
-        origin: which of the published files or folders `images` was decoded from (`unlabeled`, `train`, `test` ...). `images` has all of
-            its images in the published order, so what was computed elsewhere for each of them (saliency) is found by `places`.
-        names: [N'] of the files that `images` was decoded from, as UTF-8 bytes, below the folder of that origin (ImageNet) or of the data
-            set, where they may begin with the split (Tiny ImageNet, folders); None where they have none.
+        origin: which of the published files or folders `images` was decoded from (`unlabeled`,
+            `train`, `test` ...). `images` has all of its images in the published order, so what was
+            computed elsewhere for each of them (saliency) is found by `places`.
+        names: [N'] of the files that `images` was decoded from, as UTF-8 bytes, below the folder of
+            that origin (ImageNet) or of the data set, where they may begin with the split (Tiny
+            ImageNet, folders); None where they have none.
         sums: of `images`, where these are checked when they are read.
         contents: a digest of all bytes of `images`, where it is known; see `data`.
-        stretched: whether whole images were stretched to the square; else it is their middle that was cut out.
+        stretched: whether whole images were stretched to the square; else it is their middle that
+            was cut out.
     """
 
     images: npt.NDArray[np.uint8]
@@ -48,14 +52,16 @@ class ImageSplit:
 
     @property
     def data(self) -> npt.NDArray[np.uint8] | str:
-        """For `fingerprint`, what stands for `images`: the digest of their bytes if it is known, else they themselves."""
+        """For `fingerprint`, what stands for `images`: the digest of their bytes if it is known,
+        else they themselves."""
         return self.contents or self.images
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def places(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """[B]: where the images `index` [B] stand in `images`, `names` and whatever else has the published order."""
+        """[B]: where the images `index` [B] stand in `images`, `names` and whatever else has the
+        published order."""
         return index if self.rows is None else self.rows[index]
 
     def select(self, rows: npt.NDArray[np.int64]) -> "ImageSplit":
@@ -77,7 +83,8 @@ class ImageSplit:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """All splits of a data set: `train`, `val` (held out from the training images, for choosing settings) and `test` at least.
+    """All splits of a data set: `train`, `val` (held out from the training images, for choosing
+    settings) and `test` at least.
 
     Attributes:
         splits: by name.
@@ -93,22 +100,34 @@ class ImageSet:
     probe_split: str = "train"
 
     def fill(self, outline: WorldSpec) -> WorldSpec:
-        """A spec with all that is known of these images in place of what was not known before they were opened."""
-        known = replace(outline, classes=self.classes, splits=tuple(self.splits), mean=self.mean, std=self.std)
+        """A spec with all that is known of these images in place of what was not known before they
+        were opened."""
+        known = replace(
+            outline, classes=self.classes, splits=tuple(self.splits), mean=self.mean, std=self.std
+        )
         return replace(known, probe_split=self.probe_split, data=self._fingerprint())
 
     def _fingerprint(self) -> dict[str, str]:
         """For `WorldSpec.data`."""
-        arrays = {name: {"images": split.data, "labels": split.labels, "rows": split.rows} for name, split in self.splits.items()}
-        parts = {f"{split}.{name}": array for split, named in arrays.items() for name, array in named.items() if array is not None}
+        arrays = {
+            name: {"images": split.data, "labels": split.labels, "rows": split.rows}
+            for name, split in self.splits.items()
+        }
+        parts = {
+            f"{split}.{name}": array
+            for split, named in arrays.items()
+            for name, array in named.items()
+            if array is not None
+        }
         return fingerprint(parts)
 
 
 def hold_out(split: ImageSplit, fraction: float) -> tuple[ImageSplit, ImageSplit]:
     """The images of a split to train on, and those that make up `val`.
 
-    Which ones is settled by a hash of their files' names, or of their places where they have none: the same ones on every machine, and
-    nearly the same ones when a few images are added. A fraction above 0 holds out one image at least.
+    Which ones is settled by a hash of their files' names, or of their places where they have none:
+    the same ones on every machine, and nearly the same ones when a few images are added. A fraction
+    above 0 holds out one image at least.
 
     Raises:
         ConfigError: if the fraction is not in 0..1, or 1.
@@ -120,7 +139,10 @@ def hold_out(split: ImageSplit, fraction: float) -> tuple[ImageSplit, ImageSplit
     if split.names is None:
         hashes = scramble(places.astype(np.uint64))
     else:
-        hashes = np.array([int.from_bytes(sha256(name).digest()[:8]) for name in split.names[places].tolist()], np.uint64)
+        hashes = np.array(
+            [int.from_bytes(sha256(name).digest()[:8]) for name in split.names[places].tolist()],
+            np.uint64,
+        )
     order = np.argsort(hashes, kind="stable")
     held = max(round(fraction * len(split)), int(fraction > 0))
     if 0 < len(split) <= held:
@@ -141,7 +163,8 @@ class Source(ABC):
         Args:
             path: of the data set.
             image_size: S, pixels per side.
-            val_fraction: of the training images that make up `val`, the same ones on every machine; 0 leaves it empty.
+            val_fraction: of the training images that make up `val`, the same ones on every machine;
+                0 leaves it empty.
 
         Raises:
             DataError: if files are missing or damaged.
@@ -178,5 +201,7 @@ def open_images(source: str, path: str, image_size: int, val_fraction: float) ->
     """
     found, place = find_source(source), Path(path).expanduser()
     if not place.exists():
-        raise ConfigError(f"world.path: there is no {place}; it must be an archive or folder that `seqjepa data check` knows")
+        raise ConfigError(
+            f"world.path: there is no {place}; it must be an archive or folder that `seqjepa data check` knows"
+        )
     return found.open(place, image_size, val_fraction)

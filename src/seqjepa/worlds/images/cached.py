@@ -1,4 +1,5 @@
-"""Images decoded once into the cache, whatever they come from; after that neither they nor their labels are read again."""
+"""Images decoded once into the cache, whatever they come from; after that neither they nor their
+labels are read again."""
 
 import io
 import itertools
@@ -27,7 +28,9 @@ from seqjepa.worlds.images.base import ImageSplit
 
 VERSION = 1  # of decoding: raise it when pixels or the order of images change
 SAMPLE = 32  # images that a check decodes
-AHEAD = 4 * (os.cpu_count() or 1)  # files in memory that are still to be decoded: enough for every core
+AHEAD = 4 * (
+    os.cpu_count() or 1
+)  # files in memory that are still to be decoded: enough for every core
 CHUNK_BYTES = 32 << 20  # of pixels between two records of progress
 
 Decode = Callable[[int, int], npt.NDArray[np.uint8]]
@@ -40,7 +43,8 @@ class Part:
 
     Attributes:
         labels: [N] int64, -1 where unknown.
-        decode: the images start .. stop - 1, [stop - start, S, S, 3] uint8, a pure function of them; quick if asked for in order.
+        decode: the images start .. stop - 1, [stop - start, S, S, 3] uint8, a pure function of
+            them; quick if asked for in order.
         names: [N] of their files, or nothing.
     """
 
@@ -106,15 +110,28 @@ def decoded(
     index = _read_index(path)
     listed = _listing(once()) if index is None else index
     origins = [array.removeprefix("labels/") for array in listed if array.startswith("labels/")]
-    plans = {origin: _plan(listed[f"labels/{origin}"], size, partial(_later, once, origin)) for origin in origins}
+    plans = {
+        origin: _plan(listed[f"labels/{origin}"], size, partial(_later, once, origin))
+        for origin in origins
+    }
     tables = cached_tables(name, key, plans, doing="decoding")
-    parts = {origin: _split(tables[origin], origin, listed[f"names/{origin}"], stretched) for origin in origins}
+    parts = {
+        origin: _split(tables[origin], origin, listed[f"names/{origin}"], stretched)
+        for origin in origins
+    }
     if index is None:
         listed = _complete(path, listed, lambda: statistics(training(parts)))
-    return Decoded(tuple(listed["classes"].tolist()), tuple(listed["mean"].tolist()), tuple(listed["std"].tolist()), parts)
+    return Decoded(
+        tuple(listed["classes"].tolist()),
+        tuple(listed["mean"].tolist()),
+        tuple(listed["std"].tolist()),
+        parts,
+    )
 
 
-def _later(read: Callable[[], Published], origin: str, start: int, stop: int) -> npt.NDArray[np.uint8]:
+def _later(
+    read: Callable[[], Published], origin: str, start: int, stop: int
+) -> npt.NDArray[np.uint8]:
     """See `Part.decode`, without reading anything before the first image is asked for."""
     return read().parts[origin].decode(start, stop)
 
@@ -122,7 +139,9 @@ def _later(read: Callable[[], Published], origin: str, start: int, stop: int) ->
 def statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """See `pixel_statistics`."""
     poses = np.zeros((len(split), 1, 0), np.float32)
-    return pixel_statistics(ViewTable(split.images[:, None], poses, split.labels, split.rows, split.sums))
+    return pixel_statistics(
+        ViewTable(split.images[:, None], poses, split.labels, split.rows, split.sums)
+    )
 
 
 def _plan(labels: Indices, size: int, decode: Decode) -> Plan:
@@ -135,10 +154,14 @@ def _chunk(size: int) -> int:
     return min(max(CHUNK_BYTES // (3 * size**2), 64), 8192)
 
 
-def _split(table: ViewTable, origin: str, names: npt.NDArray[np.bytes_], stretched: bool) -> ImageSplit:
+def _split(
+    table: ViewTable, origin: str, names: npt.NDArray[np.bytes_], stretched: bool
+) -> ImageSplit:
     mapped = cast("npt.NDArray[np.uint8]", table.views)  # the cache gives no other
     named = names if len(names) else None
-    return ImageSplit(mapped[:, 0], table.labels, None, origin, named, table.sums, table.contents, stretched)
+    return ImageSplit(
+        mapped[:, 0], table.labels, None, origin, named, table.sums, table.contents, stretched
+    )
 
 
 def _listing(published: Published) -> Arrays:
@@ -162,8 +185,11 @@ def _read_index(path: Path) -> Arrays | None:
         return dict(arrays)
 
 
-def _complete(path: Path, listed: Arrays, measure: Callable[[], tuple[tuple[float, ...], tuple[float, ...]]]) -> Arrays:
-    """The index with mean and standard deviation, written by one process; the others wait and read it."""
+def _complete(
+    path: Path, listed: Arrays, measure: Callable[[], tuple[tuple[float, ...], tuple[float, ...]]]
+) -> Arrays:
+    """The index with mean and standard deviation, written by one process; the others wait and read
+    it."""
     try:
         with locked(path.parent):
             if (index := _read_index(path)) is not None:
@@ -175,11 +201,14 @@ def _complete(path: Path, listed: Arrays, measure: Callable[[], tuple[tuple[floa
             write_atomically(path, sha256(data.getvalue()).encode() + data.getvalue())
             return index
     except OSError as error:
-        raise DiskError(f"cannot write {path}: {error.strerror}. Free space or set SEQJEPA_CACHE to another folder") from error
+        raise DiskError(
+            f"cannot write {path}: {error.strerror}. Free space or set SEQJEPA_CACHE to another folder"
+        ) from error
 
 
 class ImageFiles:
-    """Image files of a folder or archive, in its order; called, it decodes them in several threads (see `Part.decode`).
+    """Image files of a folder or archive, in its order; called, it decodes them in several threads
+    (see `Part.decode`).
 
     Args:
         begin: starts an iteration over the files.
@@ -194,7 +223,11 @@ class ImageFiles:
     def part(self, label: Callable[[Member], int]) -> Part:
         """All of them, with their labels."""
         found = [(member.name, label(member)) for member in self.begin()]
-        return Part(np.array([number for _, number in found], np.int64), self, tuple(name for name, _ in found))
+        return Part(
+            np.array([number for _, number in found], np.int64),
+            self,
+            tuple(name for name, _ in found),
+        )
 
     def sample(self, total: int) -> Finding:
         """Whether some of them, of so many, spread evenly, can be decoded."""
@@ -219,7 +252,9 @@ class ImageFiles:
                 waiting.append(self._decode(member, pool))
             images += [job.result() for job in waiting]
         if len(images) != stop - start:
-            raise DataError(f"{stop - start - len(images)} images went away while they were read: start again")
+            raise DataError(
+                f"{stop - start - len(images)} images went away while they were read: start again"
+            )
         self.place = stop
         return np.stack(images)
 
@@ -230,7 +265,13 @@ class ImageFiles:
 
 
 def resized(images: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """Images [N, H, W, 3] stretched to [N, S, S, 3] bicubically; as they are if they have that size."""
+    """Images [N, H, W, 3] stretched to [N, S, S, 3] bicubically; as they are if they have that
+    size."""
     if images.shape[1:3] == (size, size):
         return images
-    return np.stack([np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)) for image in images])
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
+            for image in images
+        ]
+    )

@@ -1,6 +1,6 @@
-"""Glimpses: where an image is looked at, drawn from its saliency with inhibition of return, and the patches seen there
-(seq-JEPA, section 3.3). Batched, on any device, and exact: all counting is in integers.
-"""
+"""Glimpses: where an image is looked at, drawn from its saliency with inhibition of return, and the
+patches seen there (seq-JEPA, section 3.3). Batched, on any device, and exact: all counting is in
+integers."""
 
 import math
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ class Inhibition:
     """Inhibition of return: where no later fixation of the sequence falls.
 
     Attributes:
-        shape: `disc`, all within `radius` of a fixation (the paper); `square`, all whose row and column are (the authors' release); `none`.
+        shape: `disc`, all within `radius` of a fixation (the paper); `square`, all whose row and
+            column are (the authors' release); `none`.
         radius: in pixels.
     """
 
@@ -31,7 +32,8 @@ class Inhibition:
     radius: int
 
     def kernel(self) -> Tensor:
-        """[2 r + 1, 2 r + 1] bool, true where a fixation in the middle inhibits; one pixel that does not for `none`."""
+        """[2 r + 1, 2 r + 1] bool, true where a fixation in the middle inhibits; one pixel that
+        does not for `none`."""
         if self.shape == "none":
             return torch.zeros(1, 1, dtype=torch.bool)
         away = torch.arange(-self.radius, self.radius + 1)
@@ -40,15 +42,18 @@ class Inhibition:
         return away[:, None] ** 2 + away**2 <= self.radius**2
 
     def most(self, size: int) -> int | None:
-        """So many fixations find a place in any case on an image of `size` pixels per side; None for any number."""
+        """So many fixations find a place in any case on an image of `size` pixels per side; None
+        for any number."""
         area = int(self.kernel().sum())
         return math.ceil(size**2 / area) if area else None
 
 
 def weights(maps: Tensor) -> Tensor:
-    """Saliency maps [B, S, S] of any floating type as int64 weights up to 2^40, proportional to them.
+    """Saliency maps [B, S, S] of any floating type as int64 weights up to 2^40, proportional to
+    them.
 
-    Each map is scaled by a power of two, in double precision, so that its own scale does not matter: of float16 maps nothing is rounded, of
+    Each map is scaled by a power of two, in double precision, so that its own scale does not
+        matter: of float16 maps nothing is rounded, of
     others what is below 2^-40 of the map's largest value.
     """
     most = maps.amax((1, 2), keepdim=True).double()
@@ -57,10 +62,12 @@ def weights(maps: Tensor) -> Tensor:
 
 
 def fixations(saliency: Tensor, number: int, keys: Indices, inhibition: Inhibition) -> Tensor:
-    """Fixations in the order in which they are drawn, each from the map that its predecessors left, renormalised.
+    """Fixations in the order in which they are drawn, each from the map that its predecessors left,
+    renormalised.
 
-    A map of which nothing is left, because it was zero or its salient parts are inhibited, gives way to all positions that are not, alike.
-    Each draw is a function of its map and key alone, to the bit: on any device, in any batch.
+    A map of which nothing is left, because it was zero or its salient parts are inhibited, gives
+    way to all positions that are not, alike. Each draw is a function of its map and key alone, to
+    the bit: on any device, in any batch.
 
     Args:
         saliency: [B, S, S] int64, not negative: probabilities up to a factor (see `weights`).
@@ -91,7 +98,8 @@ def fixations(saliency: Tensor, number: int, keys: Indices, inhibition: Inhibiti
 
 
 class _Pool:
-    """What may still be drawn: weights, -1 where inhibited, in a frame of -1 that is wide enough for any window."""
+    """What may still be drawn: weights, -1 where inhibited, in a frame of -1 that is wide enough
+    for any window."""
 
     def __init__(self, saliency: Tensor, inhibition: Inhibition) -> None:
         self.kernel = inhibition.kernel().to(saliency.device)
@@ -103,7 +111,8 @@ class _Pool:
         self.image = torch.arange(len(saliency), device=saliency.device)
 
     def draw(self, chance: Tensor) -> Tensor:
-        """[B, 2]: by the inverse of the distribution function, at chance [B] in 0 .. 1: first a row, then a column in it."""
+        """[B, 2]: by the inverse of the distribution function, at chance [B] in 0 .. 1: first a
+        row, then a column in it."""
         blank = self.mass.sum(1, keepdim=True) == 0
         rows = torch.where(blank, self.free, self.mass).cumsum(1)
         total = rows[:, -1:]
@@ -134,8 +143,8 @@ class _Pool:
 def patches(images: Tensor, fixations: Tensor, size: int) -> Tensor:
     """What is seen at fixations: squares of the image, zero outside it.
 
-    The fixation (row, column) is the pixel [size // 2, size // 2] of its patch: the middle one where size is odd, the one below and right
-    of the middle where it is even.
+    The fixation (row, column) is the pixel [size // 2, size // 2] of its patch: the middle one
+    where size is odd, the one below and right of the middle where it is even.
 
     Args:
         images: [B, C, H, W] uint8.
@@ -148,7 +157,9 @@ def patches(images: Tensor, fixations: Tensor, size: int) -> Tensor:
     channels, before = images.shape[1], size // 2
     frame = (0, 0, before, size - 1 - before, before, size - 1 - before)
     padded = F.pad(images.permute(0, 2, 3, 1), frame).flatten(2)  # [B, H', W' C]
-    strips = padded.unfold(2, size * channels, channels)  # [B, H', W, size C]: every run of pixels in a row
+    strips = padded.unfold(
+        2, size * channels, channels
+    )  # [B, H', W, size C]: every run of pixels in a row
     image = torch.arange(len(images), device=images.device)[:, None, None]
     rows = fixations[:, :, :1] + torch.arange(size, device=images.device)
     seen: Tensor = strips[image, rows, fixations[:, :, 1:]]  # [B, K, size, size C]

@@ -1,7 +1,7 @@
 """How views are augmented: the parameters of each view, and the policy that they are drawn from.
 
-A view is described completely by the numbers in `COLUMNS`; `augment.augment` makes the same pixels of the same numbers again.
-"""
+A view is described completely by the numbers in `COLUMNS`; `augment.augment` makes the same pixels
+of the same numbers again."""
 
 import math
 from dataclasses import dataclass, fields
@@ -28,7 +28,8 @@ Keys = npt.NDArray[np.int64 | np.uint64]
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What parameters are drawn from; the defaults are those of the paper's observed views (released code, datasets.py).
+    """What parameters are drawn from; the defaults are those of the paper's observed views
+    (released code, datasets.py).
 
     Attributes:
         scale: range of the crop's area as a share of the image's, uniform.
@@ -59,15 +60,31 @@ class Policy:
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self) if field.name.startswith("p_")):
             if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} of an augmentation policy is a probability, 0 to 1, got {getattr(self, name)}")
-        for name, most in (("brightness", math.inf), ("contrast", math.inf), ("saturation", math.inf), ("hue", 0.5)):
+                raise ConfigError(
+                    f"{name} of an augmentation policy is a probability, 0 to 1, got {getattr(self, name)}"
+                )
+        for name, most in (
+            ("brightness", math.inf),
+            ("contrast", math.inf),
+            ("saturation", math.inf),
+            ("hue", 0.5),
+        ):
             if not 0 <= getattr(self, name) <= most or math.isinf(getattr(self, name)):
-                raise ConfigError(f"{name} of an augmentation policy must be from 0 to {most}, got {getattr(self, name)}")
-        for name, (low, high), least, most in (("scale", self.scale, 0, 1), ("sigma", self.sigma, 0, math.inf)):
+                raise ConfigError(
+                    f"{name} of an augmentation policy must be from 0 to {most}, got {getattr(self, name)}"
+                )
+        for name, (low, high), least, most in (
+            ("scale", self.scale, 0, 1),
+            ("sigma", self.sigma, 0, math.inf),
+        ):
             if not least < low <= high <= most or math.isinf(high):
-                raise ConfigError(f"{name} of an augmentation policy must be a range within {least} to {most}, got {low} to {high}")
+                raise ConfigError(
+                    f"{name} of an augmentation policy must be a range within {least} to {most}, got {low} to {high}"
+                )
         if not 0 < self.ratio[0] <= 1 <= self.ratio[1] < math.inf:
-            raise ConfigError(f"ratio of an augmentation policy must be a range around 1, got {self.ratio[0]} to {self.ratio[1]}")
+            raise ConfigError(
+                f"ratio of an augmentation policy must be a range around 1, got {self.ratio[0]} to {self.ratio[1]}"
+            )
 
 
 def sample(policy: Policy, key: Keys, size: int) -> npt.NDArray[np.float32]:
@@ -82,7 +99,10 @@ def sample(policy: Policy, key: Keys, size: int) -> npt.NDArray[np.float32]:
         [..., 16], the numbers named in `COLUMNS`.
     """
     chance = np.ascontiguousarray(uniforms(key.reshape(-1), 2 * TRIES + 16).T)
-    tries, (down, across, flip, *jitter, gray, blur, sigma, solarize) = chance[: 2 * TRIES], chance[2 * TRIES :]
+    tries, (down, across, flip, *jitter, gray, blur, sigma, solarize) = (
+        chance[: 2 * TRIES],
+        chance[2 * TRIES :],
+    )
     blurred = blur < policy.p_blur
     columns = [
         *_crop(policy, tries[:TRIES], tries[TRIES:], down, across, size),
@@ -95,21 +115,29 @@ def sample(policy: Policy, key: Keys, size: int) -> npt.NDArray[np.float32]:
     return np.stack(columns, -1).astype(np.float32).reshape(*key.shape, len(COLUMNS))
 
 
-def _crop(policy: Policy, area: Floats, ratio: Floats, down: Floats, across: Floats, size: int) -> Floats:
-    """[4, n]: boxes as torchvision's RandomResizedCrop draws them, from `area` and `ratio` [TRIES, n]."""
+def _crop(
+    policy: Policy, area: Floats, ratio: Floats, down: Floats, across: Floats, size: int
+) -> Floats:
+    """[4, n]: boxes as torchvision's RandomResizedCrop draws them, from `area` and `ratio` [TRIES,
+    n]."""
     pixels = size**2 * _between(policy.scale, area)
     aspect = np.exp(_between((math.log(policy.ratio[0]), math.log(policy.ratio[1])), ratio))
     height, width = np.rint(np.sqrt(pixels / aspect)), np.rint(np.sqrt(pixels * aspect))
     fits = (height >= 1) & (height <= size) & (width >= 1) & (width <= size)
     first, any_fits, view = fits.argmax(0), fits.any(0), np.arange(fits.shape[1])
     height, width = (np.where(any_fits, length[first, view], size) for length in (height, width))
-    return np.stack([np.floor(down * (size - height + 1)), np.floor(across * (size - width + 1)), height, width])
+    return np.stack(
+        [np.floor(down * (size - height + 1)), np.floor(across * (size - width + 1)), height, width]
+    )
 
 
 def _jitter(policy: Policy, chance: Floats) -> Floats:
     """[8, n]: values and places of the four changes of colour, from chance [9, n]."""
     strengths = (policy.brightness, policy.contrast, policy.saturation)
-    values = [_between((max(0.0, 1 - x), 1 + x), draw) for x, draw in zip(strengths, chance[1:4], strict=True)]
+    values = [
+        _between((max(0.0, 1 - x), 1 + x), draw)
+        for x, draw in zip(strengths, chance[1:4], strict=True)
+    ]
     values.append(_between((-policy.hue, policy.hue), chance[4]))
     changed = np.concatenate([values, chance[5:].argsort(0)])
     unchanged = np.array([1, 1, 1, 0, 0, 1, 2, 3])[:, None]

@@ -1,8 +1,8 @@
 """Saliency: how likely each pixel of an image is to be looked at.
 
-The built-in model needs no weights: the spectral residual (Hou and Zhang, CVPR 2007) times a centre bias. Its maps are computed once and
-kept in the cache as float16. For maps computed elsewhere, such as DeepGaze's, see `saliency_files`.
-"""
+The built-in model needs no weights: the spectral residual (Hou and Zhang, CVPR 2007) times a centre
+bias. Its maps are computed once and kept in the cache as float16. For maps computed elsewhere, such
+as DeepGaze's, see `saliency_files`."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -33,12 +33,13 @@ Maps = Callable[[Indices], Tensor]
 def spectral_residual(images: Tensor) -> Tensor:
     """Saliency maps [B, S, S] float32, each with the sum 1, of images [B, C, S, S], uint8 or 0..1.
 
-    The log amplitude spectrum of an image differs little from its local average; what differs, the spectral residual, is transformed back,
-    and its squared magnitude, smoothed, is the saliency. A flat image has the centre bias alone.
+    The log amplitude spectrum of an image differs little from its local average; what differs, the
+    spectral residual, is transformed back, and its squared magnitude, smoothed, is the saliency. A
+    flat image has the centre bias alone.
 
-    The bias, a Gaussian, has the spread of people's fixations on photographs, 40 % of which lie within the middle 11 % of the area and 70 %
-    within the middle 25 % (Judd, Ehinger, Durand and Torralba, ICCV 2009).
-    """
+    The bias, a Gaussian, has the spread of people's fixations on photographs, 40 % of which lie
+    within the middle 11 % of the area and 70 % within the middle 25 % (Judd, Ehinger, Durand and
+    Torralba, ICCV 2009)."""
     size = images.shape[-1]
     gray = _gray(images)
     small = F.interpolate(gray[:, None], (SCALE, SCALE), mode="bilinear", antialias=True)[:, 0]
@@ -50,7 +51,9 @@ def spectral_residual(images: Tensor) -> Tensor:
     energy = torch.fft.ifft2(torch.polar(residual.exp(), spectrum.angle())).abs().square()
     smooth = _blur(energy).float()
     flat = gray.std((1, 2), correction=0) < FLAT
-    salient = F.interpolate(torch.where(flat[:, None, None], 1.0, smooth)[:, None], (size, size), mode="bilinear")[:, 0]
+    salient = F.interpolate(
+        torch.where(flat[:, None, None], 1.0, smooth)[:, None], (size, size), mode="bilinear"
+    )[:, 0]
     maps = salient * centre_bias(size).to(salient)
     return maps / maps.sum((1, 2), keepdim=True)
 
@@ -70,11 +73,19 @@ def spectral_residual_maps(images: ImageSet) -> dict[str, Maps]:
     """
 
     def plan(split: ImageSplit) -> MapPlan:
-        return len(split.images), lambda index: spectral_residual(torch.from_numpy(split.pick(index)).permute(0, 3, 1, 2))
+        return len(split.images), lambda index: spectral_residual(
+            torch.from_numpy(split.pick(index)).permute(0, 3, 1, 2)
+        )
 
     parts = distinct(images)
-    key = {"model": "spectral residual", "version": VERSION, "images": fingerprint({name: split.data for name, split in parts.items()})}
-    return by_split(images, cached_maps(key, {name: plan(split) for name, split in parts.items()}, side(images)))
+    key = {
+        "model": "spectral residual",
+        "version": VERSION,
+        "images": fingerprint({name: split.data for name, split in parts.items()}),
+    }
+    return by_split(
+        images, cached_maps(key, {name: plan(split) for name, split in parts.items()}, side(images))
+    )
 
 
 MapPlan = tuple[int, Callable[[Indices], Tensor]]
@@ -82,10 +93,18 @@ MapPlan = tuple[int, Callable[[Indices], Tensor]]
 
 
 def cached_maps(key: Mapping[str, Any], plans: Mapping[str, MapPlan], size: int) -> dict[str, Maps]:
-    """Maps computed once into the cache: resumable, verified, as float16 of two bytes that stand for pixels there."""
+    """Maps computed once into the cache: resumable, verified, as float16 of two bytes that stand
+    for pixels there."""
 
-    def render(compute: Callable[[Indices], Tensor], start: int, stop: int) -> npt.NDArray[np.uint8]:
-        return half(compute(np.arange(start, stop))).numpy().view(np.uint8).reshape(stop - start, 1, size, size, 2)
+    def render(
+        compute: Callable[[Indices], Tensor], start: int, stop: int
+    ) -> npt.NDArray[np.uint8]:
+        return (
+            half(compute(np.arange(start, stop)))
+            .numpy()
+            .view(np.uint8)
+            .reshape(stop - start, 1, size, size, 2)
+        )
 
     tables = cached_tables(
         "saliency",
@@ -103,19 +122,23 @@ def cached_maps(key: Mapping[str, Any], plans: Mapping[str, MapPlan], size: int)
     )
 
     def maps(name: str) -> Maps:
-        return lambda places: torch.from_numpy(tables[name].images(places, np.zeros((1, 1), np.int64)).view(np.float16)[:, 0, :, :, 0])
+        return lambda places: torch.from_numpy(
+            tables[name].images(places, np.zeros((1, 1), np.int64)).view(np.float16)[:, 0, :, :, 0]
+        )
 
     return {name: maps(name) for name in tables}
 
 
 def half(maps: Tensor) -> Tensor:
-    """Maps [B, S, S] as float16, each scaled by the power of two that puts its largest value between 2048 and 4096."""
+    """Maps [B, S, S] as float16, each scaled by the power of two that puts its largest value
+    between 2048 and 4096."""
     exponent = torch.frexp(maps.double().amax((1, 2), keepdim=True)).exponent
     return torch.ldexp(maps.double(), 12 - exponent).half()
 
 
 def distinct(images: ImageSet) -> dict[str, ImageSplit]:
-    """The tables of images behind the splits, each once and as a whole, by what they were decoded from."""
+    """The tables of images behind the splits, each once and as a whole, by what they were decoded
+    from."""
     found: dict[int, tuple[str, ImageSplit]] = {}
     for name, split in images.splits.items():
         whole = replace(split, rows=None, labels=np.full(len(split.images), -1))
@@ -143,7 +166,8 @@ def _gray(images: Tensor) -> Tensor:
 
 
 def _blur(maps: Tensor) -> Tensor:
-    """Maps [B, H, W] smoothed by a Gaussian, row by row and column by column; beyond the border they go on as they end."""
+    """Maps [B, H, W] smoothed by a Gaussian, row by row and column by column; beyond the border
+    they go on as they end."""
     radius = math.ceil(2 * BLUR)
     bell = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=maps.device) / BLUR) ** 2)
     bell = (bell / bell.sum()).to(maps)

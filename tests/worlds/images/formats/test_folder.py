@@ -22,7 +22,9 @@ def fill(folder: Path, *names: str) -> Path:
     """Image files of those names, each with its own picture."""
     for number, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(png(picture(number)) if name.endswith("png") else jpeg(picture(number)))
+        (folder / name).write_bytes(
+            png(picture(number)) if name.endswith("png") else jpeg(picture(number))
+        )
     return folder
 
 
@@ -31,10 +33,18 @@ def contents(place: Path, split: str, val_fraction: float = 0.0) -> dict[str, st
     found = SOURCE.open(place, 16, val_fraction)
     images = found.splits[split]
     names = [images.names[place].decode() for place in images.places(np.arange(len(images)))]
-    return {name: found.classes[label] if label >= 0 else "" for name, label in zip(names, images.labels, strict=True)}
+    return {
+        name: found.classes[label] if label >= 0 else ""
+        for name, label in zip(names, images.labels, strict=True)
+    }
 
 
-PETS = [f"{kind}/{number}.{suffix}" for kind in ("dog", "cat") for number in range(10) for suffix in ("png", "jpg")]
+PETS = [
+    f"{kind}/{number}.{suffix}"
+    for kind in ("dog", "cat")
+    for number in range(10)
+    for suffix in ("png", "jpg")
+]
 
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar", "tar.gz"])
@@ -46,9 +56,16 @@ def test_first_sub_folders_are_classes_and_a_tenth_is_the_test(tmp_path: Path, f
         place = folder if form == "folder" else tarred(folder, tmp_path / f"pets.{form}")
     splits = {split: contents(place, split, 0.25) for split in ("train", "val", "test")}
     together = splits["train"] | splits["val"] | splits["test"]
-    assert {name: len(found) for name, found in splits.items()} == {"train": 28, "val": 9, "test": 4}
+    assert {name: len(found) for name, found in splits.items()} == {
+        "train": 28,
+        "val": 9,
+        "test": 4,
+    }
     assert together == {name: name.split("/")[0] for name in (*PETS, "dog/deep/er/1.png")}
-    assert splits["val"].keys() == contents(folder, "val", 0.25).keys() and splits["test"].keys() == contents(folder, "test").keys()
+    assert (
+        splits["val"].keys() == contents(folder, "val", 0.25).keys()
+        and splits["test"].keys() == contents(folder, "test").keys()
+    )
 
 
 def test_a_few_images_are_enough_for_a_test_and_one_is_not(tmp_path: Path) -> None:
@@ -66,37 +83,72 @@ def test_the_middle_square_of_each_image(tmp_path: Path) -> None:
     for place in range(len(split)):
         name = split.names[split.places(np.array([place]))[0]].decode()
         with Image.open(tmp_path / "a" / name) as image:
-            square = image.convert("RGB").resize((10, 10), Image.Resampling.BICUBIC, box=(5, 0, 25, 20))
+            square = image.convert("RGB").resize(
+                (10, 10), Image.Resampling.BICUBIC, box=(5, 0, 25, 20)
+            )
         assert np.array_equal(split.pick(np.array([place]))[0], np.asarray(square))
 
 
 def test_split_folders_are_the_splits(tmp_path: Path) -> None:
-    fill(tmp_path / "three", "train/a/1.png", "train/b/2.png", "val/a/3.png", "test/b/4.png", "test/c/5.png")
-    assert contents(tmp_path / "three", "train", 0.5) == {"train/a/1.png": "a", "train/b/2.png": "b"}
+    fill(
+        tmp_path / "three",
+        "train/a/1.png",
+        "train/b/2.png",
+        "val/a/3.png",
+        "test/b/4.png",
+        "test/c/5.png",
+    )
+    assert contents(tmp_path / "three", "train", 0.5) == {
+        "train/a/1.png": "a",
+        "train/b/2.png": "b",
+    }
     assert contents(tmp_path / "three", "val") == {"val/a/3.png": "a"}
     assert contents(tmp_path / "three", "test") == {"test/b/4.png": "b", "test/c/5.png": "c"}
 
 
 @pytest.mark.parametrize("other", ["val", "test"])
 def test_of_two_split_folders_the_other_is_the_test(tmp_path: Path, other: str) -> None:
-    fill(tmp_path / "two", "train/a/1.png", "train/a/2.png", "train/b/3.png", "train/b/4.png", f"{other}/a/3.png")
+    fill(
+        tmp_path / "two",
+        "train/a/1.png",
+        "train/a/2.png",
+        "train/b/3.png",
+        "train/b/4.png",
+        f"{other}/a/3.png",
+    )
     assert contents(tmp_path / "two", "test") == {f"{other}/a/3.png": "a"}
-    assert len(contents(tmp_path / "two", "val", 0.25)) == 1 and len(contents(tmp_path / "two", "train", 0.25)) == 3
+    assert (
+        len(contents(tmp_path / "two", "val", 0.25)) == 1
+        and len(contents(tmp_path / "two", "train", 0.25)) == 3
+    )
 
 
-@pytest.mark.parametrize("names", [("train/a/1.png",), ("train/a/1.png", "test/a/1.png", "more/a/1.png"), ("val/a/1.png", "x/1.png")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train/a/1.png",),
+        ("train/a/1.png", "test/a/1.png", "more/a/1.png"),
+        ("val/a/1.png", "x/1.png"),
+    ],
+)
 def test_split_folders_that_are_not_all_there(tmp_path: Path, names: tuple[str, ...]) -> None:
-    with pytest.raises(DataError, match="at its top, expected train and at least one of val and test"):
+    with pytest.raises(
+        DataError, match="at its top, expected train and at least one of val and test"
+    ):
         SOURCE.open(fill(tmp_path / "odd", *names), 16, 0.1)
 
 
 def test_images_without_folders_have_no_class(tmp_path: Path) -> None:
     fill(tmp_path / "flat", *(f"{number}.png" for number in range(10)))
     found = SOURCE.open(tmp_path / "flat", 16, 0.1)
-    assert found.classes == () and all((split.labels == -1).all() for split in found.splits.values())
+    assert found.classes == () and all(
+        (split.labels == -1).all() for split in found.splits.values()
+    )
 
 
-def test_other_files_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_files_are_left_out_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = fill(tmp_path / "some", *PETS)
     for name in (
         "readme.txt",
@@ -111,7 +163,9 @@ def test_other_files_are_left_out_and_counted(tmp_path: Path, capsys: pytest.Cap
         (folder / name).write_bytes(b"no image")
     assert len(contents(folder, "train")) == 36
     assert "7 files are no images by their names and left out" in capsys.readouterr().err
-    assert SOURCE.inspect(folder).good and [finding.what for finding in SOURCE.inspect(folder).findings] == [
+    assert SOURCE.inspect(folder).good and [
+        finding.what for finding in SOURCE.inspect(folder).findings
+    ] == [
         "40 images, 2 classes",
         "7 other files, which are left out",
         "40 of them, spread evenly, can be decoded",
@@ -122,7 +176,9 @@ def test_other_files_are_left_out_and_counted(tmp_path: Path, capsys: pytest.Cap
 def test_images_in_other_formats_are_not_left_out_in_silence(tmp_path: Path, name: str) -> None:
     folder = fill(tmp_path / "some", *PETS)
     (folder / "cat" / name).write_bytes(b"GIF89a")
-    with pytest.raises(DataError, match=rf"some/cat/{name} and 0 others are neither JPEG nor PNG: convert them"):
+    with pytest.raises(
+        DataError, match=rf"some/cat/{name} and 0 others are neither JPEG nor PNG: convert them"
+    ):
         SOURCE.open(folder, 16, 0.1)
     assert not SOURCE.inspect(folder).good
 
@@ -133,7 +189,9 @@ def test_missing_and_empty(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty holds no JPEG or PNG images"):
         SOURCE.open(tmp_path / "empty", 16, 0.1)
-    assert SOURCE.inspect(tmp_path / "empty") is None and SOURCE.inspect(tmp_path / "nothing") is None
+    assert (
+        SOURCE.inspect(tmp_path / "empty") is None and SOURCE.inspect(tmp_path / "nothing") is None
+    )
     (tmp_path / "text").write_text("no archive")
     with pytest.raises(DataError, match="text is a damaged tar file, or no archive at all"):
         SOURCE.open(tmp_path / "text", 16, 0.1)
@@ -143,14 +201,19 @@ def test_a_damaged_image_is_named_and_mending_it_is_enough(tmp_path: Path) -> No
     folder = fill(tmp_path / "pets", *PETS)
     whole = (folder / "cat" / "3.jpg").read_bytes()
     (folder / "cat" / "3.jpg").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"pets/cat/3\.jpg is no whole JPEG or PNG image .*get the file again or leave it out"):
+    with pytest.raises(
+        DataError,
+        match=r"pets/cat/3\.jpg is no whole JPEG or PNG image .*get the file again or leave it out",
+    ):
         SOURCE.open(folder, 16, 0.1)
     assert "3.jpg is no whole" in SOURCE.inspect(folder).findings[-1].what
     (folder / "cat" / "3.jpg").write_bytes(whole)
     assert len(contents(folder, "train")) == 36
 
 
-def test_a_changed_image_is_decoded_anew_and_a_changed_text_is_not(tmp_path: Path, cache: Path) -> None:
+def test_a_changed_image_is_decoded_anew_and_a_changed_text_is_not(
+    tmp_path: Path, cache: Path
+) -> None:
     folder = fill(tmp_path / "pets", *PETS)
     before = SOURCE.open(folder, 16, 0.1)
     (folder / "notes.txt").write_text("nothing of importance")
@@ -162,7 +225,12 @@ def test_a_changed_image_is_decoded_anew_and_a_changed_text_is_not(tmp_path: Pat
     assert len(list(cache.iterdir())) == 2
     changed = [
         name
-        for name, old, new in zip(before.splits["train"].names, before.splits["train"].images, after.splits["train"].images, strict=True)
+        for name, old, new in zip(
+            before.splits["train"].names,
+            before.splits["train"].images,
+            after.splits["train"].images,
+            strict=True,
+        )
         if (old != new).any()
     ]
     assert changed == [b"cat/1.png"]
@@ -177,7 +245,10 @@ def test_links_in_ones_own_folder_are_followed_but_not_for_ever(tmp_path: Path) 
     assert found.classes == ("bird", "cat", "dog")
     (folder / "myself").symlink_to(folder)
     again = SOURCE.open(folder, 16, 0)
-    assert again.classes == found.classes and len(again.splits["train"].images) == len(found.splits["train"].images) == len(PETS) + 5
+    assert (
+        again.classes == found.classes
+        and len(again.splits["train"].images) == len(found.splits["train"].images) == len(PETS) + 5
+    )
     (folder / "lost.png").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"lost\.png cannot be read"):
         SOURCE.open(folder, 16, 0)
@@ -193,4 +264,6 @@ def test_the_top_folder_of_an_archive_is_no_class(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bare.zip", "w") as archive:
         for name in PETS:
             archive.write(folder / name, name)
-    assert contents(tmp_path / "bare.zip", "train") == contents(zipped(folder, tmp_path / "pets.zip"), "train")
+    assert contents(tmp_path / "bare.zip", "train") == contents(
+        zipped(folder, tmp_path / "pets.zip"), "train"
+    )

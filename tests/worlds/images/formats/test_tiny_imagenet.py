@@ -24,25 +24,36 @@ def pixels(file: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_images_and_labels_are_those_of_the_files(folder: Path, tmp_path: Path, packed: bool) -> None:
+def test_images_and_labels_are_those_of_the_files(
+    folder: Path, tmp_path: Path, packed: bool
+) -> None:
     place = zipped(folder, tmp_path / "tiny-imagenet-200.zip") if packed else folder
     found = SOURCE.open(place, 64, 0)
-    assert found.classes == ("Egyptian cat", "goldfish"), "in the order of wnids.txt, which is not that of the names"
+    assert found.classes == ("Egyptian cat", "goldfish"), (
+        "in the order of wnids.txt, which is not that of the names"
+    )
     for split, count in (("train", 6), ("test", 4)):
         images = found.splits[split]
         assert len(images) == count and images.names is not None
-        for place, (name, label, found_pixels) in enumerate(zip(images.names, images.labels, images.images, strict=True)):
+        for place, (name, label, found_pixels) in enumerate(
+            zip(images.names, images.labels, images.images, strict=True)
+        ):
             assert np.array_equal(found_pixels, pixels(folder / name.decode())) and np.array_equal(
                 images.pick(np.array([place]))[0], found_pixels
             )
-            wnid = {"train": name.decode().split("/")[1], "test": ("n02124075", "n01443537")[int(name.decode()[-6]) % 2]}[split]
+            wnid = {
+                "train": name.decode().split("/")[1],
+                "test": ("n02124075", "n01443537")[int(name.decode()[-6]) % 2],
+            }[split]
             assert label == ("n02124075", "n01443537").index(wnid)
     gray = [image for image in found.splits["train"].images if (image == image[..., :1]).all()]
     assert len(gray) == 2, "gray files are three equal channels"
     assert found.splits["test"].origin == "val"
 
 
-def test_val_is_the_same_from_a_folder_and_a_zip_of_another_order(folder: Path, tmp_path: Path) -> None:
+def test_val_is_the_same_from_a_folder_and_a_zip_of_another_order(
+    folder: Path, tmp_path: Path
+) -> None:
     archive = tmp_path / "other" / "tiny-imagenet-200.zip"
     archive.parent.mkdir()
     with zipfile.ZipFile(archive, "w") as out:
@@ -52,30 +63,52 @@ def test_val_is_the_same_from_a_folder_and_a_zip_of_another_order(folder: Path, 
     for place in (folder, archive.parent):
         val = SOURCE.open(place, 64, 1 / 3).splits["val"]
         held.append(
-            {val.names[place]: image.tobytes() for place, image in zip(val.places(np.arange(2)), val.pick(np.arange(2)), strict=True)}
+            {
+                val.names[place]: image.tobytes()
+                for place, image in zip(
+                    val.places(np.arange(2)), val.pick(np.arange(2)), strict=True
+                )
+            }
         )
     assert held[0] == held[1] and len(held[0]) == 2
 
 
 WRONG = {
     "no class list": (lambda folder: (folder / "wnids.txt").unlink(), "lacks wnids.txt"),
-    "no labels for val": (lambda folder: (folder / "val" / "val_annotations.txt").unlink(), "lacks val/val_annotations.txt"),
-    "no training images": (lambda folder: (folder / "train").rename(folder / "training"), "holds no train images"),
-    "no validation images": (lambda folder: (folder / "val" / "images").rename(folder / "val" / "pictures"), "holds no val images"),
+    "no labels for val": (
+        lambda folder: (folder / "val" / "val_annotations.txt").unlink(),
+        "lacks val/val_annotations.txt",
+    ),
+    "no training images": (
+        lambda folder: (folder / "train").rename(folder / "training"),
+        "holds no train images",
+    ),
+    "no validation images": (
+        lambda folder: (folder / "val" / "images").rename(folder / "val" / "pictures"),
+        "holds no val images",
+    ),
     "a class without a line": (
         lambda folder: (folder / "wnids.txt").write_text("n02124075\n"),
         "is of class 'n01443537', which wnids.txt does not have",
     ),
     "an image without a label": (
-        lambda folder: (folder / "val" / "val_annotations.txt").write_text("val_0.JPEG\tn02124075\t0\t1\t2\t3\n"),
+        lambda folder: (folder / "val" / "val_annotations.txt").write_text(
+            "val_0.JPEG\tn02124075\t0\t1\t2\t3\n"
+        ),
         "val_1.JPEG is of class",
     ),
-    "an empty image": (lambda folder: (folder / "val" / "images" / "val_2.JPEG").write_bytes(b""), "val_2.JPEG is empty"),
+    "an empty image": (
+        lambda folder: (folder / "val" / "images" / "val_2.JPEG").write_bytes(b""),
+        "val_2.JPEG is empty",
+    ),
     "a cut image": (
         lambda folder: cut(folder / "train" / "n02124075" / "images" / "n02124075_1.JPEG"),
         "n02124075_1.JPEG is no whole JPEG",
     ),
-    "no image": (lambda folder: (folder / "val" / "images" / "val_3.JPEG").write_text("<html>"), "val_3.JPEG is no whole JPEG"),
+    "no image": (
+        lambda folder: (folder / "val" / "images" / "val_3.JPEG").write_text("<html>"),
+        "val_3.JPEG is no whole JPEG",
+    ),
 }
 
 
@@ -85,21 +118,41 @@ def cut(file: Path) -> None:
 
 @pytest.mark.parametrize("case", WRONG)
 @pytest.mark.parametrize("packed", [False, True])
-def test_what_is_wrong_is_said_with_the_file(folder: Path, tmp_path: Path, case: str, packed: bool) -> None:
+def test_what_is_wrong_is_said_with_the_file(
+    folder: Path, tmp_path: Path, case: str, packed: bool
+) -> None:
     spoil, said = WRONG[case]
     spoil(folder)
     place = zipped(folder, tmp_path / "tiny-imagenet-200.zip") if packed else folder
     with pytest.raises(DataError) as caught:
         SOURCE.open(place, 64, 0.1)
-    assert said in str(caught.value) and str(place) in str(caught.value) and "\n" not in str(caught.value)
+    assert (
+        said in str(caught.value)
+        and str(place) in str(caught.value)
+        and "\n" not in str(caught.value)
+    )
     report = SOURCE.inspect(place)
     assert report is None or not report.good
 
 
 def test_inspect(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = [finding.what for finding in SOURCE.inspect(zipped(folder, tmp_path / "tiny-imagenet-200.zip")).findings]
-    assert "90528d7ca1a48142e341f4ef8d21d0de" in said[0] and "2 classes, published are 200" in said[1]
-    assert "6 train images, published are 100,000" in said[2] and said[3] == "6 of them, spread evenly, can be decoded"
+    said = [
+        finding.what
+        for finding in SOURCE.inspect(zipped(folder, tmp_path / "tiny-imagenet-200.zip")).findings
+    ]
+    assert (
+        "90528d7ca1a48142e341f4ef8d21d0de" in said[0] and "2 classes, published are 200" in said[1]
+    )
+    assert (
+        "6 train images, published are 100,000" in said[2]
+        and said[3] == "6 of them, spread evenly, can be decoded"
+    )
     monkeypatch.setattr(tiny_imagenet, "COUNTS", {"train": 6, "val": 4})
-    assert [finding.good for finding in SOURCE.inspect(folder).findings] == [False, True, True, True, True]
+    assert [finding.good for finding in SOURCE.inspect(folder).findings] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
     assert SOURCE.inspect(folder.parent / "nothing") is None

@@ -1,12 +1,13 @@
 """Any folder or archive (zip, tar) of JPEG and PNG images.
 
 - An image's class is its first sub-folder; images that stand in none have no class.
-- Top folders `train`, `val` and `test`, if there are any, are the splits, and classes are the folders in them. Where just one of `val` and
-  `test` is there, it is our `test`, and `val` is held out from `train`. Without any, a tenth of all images is held out as `test`.
+- Top folders `train`, `val` and `test`, if there are any, are the splits, and classes are the
+  folders in them. Where just one of `val` and `test` is there, it is our `test`, and `val` is held
+  out from `train`. Without any, a tenth of all images is held out as `test`.
 - Of an archive, a single top folder that holds all the rest is left out of account.
 - Images are cut to their middle square.
-- Files whose names do not end as those of images do, and hidden ones or those in hidden folders, are left out, and it is said how many;
-  images in other formats than JPEG and PNG are refused.
+- Files whose names do not end as those of images do, and hidden ones or those in hidden folders,
+  are left out, and it is said how many; images in other formats than JPEG and PNG are refused.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,21 @@ from seqjepa.worlds.images.base import ImageSet, ImageSplit, Source, hold_out
 from seqjepa.worlds.images.cached import ImageFiles, Part, Published, decoded
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png")
-OTHERS = (".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".heic", ".avif", ".jp2", ".jxl", ".ico", ".svg")
+OTHERS = (
+    ".gif",
+    ".bmp",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".heic",
+    ".avif",
+    ".jp2",
+    ".jxl",
+    ".ico",
+    ".svg",
+)
 SPLITS = ("train", "val", "test")
 TEST_FRACTION = 0.1
 
@@ -35,12 +50,23 @@ class ImageFolder(Source):
         """See `Source.open`."""
         files = file_state(path, _is_image)
         read = partial(_publish, path, image_size)
-        found = decoded("folder", files, image_size, read, lambda parts: _splits(parts["images"], 0)["train"], stretched=False)
-        return ImageSet(_splits(found.parts["images"], val_fraction), found.classes, found.mean, found.std)
+        found = decoded(
+            "folder",
+            files,
+            image_size,
+            read,
+            lambda parts: _splits(parts["images"], 0)["train"],
+            stretched=False,
+        )
+        return ImageSet(
+            _splits(found.parts["images"], val_fraction), found.classes, found.mean, found.std
+        )
 
     def inspect(self, path: Path) -> Report | None:
         """See `Source.inspect`."""
-        if not (path.is_dir() or is_archive(path)) or not any(_is_image(member.name) for member in members(path)):
+        if not (path.is_dir() or is_archive(path)) or not any(
+            _is_image(member.name) for member in members(path)
+        ):
             return None
         return Report.of("folder of images", _findings(path))
 
@@ -63,7 +89,11 @@ def _findings(path: Path) -> Iterator[Finding]:
 def _publish(path: Path, size: int) -> Published:
     classes, part, ignored = _read(path, size)
     if ignored:
-        Console(stderr=True).print(f"{path}: {ignored:,} files are no images by their names and left out", markup=False, soft_wrap=True)
+        Console(stderr=True).print(
+            f"{path}: {ignored:,} files are no images by their names and left out",
+            markup=False,
+            soft_wrap=True,
+        )
     return Published(classes, {"images": part})
 
 
@@ -72,7 +102,9 @@ def _read(path: Path, size: int) -> tuple[tuple[str, ...], Part, int]:
     names = [member.name for member in members(path)]
     images = [name for name in names if _is_image(name)]
     if wrong := [name for name in images if not name.lower().endswith(SUFFIXES)]:
-        raise DataError(f"{path / wrong[0]} and {len(wrong) - 1} others are neither JPEG nor PNG: convert them or leave them out")
+        raise DataError(
+            f"{path / wrong[0]} and {len(wrong) - 1} others are neither JPEG nor PNG: convert them or leave them out"
+        )
     if not images:
         raise DataError(f"{path} holds no JPEG or PNG images")
     root = "" if path.is_dir() else _common(images)
@@ -82,7 +114,11 @@ def _read(path: Path, size: int) -> tuple[tuple[str, ...], Part, int]:
     classes = tuple(sorted({name for name in found if name is not None}))
     numbers = {name: number for number, name in enumerate(classes)}
     labels = np.array([-1 if name is None else numbers[name] for name in found], np.int64)
-    return classes, Part(labels, ImageFiles(partial(_files, path), size), tuple(inside)), len(names) - len(images)
+    return (
+        classes,
+        Part(labels, ImageFiles(partial(_files, path), size), tuple(inside)),
+        len(names) - len(images),
+    )
 
 
 def _is_image(name: str) -> bool:
@@ -125,8 +161,14 @@ def _class(name: str, has_splits: bool) -> str | None:
 def _splits(everything: ImageSplit, val_fraction: float) -> dict[str, ImageSplit]:
     """The splits that the names say, or drawn ones."""
     assert everything.names is not None, "images of files have names"
-    tops = np.array([name.partition(b"/")[0].decode(errors="replace") for name in everything.names.tolist()])
-    given = {split: everything.select(np.flatnonzero(tops == split)) for split in SPLITS if (tops == split).any()}
+    tops = np.array(
+        [name.partition(b"/")[0].decode(errors="replace") for name in everything.names.tolist()]
+    )
+    given = {
+        split: everything.select(np.flatnonzero(tops == split))
+        for split in SPLITS
+        if (tops == split).any()
+    }
     if len(given) == len(SPLITS):
         return given
     if given:

@@ -1,14 +1,18 @@
 """STL-10 (Coates, Lee, Ng 2011): 96 x 96 pixels, 10 classes.
 
-The path is that of, or of a folder with, `stl10_binary.tar.gz` or what it unpacks to (`stl10_binary`).
+The path is that of, or of a folder with, `stl10_binary.tar.gz` or what it unpacks to
+(`stl10_binary`).
 
-- `train`: the 100,000 unlabelled images (`unlabeled_X.bin`), and only those: what methods learn from, as in seq-JEPA's paper.
-- `labelled`: of the 5,000 labelled training images (`train_X.bin`), which probes learn from, those that are not in `val`.
-- `val`: held out from the same 5,000; with `val_fraction = 0` the probes learn from all of them, as in the paper.
+- `train`: the 100,000 unlabelled images (`unlabeled_X.bin`), and only those: what methods learn
+  from, as in seq-JEPA's paper.
+- `labelled`: of the 5,000 labelled training images (`train_X.bin`), which probes learn from, those
+  that are not in `val`.
+- `val`: held out from the same 5,000; with `val_fraction = 0` the probes learn from all of them, as
+  in the paper.
 - `test`: the 8,000 test images (`test_X.bin`).
 
-Origins are `unlabeled`, `train` and `test`, each in the order of its file, which is that of the published saliency.
-"""
+Origins are `unlabeled`, `train` and `test`, each in the order of its file, which is that of the
+published saliency."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -40,15 +44,28 @@ class Stl10(Source):
         """See `Source.open`."""
         place = locate(path, FOLDER, ARCHIVE)
         files = file_state(place, lambda name: name in FILES)
-        found = decoded("stl10", files, image_size, partial(_publish, place, image_size), lambda parts: parts["unlabeled"])
+        found = decoded(
+            "stl10",
+            files,
+            image_size,
+            partial(_publish, place, image_size),
+            lambda parts: parts["unlabeled"],
+        )
         labelled, val = hold_out(found.parts["train"], val_fraction)
-        splits = {"train": found.parts["unlabeled"], "labelled": labelled, "val": val, "test": found.parts["test"]}
+        splits = {
+            "train": found.parts["unlabeled"],
+            "labelled": labelled,
+            "val": val,
+            "test": found.parts["test"],
+        }
         return ImageSet(splits, found.classes, found.mean, found.std, probe_split="labelled")
 
     def inspect(self, path: Path) -> Report | None:
         """See `Source.inspect`."""
         place = locate(path, FOLDER, ARCHIVE)
-        ours = is_archive_of(place, f"{FOLDER}/") or any((place / name).exists() for name in FILES[1:])
+        ours = is_archive_of(place, f"{FOLDER}/") or any(
+            (place / name).exists() for name in FILES[1:]
+        )
         return Report.of("STL-10", _findings(place)) if ours else None
 
 
@@ -70,7 +87,13 @@ def _findings(place: Path) -> Iterator[Finding]:
 
 def _publish(place: Path, size: int) -> Published:
     classes, labels = _read(place)
-    return Published(classes, {origin: Part(of, _Planes(place, f"{origin}_X.bin", size)) for origin, of in labels.items()})
+    return Published(
+        classes,
+        {
+            origin: Part(of, _Planes(place, f"{origin}_X.bin", size))
+            for origin, of in labels.items()
+        },
+    )
 
 
 def _read(place: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray[np.int64]]]:
@@ -81,22 +104,38 @@ def _read(place: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray[np.int64]
         if not name.endswith("_X.bin"):
             small[name] = member.read(MOST_BYTES)
     if missing := [name for name in FILES if name not in sizes]:
-        raise DataError(f"{place} lacks {', '.join(missing)}: it must be, or hold, {ARCHIVE} or what it unpacks to")
+        raise DataError(
+            f"{place} lacks {', '.join(missing)}: it must be, or hold, {ARCHIVE} or what it unpacks to"
+        )
     classes = tuple(small["class_names.txt"].decode("latin-1").split())
-    labels = {origin: _labels(origin, small, sizes[f"{origin}_X.bin"], len(classes), where) for origin in COUNTS}
+    labels = {
+        origin: _labels(origin, small, sizes[f"{origin}_X.bin"], len(classes), where)
+        for origin in COUNTS
+    }
     return classes, labels
 
 
-def _labels(origin: str, small: dict[str, bytes], size: int, classes: int, where: dict[str, str]) -> npt.NDArray[np.int64]:
+def _labels(
+    origin: str, small: dict[str, bytes], size: int, classes: int, where: dict[str, str]
+) -> npt.NDArray[np.int64]:
     if size % IMAGE or not size:
-        raise DataError(f"{where[f'{origin}_X.bin']} has {size:,} bytes, not {IMAGE:,} for each image: unpack or download it again")
+        raise DataError(
+            f"{where[f'{origin}_X.bin']} has {size:,} bytes, not {IMAGE:,} for each image: unpack or download it again"
+        )
     if origin == "unlabeled":
         return np.full(size // IMAGE, -1, np.int64)
-    labels, place = np.frombuffer(small[f"{origin}_y.bin"], np.uint8).astype(np.int64) - 1, where[f"{origin}_y.bin"]
+    labels, place = (
+        np.frombuffer(small[f"{origin}_y.bin"], np.uint8).astype(np.int64) - 1,
+        where[f"{origin}_y.bin"],
+    )
     if len(labels) != size // IMAGE:
-        raise DataError(f"{place} holds {len(labels):,} labels for {size // IMAGE:,} images: unpack or download it again")
+        raise DataError(
+            f"{place} holds {len(labels):,} labels for {size // IMAGE:,} images: unpack or download it again"
+        )
     if (bad := np.flatnonzero((labels < 0) | (labels >= classes))).size:
-        raise DataError(f"{place}: image {bad[0]} has label {labels[bad[0]] + 1}, allowed are 1 to {classes}: unpack or download it again")
+        raise DataError(
+            f"{place}: image {bad[0]} has label {labels[bad[0]] + 1}, allowed are 1 to {classes}: unpack or download it again"
+        )
     return labels
 
 
@@ -119,11 +158,18 @@ class _Planes:
                 self.file = self._open(start * IMAGE)
             data = self.file.read((stop - start) * IMAGE)
         except BROKEN as error:
-            raise DataError(f"{self.where}, {self.name} cannot be read ({error}): download it again") from error
+            raise DataError(
+                f"{self.where}, {self.name} cannot be read ({error}): download it again"
+            ) from error
         if len(data) != (stop - start) * IMAGE:
-            raise DataError(f"{self.where}, {self.name} ends within image {start + len(data) // IMAGE}: download it again")
+            raise DataError(
+                f"{self.where}, {self.name} ends within image {start + len(data) // IMAGE}: download it again"
+            )
         self.place = stop
-        return resized(np.frombuffer(data, np.uint8).reshape(-1, 3, SIDE, SIDE).transpose(0, 3, 2, 1), self.size)
+        return resized(
+            np.frombuffer(data, np.uint8).reshape(-1, 3, SIDE, SIDE).transpose(0, 3, 2, 1),
+            self.size,
+        )
 
     def _open(self, start: int) -> BinaryIO:
         self.files = _files(self.where)  # kept, for with it the archive would be closed
