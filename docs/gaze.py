@@ -17,10 +17,10 @@ from matplotlib.patches import Circle, Rectangle
 from PIL import Image, ImageOps
 from skimage import data
 
+from seqjepa.keys import draw_key
 from seqjepa.report import style
 from seqjepa.report.strips import show, to_images
 from seqjepa.worlds.images.base import ImageSet, ImageSplit
-from seqjepa.worlds.keys import draw_key
 from seqjepa.worlds.saccades import Config, Saccades
 from seqjepa.worlds.views.saliency import spectral_residual
 

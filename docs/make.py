@@ -13,10 +13,11 @@ from pathlib import Path
 import claims
 import numpy as np
 import pixels
-import speed
 from matplotlib.figure import Figure
 
+import speed
 from seqjepa.config import from_json
+from seqjepa.keys import draw_key
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import charts, style
 from seqjepa.report.benchmark.entries import Entry, entries
@@ -26,7 +27,6 @@ from seqjepa.report.runs import Run, Variant, group
 from seqjepa.report.strips import strips
 from seqjepa.report.style import Picture, picture
 from seqjepa.report.tables import text, value
-from seqjepa.worlds.keys import draw_key
 
 DOCS = Path(__file__).parent
 SHOWN = [6, 13, 17, 24]  # of the sequences drawn, those in the picture

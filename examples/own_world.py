@@ -26,10 +26,10 @@ from seqjepa import (
     TrainConfig,
 )
 from seqjepa.errors import ConfigError
+from seqjepa.keys import choose_views
 from seqjepa.methods import seq_jepa
 from seqjepa.types import Indices
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
-from seqjepa.worlds.keys import choose_views
 
 FACTORS = ActionSpace(("row", "column"), (Group(name="gaze", dims=("row", "column"), scale=8.0),))
 

@@ -102,7 +102,11 @@ def _add_docstring(count: Count, node: ast.AST, path: Path) -> None:
 
 
 def _add_function(
-    count: Count, node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str], own: set[int], path: Path
+    count: Count,
+    node: ast.FunctionDef | ast.AsyncFunctionDef,
+    lines: list[str],
+    own: set[int],
+    path: Path,
 ) -> None:
     body = node.body[1:] if ast.get_docstring(node) else node.body
     if not body:

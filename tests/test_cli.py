@@ -222,7 +222,7 @@ MISTAKES = {
     ),
     "probes": (
         ["evaluate", "nothing", "--mlp-epochs", "0"],
-        "evaluate.mlp_epochs must be finite and positive, got 0",
+        "evaluate.mlp_epochs must be finite and above 0, got 0",
     ),
     "code": (["evaluate", "nothing", "--code", "none.py"], "no such file: none.py"),
     "no out": (["report", "nothing"], "--out"),

@@ -2,12 +2,12 @@
 
 import dataclasses
 import importlib
-import math
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
+from seqjepa import checks
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.from_json import structure
 from seqjepa.methods.base import MethodConfig
@@ -30,6 +30,7 @@ class OptimConfig:
         weight_decay: decoupled.
     """
 
+    section: ClassVar[str] = "optim."
     lr: float = 4e-4
     lr_start: float = 1e-5
     lr_end: float = 1e-5
@@ -37,15 +38,8 @@ class OptimConfig:
     weight_decay: float = 1e-3
 
     def __post_init__(self) -> None:
-        for name in ("lr", "lr_start", "lr_end", "weight_decay"):
-            _require(
-                0 <= getattr(self, name) < math.inf,
-                f"optim.{name} must be finite and not negative, got {getattr(self, name)}",
-            )
-        _require(
-            0 <= self.warmup < 1,
-            f"optim.warmup is a fraction of the steps, 0 <= warmup < 1, got {self.warmup}",
-        )
+        checks.not_negative(self, "lr", "lr_start", "lr_end", "weight_decay")
+        checks.below_one(self, "warmup")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +57,7 @@ class TrainConfig:
         checkpoint_every: steps between checkpoints: at most so many are lost to a crash.
     """
 
+    section: ClassVar[str] = "train."
     steps: int = 10_000
     batch_size: int = 512
     num_views: int = 4
@@ -72,20 +67,14 @@ class TrainConfig:
     checkpoint_every: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("steps", "num_views", "accumulate", "log_every", "checkpoint_every"):
-            _require(
-                getattr(self, name) >= 1,
-                f"train.{name} must be at least 1, got {getattr(self, name)}",
+        checks.at_least(self, steps=1, num_views=1, accumulate=1, log_every=1, checkpoint_every=1)
+        # BatchNorm needs two samples in each micro-batch.
+        checks.at_least(self, batch_size=2 * self.accumulate)
+        if self.batch_size % self.accumulate:
+            raise ConfigError(
+                f"train.batch_size {self.batch_size} must be a multiple of train.accumulate "
+                f"{self.accumulate}"
             )
-        least = 2 * self.accumulate
-        _require(
-            self.batch_size >= least,
-            f"train.batch_size must be at least 2 per micro-batch, {least}, got {self.batch_size}",
-        )
-        _require(
-            self.batch_size % self.accumulate == 0,
-            f"train.batch_size {self.batch_size} must be a multiple of train.accumulate {self.accumulate}",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +100,7 @@ class EvaluateConfig:
         cosine: let the learning rates fall to 0 along half a cosine. Not in the paper.
     """
 
+    section: ClassVar[str] = "evaluate."
     views: int = 8
     objects: int | None = None
     encoded_views: int = 50
@@ -125,28 +115,9 @@ class EvaluateConfig:
     cosine: bool = False
 
     def __post_init__(self) -> None:
-        for name in (
-            "views",
-            "draws",
-            "linear_epochs",
-            "mlp_epochs",
-            "linear_regression_epochs",
-            "batch_size",
-            "lr",
-            "mlp_lr",
-        ):
-            _require(
-                0 < getattr(self, name) < math.inf,
-                f"evaluate.{name} must be finite and positive, got {getattr(self, name)}",
-            )
-        _require(
-            self.encoded_views >= 2,
-            f"evaluate.encoded_views must be at least 2, a pair, got {self.encoded_views}",
-        )
-        _require(
-            self.objects is None or self.objects >= 1,
-            f"evaluate.objects must be at least 1, or none for all, got {self.objects}",
-        )
+        counts = ("views", "draws", "linear_epochs", "mlp_epochs", "linear_regression_epochs")
+        checks.positive(self, *counts, "batch_size", "lr", "mlp_lr")
+        checks.at_least(self, encoded_views=2, objects=1)
 
     def encoded(self, ordered: bool) -> tuple[int, int]:
         """How many sequences of each object are encoded, and of how many views at most: where their
@@ -177,7 +148,8 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require(0 <= self.seed < 2**32, f"seed must be at least 0 and below 2^32, got {self.seed}")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed must be at least 0 and below 2^32, got {self.seed}")
 
 
 def to_json(config: Any) -> dict[str, Any]:
@@ -260,8 +232,3 @@ def _concrete(
     return find_kind(cls, data["kind"]), {
         key: value for key, value in data.items() if key != "kind"
     }
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)

@@ -2,12 +2,15 @@
 terminal."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import Progress
 from rich.text import Text
 
 SHOWN = {  # what the line shows, in which words, and how
@@ -20,6 +23,43 @@ SHOWN = {  # what the line shows, in which words, and how
     "online/class_sequence": ("agg", "{:.0%}"),
     "online/action_r2": ("action R²", "{:.2f}"),
 }
+
+
+_quiet = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def silenced(quiet: bool = True) -> Iterator[None]:
+    """Show no progress bars while it lasts; warnings are still printed."""
+    before = _quiet.set(quiet or _quiet.get())
+    try:
+        yield
+    finally:
+        _quiet.reset(before)
+
+
+@contextmanager
+def progress(task: str, total: float) -> Iterator[Callable[[float], None]]:
+    """Show a progress bar on stderr while it lasts, unless `silenced`.
+
+    Args:
+        task: a word or two beside the bar.
+        total: number of units of work.
+
+    Yields:
+        A function that moves the bar on by so many units.
+    """
+    console = Console(stderr=True, quiet=_quiet.get())
+    with Progress(console=console, transient=True) as shown:
+        bar = shown.add_task(task, total=total)
+        yield lambda units: shown.advance(bar, units)
+
+
+def warn(message: str) -> None:
+    """Print a warning on stderr that stays, `silenced` or not."""
+    Console(stderr=True).print(
+        f"warning: {message}", style="yellow", soft_wrap=True, markup=False, highlight=False
+    )
 
 
 class Display:

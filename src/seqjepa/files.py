@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from seqjepa.errors import ConfigError, InUseError
+from seqjepa.errors import ConfigError, DiskError, InUseError
 
 LOCK = "lock"
 
@@ -120,6 +120,21 @@ def release(folder: Path, descriptor: int) -> None:
     with suppress(OSError):
         (folder / LOCK).unlink()
     os.close(descriptor)
+
+
+@contextmanager
+def disk_errors(failed: str, remedy: str = "") -> Iterator[None]:
+    """Turn an OSError into a DiskError that says what failed, why, and what to do.
+
+    Args:
+        failed: such as `cannot write runs/a/results.json`.
+        remedy: a sentence; empty where the cause says it all.
+    """
+    try:
+        yield
+    except OSError as error:
+        cure = f". {remedy}" if remedy else ""
+        raise DiskError(f"{failed}: {error.strerror or error}{cure}") from error
 
 
 @contextmanager

@@ -16,11 +16,11 @@ from seqjepa.evaluation.features import (
     frozen,
     windows,
 )
+from seqjepa.keys import draw_key
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
 from seqjepa.training.loop import train
 from seqjepa.types import SequenceBatch
-from seqjepa.worlds.keys import draw_key
 from seqjepa.worlds.table import TableWorld
 
 SAMPLING = Sampling(num_views=5, seed=3)

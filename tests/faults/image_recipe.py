@@ -13,10 +13,10 @@ import torch
 from faults import tiny
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.config import Experiment
+from seqjepa.keys import choose_views
 from seqjepa.types import Indices, SequenceBatch
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
 from seqjepa.worlds.images.base import ImageSet, find_source
-from seqjepa.worlds.keys import choose_views
 
 SPACE = ActionSpace(
     ("shift",), (Group(name="shift", dims=("shift",), kind="circular", period=16.0),)

@@ -300,5 +300,5 @@ def test_numbers_are_finite(name, value):
 @pytest.mark.parametrize("name", NAMES)
 def test_one_short_file_each(name):
     assert (
-        len((ROOT / "src" / "seqjepa" / "methods" / f"{name}.py").read_text().splitlines()) <= 180
+        len((ROOT / "src" / "seqjepa" / "methods" / f"{name}.py").read_text().splitlines()) <= 220
     )

@@ -13,12 +13,12 @@ import seqjepa
 from fixtures.digits import Digits, digits  # noqa: F401, the latter is a fixture
 from seqjepa.config import from_json, to_json
 from seqjepa.errors import ConfigError
+from seqjepa.keys import draw_key
 from seqjepa.nn import EncoderConfig
 from seqjepa.recipes import recipes
 from seqjepa.recipes.cifar100 import cifar100
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.augmented import GROUPS, AugmentedWorld, Config
-from seqjepa.worlds.keys import draw_key
 from seqjepa.worlds.views.augment import augment
 from seqjepa.worlds.views.policy import COLUMNS, Policy
 

@@ -9,10 +9,10 @@ from scipy import stats
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import DataError
+from seqjepa.keys import choose_views, draw_key
 from seqjepa.store.table import ViewTable
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import WorldSpec
-from seqjepa.worlds.keys import choose_views, draw_key
 from seqjepa.worlds.table import TableWorld
 
 SPACE = ActionSpace(("object", "view"), (Group(name="view", dims=("view",)),))

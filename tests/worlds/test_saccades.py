@@ -17,6 +17,7 @@ from seqjepa import cli
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.evaluation.evaluate import Stages, evaluate, measure
+from seqjepa.keys import draw_key
 from seqjepa.methods import seq_jepa
 from seqjepa.model import load
 from seqjepa.nn import EncoderConfig
@@ -24,7 +25,6 @@ from seqjepa.recipes import recipes
 from seqjepa.training.loop import train
 from seqjepa.worlds.images import base
 from seqjepa.worlds.images.base import ImageSet, ImageSplit, Source
-from seqjepa.worlds.keys import draw_key
 from seqjepa.worlds.saccades import Config, Saccades
 
 SIDE, PATCH = 40, 8

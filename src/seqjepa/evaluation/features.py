@@ -18,9 +18,9 @@ from torch import Tensor
 
 from seqjepa.actions import ActionSpace
 from seqjepa.errors import ConfigError, NonFiniteError
+from seqjepa.keys import draw_key
 from seqjepa.methods.base import Method
 from seqjepa.worlds.base import World
-from seqjepa.worlds.keys import draw_key
 
 IMAGES = 256  # per forward pass: what stays in a CPU's cache runs up to 1.5x faster than batches four times as large
 PIXELS = 16  # per side of the raw pixel control

@@ -1,6 +1,5 @@
 """Method: a self-supervised objective together with the representation it learns."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,22 +16,21 @@ from seqjepa.types import Representation, SequenceBatch, StepOutput
 
 @dataclass(frozen=True, kw_only=True)
 class MethodConfig:
-    """Base of the frozen configs of methods; a method's own config adds its fields and knows how to
-    build the method.
+    """Base of the frozen configs of methods; a method's own config adds its fields and knows how to build the method.
 
     Attributes:
-        reads: how many views of a training sequence the method reads; None where it takes any
-            number from two.
+        section: see `checks.Section`.
+        reads: how many views of a training sequence the method reads; None where it takes any number from two.
         conditioned: whether it needs actions.
     """
 
+    section: ClassVar[str] = "method."
     reads: ClassVar[int | None] = None
     conditioned: ClassVar[bool] = True
 
     @property
     def uses_actions(self) -> bool:
-        """Whether the method is given actions: one that can do without is only where its fields say
-        so."""
+        """Whether the method is given actions: one that can do without is only where its fields say so."""
         return self.conditioned
 
     @property
@@ -49,8 +47,7 @@ class MethodConfig:
         raise NotImplementedError
 
     def check(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
-        """Raise a ConfigError if the method cannot learn from (micro-)batches of so many sequences
-        of so many views with such actions."""
+        """Raise a ConfigError if the method cannot learn from (micro-)batches of so many sequences of so many views with such actions."""
         name = type(self).__module__.rpartition(".")[2]
         if self.reads is None and num_views < 2:
             raise ConfigError(
@@ -67,11 +64,10 @@ class MethodConfig:
 
 
 class Method(nn.Module, ABC):
-    """An encoder with its training objective. `forward` is the loss, so that wrappers such as DDP
-    and compile can wrap it.
+    """An encoder with its training objective. `forward` is the loss, so that wrappers such as DDP and compile can wrap it.
 
-    A new method implements `forward`; one with an aggregator or a predictor overrides `aggregate`
-    or `predict`, one with an EMA `after_step`.
+    A new method implements `forward`; one with an aggregator or a predictor overrides `aggregate` or `predict`, one with an EMA
+    `after_step`.
 
     Attributes:
         aggregates: whether `aggregate` makes more of a sequence than its first view's features.
@@ -89,13 +85,11 @@ class Method(nn.Module, ABC):
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """The loss of a batch, and the detached representation for probes.
 
-        Under several ranks its mean over them is the loss of the global batch: losses that compare
-            samples gather them, others do not.
+        Under several ranks its mean over them is the loss of the global batch: losses that compare samples gather them, others do not.
         """
 
     def after_step(self, progress: float) -> None:
-        """Called after each optimizer step; progress is the fraction of the run that is done, in
-        (0, 1]."""
+        """Called after each optimizer step; progress is the fraction of the run that is done, in (0, 1]."""
 
     def represent(self, batch: SequenceBatch) -> Representation:
         """The representation of every view and of the whole sequence."""
@@ -126,45 +120,19 @@ class Method(nn.Module, ABC):
         )
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """Other representations of a view that the method's paper reports, from the encoder's
-        features [..., D] and by name.
+        """Other representations of a view that the method's paper reports, from the encoder's features [..., D] and by name.
 
         Args:
-            context: training sequences, for methods that read a view beside others; `context_size`
-                of them or as many as there are.
+            context: training sequences, for methods that read a view beside others; `context_size` of them or as many as there are.
         """
         return {}
 
 
 def weighted(config: MethodConfig, terms: Mapping[str, Tensor], features: Tensor) -> StepOutput:
-    """The sum of loss terms, each times the config's field of its name, as the output of a method
-    without an aggregator."""
+    """The sum of loss terms, each times the config's field of its name, as the output of a method without an aggregator."""
     loss = torch.stack([getattr(config, name) * term for name, term in terms.items()]).sum()
     return StepOutput(
         loss,
         {name: term.detach() for name, term in terms.items()},
         Representation.of_views(features),
     )
-
-
-def positive(config: MethodConfig, *names: str) -> None:
-    """Raise a ConfigError if one of these fields is not finite and above 0."""
-    _require(config, names, "be finite and above 0", lambda value: 0 < value < math.inf)
-
-
-def not_negative(config: MethodConfig, *names: str) -> None:
-    """Raise a ConfigError if one of these fields is not finite and at least 0."""
-    _require(config, names, "be finite and at least 0", lambda value: 0 <= value < math.inf)
-
-
-def fraction(config: MethodConfig, *names: str) -> None:
-    """Raise a ConfigError if one of these fields is not in 0..1."""
-    _require(config, names, "lie in 0..1", lambda value: 0 <= value <= 1)
-
-
-def _require(
-    config: MethodConfig, names: tuple[str, ...], what: str, holds: Callable[[float], bool]
-) -> None:
-    for name in names:
-        if not holds(getattr(config, name)):
-            raise ConfigError(f"method.{name} must {what}, got {getattr(config, name)}")

@@ -1,20 +1,20 @@
-"""BYOL (Grill et al. 2020), as in seq-JEPA's comparison: each view predicts the other's projection
-by the EMA target networks.
+"""BYOL (Grill et al. 2020), as in seq-JEPA's comparison: each view predicts the other's projection by the EMA target networks.
 
     p    = projector(f(x)),  q = predictor(p),  p' = target_projector(f_ema(x))
     loss = (2 - 2 cos(q_1, sg p'_2)) + (2 - 2 cos(q_2, sg p'_1))
 
-The paper's widths (projector 4D - 4D - 4D, predictor hidden D); the release has projector 4D - D/4,
-predictor hidden 4D: `--method.projector.widths 4 0.25 --method.predictor-hidden 4`. Without `--ema`
-the release never moves its target; ours moves every step."""
+The paper's widths (projector 4D - 4D - 4D, predictor hidden D); the release has projector 4D - D/4, predictor hidden 4D:
+`--method.projector.widths 4 0.25 --method.predictor-hidden 4`. Without `--ema` the release never moves its target; ours moves every step.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import fraction, positive
 from seqjepa.heads import ProjectorConfig, mlp, multiple
 from seqjepa.losses import cosine_loss
-from seqjepa.methods.base import Method, MethodConfig, fraction, positive
+from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.nn import EMATarget, Encoder
 from seqjepa.schedules import ema_momentum
 from seqjepa.types import Representation, SequenceBatch, StepOutput
@@ -26,8 +26,7 @@ class Config(MethodConfig):
 
     Attributes:
         projector: the head.
-        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of
-            features.
+        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of features.
         ema_momentum: of the target networks at the start; rises to 1 along half a cosine.
     """
 

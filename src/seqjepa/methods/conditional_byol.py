@@ -1,5 +1,4 @@
-"""Conditional BYOL, of seq-JEPA's comparison: BYOL whose predictor knows the action; a seq-JEPA of
-two views without aggregator.
+"""Conditional BYOL, of seq-JEPA's comparison: BYOL whose predictor knows the action; a seq-JEPA of two views without aggregator.
 
     p    = projector(f(x)),  p' = target_projector(f_ema(x)),  e = P(a)
     loss = 2 - 2 cos(predictor([e; p_1]), sg p'_2)
@@ -13,9 +12,10 @@ from typing import ClassVar
 import torch
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import fraction, positive
 from seqjepa.heads import ProjectorConfig, mlp, multiple
 from seqjepa.losses import cosine_loss
-from seqjepa.methods.base import Method, MethodConfig, fraction, positive
+from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.nn import ActionEmbedding, EMATarget, Encoder
 from seqjepa.schedules import ema_momentum
 from seqjepa.types import Representation, SequenceBatch, StepOutput
@@ -27,8 +27,7 @@ class Config(MethodConfig):
 
     Attributes:
         projector: the head.
-        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of
-            features.
+        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of features.
         action_width: width of the action embedding.
         ema_momentum: of the target networks at the start; rises to 1 along half a cosine.
     """

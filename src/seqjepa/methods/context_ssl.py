@@ -1,21 +1,17 @@
-"""ContextSSL (Gupta et al. 2024): a transformer that reads pairs of views as context and becomes
-equivariant to what the context shows.
+"""ContextSSL (Gupta et al. 2024): a transformer that reads pairs of views as context and becomes equivariant to what the context shows.
 
     tokens   [f(x_k); a_k], [f(x+_k); 0] for the pairs k = 1 .. K of a context
-    z        = transformer(tokens): causal, a view never sees its own partner, each query row and
-    layer drops each earlier pair with p 0.9 loss     = NT-Xent(z_k, z+_k; tau = 0.1, cosines from
-    1e-7 on) + 5 MSE(regressor(z / |z|), pose of x+_k)
+    z        = transformer(tokens): causal, a view never sees its own partner, each query row and layer drops each earlier pair with p 0.9
+    loss     = NT-Xent(z_k, z+_k; tau = 0.1, cosines from 1e-7 on) + 5 MSE(regressor(z / |z|), pose of x+_k)
 
-An action's groups are the environments: each batch lives in one of them, drawn at random, and the
-others' part of action and pose is left out. A view's pose is regressed from both tokens. The
-transformer is GPT-2's (pre-norm, GELU), 4 D wide, without positions.
+An action's groups are the environments: each batch lives in one of them, drawn at random, and the others' part of action and pose is left
+out. A view's pose is regressed from both tokens. The transformer is GPT-2's (pre-norm, GELU), 4 D wide, without positions.
 
-Deviations: environments are the world's single groups, drawn evenly (originally rotation, or both
-    hues); circular groups enter as wrapped
-differences and are regressed as (sin, cos). The original's optimizer is Adam, lr 2e-7 x pairs per
-batch, weight decay 1e-3, warm-up and cosine to 0; here it is the recipe's. `readouts` gives the
-paper's context sweep: a query [f(x); 0] after c tokens of training pairs from one group; every
-query sees the context and itself."""
+Deviations: environments are the world's single groups, drawn evenly (originally rotation, or both hues); circular groups enter as wrapped
+differences and are regressed as (sin, cos). The original's optimizer is Adam, lr 2e-7 x pairs per batch, weight decay 1e-3, warm-up and
+cosine to 0; here it is the recipe's. `readouts` gives the paper's context sweep: a query [f(x); 0] after c tokens of training pairs from
+one group; every query sees the context and itself.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,10 +23,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import fraction, not_negative, positive
 from seqjepa.distributed import broadcast, gather
 from seqjepa.errors import ConfigError
 from seqjepa.losses import nt_xent, precise
-from seqjepa.methods.base import Method, MethodConfig, fraction, not_negative, positive, weighted
+from seqjepa.methods.base import Method, MethodConfig, weighted
 from seqjepa.nn import Encoder
 from seqjepa.types import SequenceBatch, StepOutput
 
@@ -95,8 +92,7 @@ class Config(MethodConfig):
 
 
 class ContextSSL(Method):
-    """The method of the module's docstring. Letters as there: B pairs of views in n contexts of K,
-    D features, A action width."""
+    """The method of the module's docstring. Letters as there: B pairs of views in n contexts of K, D features, A action width."""
 
     context_size: ClassVar[int] = max(CONTEXTS) // 2
 
@@ -146,8 +142,7 @@ class ContextSSL(Method):
         return weighted(config, {"contrast": contrast, "regression": regression}, features)
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """z of a view after contexts of 0 .. 126 tokens, as far as there are so many, of each group
-        of actions where there are several."""
+        """z of a view after contexts of 0 .. 126 tokens, as far as there are so many, of each group of actions where there are several."""
         features, groups = self.encoder(context.views), self.actions.groups
         widths, found = [group.action_dim for group in groups], {}
         for number, group in enumerate(groups):
@@ -161,8 +156,7 @@ class ContextSSL(Method):
         return found
 
     def _read(self, context: Tensor, features: Tensor) -> Tensor:
-        """Normalised outputs [..., D] of features [..., D], each after the same context [c, D +
-        A]."""
+        """Normalised outputs [..., D] of features [..., D], each after the same context [c, D + A]."""
         found, c = [], len(context)
         for rows in features.flatten(0, -2).split(QUERIES):
             queries = torch.cat(
@@ -183,8 +177,7 @@ class ContextSSL(Method):
         return torch.cat([features, moves.to(features.dtype)], -1)
 
     def _transform(self, tokens: Tensor, masks: list[Tensor]) -> Tensor:
-        """Tokens [n, S, D + A] to outputs [n, S, D]; a layer's mask is true where a row must not
-        look."""
+        """Tokens [n, S, D + A] to outputs [n, S, D]; a layer's mask is true where a row must not look."""
         x = self.read_in(tokens)
         for layer, mask in zip(self.layers, masks, strict=True):
             x = layer(x, src_mask=mask)
@@ -192,8 +185,7 @@ class ContextSSL(Method):
         return out
 
     def _random_masks(self, contexts: int, like: Tensor) -> list[Tensor]:
-        """For each layer [n heads, 2 K, 2 K]: a row sees itself and those earlier pairs that are
-        not dropped for it."""
+        """For each layer [n heads, 2 K, 2 K]: a row sees itself and those earlier pairs that are not dropped for it."""
         config, device = self.config, like.device
         itself, earlier = (
             torch.eye(2 * config.pairs, dtype=torch.bool, device=device),

@@ -1,13 +1,11 @@
-"""Conv-JEPA (`Conv_IJEPA` in seq-JEPA's release): every observed view predicts the last one by the
-direct action to it; no aggregator.
+"""Conv-JEPA (`Conv_IJEPA` in seq-JEPA's release): every observed view predicts the last one by the direct action to it; no aggregator.
 
     p      = projector(f(x)),  p' = target_projector(f_ema(x)),  widths D - 4D - D/4
-    loss   = mean over i = 1 .. M of 1 - cos(predictor([P(a_i); p_i]), sg p'_{M+1}),  a_i the action
-    that takes view i to view M + 1
+    loss   = mean over i = 1 .. M of 1 - cos(predictor([P(a_i); p_i]), sg p'_{M+1}),  a_i the action that takes view i to view M + 1
 
-In the paper for saccades only; here for any world, since the action space gives direct actions. How
-the paper's 80.04 % for M = 4 comes from patches is not known: evaluation shows one view, the mean
-of M views and the mean of their logits."""
+In the paper for saccades only; here for any world, since the action space gives direct actions. How the paper's 80.04 % for M = 4 comes
+from patches is not known: evaluation shows one view, the mean of M views and the mean of their logits.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,9 +13,10 @@ from typing import ClassVar
 import torch
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import fraction, positive
 from seqjepa.heads import ProjectorConfig, mlp, multiple
 from seqjepa.losses import cosine_loss
-from seqjepa.methods.base import Method, MethodConfig, fraction, positive
+from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.nn import ActionEmbedding, EMATarget, Encoder
 from seqjepa.schedules import ema_momentum
 from seqjepa.types import Representation, SequenceBatch, StepOutput
@@ -29,8 +28,7 @@ class Config(MethodConfig):
 
     Attributes:
         projector: the head.
-        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of
-            features.
+        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of features.
         action_width: width of the action embedding.
         ema_momentum: of the target networks at the start; rises to 1 along half a cosine.
     """

@@ -1,11 +1,10 @@
-"""EquiMod (Devillers and Lefort 2023), as in seq-JEPA's comparison: SimCLR on one head, prediction
-by the action on another.
+"""EquiMod (Devillers and Lefort 2023), as in seq-JEPA's comparison: SimCLR on one head, prediction by the action on another.
 
     i    = projector(f(x)),  e = equivariant_projector(f(x)),  each D - 2D - 2D - D/4
     loss = NT-Xent(i_1, i_2; tau = 0.1) + NT-Xent(predictor([P(a); e_1]), e_2; tau = 0.1)
 
-As in seq-JEPA's release, both views are augmented and actions are relative; EquiMod itself predicts
-from an unaugmented view."""
+As in seq-JEPA's release, both views are augmented and actions are relative; EquiMod itself predicts from an unaugmented view.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,10 +12,11 @@ from typing import ClassVar
 import torch
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import not_negative, positive
 from seqjepa.distributed import gather
 from seqjepa.heads import ProjectorConfig, mlp
 from seqjepa.losses import nt_xent
-from seqjepa.methods.base import Method, MethodConfig, not_negative, positive, weighted
+from seqjepa.methods.base import Method, MethodConfig, weighted
 from seqjepa.nn import ActionEmbedding, Encoder
 from seqjepa.types import SequenceBatch, StepOutput
 

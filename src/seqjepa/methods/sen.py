@@ -1,11 +1,10 @@
-"""SEN (Park et al. 2022) in its contrastive form, as in seq-JEPA's comparison: one view and the
-action predict the other view.
+"""SEN (Park et al. 2022) in its contrastive form, as in seq-JEPA's comparison: one view and the action predict the other view.
 
     p    = projector(f(x)),  e = P(a)
     loss = NT-Xent(predictor([e; p_1]), p_2; tau = 0.5)
 
-There is no invariance term. The predictor is one Linear and BatchNorm; the original's energy hinge
-and delta prediction are not used."""
+There is no invariance term. The predictor is one Linear and BatchNorm; the original's energy hinge and delta prediction are not used.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,10 +12,11 @@ from typing import ClassVar
 import torch
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import positive
 from seqjepa.distributed import gather
 from seqjepa.heads import ProjectorConfig, mlp
 from seqjepa.losses import nt_xent
-from seqjepa.methods.base import Method, MethodConfig, positive
+from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.nn import ActionEmbedding, Encoder
 from seqjepa.types import Representation, SequenceBatch, StepOutput
 

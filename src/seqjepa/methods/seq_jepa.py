@@ -2,16 +2,13 @@
 
     z_i  = f(x_i)                                    encoder: the equivariant representation
     e_i  = P(a_i)                                    action embedding
-    zagg = g([AGG], [z_1; e_1] .. [z_{M-1}; e_{M-1}], [z_M; 0])      aggregator: the invariant
-    representation (eqs. 3, 4) loss = 1 - cos(h([zagg; e_M]), sg f_ema(x_{M+1}))
-    predictor h against the EMA target encoder (eq. 5)
+    zagg = g([AGG], [z_1; e_1] .. [z_{M-1}; e_{M-1}], [z_M; 0])      aggregator: the invariant representation (eqs. 3, 4)
+    loss = 1 - cos(h([zagg; e_M]), sg f_ema(x_{M+1}))                 predictor h against the EMA target encoder (eq. 5)
 
-Deviations from the authors' release, each for a flaw there: P is applied once per step and to real
-actions only, so that its BatchNorm sees actions and never padding; the layers of g start from
-different weights; tau moves every step; target parameters are averaged in place.
+Deviations from the authors' release, each for a flaw there: P is applied once per step and to real actions only, so that its BatchNorm sees
+actions and never padding; the layers of g start from different weights; tau moves every step; target parameters are averaged in place.
 
-Beyond the paper: `predict = "every"` predicts each next view x_{m+1} from its own prefix x_1 ..
-    x_m, m = 1 .. M, and averages the M losses.
+Beyond the paper: `predict = "every"` predicts each next view x_{m+1} from its own prefix x_1 .. x_m, m = 1 .. M, and averages the M losses.
 The encoder runs once on each view and the aggregator once on all prefixes.
 """
 
@@ -23,10 +20,11 @@ import torch
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import fraction, positive
 from seqjepa.errors import ConfigError
 from seqjepa.heads import mlp
 from seqjepa.losses import cosine_loss
-from seqjepa.methods.base import Method, MethodConfig, fraction, positive
+from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.nn import ActionEmbedding, Aggregator, EMATarget, Encoder
 from seqjepa.schedules import ema_momentum
 from seqjepa.types import Representation, SequenceBatch, StepOutput
@@ -37,20 +35,16 @@ class Config(MethodConfig):
     """The paper's settings; the fields are its ablations.
 
     Attributes:
-        predict: `last`, the paper's objective: the last view from all before it; `every`: each next
-            view from its own prefix.
-        condition: where action embeddings go: `both`, only the `predictor`, only the `aggregator`,
-            or `none` (Table 4). What is not conditioned has no input for actions, so its width
-            shrinks.
+        predict: `last`, the paper's objective: the last view from all before it; `every`: each next view from its own prefix.
+        condition: where action embeddings go: `both`, only the `predictor`, only the `aggregator`, or `none` (Table 4). What is not
+            conditioned has no input for actions, so its width shrinks.
         action_width: width of an action embedding (Table 4: 16 to 256).
         layers: of the aggregator; their feed-forward width is 4 times the token width.
-        heads: of the aggregator's attention; must divide the token width, features plus
-            action_width.
+        heads: of the aggregator's attention; must divide the token width, features plus action_width.
         dropout: in the aggregator.
         predictor_width: hidden units of the predictor.
         ema_momentum: of the target encoder at the start; rises to 1 along half a cosine.
-        ema_buffers: average the target's BatchNorm statistics too, instead of letting it keep its
-            own.
+        ema_buffers: average the target's BatchNorm statistics too, instead of letting it keep its own.
     """
 
     conditioned: ClassVar[bool] = False  # it may be, see `check`
@@ -94,8 +88,7 @@ class Config(MethodConfig):
 
 
 class SeqJEPA(Method):
-    """The method of the module's docstring. Letters as there: B sequences, M observed views, D
-    features, A action width, E token width."""
+    """The method of the module's docstring. Letters as there: B sequences, M observed views, D features, A action width, E token width."""
 
     aggregates: ClassVar[bool] = True
 
@@ -122,8 +115,7 @@ class SeqJEPA(Method):
         )
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss on views [B, M + 1, ...]. The logged `loss_last` is the paper's part of the
-        loss: the last view from all M before it."""
+        """The loss on views [B, M + 1, ...]. The logged `loss_last` is the paper's part of the loss: the last view from all M before it."""
         observed = batch.views.shape[1] - 1
         lengths = [observed] if self.config.predict == "last" else list(range(1, observed + 1))
         features = self.encoder(batch.views[:, :observed])
@@ -144,8 +136,7 @@ class SeqJEPA(Method):
         return self._aggregate(features, self._embed(actions), [features.shape[1]])[:, 0]
 
     def predict(self, features: Tensor, actions: Tensor) -> Tensor:
-        """The predicted features [B, D] of the next view: features [B, T, D], actions [B, T, A],
-        the last one leading to it."""
+        """The predicted features [B, D] of the next view: features [B, T, D], actions [B, T, A], the last one leading to it."""
         embedded = self._embed(actions)
         return self._predict(
             self._aggregate(features, embedded, [features.shape[1]]), embedded[:, -1:]
@@ -159,8 +150,7 @@ class SeqJEPA(Method):
         return embedded
 
     def _aggregate(self, features: Tensor, embedded: Tensor, lengths: Sequence[int]) -> Tensor:
-        """[B, P, E] for each prefix length; embeddings beyond the last view's are ignored, missing
-        ones are never read."""
+        """[B, P, E] for each prefix length; embeddings beyond the last view's are ignored, missing ones are never read."""
         past = present = features
         if self.in_aggregator:
             still = embedded.new_zeros(*features.shape[:2], self.config.action_width)
@@ -171,8 +161,7 @@ class SeqJEPA(Method):
         return aggregated
 
     def _predict(self, aggregated: Tensor, embedded: Tensor) -> Tensor:
-        """[B, P, D] from aggregates [B, P, E] and the embeddings [B, P, width] of the actions to
-        come."""
+        """[B, P, D] from aggregates [B, P, E] and the embeddings [B, P, width] of the actions to come."""
         joint = torch.cat([aggregated, embedded], -1) if self.in_predictor else aggregated
         predicted: Tensor = self.predictor(joint.flatten(0, 1)).unflatten(0, aggregated.shape[:2])
         return predicted

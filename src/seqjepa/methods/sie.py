@@ -1,13 +1,12 @@
-"""SIE (Garrido, Najman, LeCun 2023), as in seq-JEPA's comparison: half of the features is
-invariant, half equivariant by a hypernetwork.
+"""SIE (Garrido, Najman, LeCun 2023), as in seq-JEPA's comparison: half of the features is invariant, half equivariant by a hypernetwork.
 
-    h    = f(x) = [h_inv; h_equi],  i = projector(h_inv),  e = equivariant_projector(h_equi),  each
-    D/2 - 2D - 2D - 2D ê    = W(a) e_1,  W(a) linear in the action a: the zero action gives the zero
-    map loss = 10 MSE(i_1, i_2) + 4.5 MSE(ê, e_2) + 10 [(v(y_1) + v(y_2)) / 2 + v(ê) / 2] + 1
-    (c(y_1) + c(y_2)),  y = [i; e]
+    h    = f(x) = [h_inv; h_equi],  i = projector(h_inv),  e = equivariant_projector(h_equi),  each D/2 - 2D - 2D - 2D
+    ê    = W(a) e_1,  W(a) linear in the action a: the zero action gives the zero map
+    loss = 10 MSE(i_1, i_2) + 4.5 MSE(ê, e_2) + 10 [(v(y_1) + v(y_2)) / 2 + v(ê) / 2] + 1 (c(y_1) + c(y_2)),  y = [i; e]
 
-v and c are VICReg's variance and covariance terms. W(a) e is computed as the sum over the action's
-entries a_k of a_k (W_k e), which is the same and needs no weight matrix for each sample."""
+v and c are VICReg's variance and covariance terms. W(a) e is computed as the sum over the action's entries a_k of a_k (W_k e), which is
+the same and needs no weight matrix for each sample.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import not_negative
 from seqjepa.distributed import gather
 from seqjepa.errors import ConfigError
 from seqjepa.heads import ProjectorConfig
 from seqjepa.losses import covariance_penalty, mean_squared_error, variance_hinge
-from seqjepa.methods.base import Method, MethodConfig, not_negative, weighted
+from seqjepa.methods.base import Method, MethodConfig, weighted
 from seqjepa.nn import Encoder
 from seqjepa.types import SequenceBatch, StepOutput
 
@@ -33,8 +33,7 @@ class Config(MethodConfig):
     Attributes:
         projector: each of the two heads, its widths in multiples of the number of all features.
         invariance: coefficient of the distance between the two views' invariant projections.
-        equivariance: coefficient of the distance between the predicted equivariant projection and
-            the second view's.
+        equivariance: coefficient of the distance between the predicted equivariant projection and the second view's.
         variance: coefficient of the hinge on the projections' standard deviations.
         predicted_variance: the same of the predicted projection's.
         covariance: coefficient of the penalty on the projections' covariances.

@@ -1,20 +1,20 @@
-"""SimCLR (Chen et al. 2020), as in seq-JEPA's comparison: two views of an object attract, all other
-views of the batch repel.
+"""SimCLR (Chen et al. 2020), as in seq-JEPA's comparison: two views of an object attract, all other views of the batch repel.
 
     p    = projector(f(x))                      D - 4D - 4D - 4D, BatchNorm after each layer
     loss = NT-Xent(p_1, p_2; tau = 0.5)
 
-Both views go through encoder and projector together, so BatchNorm sees them as one batch (SimCLR;
-the release normalises each apart)."""
+Both views go through encoder and projector together, so BatchNorm sees them as one batch (SimCLR; the release normalises each apart).
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import positive
 from seqjepa.distributed import gather
 from seqjepa.heads import ProjectorConfig
 from seqjepa.losses import nt_xent
-from seqjepa.methods.base import Method, MethodConfig, positive
+from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.nn import Encoder
 from seqjepa.types import Representation, SequenceBatch, StepOutput
 

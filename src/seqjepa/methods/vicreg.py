@@ -1,20 +1,21 @@
-"""VICReg (Bardes et al. 2022), as in seq-JEPA's comparison: two views' projections agree, vary and
-do not correlate.
+"""VICReg (Bardes et al. 2022), as in seq-JEPA's comparison: two views' projections agree, vary and do not correlate.
 
     y    = projector(f(x))                      D - 4D - 4D - 4D, no BatchNorm at the end
     loss = 10 MSE(y_1, y_2) + 10 (v(y_1) + v(y_2)) / 2 + 1 (c(y_1) + c(y_2))
 
-v is the hinge on standard deviations, c the penalty on covariances (`seqjepa.losses`). Coefficients
-are the paper's; the release's command line has 25, 25, 1."""
+v is the hinge on standard deviations, c the penalty on covariances (`seqjepa.losses`). Coefficients are the paper's; the release's command
+line has 25, 25, 1.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import not_negative
 from seqjepa.distributed import gather
 from seqjepa.heads import ProjectorConfig
 from seqjepa.losses import vicreg_terms
-from seqjepa.methods.base import Method, MethodConfig, not_negative, weighted
+from seqjepa.methods.base import Method, MethodConfig, weighted
 from seqjepa.nn import Encoder
 from seqjepa.types import SequenceBatch, StepOutput
 

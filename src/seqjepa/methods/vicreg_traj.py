@@ -1,21 +1,21 @@
-"""VICReg-Traj (trajectory regularisation, ECCV 2024), as in seq-JEPA's comparison: VICReg on two of
-three views, a straight path of all.
+"""VICReg-Traj (trajectory regularisation, ECCV 2024), as in seq-JEPA's comparison: VICReg on two of three views, a straight path of all.
 
     y    = projector(f(x)) of views 1, 2, 3
-    loss = VICReg(y_1, y_2) - 0.01 cos(u_1, u_2),  u_1, u_2 the legs y_2 - y_1 and y_3 - y_2 as
-    tangents at y_2
+    loss = VICReg(y_1, y_2) - 0.01 cos(u_1, u_2),  u_1, u_2 the legs y_2 - y_1 and y_3 - y_2 as tangents at y_2
 
-Deviation from seq-JEPA's release: y is normalised for the trajectory term, or u is no tangent. The
-original paper normalises too, but applies the term to the encoder's features."""
+Deviation from seq-JEPA's release: y is normalised for the trajectory term, or u is no tangent. The original paper normalises too, but
+applies the term to the encoder's features.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import not_negative
 from seqjepa.distributed import gather
 from seqjepa.heads import ProjectorConfig
 from seqjepa.losses import trajectory_loss, vicreg_terms
-from seqjepa.methods.base import Method, MethodConfig, not_negative, weighted
+from seqjepa.methods.base import Method, MethodConfig, weighted
 from seqjepa.nn import Encoder
 from seqjepa.types import SequenceBatch, StepOutput
 

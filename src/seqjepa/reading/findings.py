@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from seqjepa.errors import ConfigError, DataError
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -35,8 +37,13 @@ class Report:
 
     @classmethod
     def of(cls, format: str, findings: Iterable[Finding]) -> Self:
-        """Run through the findings of a generator."""
-        return cls(format, tuple(findings))
+        """Collect findings from a generator; an error that ends it becomes the last, bad one."""
+        found: list[Finding] = []
+        try:
+            found.extend(findings)
+        except (ConfigError, DataError) as error:
+            found.append(Finding(False, str(error)))
+        return cls(format, tuple(found))
 
     @property
     def good(self) -> bool:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqjepa.errors import CheckpointError, DataError
+from seqjepa.keys import draw_key
 from seqjepa.model import load
 from seqjepa.report import maps, neighbours, sample, strips
 from seqjepa.report.neighbours import Nearness
 from seqjepa.report.runs import Variant
 from seqjepa.report.sample import Sample
 from seqjepa.report.style import MARKERS, Picture, picture
-from seqjepa.worlds.keys import draw_key
 
 COMPARED = {"z": "in z", "agg": "in z_AGG", "chance": "drawn at random"}
 STRIPS, LONGEST = 4, 5  # sequences shown, and views of each at most

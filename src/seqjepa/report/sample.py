@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from seqjepa.keys import draw_key
 from seqjepa.model import Model
 from seqjepa.report.runs import Floats
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import World, WorldSpec
-from seqjepa.worlds.keys import draw_key
 
 OBJECTS, VIEWS = 500, 5
 Ints = npt.NDArray[np.int64]

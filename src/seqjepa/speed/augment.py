@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from seqjepa.keys import draw_key
 from seqjepa.speed.figure import Amount, Figure
 from seqjepa.speed.plain import augment_one, noise
 from seqjepa.speed.timing import alternate, one_thread
 from seqjepa.worlds import augmented
-from seqjepa.worlds.keys import draw_key
 
 PIXELS = 32
 VIEWS = 4

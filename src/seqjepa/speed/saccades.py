@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from seqjepa.keys import draw_key
 from seqjepa.speed.figure import Amount, Figure
 from seqjepa.speed.plain import look, noise
 from seqjepa.speed.timing import alternate, one_thread
-from seqjepa.worlds.keys import draw_key
 from seqjepa.worlds.saccades import Config, Saccades
 from seqjepa.worlds.views.fixations import Inhibition, fixations, weights
 from seqjepa.worlds.views.saliency import half, spectral_residual

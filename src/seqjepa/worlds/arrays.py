@@ -32,12 +32,12 @@ import numpy.typing as npt
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.from_json import structure
+from seqjepa.keys import draw_key
 from seqjepa.reading.findings import Finding, Report
 from seqjepa.reading.npy import open_array
 from seqjepa.store.table import ViewTable, pixel_statistics
 from seqjepa.types import Indices
 from seqjepa.worlds.base import WorldConfig, WorldSpec
-from seqjepa.worlds.keys import draw_key
 from seqjepa.worlds.table import TableWorld
 
 SPLITS = ("train", "val", "test")

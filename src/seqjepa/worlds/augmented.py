@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group
+from seqjepa.checks import at_least
 from seqjepa.errors import ConfigError, unknown
+from seqjepa.keys import spread
 from seqjepa.types import Indices, SequenceBatch
-from seqjepa.worlds.base import World, WorldConfig, WorldSpec, at_least
+from seqjepa.worlds.base import World, WorldConfig, WorldSpec
 from seqjepa.worlds.images.base import ImageSet, ImageSplit, open_images
-from seqjepa.worlds.keys import spread
 from seqjepa.worlds.views.augment import augment
 from seqjepa.worlds.views.policy import COLUMNS, CROP, JITTER, PLACES, Policy, sample
 

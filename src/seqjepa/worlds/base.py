@@ -4,19 +4,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
-from seqjepa.errors import ConfigError, DataError, unknown
+from seqjepa.errors import DataError, unknown
+from seqjepa.keys import choose_views, draw_key, epoch_order
 from seqjepa.reading.findings import Report
 from seqjepa.types import Indices
-from seqjepa.worlds.keys import choose_views, draw_key, epoch_order
 
-__all__ = ["Indices", "World", "WorldConfig", "WorldSpec", "at_least", "choose_views", "draw_key"]
+__all__ = ["Indices", "World", "WorldConfig", "WorldSpec", "choose_views", "draw_key"]
 from seqjepa.types import SequenceBatch
 
 
@@ -24,6 +24,8 @@ from seqjepa.types import SequenceBatch
 class WorldConfig:
     """Base of the frozen configs of worlds; a world's own config adds its fields and knows how to
     build the world."""
+
+    section: ClassVar[str] = "world."
 
     def build(self) -> "World":
         """The world, its files read or rendered and verified.
@@ -48,13 +50,6 @@ class WorldConfig:
         there and whole; None if it is not of this world's format at all. It takes seconds, whatever
         the size."""
         return None
-
-
-def at_least(config: WorldConfig, **limits: int) -> None:
-    """Raise a ConfigError that names the first of the config's fields that is below its limit."""
-    for name, least in limits.items():
-        if (value := getattr(config, name)) < least:
-            raise ConfigError(f"world.{name} must be at least {least}, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)

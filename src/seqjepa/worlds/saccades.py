@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group
+from seqjepa.checks import at_least
 from seqjepa.errors import ConfigError
 from seqjepa.reading.findings import Report
 from seqjepa.types import Indices, SequenceBatch
-from seqjepa.worlds.base import World, WorldConfig, WorldSpec, at_least
+from seqjepa.worlds.base import World, WorldConfig, WorldSpec
 from seqjepa.worlds.images.base import ImageSet, open_images
 from seqjepa.worlds.views.fixations import Inhibition, Shape, fixations, patches, weights
 from seqjepa.worlds.views.saliency import Maps, spectral_residual_maps

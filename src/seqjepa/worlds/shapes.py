@@ -17,11 +17,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from seqjepa.checks import at_least
 from seqjepa.render.scene import FACTORS, render_latents, sample_latents
 from seqjepa.render.solids import CLASSES, UNSEEN_CLASSES, make_objects
 from seqjepa.store.cache import Plan, cached_tables
 from seqjepa.store.table import pixel_statistics
-from seqjepa.worlds.base import WorldConfig, WorldSpec, at_least
+from seqjepa.worlds.base import WorldConfig, WorldSpec
 from seqjepa.worlds.table import TableWorld
 
 SPLITS = ("train", "val", "test", "ood_rotation", "ood_class", "ood_colour")

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from seqjepa.keys import choose_views
 from seqjepa.store.fingerprint import fingerprint
 from seqjepa.store.table import ViewTable
 from seqjepa.types import Indices, SequenceBatch
 from seqjepa.worlds.base import World, WorldSpec
-from seqjepa.worlds.keys import choose_views
 
 SOME = 64  # objects
 

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from seqjepa.checks import at_least
 from seqjepa.errors import ConfigError, DataError
+from seqjepa.keys import draw_key
 from seqjepa.reading.findings import Report
 from seqjepa.render.scene import FACTORS
 from seqjepa.store.folder import FolderStore, Store
@@ -27,8 +29,7 @@ from seqjepa.store.pack import PackedStore, is_pack
 from seqjepa.store.splits import UNLISTED, WHERE_FROM, Listing
 from seqjepa.store.table import ViewTable, pixel_statistics
 from seqjepa.types import Indices
-from seqjepa.worlds.base import WorldConfig, WorldSpec, at_least
-from seqjepa.worlds.keys import draw_key
+from seqjepa.worlds.base import WorldConfig, WorldSpec
 from seqjepa.worlds.table import TableWorld
 
 

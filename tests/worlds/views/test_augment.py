@@ -18,8 +18,8 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torch import Tensor
 
 from fixtures.photos import parameters, photos
+from seqjepa.keys import draw_key, spread
 from seqjepa.speed.plain import augment_one
-from seqjepa.worlds.keys import draw_key, spread
 from seqjepa.worlds.views import augment as module
 from seqjepa.worlds.views.augment import augment, blur_radius
 from seqjepa.worlds.views.policy import COLUMNS, JITTER, Policy, sample

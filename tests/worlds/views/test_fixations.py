@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.keys import draw_key, uniforms
+from seqjepa.keys import draw_key, uniforms
 from seqjepa.worlds.views.fixations import Inhibition, fixations, patches, weights
 
 DISC, SQUARE, NONE = Inhibition("disc", 3), Inhibition("square", 3), Inhibition("none", 3)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from seqjepa.errors import ConfigError
-from seqjepa.worlds.keys import draw_key, spread
+from seqjepa.keys import draw_key, spread
 from seqjepa.worlds.views.policy import COLUMNS, Policy, sample
 
 KEYS = draw_key(0, "train", 0, np.arange(20_000))

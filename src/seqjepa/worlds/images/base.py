@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, DataError, unknown
+from seqjepa.keys import scramble
 from seqjepa.reading.findings import Report
 from seqjepa.store.checksums import Sums
 from seqjepa.store.fingerprint import fingerprint
 from seqjepa.worlds.base import WorldSpec
 from seqjepa.worlds.images import formats
-from seqjepa.worlds.keys import scramble
 
 
 @dataclass(frozen=True)

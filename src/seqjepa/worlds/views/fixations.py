@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.errors import DataError
+from seqjepa.keys import uniforms
 from seqjepa.types import Indices
-from seqjepa.worlds.keys import uniforms
 
 BITS = 40  # of a map's largest weight: whatever float16 can tell apart is kept, and maps of up to 2^22 pixels can be summed
 Shape = Literal["disc", "square", "none"]

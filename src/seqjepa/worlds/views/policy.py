@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError
-from seqjepa.worlds.keys import uniforms
+from seqjepa.keys import uniforms
 
 CROP = ("top", "left", "height", "width")
 JITTER = ("brightness", "contrast", "saturation", "hue")
