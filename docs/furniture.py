@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from seqjepa.render.meshes.collection import Model, find_models
+from seqjepa.render.meshes.collection import MeshFile, find_models
 from seqjepa.render.meshes.workers import Task, draw
 from seqjepa.render.scene import FACTORS, LATENTS, sample_latents
 from seqjepa.report import style
-from seqjepa.report.strips import strips
+from seqjepa.report.strips import draw_strips
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import WorldSpec
 
@@ -61,7 +61,7 @@ def main() -> None:
             )
 
 
-def sheet(models: dict[str, Model]) -> Figure:
+def sheet(models: dict[str, MeshFile]) -> Figure:
     """All of them, two classes side by side, a gap between them."""
     figure = Figure(figsize=(9.6, 0.5 * 1.13 * len(models)))
     ratios = [*[1.0] * VIEWS, 0.15, *[1.0] * VIEWS]
@@ -81,7 +81,7 @@ def sheet(models: dict[str, Model]) -> Figure:
     return figure
 
 
-def sequences(models: dict[str, Model]) -> Figure:
+def sequences(models: dict[str, MeshFile]) -> Figure:
     """Four views of some."""
     latents = np.stack([_latents(seed)[: VIEWS - 1] for seed in range(len(IN_SEQUENCE))])
     views = np.stack(
@@ -100,7 +100,7 @@ def sequences(models: dict[str, Model]) -> Figure:
     )
     poses = torch.from_numpy(latents)
     pixels = torch.from_numpy(views).movedim(-1, -3)
-    return strips(
+    return draw_strips(
         SequenceBatch(pixels, spec.actions.along(poses), poses, torch.arange(len(IN_SEQUENCE))),
         spec,
     )
@@ -113,7 +113,7 @@ def _latents(seed: int) -> np.ndarray:
     return latents
 
 
-def _views(model: Model, latents: np.ndarray) -> np.ndarray:
+def _views(model: MeshFile, latents: np.ndarray) -> np.ndarray:
     """Views [V, S, S, 3]."""
     views = draw(Task(model, latents, SIZE))
     if isinstance(views, str):

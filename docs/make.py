@@ -21,10 +21,10 @@ from seqjepa.keys import draw_key
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import charts, style
 from seqjepa.report.benchmark.entries import Entry, entries
-from seqjepa.report.benchmark.pareto import front
+from seqjepa.report.benchmark.pareto import draw_pareto
 from seqjepa.report.benchmark.table import markdown, table
 from seqjepa.report.runs import Run, Variant, group
-from seqjepa.report.strips import strips
+from seqjepa.report.strips import draw_strips
 from seqjepa.report.style import Picture, picture
 from seqjepa.report.tables import text, value
 
@@ -100,7 +100,7 @@ def main() -> None:
                 "what two views' z tell of the change of pose",
             ),
         ]
-        if (figure := front(compared)) is not None:
+        if (figure := draw_pareto(compared)) is not None:
             pictures.append(
                 picture("benchmark", figure, "accuracy of all methods against the R² of rotation")
             )
@@ -220,7 +220,7 @@ def _sequences():
     config = replace(shapes_tiny().world, image_size=128, train_objects=1, test_objects=29, views=4)
     world = config.build()
     index = np.array(SHOWN)
-    return strips(world.sequences("test", index, 4, draw_key(0, "test", 0, index)), world.spec)
+    return draw_strips(world.sequences("test", index, 4, draw_key(0, "test", 0, index)), world.spec)
 
 
 def _write(p: Picture) -> None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from seqjepa import ActionSpace, Representation, SequenceBatch, StepOutput
+from seqjepa.checks import not_negative
 from seqjepa.distributed import gather
 from seqjepa.heads import ProjectorConfig
-from seqjepa.methods.base import Method, MethodConfig, not_negative
+from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.nn import Encoder
 
 

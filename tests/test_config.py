@@ -17,7 +17,7 @@ from seqjepa.config import (
     to_json,
 )
 from seqjepa.errors import ConfigError, unknown
-from seqjepa.from_json import differences, structure
+from seqjepa.from_json import build_dataclass, differences
 from seqjepa.methods.base import MethodConfig
 from seqjepa.methods.seq_jepa import Config as SeqJEPAConfig
 from seqjepa.nn import EncoderConfig
@@ -160,9 +160,9 @@ def test_not_an_object_at_all():
 
 
 def test_defaults_may_be_left_out_where_that_is_said():
-    assert structure(Config, {"names": ["c"]}, defaults=True) == Config(names=("c",))
+    assert build_dataclass(Config, {"names": ["c"]}, defaults=True) == Config(names=("c",))
     with pytest.raises(ConfigError, match="keys missing: path"):
-        structure(Config, {"names": ["c"]})
+        build_dataclass(Config, {"names": ["c"]})
 
 
 def test_differences_name_both_values():

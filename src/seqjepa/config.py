@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from seqjepa import checks
 from seqjepa.errors import ConfigError, unknown
-from seqjepa.from_json import structure
+from seqjepa.from_json import build_dataclass
 from seqjepa.methods.base import MethodConfig
 from seqjepa.nn import EncoderConfig
 from seqjepa.worlds.base import WorldConfig
@@ -175,7 +175,7 @@ def from_json(data: Mapping[str, Any]) -> Experiment:
     Raises:
         ConfigError: at an unknown, missing or ill-typed key, naming it.
     """
-    return structure(Experiment, data, concrete=_concrete)
+    return build_dataclass(Experiment, data, concrete=_concrete)
 
 
 def method_defaults(name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def as_declared(cls: type[Any], data: Data, where: str) -> tuple[type[Any], Data
     return cls, data
 
 
-def structure(
+def build_dataclass(
     cls: type[T],
     data: Any,
     where: str = "",
@@ -57,7 +57,7 @@ def structure(
     ]:
         raise ConfigError(f"keys missing: {', '.join(missing)}")
     hints = typing.get_type_hints(built)
-    nested = partial(structure, concrete=concrete, defaults=defaults)
+    nested = partial(build_dataclass, concrete=concrete, defaults=defaults)
     result: T = built(
         **{key: _value(hints[key], value, where + key, nested) for key, value in data.items()}
     )

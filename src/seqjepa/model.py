@@ -115,7 +115,7 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
             f"{name} reads {reads} views of an object, those of world {spec.name!r} have {available}: {remedy}"
         )
     train = experiment.train
-    experiment.method.check(
+    experiment.method.validate(
         spec.actions, train.num_views, train.batch_size // train.accumulate // world_size()
     )
     with torch.random.fork_rng(devices=[]):

@@ -31,7 +31,7 @@ def make(num_views=4, action_dim=4, width=1, **fields) -> SeqJEPA:
         "predictor_width": 12,
     } | fields
     config, space = Config(**fields), differences(action_dim)
-    config.check(space, num_views, 6)
+    config.validate(space, num_views, 6)
     method = config.build(EncoderConfig(width=width, stem="compact").build(3, MEAN, STD), space)
     for parameter in method.parameters():
         torch.nn.init.normal_(parameter, std=0.5)

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from fixtures.run_copies import copy_run
-from seqjepa.report import page, report, runs, tables
+from seqjepa.report import page, runs, tables, write_report
 
 SECTIONS = ("sequences", "results", "maps", "neighbours", "training", "settings")
 
 
 @pytest.fixture(scope="module")
 def written(run_dir: Path, quick: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return report([run_dir], tmp_path_factory.mktemp("report") / "new" / "folder")
+    return write_report([run_dir], tmp_path_factory.mktemp("write_report") / "new" / "folder")
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_pictures_are_also_files(written: Path, html: str) -> None:
 
 
 def test_the_same_runs_give_the_same_page(run_dir: Path, html: str, tmp_path: Path) -> None:
-    assert report([run_dir], tmp_path).read_text(encoding="utf-8") == html
+    assert write_report([run_dir], tmp_path).read_text(encoding="utf-8") == html
 
 
 def test_page_tells_nothing_of_where_it_was_made(run_dir: Path, html: str) -> None:
@@ -147,7 +147,7 @@ def test_table_shows_the_figures_of_results_json(run_dir: Path, html: str) -> No
 def test_before_evaluation_the_rest_is_shown(run_dir: Path, tmp_path: Path) -> None:
     copy_run(run_dir, tmp_path / "run")
     (tmp_path / "run" / "results.json").unlink()
-    text = report([tmp_path / "run"], tmp_path / "out").read_text(encoding="utf-8")
+    text = write_report([tmp_path / "run"], tmp_path / "out").read_text(encoding="utf-8")
     assert "Not evaluated yet" in text and "seqjepa evaluate" in text and "online probe" in text
     assert len(images(text)) >= 1 + 3 + 2 + 6
     assert not list((tmp_path / "out").glob("*by_views*"))
@@ -156,7 +156,7 @@ def test_before_evaluation_the_rest_is_shown(run_dir: Path, tmp_path: Path) -> N
 def test_before_the_first_checkpoint_the_rest_is_shown(run_dir: Path, tmp_path: Path) -> None:
     copy_run(run_dir, tmp_path / "run", lambda config: config.update(name="<b>z&amp;"))
     shutil.rmtree(tmp_path / "run" / "checkpoints")
-    text = report([tmp_path / "run"], tmp_path / "out").read_text(encoding="utf-8")
+    text = write_report([tmp_path / "run"], tmp_path / "out").read_text(encoding="utf-8")
     assert text.count("No pictures: ") == 3 and "no checkpoint" in text
     assert [attributes["id"] for _, attributes in Page(text).tags if "id" in attributes] == list(
         SECTIONS
@@ -170,7 +170,9 @@ def test_seeds_are_one_and_variants_stand_side_by_side(run_dir: Path, tmp_path: 
 
     seed = copy_run(run_dir, tmp_path / "seed", lambda config: config.update(seed=1), shift=0.0625)
     every = copy_run(run_dir, tmp_path / "every", other, shift=0.03125)
-    text = report([run_dir, seed, every, run_dir], tmp_path / "out").read_text(encoding="utf-8")
+    text = write_report([run_dir, seed, every, run_dir], tmp_path / "out").read_text(
+        encoding="utf-8"
+    )
     found = Page(text)
     head = next(rows for rows in found.tables if "test" in rows[0])[1]
     controls = [

@@ -67,7 +67,7 @@ def test_representations_keep_their_colours(run_dir: Path) -> None:
 def test_strips_show_views_and_actions(run_dir: Path) -> None:
     world = load(run_dir).experiment.world.build()
     batch = world.sequences("test", np.arange(2), 3, np.arange(2))
-    figure = strips.strips(batch, world.spec)
+    figure = strips.draw_strips(batch, world.spec)
     assert len(figure.axes) == 2 * (3 + 2)
     assert [text.get_text() for text in figure.texts] == ["red", "green"]
     assert sum(len(axes.get_images()) for axes in figure.axes) == 6
@@ -80,7 +80,7 @@ def test_strips_without_actions_and_with_many(run_dir: Path) -> None:
         spec = replace(world.spec, actions=world.spec.factors.select(names))
         batch = world.sequences("test", np.arange(1), 5, np.arange(1))
         moved = replace(batch, actions=spec.actions.along(batch.poses))
-        heights.append(strips.strips(moved, spec).get_size_inches()[1])
+        heights.append(strips.draw_strips(moved, spec).get_size_inches()[1])
     assert heights[0] == heights[1] < heights[2], "more words, more room"
 
 

@@ -60,7 +60,7 @@ def test_unlabelled_objects(run_dir: Path) -> None:
     )
     assert np.isnan(neighbours.nearness(made, "z").same_class)
     assert neighbours.examples(made, 4) == [0] and maps.legend(made) == []
-    assert len(neighbours.neighbours(made, "z").axes) == 6
+    assert len(neighbours.draw_neighbours(made, "z").axes) == 6
 
 
 def test_a_long_class_leaves_room_for_the_angle(run_dir: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_long_class_leaves_room_for_the_angle(run_dir: Path) -> None:
         np.random.default_rng(0).normal(size=(8, 2, 4)), [0] * 8, np.zeros((8, 4)), run_dir
     )
     named = replace(made, spec=replace(made.spec, classes=("kitchenware", *made.spec.classes[1:])))
-    query, *found = [axes.get_xlabel() for axes in neighbours.neighbours(named, "z").axes]
+    query, *found = [axes.get_xlabel() for axes in neighbours.draw_neighbours(named, "z").axes]
     assert query == "kitchenware" and len(found) == 5
     assert all(label.startswith("kitchenwa… ") and label.endswith("°") for label in found)
 

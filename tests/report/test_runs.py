@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.run_copies import copy_run
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.report import report, runs
+from seqjepa.report import runs, write_report
 
 
 def damage_metrics(folder: Path) -> None:
@@ -63,18 +63,18 @@ def test_bad_run_folders(
     folder = copy_run(run_dir, tmp_path / "run")
     change(folder)
     with pytest.raises(error, match=re.escape(words)) as caught:
-        report([folder], tmp_path / "out")
+        write_report([folder], tmp_path / "out")
     assert str(folder) in str(caught.value)
     assert not (tmp_path / "out").exists(), "nothing is written"
 
 
 def test_no_runs_and_bad_places(run_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="at least one run folder"):
-        report([], tmp_path)
+        write_report([], tmp_path)
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ConfigError, match="choose another --out") as caught:
-            report([run_dir], place)
+            write_report([run_dir], place)
         assert str(place) in str(caught.value)
 
 

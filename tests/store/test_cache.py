@@ -346,7 +346,7 @@ def test_views_of_a_large_table_are_verified_when_they_are_read(root: Path, larg
         ):
             found.images(np.array([16, 17]), np.array([[0, 1], [1, 2]]))
     chosen = ViewTable(
-        found.views, found.poses[:2], found.labels[:2], np.array([3, 17]), found.sums
+        found.views, found.poses[:2], found.labels[:2], np.array([3, 17]), found.checksums
     )
     with pytest.raises(DataError, match="object 17, view 2"):
         chosen.images(np.array([1]), np.array([[2]]))

@@ -13,7 +13,7 @@ from PIL import Image
 from seqjepa.errors import ConfigError, DiskError, InUseError
 from seqjepa.store import export as exporting
 from seqjepa.store.cache import Plan
-from seqjepa.store.export import Job, export, plan_job
+from seqjepa.store.export import RenderJob, export, plan_job
 from seqjepa.worlds.shapes import Config
 
 WORLD = Config(image_size=32, train_objects=20, test_objects=6, views=3)
@@ -184,9 +184,9 @@ def test_objects_from_another_source_are_rendered_again(tmp_path: Path) -> None:
             asked.append(number)
             yield np.full((2, 16, 16, 3), 10 * ord(sources[number]) % 256, np.uint8)
 
-    def job() -> Job:
+    def job() -> RenderJob:
         poses, places = np.zeros((3, 2, 7), np.float32), [f"thing/{number}" for number in range(3)]
-        return Job(
+        return RenderJob(
             {},
             places,
             np.zeros(3, np.int64),

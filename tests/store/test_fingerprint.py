@@ -4,11 +4,11 @@ for data that do not fit into memory."""
 import numpy as np
 import pytest
 
-from seqjepa.store.fingerprint import PIECE, PIECES, WHOLE, fingerprint
+from seqjepa.store.fingerprint import PIECE, PIECES, WHOLE, digests
 
 
 def digest(part) -> str:
-    return fingerprint({"it": part})["it"]
+    return digests({"it": part})["it"]
 
 
 DATA = np.arange(24, dtype=np.int64).reshape(4, 6)
@@ -34,7 +34,7 @@ def test_any_change_of_a_small_array_is_told(change: str) -> None:
 
 def test_texts_stand_for_data() -> None:
     assert digest("abc") == digest(b"abc") != digest("abd")
-    assert fingerprint({"a": "x", "b": "y"}).keys() == {"a", "b"}
+    assert digests({"a": "x", "b": "y"}).keys() == {"a", "b"}
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

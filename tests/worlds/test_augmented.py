@@ -19,7 +19,7 @@ from seqjepa.recipes import recipes
 from seqjepa.recipes.cifar100 import cifar100
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.augmented import GROUPS, AugmentedWorld, Config
-from seqjepa.worlds.views.augment import augment
+from seqjepa.worlds.views.augment import augment_views
 from seqjepa.worlds.views.policy import COLUMNS, Policy
 
 pytestmark = pytest.mark.usefixtures("digits")
@@ -85,7 +85,7 @@ def test_poses_make_the_views_again(split):
     batch = draw(made, split)
     assert batch.views.dtype == torch.uint8 and batch.poses.shape == (300, 4, len(COLUMNS))
     whole = made.whole(split, np.arange(300))
-    assert torch.equal(augment(whole, batch.poses, 28), batch.views)
+    assert torch.equal(augment_views(whole, batch.poses, 28), batch.views)
     assert torch.equal(batch.labels, torch.from_numpy(made.splits[split].labels[:300]))
 
 

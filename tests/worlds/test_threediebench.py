@@ -223,7 +223,7 @@ def test_out_of_distribution_objects(published, tmp_path):
     with pytest.raises(
         DataError, match="3 views asked for, objects of world 'threediebench' have 2"
     ):
-        built.check("ood", 3)
+        built.require("ood", 3)
     pack(other, tmp_path / "pack", views=2, unlisted=True)
     again = everything(world(published, ood_path=str(tmp_path / "pack")), "ood")
     assert all(np.array_equal(a, b) for a, b in zip(again, (views, poses, labels), strict=True))

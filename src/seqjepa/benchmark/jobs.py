@@ -149,7 +149,7 @@ def _try(jobs: Sequence[Job], ended: Sequence[Standing], device: torch.device) -
         with _naming(job.contender.name):
             if (outline := experiment.world.outline()) is not None:
                 build_method(experiment, outline)
-                outline.check_views(experiment.train.num_views)
+                outline.require_views(experiment.train.num_views)
     worlds: list[tuple[WorldConfig, World]] = []
     for job in jobs:
         experiment = job.experiment
@@ -165,7 +165,7 @@ def _try(jobs: Sequence[Job], ended: Sequence[Standing], device: torch.device) -
 def _try_batch(experiment: Experiment, world: World, device: torch.device) -> None:
     config = experiment.train
     method = build_method(experiment, world.spec).to(device).train()
-    world.check("train", config.num_views, config.batch_size)
+    world.require("train", config.num_views, config.batch_size)
     size = config.batch_size // config.accumulate
     batch = next(
         world.loader("train", num_views=config.num_views, batch_size=size, seed=experiment.seed)

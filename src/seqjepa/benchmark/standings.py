@@ -16,7 +16,7 @@ from seqjepa.files import json_bytes, locked, write_atomically
 from seqjepa.model import build_method
 from seqjepa.report import style
 from seqjepa.report.benchmark.entries import CONTROLS, Entry, columns, entries, shown_views
-from seqjepa.report.benchmark.pareto import front
+from seqjepa.report.benchmark.pareto import draw_pareto
 from seqjepa.report.benchmark.table import Table, figures, markdown, table
 from seqjepa.report.runs import read_object, read_results, require_keys
 from seqjepa.runs.folder import (
@@ -176,7 +176,7 @@ def _publish(out: Path, recipe: str, standings: Sequence[Standing]) -> Table:
         out / "benchmark.md", f"# Benchmark: {recipe}\n\n{markdown(shown, links)}".encode()
     )
     with style.look():
-        if (figure := front(found, group)) is not None:
+        if (figure := draw_pareto(found, group)) is not None:
             write_atomically(out / "benchmark.png", style.picture("benchmark", figure, "").png)
     return shown
 

@@ -1,4 +1,4 @@
-"""`seqjepa report RUN_DIR ... --out DIR`: one HTML page and its pictures."""
+"""`seqjepa write_report RUN_DIR ... --out DIR`: one HTML page and its pictures."""
 
 import sys
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import tyro
 
 from seqjepa.commands.options import parse
 from seqjepa.recipes import load_code
-from seqjepa.report import report
+from seqjepa.report import write_report
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to report on."""
+    """What to write_report on."""
 
     run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Folders of evaluated runs; those that differ only in their seed are shown as one, with mean
@@ -26,9 +26,9 @@ class Options:
 
 
 def main(arguments: list[str]) -> None:
-    """Parse and write the report."""
-    options = parse(Options, arguments, prog="seqjepa report")
+    """Parse and write the write_report."""
+    options = parse(Options, arguments, prog="seqjepa write_report")
     if options.code is not None:
         load_code(options.code)
-    page = report(options.run_dirs, options.out)
+    page = write_report(options.run_dirs, options.out)
     sys.stdout.write(f"done: {page}\n")

@@ -150,7 +150,7 @@ def measure(
         name: name for name in (split, *(name for name in spec.splits if name not in known_splits))
     }
     for name in splits.values():
-        world.check(name, 2)  # a pair, before anything is computed
+        world.require(name, 2)  # a pair, before anything is computed
     if few := _few_steps(config, world.size(splits["train"])):
         stages.warn(few)
     draws, most = config.encoded(spec.ordered)

@@ -211,7 +211,7 @@ def device_of(method: Method) -> torch.device:
     return next(method.parameters()).device
 
 
-def check_memory(
+def require_memory(
     world: World, split: str, sampling: Sampling, dim: int, device: torch.device
 ) -> None:
     """Raise a ConfigError if a table of features of width `dim` would not fit into the device's
@@ -244,8 +244,8 @@ def _collect(
 ) -> FeatureTable:
     """Encode images [n, C, H, W] to [n, dim], those of a few objects at a time."""
     num_views, seed = sampling.num_views, sampling.seed
-    world.check(split, num_views)
-    check_memory(world, split, sampling, dim, device)
+    world.require(split, num_views)
+    require_memory(world, split, sampling, dim, device)
     index = np.arange(world.size(split))
     if sampling.objects is not None and sampling.objects < len(index):
         index = np.sort(

@@ -9,9 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import fraction, not_negative, positive
 from seqjepa.errors import ConfigError
 from seqjepa.nn import Encoder
 from seqjepa.types import Representation, SequenceBatch, StepOutput
+
+# The checks are here too for methods of one's own that were written for earlier versions.
+__all__ = [
+    "Method",
+    "MethodConfig",
+    "fraction",
+    "not_negative",
+    "positive",
+    "weighted",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +57,7 @@ class MethodConfig:
         """
         raise NotImplementedError
 
-    def check(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
+    def validate(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
         """Raise a ConfigError if the method cannot learn from (micro-)batches of so many sequences of so many views with such actions."""
         name = type(self).__module__.rpartition(".")[2]
         if self.reads is None and num_views < 2:

@@ -79,9 +79,9 @@ class Config(MethodConfig):
         """See `MethodConfig.batch_multiple`."""
         return self.pairs
 
-    def check(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
+    def validate(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
         """See `MethodConfig.check`."""
-        super().check(actions, num_views, batch_size)
+        super().validate(actions, num_views, batch_size)
         if batch_size % self.pairs:
             what = (
                 "train.batch_size / train.accumulate (/ ranks) must be a multiple of method.pairs"

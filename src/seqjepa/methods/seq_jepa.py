@@ -74,9 +74,9 @@ class Config(MethodConfig):
         """See `MethodConfig.build`."""
         return SeqJEPA(self, encoder, actions.action_dim)
 
-    def check(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
+    def validate(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
         """See `MethodConfig.check`."""
-        super().check(actions, num_views, batch_size)
+        super().validate(actions, num_views, batch_size)
         if self.condition != "none" and not actions.groups:
             raise ConfigError(
                 "the world has no actions to condition on: name some in world.actions or set method.condition to none"

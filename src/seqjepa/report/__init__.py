@@ -1,6 +1,6 @@
 """Runs on a page: what was trained, how well it does, what its two representations look like.
 
-A report reads run folders and asks models for representations; it knows no method and no world by
+A write_report reads run folders and asks models for representations; it knows no method and no world by
 name."""
 
 import os
@@ -14,10 +14,10 @@ from seqjepa.report import album, charts, curves, page, style
 from seqjepa.report.runs import Variant, group, read_run
 from seqjepa.report.style import Picture, picture
 
-__all__ = ["report"]
+__all__ = ["write_report"]
 
 
-def report(run_dirs: Sequence[str | Path], out: str | Path) -> Path:
+def write_report(run_dirs: Sequence[str | Path], out: str | Path) -> Path:
     """Write `index.html`, one page that needs no other file, and its figures as PNGs.
 
     Args:
@@ -34,7 +34,7 @@ def report(run_dirs: Sequence[str | Path], out: str | Path) -> Path:
         DiskError: if the disk is full.
     """
     if not run_dirs:
-        raise ConfigError("a report needs at least one run folder")
+        raise ConfigError("a write_report needs at least one run folder")
     folders = list({Path(folder).resolve(): Path(folder) for folder in run_dirs}.values())
     variants = group([read_run(folder) for folder in folders])
     target = _prepare(Path(out))
@@ -61,7 +61,7 @@ def report(run_dirs: Sequence[str | Path], out: str | Path) -> Path:
         write_atomically(target / "index.html", html.encode())
     except OSError as error:
         raise DiskError(
-            f"cannot write the report to {target}: {error.strerror or error}"
+            f"cannot write the write_report to {target}: {error.strerror or error}"
         ) from error
     return target / "index.html"
 
@@ -116,7 +116,7 @@ def _prepare(out: Path) -> Path:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"{out} cannot be the report's folder ({error.strerror or error}): choose another --out"
+            f"{out} cannot be the write_report's folder ({error.strerror or error}): choose another --out"
         ) from error
     if not os.access(out, os.W_OK | os.X_OK):
         raise ConfigError(f"{out} cannot be written to: choose another --out")

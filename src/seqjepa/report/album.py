@@ -89,7 +89,7 @@ def make(variant: Variant, name: str) -> Album:
         world=first.config["world"],
         strips=picture(
             f"{name}sequences",
-            strips.strips(few, world.spec),
+            strips.draw_strips(few, world.spec),
             "Sequences of views with the actions between them",
             caption,
         ),
@@ -145,7 +145,7 @@ def _neighbours(drawn: Sample, name: str) -> list[Picture]:
     return [
         picture(
             f"{name}neighbours_{key}",
-            neighbours.neighbours(drawn, key),
+            neighbours.draw_neighbours(drawn, key),
             f"Nearest neighbours in {key}",
             caption,
         )

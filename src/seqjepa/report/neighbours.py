@@ -1,4 +1,4 @@
-"""Nearest neighbours in the two representations: pictures of a few, figures over the whole
+"""Nearest draw_neighbours in the two representations: pictures of a few, figures over the whole
 sample."""
 
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ TITLES = {"z": "Neighbours in z", "agg": "Neighbours in z_AGG"}
 
 @dataclass(frozen=True)
 class Nearness:
-    """What the nearest neighbours among other objects have in common with a query; NaN where the
+    """What the nearest draw_neighbours among other objects have in common with a query; NaN where the
     world does not tell.
 
     Attributes:
-        same_class: share of the neighbours that are of the query's class.
+        same_class: share of the draw_neighbours that are of the query's class.
         angle: median angle in degrees between the query's rotation and a neighbour's.
     """
 
@@ -30,7 +30,7 @@ class Nearness:
 
 
 def nearest(features: Floats, owner: Ints, queries: Ints) -> Ints:
-    """[q, k] nearest neighbours of some rows by cosine, among rows of other owners."""
+    """[q, k] nearest draw_neighbours of some rows by cosine, among rows of other owners."""
     unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
     likeness = unit[queries] @ unit.T
     likeness[owner[queries][:, None] == owner[None]] = -np.inf
@@ -39,7 +39,7 @@ def nearest(features: Floats, owner: Ints, queries: Ints) -> Ints:
 
 def nearness(sample: Sample, representation: str) -> Nearness:
     """Over all the sample: of `z`, of `agg` (whose pose is that of its first view), or of `chance`,
-    neighbours in random features."""
+    draw_neighbours in random features."""
     features, owner, labels, rotations = _rows(sample, representation)
     if representation == "chance":
         features = np.random.default_rng(0).normal(size=(len(owner), 64))
@@ -55,8 +55,8 @@ def nearness(sample: Sample, representation: str) -> Nearness:
     return Nearness(float(same.mean()) if known.any() else float("nan"), angle)
 
 
-def neighbours(sample: Sample, representation: str) -> Figure:
-    """Queries, the first object of evenly spaced classes, each with its nearest neighbours of other
+def draw_neighbours(sample: Sample, representation: str) -> Figure:
+    """Queries, the first object of evenly spaced classes, each with its nearest draw_neighbours of other
     objects; the same class is framed."""
     features, owner, labels, rotations = _rows(sample, representation)
     objects = examples(sample, QUERIES)

@@ -1,4 +1,4 @@
-"""Sequences of views as film strips, with the action that leads from each view to the next drawn
+"""Sequences of views as film draw_strips, with the action that leads from each view to the next drawn
 between them."""
 
 import math
@@ -30,7 +30,7 @@ VIEWPOINT = np.array(
 )
 
 
-def strips(batch: SequenceBatch, spec: WorldSpec) -> Figure:
+def draw_strips(batch: SequenceBatch, spec: WorldSpec) -> Figure:
     """One strip per sequence.
 
     Args:

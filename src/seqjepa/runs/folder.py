@@ -15,7 +15,7 @@ from typing import Any, Self
 from seqjepa import files
 from seqjepa.config import Experiment, to_json
 from seqjepa.errors import ConfigError, DataError, DiskError
-from seqjepa.from_json import differences, structure
+from seqjepa.from_json import build_dataclass, differences
 from seqjepa.runs import checkpoint
 from seqjepa.worlds.base import WorldSpec
 
@@ -202,7 +202,7 @@ def read_spec(path: Path) -> WorldSpec:
     """
     data = _load(path / WORLD)
     try:
-        return structure(WorldSpec, data, defaults=True)
+        return build_dataclass(WorldSpec, data, defaults=True)
     except ConfigError as error:
         raise ConfigError(f"{path / WORLD} is damaged or of another version: {error}") from error
 

@@ -27,7 +27,7 @@ from seqjepa.distributed import rank
 from seqjepa.errors import DataError, DiskError
 from seqjepa.files import file_sha256, force, json_bytes, locked, sha256, sync, write_atomically
 from seqjepa.reading.npy import npy_bytes, npy_header
-from seqjepa.store.checksums import Sums
+from seqjepa.store.checksums import Checksums
 from seqjepa.store.table import ViewTable
 
 FORMAT = 1
@@ -132,14 +132,14 @@ def _open(folder: Path, plan: Plan) -> ViewTable | None:
         )
         if not whole:
             return None
-        checks = Sums(np.load(sums), folder) if large else None
+        checks = Checksums(np.load(sums), folder) if large else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return ViewTable(
         np.load(views, mmap_mode="r"),
         plan.poses,
         plan.labels,
-        sums=checks,
+        checksums=checks,
         contents=manifest["sums" if large else "sha256"],
     )
 

@@ -48,7 +48,7 @@ class Skip:
 
 
 @dataclass(frozen=True)
-class Job:
+class RenderJob:
     """N objects to render, with V views each.
 
     Attributes:
@@ -72,7 +72,9 @@ class Job:
     source: Callable[[int], str] | None = None
 
 
-def plan_job(plans: Mapping[str, Plan], classes: Sequence[str], key: Mapping[str, Any]) -> Job:
+def plan_job(
+    plans: Mapping[str, Plan], classes: Sequence[str], key: Mapping[str, Any]
+) -> RenderJob:
     """The job of exporting the splits of a rendered world; `classes` are names, which labels are
     indices into."""
     owner = [(split, number) for split, plan in plans.items() for number in range(len(plan.labels))]
@@ -85,7 +87,7 @@ def plan_job(plans: Mapping[str, Plan], classes: Sequence[str], key: Mapping[str
             views = plans[split].render(start, min(start + CHUNK, len(plans[split].labels)))
             yield from (views[number - start] for _, number in group)
 
-    return Job(
+    return RenderJob(
         key,
         [f"{classes[plans[split].labels[number]]}/{split}_{number:06d}" for split, number in owner],
         np.concatenate([plan.labels for plan in plans.values()]),
@@ -95,7 +97,7 @@ def plan_job(plans: Mapping[str, Plan], classes: Sequence[str], key: Mapping[str
     )
 
 
-def export(job: Job, out: str | Path, *, quality: int = 95) -> dict[str, str]:
+def export(job: RenderJob, out: str | Path, *, quality: int = 95) -> dict[str, str]:
     """Render a job's objects to files. An object's folder is complete or not there, so an
     interrupted export goes on where it was; objects whose source has changed are rendered again.
 
@@ -132,7 +134,7 @@ def export(job: Job, out: str | Path, *, quality: int = 95) -> dict[str, str]:
     return skipped
 
 
-def _remove_changed(folder: Path, job: Job) -> None:
+def _remove_changed(folder: Path, job: RenderJob) -> None:
     """Remove the objects that were made from other files than they would be now, and note what all
     are made from.
 
@@ -154,7 +156,7 @@ def _remove_changed(folder: Path, job: Job) -> None:
     write_atomically(note, json_bytes(known | sources))
 
 
-def _write_lists(folder: Path, job: Job, skipped: Mapping[str, str]) -> None:
+def _write_lists(folder: Path, job: RenderJob, skipped: Mapping[str, str]) -> None:
     """The split files, and the list of what is in none."""
     if skipped:
         write_atomically(folder / SKIPPED, json_bytes(skipped))
@@ -169,7 +171,7 @@ def _write_lists(folder: Path, job: Job, skipped: Mapping[str, str]) -> None:
         write_split(folder, split, [job.places[n] for n in numbers], job.labels[list(numbers)])
 
 
-def _render(folder: Path, job: Job, quality: int) -> dict[str, str]:
+def _render(folder: Path, job: RenderJob, quality: int) -> dict[str, str]:
     """Write the objects that are not there yet; those that cannot be rendered, and why.
 
     JPEGs are made side by side, for PIL does not hold the GIL, while the next objects are rendered.

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.render.meshes.collection import Collection, Model, class_counts
+from seqjepa.render.meshes.collection import Collection, MeshFile, class_counts
 from seqjepa.render.meshes.workers import Task, draw_all
 from seqjepa.render.scene import sample_latents
-from seqjepa.store.export import Job, Skip, Views
+from seqjepa.store.export import RenderJob, Skip, Views
 
 VERSION = 1  # of the pictures: raise it when a render changes
 
@@ -60,7 +60,7 @@ class Config:
                 f"val_fraction and test_fraction must be positive and sum to less than 1, got {self.val_fraction}, {self.test_fraction}"
             )
 
-    def job(self, found: Collection) -> Job:
+    def job(self, found: Collection) -> RenderJob:
         """The job of rendering a collection.
 
         Raises:
@@ -92,7 +92,7 @@ class Config:
         def source(number: int) -> str:
             return _source(models[number], archived)
 
-        return Job(
+        return RenderJob(
             key,
             places,
             labels,
@@ -131,7 +131,7 @@ class Config:
         return {split: sorted(members) for split, members in splits.items()}
 
 
-def _source(model: Model, archived: Callable[[Path], Mapping[str, str]]) -> str:
+def _source(model: MeshFile, archived: Callable[[Path], Mapping[str, str]]) -> str:
     """Size and CRC-32 of a mesh's file, which an archive knows of it, and its turn. Materials and
     textures are left out of account."""
     found = (

@@ -15,7 +15,7 @@ PIECES, PIECE = (
 )  # else so many pieces of so many bytes, spread evenly with its two ends among them
 
 
-def fingerprint(parts: Mapping[str, npt.NDArray[Any] | bytes | str]) -> dict[str, str]:
+def digests(parts: Mapping[str, npt.NDArray[Any] | bytes | str]) -> dict[str, str]:
     """A digest of each part, for `WorldSpec.data`; cheap, as of large arrays (memory maps) it reads
     a few MiB only.
 

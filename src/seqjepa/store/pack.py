@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.files import file_sha256
-from seqjepa.from_json import structure
+from seqjepa.from_json import build_dataclass
 from seqjepa.reading.pixels import check_size
 from seqjepa.render.scene import LATENTS
 from seqjepa.store.folder import Images, Store
@@ -85,7 +85,7 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
+class PackManifest:
     """What stands in `manifest.json`.
 
     Attributes:
@@ -195,7 +195,7 @@ def is_pack(folder: Path) -> bool:
     return (folder / NOTE).is_file()
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> PackManifest:
     """What a pack says of itself.
 
     Raises:
@@ -212,7 +212,7 @@ def read_manifest(folder: Path) -> Manifest:
             raise DataError(
                 f"{path} has format {data['format']}, this version of seqjepa reads up to {FORMAT}: update seqjepa"
             )
-        return structure(Manifest, data)
+        return build_dataclass(PackManifest, data)
     except FileNotFoundError as error:
         raise DataError(
             f"{folder} is an unfinished pack: run `seqjepa data pack` once more with the same options, which goes on"

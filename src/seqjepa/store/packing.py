@@ -32,8 +32,8 @@ from seqjepa.store.pack import (
     RECORD,
     Coding,
     Digest,
-    Manifest,
     Options,
+    PackManifest,
     checksum,
     digest,
 )
@@ -136,7 +136,7 @@ def _build(folder: Path, store: FolderStore, options: Options, progress: Progres
     files.at("before manifest")
     files.write_atomically(
         folder / MANIFEST,
-        files.json_bytes(asdict(Manifest(format=FORMAT, options=options, files=contents))),
+        files.json_bytes(asdict(PackManifest(format=FORMAT, options=options, files=contents))),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import DataError
-from seqjepa.store.checksums import Sums
+from seqjepa.store.checksums import Checksums
 from seqjepa.types import Indices
 
 
@@ -37,7 +37,7 @@ class ViewTable:
         labels: [N] int64, -1 where unknown.
         rows: [N], where the objects stand in `views`, which may then hold those of other splits
             too; None where it holds these, in order.
-        sums: of `views`, where these are checked when they are read.
+        checksums: of `views`, where these are checked when they are read.
         contents: a digest of the bytes of `views`, where it is known; for `WorldSpec.data`.
     """
 
@@ -45,7 +45,7 @@ class ViewTable:
     poses: Stored
     labels: npt.NDArray[np.int64]
     rows: Indices | None = None
-    sums: Sums | None = None
+    checksums: Checksums | None = None
     contents: str = ""
 
     def __post_init__(self) -> None:
@@ -70,8 +70,8 @@ class ViewTable:
         rows = index if self.rows is None else self.rows[index]
         places = np.broadcast_arrays(rows[:, None], chosen)
         picked: npt.NDArray[np.uint8] = self.views[places[0], places[1]]
-        if self.sums is not None:
-            self.sums.check((places[0], places[1]), picked)
+        if self.checksums is not None:
+            self.checksums.verify((places[0], places[1]), picked)
         return picked
 
 

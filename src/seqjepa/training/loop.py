@@ -17,7 +17,7 @@ from seqjepa.devices import fork_rng, use_bf16
 from seqjepa.display import Display
 from seqjepa.distributed import all_reduce_mean, rank, require_same, world_size
 from seqjepa.errors import CollapseError, Interrupted, NonFiniteError, Stopped
-from seqjepa.evaluation.features import Sampling, check_memory, device_of
+from seqjepa.evaluation.features import Sampling, device_of, require_memory
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
 from seqjepa.runs import checkpoint, manifest
@@ -95,9 +95,9 @@ def prepare(experiment: Experiment, run_dir: Path, *, resume: bool, device: torc
         outline := experiment.world.outline()
     ) is not None:  # what does not fit is told before minutes of rendering
         build_method(experiment, outline)
-        outline.check_views(config.num_views)
+        outline.require_views(config.num_views)
     world = experiment.world.build().to(device)
-    world.check("train", config.num_views, config.batch_size)
+    world.require("train", config.num_views, config.batch_size)
     require_same("data", world.spec.data)
     return world
 
@@ -239,7 +239,7 @@ def _check_evaluation(experiment: Experiment, world: World, method: Method) -> N
         draws=draws,
         objects=config.objects,
     )
-    check_memory(world, split, sampling, method.encoder.dim, device_of(method))
+    require_memory(world, split, sampling, method.encoder.dim, device_of(method))
 
 
 def set_lr(optimizer: torch.optim.Optimizer, config: OptimConfig, step: int, total: int) -> float:

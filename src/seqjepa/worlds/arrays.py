@@ -4,7 +4,7 @@
   may be larger than memory.
 - `poses.npy`: [N, V, P] numbers, the pose of each view.
 - `labels.npy`: [N] integers from 0, the class of each object. Optional.
-- `world.json`: what the pose's columns are called and how they make actions (`Manifest`), for
+- `world.json`: what the pose's columns are called and how they make actions (`ArraysManifest`), for
   example
 
 ```json
@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.from_json import structure
+from seqjepa.from_json import build_dataclass
 from seqjepa.keys import draw_key
 from seqjepa.reading.findings import Finding, Report
 from seqjepa.reading.npy import open_array
@@ -140,7 +140,7 @@ class Config(WorldConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
+class ArraysManifest:
     """What `world.json` says.
 
     Attributes:
@@ -188,9 +188,9 @@ def _findings(path: Path) -> Iterator[Finding]:
     yield Finding(True, f"{len(spec.classes)} classes")
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_manifest(path: Path) -> ArraysManifest:
     try:
-        return structure(Manifest, json.loads(path.read_bytes()), defaults=True)
+        return build_dataclass(ArraysManifest, json.loads(path.read_bytes()), defaults=True)
     except FileNotFoundError as error:
         raise DataError(
             f"{path} is missing; it says what the columns of poses.npy are (see `seqjepa.worlds.arrays`)"
@@ -201,7 +201,9 @@ def _read_manifest(path: Path) -> Manifest:
         raise DataError(f"{path}: {error}") from error
 
 
-def _read_poses(path: Path, shape: tuple[int, ...], manifest: Manifest) -> npt.NDArray[np.float32]:
+def _read_poses(
+    path: Path, shape: tuple[int, ...], manifest: ArraysManifest
+) -> npt.NDArray[np.float32]:
     poses = open_array(path, "[N, V, P]")
     wanted = (*shape, len(manifest.pose))
     if poses.shape != wanted or poses.dtype.kind not in "fiu":

@@ -1,7 +1,7 @@
 """The `augmented` world: views are augmentations of images, and all parameters of each are known
 (seq-JEPA, section 3.2).
 
-A view's pose is all that was done to it (`policy.COLUMNS`), so that `augment` makes its pixels
+A view's pose is all that was done to it (`policy.COLUMNS`), so that `augment_views` makes its pixels
 again from its pose; an action is the change of some of these parameters, each divided by its
 standard deviation, a fixed number, and never by anything of the sequence.
 
@@ -27,7 +27,7 @@ from seqjepa.keys import spread
 from seqjepa.types import Indices, SequenceBatch
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
 from seqjepa.worlds.images.base import ImageSet, ImageSplit, open_images
-from seqjepa.worlds.views.augment import augment
+from seqjepa.worlds.views.augment import augment_views
 from seqjepa.worlds.views.policy import COLUMNS, CROP, JITTER, PLACES, Policy, sample
 
 GROUPS = {
@@ -169,7 +169,7 @@ class AugmentedWorld(World):
         if split == "train":
             parameters[:, -1] = sample(self.last, keys[:, -1], size)
         poses = torch.from_numpy(parameters)
-        views = augment(self.whole(split, index), poses, size)
+        views = augment_views(self.whole(split, index), poses, size)
         labels = torch.from_numpy(self.splits[split].labels[index])
         return SequenceBatch(views, self.spec.actions.along(poses), poses, labels)
 

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import at_least
 from seqjepa.errors import DataError, unknown
 from seqjepa.keys import choose_views, draw_key, epoch_order
 from seqjepa.reading.findings import Report
 from seqjepa.types import Indices
 
-__all__ = ["Indices", "World", "WorldConfig", "WorldSpec", "choose_views", "draw_key"]
+__all__ = ["Indices", "World", "WorldConfig", "WorldSpec", "at_least", "choose_views", "draw_key"]
 from seqjepa.types import SequenceBatch
 
 
@@ -89,7 +90,7 @@ class WorldSpec:
     ordered: bool = False
     data: dict[str, str] = field(default_factory=dict)
 
-    def check_views(self, num_views: int) -> None:
+    def require_views(self, num_views: int) -> None:
         """Raise a DataError if objects have fewer views than that."""
         if (most := self.views_per_object) is not None and num_views > most:
             raise DataError(
@@ -170,7 +171,7 @@ class World(ABC):
             DataError: if the split is unknown, smaller than a batch, or an object has too few
                 views.
         """
-        self.check(split, num_views, batch_size)
+        self.require(split, num_views, batch_size)
         return self._batches(
             split,
             num_views,
@@ -180,12 +181,12 @@ class World(ABC):
             np.arange(batch_size) if places is None else places,
         )
 
-    def check(self, split: str, num_views: int, batch_size: int = 1) -> None:
+    def require(self, split: str, num_views: int, batch_size: int = 1) -> None:
         """Raise a DataError if the split is unknown, has fewer objects than a batch, or its objects
         have too few views."""
         if split not in self.spec.splits:
             raise DataError(unknown("split", split, self.spec.splits))
-        replace(self.spec, views_per_object=self.views(split)).check_views(num_views)
+        replace(self.spec, views_per_object=self.views(split)).require_views(num_views)
         if (size := self.size(split)) < batch_size:
             what = f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a batch of {batch_size}"
             raise DataError(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from seqjepa.keys import choose_views
-from seqjepa.store.fingerprint import fingerprint
+from seqjepa.store.fingerprint import digests
 from seqjepa.store.table import ViewTable
 from seqjepa.types import Indices, SequenceBatch
 from seqjepa.worlds.base import World, WorldSpec
@@ -21,7 +21,7 @@ class TableWorld(World):
     """A World over one ViewTable per split; sequences are views drawn without replacement."""
 
     def __init__(self, spec: WorldSpec, tables: Mapping[str, ViewTable]) -> None:
-        self.spec = spec if spec.data else replace(spec, data=fingerprint(_parts(tables)))
+        self.spec = spec if spec.data else replace(spec, data=digests(_parts(tables)))
         self.tables = tables
 
     def size(self, split: str) -> int:

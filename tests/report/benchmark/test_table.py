@@ -15,7 +15,7 @@ from seqjepa.recipes import every_method
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import style
 from seqjepa.report.benchmark.entries import Entry, columns, entries, shown_views
-from seqjepa.report.benchmark.pareto import front, pareto
+from seqjepa.report.benchmark.pareto import draw_pareto, pareto
 from seqjepa.report.benchmark.table import figures, markdown, table
 from seqjepa.worlds import arrays
 
@@ -279,7 +279,7 @@ class Drawn:
 
 def draw(found: list[Entry]) -> Drawn:
     with style.look():
-        figure = front(found)
+        figure = draw_pareto(found)
         assert figure is not None
         figure.draw_without_rendering()  # names take their places
         texts = [child for child in figure.axes[0].get_children() if isinstance(child, Annotation)]
@@ -318,7 +318,7 @@ def crowd() -> Iterator[list[Entry]]:
 
 def test_names_in_the_figure_cover_nothing_of_each_other(crowd: list[Entry]) -> None:
     drawn = draw(crowd)
-    assert len(drawn.names) == len(crowd) + 1, "and of the readouts those on the front"
+    assert len(drawn.names) == len(crowd) + 1, "and of the readouts those on the draw_pareto"
     assert (
         "sie · equivariant half" in drawn.names
         and "seq_jepa · predict=every, condition=none" in drawn.names
@@ -349,7 +349,7 @@ def test_the_figure_says_what_it_shows(three: list[Entry]) -> None:
     words = [text.get_text() for text in axes.get_legend().get_texts()]
     assert (
         words[:2] == ["not conditioned on actions", "conditioned on actions"]
-        and words[-1] == "Pareto front"
+        and words[-1] == "Pareto draw_pareto"
     )
     marks = {line.get_color(): line for line in axes.lines if len(line.get_xdata()) == 1}
     assert set(marks) == {style.RANDOM, style.Z, style.AGG}
@@ -410,4 +410,4 @@ def test_names_beside_lines_spread_around_where_they_belong() -> None:
 
 
 def test_without_classes_or_poses_there_is_no_figure(three: list[Entry]) -> None:
-    assert front(three, "nothing") is None and front([]) is None
+    assert draw_pareto(three, "nothing") is None and draw_pareto([]) is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.store.checksums import Sums, crc32
+from seqjepa.store.checksums import Checksums, crc32
 from seqjepa.worlds.images.base import ImageSplit, find_source, hold_out, open_images, sources
 
 IMAGES = np.arange(100 * 12, dtype=np.uint8).reshape(100, 2, 2, 3)
@@ -78,7 +78,9 @@ def test_images_are_checked_against_their_sums(tmp_path: Path) -> None:
     sums = np.array([[crc32(image)] for image in IMAGES], np.uint32)
     damaged = IMAGES.copy()
     damaged[42, 1, 0, 2] ^= 1
-    split = ImageSplit(damaged, WHOLE.labels, np.arange(40, 50), sums=Sums(sums, tmp_path))
+    split = ImageSplit(
+        damaged, WHOLE.labels, np.arange(40, 50), checksums=Checksums(sums, tmp_path)
+    )
     assert np.array_equal(split.pick(np.array([0, 1, 3, 9, 9])), IMAGES[[40, 41, 43, 49, 49]])
     with pytest.raises(DataError, match="object 42"):
         split.pick(np.array([1, 2]))

@@ -21,7 +21,7 @@ from fixtures.photos import parameters, photos
 from seqjepa.keys import draw_key, spread
 from seqjepa.speed.plain import augment_one
 from seqjepa.worlds.views import augment as module
-from seqjepa.worlds.views.augment import augment, blur_radius
+from seqjepa.worlds.views.augment import augment_views, blur_radius
 from seqjepa.worlds.views.policy import COLUMNS, JITTER, Policy, sample
 
 KORNIA = {
@@ -35,7 +35,7 @@ BOXES = [(0, 0, 64, 64), (5, 9, 40, 31), (30, 1, 33, 60), (13, 40, 29, 24), (63,
 
 def views(images: Tensor, size: int, **changes: float) -> Tensor:
     """One view of each image, all made alike."""
-    return augment(
+    return augment_views(
         images, parameters(images.shape[-1], **changes).expand(len(images), 1, -1), size
     )[:, 0]
 
@@ -101,7 +101,7 @@ def test_drawn_boxes_and_flips_are_where_the_parameters_say():
     plain = {"p_jitter": 0, "p_gray": 0, "p_blur": 0}
     table = drawn(200, 64, **plain)
     assert table[:, COLUMNS.index("flip")].mean() == pytest.approx(0.5, abs=0.1)
-    seen = augment(coordinates(64), table[None], 64)[0] * 255
+    seen = augment_views(coordinates(64), table[None], 64)[0] * 255
     top, left, height, width, flip = table[:, :5, None].unbind(1)
     place = torch.arange(16, 48)
     rows = top + (place + 0.5) * height / 64 - 0.5
@@ -274,7 +274,7 @@ def test_all_operations_in_a_row():
     8."""
     images, size = photos(32), 32
     table = drawn(300, size, p_blur=0.5, p_solarize=0.2).view(3, 100, -1)
-    ours = augment(images, table, size)
+    ours = augment_views(images, table, size)
     error = torch.stack(
         [
             levels(view, by_pillow(image, row))
@@ -289,31 +289,38 @@ def test_all_operations_in_a_row():
 def test_the_same_parameters_give_the_same_pixels_in_any_company(monkeypatch):
     images = photos(32)
     table = drawn(120, 32, p_solarize=0.3).view(3, 40, -1)
-    together = augment(images, table, 32)
-    assert torch.equal(together, augment(images, table, 32))
-    alone = torch.stack([augment(images[1:2], table[1:2, t : t + 1], 32)[0, 0] for t in range(40)])
+    together = augment_views(images, table, 32)
+    assert torch.equal(together, augment_views(images, table, 32))
+    alone = torch.stack(
+        [augment_views(images[1:2], table[1:2, t : t + 1], 32)[0, 0] for t in range(40)]
+    )
     assert levels(together[1], alone).max() <= 1 and (together[1] != alone).float().mean() < 1e-3
     monkeypatch.setattr(module, "CHUNK", 1)
-    assert levels(together, augment(images, table, 32)).max() <= 1
+    assert levels(together, augment_views(images, table, 32)).max() <= 1
 
 
 def test_images_and_parameters_are_left_alone():
     images, table = photos(32), drawn(30, 32).view(3, 10, -1)
     before = images.clone(), table.clone()
-    augment(images, table, 32)
-    augment(images.float() / 255, table, 32)
+    augment_views(images, table, 32)
+    augment_views(images.float() / 255, table, 32)
     assert torch.equal(images, before[0]) and torch.equal(table, before[1])
 
 
 def test_images_in_0_to_1_stay_so():
     images, table = photos(40), drawn(60, 40, p_solarize=0.2).view(3, 20, -1)
-    floating = augment(images.float() / 255, table, 32)
+    floating = augment_views(images.float() / 255, table, 32)
     assert floating.dtype == torch.float32 and floating.min() >= 0 and floating.max() <= 1
-    assert levels(augment(images, table, 32), floating).max() <= 0.51
+    assert levels(augment_views(images, table, 32), floating).max() <= 0.51
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_makes_the_same_views():
     images, table = photos(32), drawn(300, 32, p_solarize=0.2).view(3, 100, -1)
-    assert levels(augment(images, table, 32), augment(images.cuda(), table, 32).cpu()).max() <= 1
+    assert (
+        levels(
+            augment_views(images, table, 32), augment_views(images.cuda(), table, 32).cpu()
+        ).max()
+        <= 1
+    )

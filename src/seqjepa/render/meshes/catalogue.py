@@ -12,7 +12,7 @@ FACING = np.diag([-1.0, 1.0, -1.0])  # Sweet Home's models face +z, ShapeNet's a
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """A model in the catalogue.
 
     Attributes:
@@ -26,7 +26,7 @@ class Entry:
     turn: tuple[tuple[float, ...], ...]
 
 
-def read_catalogue(data: bytes) -> dict[str, Entry]:
+def read_catalogue(data: bytes) -> dict[str, CatalogueEntry]:
     """Entries by the path of their model in the archive; entries without a model in it are left
     out."""
     values = dict[str, dict[str, str]]()
@@ -37,7 +37,7 @@ def read_catalogue(data: bytes) -> dict[str, Entry]:
             r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), value
         )
     return {
-        entry["model"].lstrip("/"): Entry(
+        entry["model"].lstrip("/"): CatalogueEntry(
             entry.get("name", ""),
             entry.get("category", "other"),
             _turn(entry.get("modelRotation", "")),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from seqjepa.errors import DataError
 from seqjepa.reading.archives import Files, hidden
-from seqjepa.render.meshes.catalogue import CATALOGUE, Entry, read_catalogue
+from seqjepa.render.meshes.catalogue import CATALOGUE, CatalogueEntry, read_catalogue
 from seqjepa.render.meshes.load import FORMATS
 
 ARCHIVES = (".zip", ".sh3f", ".sh3x")
@@ -20,7 +20,7 @@ MOST_CATALOGUE = 64 << 20
 
 
 @dataclass(frozen=True)
-class Model:
+class MeshFile:
     """A mesh to draw.
 
     Attributes:
@@ -56,7 +56,7 @@ class Collection:
         unlabelled: how many meshes the labels do not name, which are left out.
     """
 
-    models: tuple[Model, ...]
+    models: tuple[MeshFile, ...]
     absent: tuple[str, ...] = ()
     unlabelled: int = 0
 
@@ -81,7 +81,7 @@ def find_models(path: Path, labels: Path | None = None) -> Collection:
             f"there is no {path}: name a folder with {', '.join(FORMATS)} files or zip archives of such, or one archive"
         )
     classes = None if labels is None else read_labels(labels)
-    found, unlabelled = list[Model](), 0
+    found, unlabelled = list[MeshFile](), 0
     for file, source, name, entry in _files(path):
         if classes is not None and file not in classes:
             unlabelled += 1
@@ -94,7 +94,7 @@ def find_models(path: Path, labels: Path | None = None) -> Collection:
             else f" that {labels} names; its column `file` is the path below {path}"
         )
         raise DataError(f"{path} has no {what}")
-    places = dict[str, Model]()
+    places = dict[str, MeshFile]()
     for model in sorted(found, key=lambda model: (model.place, model.file)):
         if other := places.get(model.place):
             raise DataError(
@@ -130,7 +130,7 @@ def read_labels(path: Path) -> dict[str, str]:
     return labels
 
 
-def _files(path: Path) -> Iterator[tuple[str, Path, str, Entry | None]]:
+def _files(path: Path) -> Iterator[tuple[str, Path, str, CatalogueEntry | None]]:
     """Meshes: path below the collection, folder or archive, path in there, and what the archive's
     catalogue says."""
     files = Files(path)
@@ -155,7 +155,9 @@ def _files(path: Path) -> Iterator[tuple[str, Path, str, Entry | None]]:
             )
 
 
-def _model(file: str, source: Path, name: str, entry: Entry | None, category: str | None) -> Model:
+def _model(
+    file: str, source: Path, name: str, entry: CatalogueEntry | None, category: str | None
+) -> MeshFile:
     parts = posixpath.splitext(name)[0].split("/")
     if tuple(parts[-2:]) == SHAPENET and len(parts) > 3:
         parts = parts[:-2]
@@ -171,7 +173,7 @@ def _model(file: str, source: Path, name: str, entry: Entry | None, category: st
         del parts[0]
     if len(parts) > 1 and parts[-1] == parts[-2]:  # chair/chair.obj
         del parts[-1]
-    return Model(
+    return MeshFile(
         file, source, name, _plain(category), _plain("-".join(parts)), entry.turn if entry else None
     )
 
@@ -181,7 +183,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "_"
 
 
-def class_counts(models: tuple[Model, ...]) -> Mapping[str, int]:
+def class_counts(models: tuple[MeshFile, ...]) -> Mapping[str, int]:
     """How many models each class has, classes sorted."""
     names = [model.category for model in models]
     return {name: names.count(name) for name in sorted(set(names))}

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from seqjepa.errors import DataError
 from seqjepa.reading.archives import Files
 from seqjepa.render.kernels import Bytes
-from seqjepa.render.meshes.collection import Model
+from seqjepa.render.meshes.collection import MeshFile
 from seqjepa.render.meshes.load import load_mesh
 from seqjepa.render.meshes.picture import render_mesh
 
@@ -26,7 +26,7 @@ from seqjepa.render.meshes.picture import render_mesh
 class Task:
     """A mesh and how to draw it: its latents [V, 7] and S, pixels per side."""
 
-    model: Model
+    model: MeshFile
     latents: npt.NDArray[np.float32]
     image_size: int
 

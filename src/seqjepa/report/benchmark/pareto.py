@@ -1,5 +1,5 @@
 """Accuracy against equivariance, the two ends that pull at one representation (seq-JEPA, figure 3),
-and the Pareto front of both."""
+and the Pareto draw_pareto of both."""
 
 import math
 import re
@@ -49,7 +49,7 @@ class Point:
     filled: bool
 
 
-def front(found: Sequence[Entry], group: str = "rotation") -> Figure | None:
+def draw_pareto(found: Sequence[Entry], group: str = "rotation") -> Figure | None:
     """The contenders, their readouts as small marks, and the step line that no contender is beyond;
     None if nothing has both figures.
 
@@ -209,7 +209,14 @@ def _legend(axes: Axes, points: Sequence[Point]) -> None:
         hollow.set(markerfacecolor=style.PAPER, markeredgewidth=1.4)
         handles.append(hollow)
     handles.append(
-        Line2D([], [], color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)), label="Pareto front")
+        Line2D(
+            [],
+            [],
+            color=style.INK,
+            linewidth=0.9,
+            linestyle=(0, (4, 2)),
+            label="Pareto draw_pareto",
+        )
     )
     axes.legend(
         handles=handles,

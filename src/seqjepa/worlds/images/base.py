@@ -14,8 +14,8 @@ import numpy.typing as npt
 from seqjepa.errors import ConfigError, DataError, unknown
 from seqjepa.keys import scramble
 from seqjepa.reading.findings import Report
-from seqjepa.store.checksums import Sums
-from seqjepa.store.fingerprint import fingerprint
+from seqjepa.store.checksums import Checksums
+from seqjepa.store.fingerprint import digests
 from seqjepa.worlds.base import WorldSpec
 from seqjepa.worlds.images import formats
 
@@ -35,7 +35,7 @@ class ImageSplit:
         names: [N'] of the files that `images` was decoded from, as UTF-8 bytes, below the folder of
             that origin (ImageNet) or of the data set, where they may begin with the split (Tiny
             ImageNet, folders); None where they have none.
-        sums: of `images`, where these are checked when they are read.
+        checksums: of `images`, where these are checked when they are read.
         contents: a digest of all bytes of `images`, where it is known; see `data`.
         stretched: whether whole images were stretched to the square; else it is their middle that
             was cut out.
@@ -46,13 +46,13 @@ class ImageSplit:
     rows: npt.NDArray[np.int64] | None = None
     origin: str = ""
     names: npt.NDArray[np.bytes_] | None = None
-    sums: Sums | None = None
+    checksums: Checksums | None = None
     contents: str = ""
     stretched: bool = True
 
     @property
     def data(self) -> npt.NDArray[np.uint8] | str:
-        """For `fingerprint`, what stands for `images`: the digest of their bytes if it is known,
+        """For `digests`, what stands for `images`: the digest of their bytes if it is known,
         else they themselves."""
         return self.contents or self.images
 
@@ -76,8 +76,8 @@ class ImageSplit:
         """
         places = self.places(index)
         picked = self.images[places]
-        if self.sums is not None:
-            self.sums.check((places, np.zeros_like(places)), picked)
+        if self.checksums is not None:
+            self.checksums.verify((places, np.zeros_like(places)), picked)
         return picked
 
 
@@ -119,7 +119,7 @@ class ImageSet:
             for name, array in named.items()
             if array is not None
         }
-        return fingerprint(parts)
+        return digests(parts)
 
 
 def hold_out(split: ImageSplit, fraction: float) -> tuple[ImageSplit, ImageSplit]:

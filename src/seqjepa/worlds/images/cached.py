@@ -38,7 +38,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Part:
+class ImagePart:
     """All images of one published file or folder, in its order.
 
     Attributes:
@@ -63,7 +63,7 @@ class Published:
     """
 
     classes: tuple[str, ...]
-    parts: Mapping[str, Part]
+    parts: Mapping[str, ImagePart]
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def decoded(
 def _later(
     read: Callable[[], Published], origin: str, start: int, stop: int
 ) -> npt.NDArray[np.uint8]:
-    """See `Part.decode`, without reading anything before the first image is asked for."""
+    """See `ImagePart.decode`, without reading anything before the first image is asked for."""
     return read().parts[origin].decode(start, stop)
 
 
@@ -140,7 +140,7 @@ def statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]
     """See `pixel_statistics`."""
     poses = np.zeros((len(split), 1, 0), np.float32)
     return pixel_statistics(
-        ViewTable(split.images[:, None], poses, split.labels, split.rows, split.sums)
+        ViewTable(split.images[:, None], poses, split.labels, split.rows, split.checksums)
     )
 
 
@@ -160,7 +160,7 @@ def _split(
     mapped = cast("npt.NDArray[np.uint8]", table.views)  # the cache gives no other
     named = names if len(names) else None
     return ImageSplit(
-        mapped[:, 0], table.labels, None, origin, named, table.sums, table.contents, stretched
+        mapped[:, 0], table.labels, None, origin, named, table.checksums, table.contents, stretched
     )
 
 
@@ -208,7 +208,7 @@ def _complete(
 
 class ImageFiles:
     """Image files of a folder or archive, in its order; called, it decodes them in several threads
-    (see `Part.decode`).
+    (see `ImagePart.decode`).
 
     Args:
         begin: starts an iteration over the files.
@@ -220,10 +220,10 @@ class ImageFiles:
         self.place = -1
         self.rest: Iterator[Member] = iter(())
 
-    def part(self, label: Callable[[Member], int]) -> Part:
+    def part(self, label: Callable[[Member], int]) -> ImagePart:
         """All of them, with their labels."""
         found = [(member.name, label(member)) for member in self.begin()]
-        return Part(
+        return ImagePart(
             np.array([number for _, number in found], np.int64),
             self,
             tuple(name for name, _ in found),

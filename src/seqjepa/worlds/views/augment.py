@@ -24,7 +24,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow
 Columns = dict[str, Tensor]
 
 
-def augment(images: Tensor, parameters: Tensor, size: int) -> Tensor:
+def augment_views(images: Tensor, parameters: Tensor, size: int) -> Tensor:
     """T views of each image.
 
     Args:

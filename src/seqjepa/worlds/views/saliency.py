@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.store.cache import Plan, cached_tables
-from seqjepa.store.fingerprint import fingerprint
+from seqjepa.store.fingerprint import digests
 from seqjepa.types import Indices
 from seqjepa.worlds.images.base import ImageSet, ImageSplit
 
@@ -81,7 +81,7 @@ def spectral_residual_maps(images: ImageSet) -> dict[str, Maps]:
     key = {
         "model": "spectral residual",
         "version": VERSION,
-        "images": fingerprint({name: split.data for name, split in parts.items()}),
+        "images": digests({name: split.data for name, split in parts.items()}),
     }
     return by_split(
         images, cached_maps(key, {name: plan(split) for name, split in parts.items()}, side(images))

@@ -28,7 +28,7 @@ from seqjepa.reading.findings import Finding, Report, checksum, count
 from seqjepa.reading.pickles import read_pickle
 from seqjepa.reading.pixels import decode
 from seqjepa.worlds.images.base import ImageSet, Source, hold_out
-from seqjepa.worlds.images.cached import Part, Published, decoded, resized
+from seqjepa.worlds.images.cached import ImagePart, Published, decoded, resized
 
 FOLDERS = ("cifar-100-python", "cifar-100-binary", "cifar100")
 MD5 = {
@@ -118,8 +118,8 @@ def _findings(place: Path) -> Iterator[Finding]:
 def _publish(place: Path, size: int) -> Published:
     classes, splits = _read(place)
 
-    def part(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Part:
-        return Part(labels, lambda start, stop: resized(images[start:stop], size))
+    def part(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> ImagePart:
+        return ImagePart(labels, lambda start, stop: resized(images[start:stop], size))
 
     return Published(classes, {split: part(*raw) for split, raw in splits.items()})
 

@@ -21,7 +21,7 @@ from seqjepa.errors import DataError
 from seqjepa.reading.archives import Member, file_state, hidden, is_archive, members
 from seqjepa.reading.findings import Finding, Report
 from seqjepa.worlds.images.base import ImageSet, ImageSplit, Source, hold_out
-from seqjepa.worlds.images.cached import ImageFiles, Part, Published, decoded
+from seqjepa.worlds.images.cached import ImageFiles, ImagePart, Published, decoded
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png")
 OTHERS = (
@@ -97,7 +97,7 @@ def _publish(path: Path, size: int) -> Published:
     return Published(classes, {"images": part})
 
 
-def _read(path: Path, size: int) -> tuple[tuple[str, ...], Part, int]:
+def _read(path: Path, size: int) -> tuple[tuple[str, ...], ImagePart, int]:
     """Class names, all images, and how many files are none."""
     names = [member.name for member in members(path)]
     images = [name for name in names if _is_image(name)]
@@ -116,7 +116,7 @@ def _read(path: Path, size: int) -> tuple[tuple[str, ...], Part, int]:
     labels = np.array([-1 if name is None else numbers[name] for name in found], np.int64)
     return (
         classes,
-        Part(labels, ImageFiles(partial(_files, path), size), tuple(inside)),
+        ImagePart(labels, ImageFiles(partial(_files, path), size), tuple(inside)),
         len(names) - len(images),
     )
 

@@ -26,7 +26,7 @@ from seqjepa.errors import DataError
 from seqjepa.reading.archives import BROKEN, Member, file_state, is_archive_of, locate, members
 from seqjepa.reading.findings import Finding, Report, checksum, count
 from seqjepa.worlds.images.base import ImageSet, Source, hold_out
-from seqjepa.worlds.images.cached import Part, Published, decoded, resized
+from seqjepa.worlds.images.cached import ImagePart, Published, decoded, resized
 
 FOLDER, ARCHIVE = "stl10_binary", "stl10_binary.tar.gz"
 MD5 = "91f7769df0f17e558f3565bffb0c7dfb"
@@ -90,7 +90,7 @@ def _publish(place: Path, size: int) -> Published:
     return Published(
         classes,
         {
-            origin: Part(of, _Planes(place, f"{origin}_X.bin", size))
+            origin: ImagePart(of, _Planes(place, f"{origin}_X.bin", size))
             for origin, of in labels.items()
         },
     )
@@ -146,7 +146,7 @@ def _files(place: Path) -> Iterator[tuple[str, Member]]:
 
 
 class _Planes:
-    """Decodes a file of images, each three planes of 96 columns: see `Part.decode`."""
+    """Decodes a file of images, each three planes of 96 columns: see `ImagePart.decode`."""
 
     def __init__(self, place: Path, name: str, size: int) -> None:
         self.where, self.name, self.size = place, name, size
