@@ -34,7 +34,7 @@ def fraction(config: Section, *names: str) -> None:
 
 
 def below_one(config: Section, *names: str) -> None:
-    """Raise a ConfigError unless these fields are at least 0 and below 1: a share that leaves some."""
+    """Raise a ConfigError unless these fields are at least 0 and below 1."""
     _require(config, names, "be at least 0 and below 1", lambda value: 0 <= value < 1)
 
 

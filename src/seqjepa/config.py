@@ -19,8 +19,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """AdamW with linear warm-up and cosine decay per step; weight decay on matrices and
-    convolutions only (seq-JEPA, section 3.2).
+    """AdamW with linear warm-up and cosine decay per step (seq-JEPA, section 3.2).
+
+    Weights of matrices and convolutions decay, and nothing else.
 
     Attributes:
         lr: peak learning rate.
@@ -54,7 +55,7 @@ class TrainConfig:
             that compare samples, see micro-batches.
         precision: `bf16` (autocast), `fp32`, or `auto`: bf16 where the hardware computes in it.
         log_every: steps between lines of metrics.jsonl.
-        checkpoint_every: steps between checkpoints: at most so many are lost to a crash.
+        checkpoint_every: steps between checkpoints, which is the most that a crash can cost.
     """
 
     section: ClassVar[str] = "train."
@@ -79,7 +80,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """How frozen features are probed (seq-JEPA, appendix A.2; the defaults are the paper's).
+    """Settings of the probes on frozen features (seq-JEPA, appendix A.2, has the defaults).
 
     Attributes:
         views: largest number M of views that are aggregated, as far as objects have so many.
@@ -120,8 +121,10 @@ class EvaluateConfig:
         checks.at_least(self, encoded_views=2, objects=1)
 
     def encoded(self, ordered: bool) -> tuple[int, int]:
-        """How many sequences of each object are encoded, and of how many views at most: where their
-        order means nothing, a single one."""
+        """Return the number of sequences of each object to encode, and their views at most.
+
+        Where the order of views means nothing, a single sequence holds them all.
+        """
         return (self.draws, self.views) if ordered else (1, self.encoded_views)
 
 
@@ -153,33 +156,33 @@ class Experiment:
 
 
 def to_json(config: Any) -> dict[str, Any]:
-    """A config dataclass as plain JSON data; methods and worlds carry their `kind`."""
+    """Return a config dataclass as plain JSON data; methods and worlds carry their `kind`."""
     data: dict[str, Any] = {}
     if isinstance(config, MethodConfig | WorldConfig):
         data["kind"] = kind(type(config))
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        data[field.name] = (
-            to_json(value)
-            if dataclasses.is_dataclass(value)
-            else list(value)
-            if isinstance(value, tuple)
-            else value
-        )
-    return data
+    return data | {
+        field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return the value of a config's field as JSON data."""
+    if dataclasses.is_dataclass(value):
+        return to_json(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def from_json(data: Mapping[str, Any]) -> Experiment:
-    """The experiment that `to_json` wrote.
+    """Build the experiment that `to_json` wrote.
 
     Raises:
         ConfigError: at an unknown, missing or ill-typed key, naming it.
     """
-    return build_dataclass(Experiment, data, concrete=_concrete)
+    return build_dataclass(Experiment, data, concrete=concrete)
 
 
 def method_defaults(name: str) -> dict[str, Any]:
-    """The settings of a method that nobody has changed, as JSON data.
+    """Return a method's default settings, as JSON data.
 
     Raises:
         ConfigError: if there is no such method.
@@ -188,13 +191,16 @@ def method_defaults(name: str) -> dict[str, Any]:
 
 
 def kind(config: type[MethodConfig | WorldConfig]) -> str:
-    """What a method or world is called in configs: the name of its module."""
+    """Return the name of a method or world in configs, which is the name of its module."""
     return config.__module__.rpartition(".")[2]
 
 
 def find_kind(base: type[T], name: str) -> type[T]:
-    """The config class of a method or world by the name of its module: one of ours, or one that has
-    been imported.
+    """Find the config class of a method or world, one of ours or one that has been imported.
+
+    Args:
+        base: `MethodConfig` or `WorldConfig`.
+        name: see `kind`.
 
     Raises:
         ConfigError: if there is none.
@@ -204,31 +210,37 @@ def find_kind(base: type[T], name: str) -> type[T]:
         root = importlib.import_module(f"seqjepa.{package}")
         ours = [module.name for module in pkgutil.iter_modules(root.__path__, f"{root.__name__}.")]
         wanted = [module for module in ours if module.endswith(f".{name}")]
-        for module in wanted or ours:  # all of them only to say below what there is
+        # Where none has the name, all are imported, for the message below to list them.
+        for module in wanted or ours:
             importlib.import_module(module)
+
     known = _kinds(base)
     if name not in known:
-        what = package.removesuffix("s")
-        how = "--code FILE, or FILE.py in place of a method's name"
         raise ConfigError(
-            f"{unknown(what, name, known)}. If it is your own, import its file first (command line: {how})"
+            f"{unknown(package.removesuffix('s'), name, known)}. If it is your own, import its "
+            "file first (command line: --code FILE, or FILE.py in place of a method's name)"
         )
     return known[name]
 
 
-def _kinds(base: type[T]) -> dict[str, type[T]]:
-    return {kind(cls): cls for cls in base.__subclasses__()}  # type: ignore[arg-type]
-
-
-def _concrete(
+def concrete(
     cls: type[Any], data: Mapping[str, Any], where: str
 ) -> tuple[type[Any], Mapping[str, Any]]:
-    """The config class that the data of a method or world name by their `kind`; other classes as
-    they are."""
+    """Return the class to build from a declared one, and its data.
+
+    Methods and worlds are declared by their base class; their data name the config class by its
+    `kind`. Other classes are built as they are declared.
+
+    Raises:
+        ConfigError: if the kind is missing or unknown.
+    """
     if cls not in (MethodConfig, WorldConfig):
         return cls, data
-    if not isinstance(data.get("kind"), str):
-        raise ConfigError(f"key '{where}kind' must name a {where[:-1]}, got {data.get('kind')!r}")
-    return find_kind(cls, data["kind"]), {
-        key: value for key, value in data.items() if key != "kind"
-    }
+    name = data.get("kind")
+    if not isinstance(name, str):
+        raise ConfigError(f"key '{where}kind' must name a {where[:-1]}, got {name!r}")
+    return find_kind(cls, name), {key: value for key, value in data.items() if key != "kind"}
+
+
+def _kinds(base: type[T]) -> dict[str, type[T]]:
+    return {kind(cls): cls for cls in base.__subclasses__()}  # type: ignore[arg-type]

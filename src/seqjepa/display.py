@@ -1,5 +1,4 @@
-"""What the terminal shows while training: one live line, and plain lines where the output is no
-terminal."""
+"""Messages on the terminal (stderr): progress, warnings, and a training run's live line."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +12,8 @@ from rich.live import Live
 from rich.progress import Progress
 from rich.text import Text
 
-SHOWN = {  # what the line shows, in which words, and how
+# The figures of the live line: by their name in the log, word and format.
+SHOWN = {
     "loss": ("loss", "{:.3f}"),
     "z_std": ("z std", "{:.2f}"),
     "z_rankme": ("rank", "{:.0f}"),
@@ -23,7 +23,6 @@ SHOWN = {  # what the line shows, in which words, and how
     "online/class_sequence": ("agg", "{:.0%}"),
     "online/action_r2": ("action R²", "{:.2f}"),
 }
-
 
 _quiet = ContextVar("quiet", default=False)
 
@@ -63,14 +62,16 @@ def warn(message: str) -> None:
 
 
 class Display:
-    """A context manager; `update` after every step is cheap, `show` after every logged one takes
-    the new figures.
+    """The live line of a training run, or plain lines where the output is no terminal.
+
+    It is a context manager. `update` after every step is cheap; `show` takes the figures of each
+    record of the log.
 
     Args:
         total: steps of the run.
         views_per_step: for the rate.
         quiet: print nothing but warnings.
-        silent: not even those.
+        silent: print not even those.
     """
 
     def __init__(
@@ -97,17 +98,17 @@ class Display:
     ) -> None:
         self.live.stop()
 
-    def start_at(self, step: int) -> None:
-        """Where a resumed run begins, so that its rate counts only its own steps."""
+    def start_at(self, step: int, seconds: float = 0.0) -> None:
+        """Begin at a step, after so many seconds of earlier goes; the rate counts only this go."""
         self.first = self.step = step
-        self.began = time.perf_counter()
+        self.seconds_before, self.began = seconds, time.perf_counter()
 
     def update(self, step: int) -> None:
-        """So many steps are done."""
+        """Take note of the number of steps done."""
         self.step = step
 
     def show(self, figures: Mapping[str, Any]) -> None:
-        """Show new figures; without a terminal, print a line."""
+        """Show new figures: in the live line, or as a line of their own without a terminal."""
         self.figures = dict(figures)
         if not self.live.is_started and not self.quiet:
             self.console.print(self._line(), soft_wrap=True)
@@ -120,25 +121,27 @@ class Display:
 
     @property
     def seconds(self) -> float:
-        """Since the start or the resumption."""
-        return time.perf_counter() - self.began
+        """Seconds of the whole run, those of earlier goes included."""
+        return self.seconds_before + self._elapsed
 
     @property
     def views_per_second(self) -> float:
-        """Since the start or the resumption."""
-        return (self.step - self.first) * self.views_per_step / max(self.seconds, 1e-9)
+        """Views per second of this go."""
+        views = (self.step - self.first) * self.views_per_step
+        return views / max(self._elapsed, 1e-9)
+
+    @property
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self.began
 
     def _line(self) -> Text:
-        rate = self.views_per_second
-        left = (self.total - self.step) * self.views_per_step / rate if rate else float("nan")
         parts = [f"step {self.step:,}/{self.total:,}"]
-        parts += [
-            f"{word} {form.format(self.figures[key])}"
-            for key, (word, form) in SHOWN.items()
-            if key in self.figures
-        ]
-        parts += [
-            f"{rate:,.0f} views/s",
-            f"{left // 60:.0f}:{left % 60:02.0f} left" if rate else "starting",
-        ]
-        return Text(" · ".join(parts))
+        for name, (word, form) in SHOWN.items():
+            if name in self.figures:
+                parts.append(f"{word} {form.format(self.figures[name])}")
+
+        rate, left = self.views_per_second, "starting"
+        if rate:
+            seconds = (self.total - self.step) * self.views_per_step / rate
+            left = f"{seconds // 60:.0f}:{seconds % 60:02.0f} left"
+        return Text(" · ".join([*parts, f"{rate:,.0f} views/s", left]))

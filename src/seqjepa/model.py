@@ -14,8 +14,9 @@ from seqjepa.devices import find_device
 from seqjepa.distributed import world_size
 from seqjepa.errors import CheckpointError, ConfigError
 from seqjepa.methods.base import Method
-from seqjepa.runs.checkpoint import latest, restore
+from seqjepa.runs.checkpoint import latest
 from seqjepa.runs.folder import read_config, read_spec
+from seqjepa.runs.tensors import restore
 from seqjepa.worlds.base import WorldSpec
 
 _logger = logging.getLogger("seqjepa")

@@ -329,7 +329,7 @@ def test_a_run_of_another_process_is_left_to_it(out: Path) -> None:
     locked = out / FOLDERS[1]
     (locked / "results.json").unlink()
     [contender] = contenders(["vicreg"], recipe())
-    with RunFolder.open(locked, contender.experiment, resume=True):
+    with RunFolder.open(locked, to_json(contender.experiment), resume=True):
         outcome, lines = bench(out, seeds=2, resume=True)
     assert (
         lines[1] == "2/4 vicreg, seed 0: left to the process that is at it"

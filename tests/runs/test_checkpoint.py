@@ -264,7 +264,7 @@ def test_a_failing_disk_leaves_the_earlier_checkpoints_and_no_litter(
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     monkeypatch.setattr(files, "at", fail)
     with pytest.raises(
-        DiskError, match=r"step_00000060: No space left on device; it needs [\d,]+ bytes"
+        DiskError, match=r"step_00000060: No space left on device\. It needs [\d,]+ bytes"
     ):
         save(folder, 60)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

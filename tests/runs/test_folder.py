@@ -58,7 +58,7 @@ SPEC = WorldSpec(
 
 
 def begin(path: Path, experiment: Experiment = EXPERIMENT, *, resume: bool = False) -> RunFolder:
-    return RunFolder.open(path, experiment, resume=resume)
+    return RunFolder.open(path, to_json(experiment), resume=resume)
 
 
 def save(run: RunFolder, step: int) -> None:
@@ -297,7 +297,7 @@ from pathlib import Path
 import test_folder as t
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 warnings = []
-with t.RunFolder.open(Path({str(tmp_path / "run")!r}), t.EXPERIMENT, resume=False, warn=warnings.append) as run:
+with t.RunFolder.open(Path({str(tmp_path / "run")!r}), t.to_json(t.EXPERIMENT), resume=False, warn=warnings.append) as run:
     resource.setrlimit(resource.RLIMIT_FSIZE, (50, resource.RLIM_INFINITY))
     for step in range(20):
         run.log({{"step": step, "loss": 0.25}})
@@ -337,7 +337,7 @@ def test_changed_contents_are_refused_unless_allowed(tmp_path: Path) -> None:
     known, changed = (
         replace(SPEC, data={"train.views": "a", "train.labels": views}) for views in ("b", "c")
     )
-    with RunFolder.open(tmp_path, EXPERIMENT, resume=False, warn=told.append) as run:
+    with RunFolder.open(tmp_path, to_json(EXPERIMENT), resume=False, warn=told.append) as run:
         run.write_spec(known)
         with pytest.raises(DataError, match=r"data\.train\.labels: 'b' there, 'c' here") as error:
             run.write_spec(changed)

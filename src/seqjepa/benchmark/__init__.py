@@ -14,7 +14,7 @@ from rich.console import Console
 
 from seqjepa.benchmark.jobs import Job, plan, refuse, refuse_changed_data
 from seqjepa.benchmark.standings import FAILED, note_failure, publish
-from seqjepa.config import Experiment
+from seqjepa.config import Experiment, to_json
 from seqjepa.errors import CollapseError, DiskError, Interrupted, InUseError, NonFiniteError
 from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.report.benchmark.table import Table
@@ -118,7 +118,7 @@ def _run(
         quiet=quiet,
     )
     with RunFolder.open(
-        job.folder, job.experiment, resume=True
+        job.folder, to_json(job.experiment), resume=True
     ):  # nobody else evaluates it meanwhile
         if not job.done:
             with Console(stderr=True, quiet=quiet).status(f"{job}: evaluating ..."):

@@ -14,7 +14,8 @@ from seqjepa.devices import find_device, fork_rng
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.from_json import differences
 from seqjepa.model import build_method
-from seqjepa.runs.folder import WORLD, RunFolder, changed_data, portable
+from seqjepa.runs.config_file import portable
+from seqjepa.runs.folder import WORLD, RunFolder, changed_data
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
 
 Device = str | torch.device | None
@@ -44,7 +45,7 @@ class Job:
         """Whether its results are there."""
         results = finished(self.folder)
         return results is not None and not differences(
-            portable(results["experiment"]), portable(to_json(self.experiment))
+            results["experiment"], portable(to_json(self.experiment))
         )
 
     def __str__(self) -> str:
@@ -102,7 +103,7 @@ def refuse(
     left = [job for job in planned if not job.done]
     for job in left:
         try:
-            RunFolder.check(job.folder, job.experiment, resume=True)
+            RunFolder.check(job.folder, to_json(job.experiment), resume=True)
         except ConfigError as error:
             raise ConfigError(
                 str(error).replace("--run-dir", "--out")

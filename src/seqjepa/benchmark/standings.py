@@ -19,12 +19,11 @@ from seqjepa.report.benchmark.entries import CONTROLS, Entry, columns, entries, 
 from seqjepa.report.benchmark.pareto import draw_pareto
 from seqjepa.report.benchmark.table import Table, figures, markdown, table
 from seqjepa.report.runs import read_object, read_results, require_keys
+from seqjepa.runs.config_file import dump_config, expanded, load_config
 from seqjepa.runs.folder import (
     CONFIG,
     METRICS,
     changed_data,
-    expanded,
-    portable,
     read_config,
     read_spec,
 )
@@ -76,7 +75,8 @@ def note_failure(folder: Path, experiment: Experiment, why: str) -> None:
     """Leave word in a run's folder that it failed, for the tables of all processes."""
     try:
         write_atomically(
-            folder / FAILED, json_bytes({"experiment": portable(to_json(experiment)), "why": why})
+            folder / FAILED,
+            json_bytes({"experiment": dump_config(to_json(experiment)), "why": why}),
         )
     except OSError as error:
         raise DiskError(f"cannot write {folder / FAILED}: {error.strerror or error}") from error
@@ -145,6 +145,7 @@ def _failure(path: Path) -> dict[str, Any]:
     data, remedy = read_object(path), "remove the file to run it again"
     require_keys(path, data, {"experiment", "why"}, remedy)
     require_keys(path, data["experiment"], {"name", "seed"}, remedy)
+    data["experiment"] = load_config(data["experiment"])
     return data
 
 

@@ -39,7 +39,8 @@ from seqjepa.evaluation.protocol import Protocol, Record, labelled
 from seqjepa.files import json_bytes, write_atomically
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method, load
-from seqjepa.runs.folder import changed_data, portable
+from seqjepa.runs.config_file import dump_config
+from seqjepa.runs.folder import changed_data
 from seqjepa.worlds.base import World
 
 FORMAT = 1
@@ -116,7 +117,7 @@ def evaluate(
     records, sizes = measure(model.method, experiment, world, split=split, stages=stages)
     results = {
         "format": FORMAT,
-        "experiment": portable(to_json(experiment)),
+        "experiment": dump_config(to_json(experiment)),
         "seed": experiment.seed,
         "step": model.step,
         "split": split,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.evaluation.protocol import Record
+from seqjepa.runs.config_file import load_config
 
 INCIDENTAL = ("seed", "name", "train.log_every", "train.checkpoint_every")
 Floats = npt.NDArray[np.float64]
@@ -95,7 +96,7 @@ def read_run(folder: Path) -> Run:
     results = folder / "results.json"
     return Run(
         folder,
-        config,
+        load_config(config),
         _metrics(folder / "metrics.jsonl"),
         read_results(results) if results.exists() else None,
     )
@@ -215,6 +216,7 @@ def read_results(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: {again}")
     require_keys(path, data, {"experiment", "step", "split", "records"}, again)
     require_keys(path, data["experiment"], {"name", "seed", "method", "world", "train"}, again)
+    data["experiment"] = load_config(data["experiment"])
     fields = {field.name for field in dataclasses.fields(Record)}
     for record in data["records"]:
         if set(record) != fields:

@@ -1,5 +1,7 @@
-"""The folder of one run: `config.json`, `world.json`, `metrics.jsonl`, `checkpoints/`, and a `lock`
-while someone writes to it."""
+"""The folder of one run: `config.json`, `world.json`, `metrics.jsonl` and `checkpoints/`.
+
+While a process writes to it, it holds a `lock` as well.
+"""
 
 import contextlib
 import errno
@@ -13,10 +15,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from seqjepa import files
-from seqjepa.config import Experiment, to_json
-from seqjepa.errors import ConfigError, DataError, DiskError
+from seqjepa.errors import ConfigError, DataError
+from seqjepa.files import disk_errors
 from seqjepa.from_json import build_dataclass, differences
 from seqjepa.runs import checkpoint
+from seqjepa.runs.config_file import dump_config, expanded, load_config, portable
 from seqjepa.worlds.base import WorldSpec
 
 CONFIG, WORLD, METRICS, CHECKPOINTS = "config.json", "world.json", "metrics.jsonl", "checkpoints"
@@ -31,7 +34,7 @@ class RunFolder:
     Attributes:
         path: the folder.
         checkpoints: the folder of its checkpoints, for `seqjepa.runs.checkpoint`.
-        config_hash: of the experiment, for the checkpoints' manifests.
+        config_hash: of its config.json, for the checkpoints' manifests.
     """
 
     def __init__(self, path: Path, lock: int, warn: Warn) -> None:
@@ -42,16 +45,17 @@ class RunFolder:
 
     @classmethod
     def open(
-        cls, path: Path, experiment: Experiment, *, resume: bool, warn: Warn = _logger.warning
+        cls, path: Path, config: Mapping[str, Any], *, resume: bool, warn: Warn = _logger.warning
     ) -> Self:
-        """Make or reopen a run's folder and lock it. On an error nothing of an earlier run has
-        changed.
+        """Make or reopen a run's folder and lock it.
+
+        On an error nothing of an earlier run has changed.
 
         Args:
-            path: the folder; made, parents included, if it is not there.
-            experiment: must be the folder's own if it has one.
+            path: the folder; made, parents included, if it does not exist.
+            config: of the experiment, from `config.to_json`; the folder's own if it has one.
             resume: whether to go on with what is there.
-            warn: is told, once, when lines of the log are lost.
+            warn: is called once when lines of the log are lost.
 
         Raises:
             InUseError: if another process writes to the folder.
@@ -59,31 +63,28 @@ class RunFolder:
                 that was not to be resumed.
             DiskError: if the disk is full or broken.
         """
-        try:
+        with disk_errors(f"cannot write to the run folder {path}"):
             lock = _claim(path)
             try:
-                _require_ours(path, experiment, resume)
+                _require_ours(path, config, resume)
                 checkpoint.tidy(path / CHECKPOINTS)
                 if not (path / CONFIG).exists():
-                    files.write_atomically(
-                        path / CONFIG, files.json_bytes(portable(to_json(experiment)))
-                    )
+                    files.write_atomically(path / CONFIG, files.json_bytes(dump_config(config)))
                 run = cls(path, lock, warn)
+                # Killed before its first checkpoint, a run begins again, and so does its log.
                 if not checkpoint.committed(run.checkpoints):
                     run.truncate_metrics(0)
             except BaseException:
                 files.release(path, lock)
                 raise
-        except OSError as error:
-            raise DiskError(
-                f"cannot write to the run folder {path}: {error.strerror or error}"
-            ) from error
         return run
 
     @staticmethod
-    def check(path: Path, experiment: Experiment, *, resume: bool) -> None:
-        """Raise what `open` would raise, as far as that can be told without writing: before
-        preparations that take long."""
+    def check(path: Path, config: Mapping[str, Any], *, resume: bool) -> None:
+        """Raise what `open` would raise, as far as that can be known without writing.
+
+        Call it before preparations that take long.
+        """
         reason = None
         try:
             nearest = next(
@@ -95,12 +96,13 @@ class RunFolder:
                 reason = f"{nearest} cannot be written to"
         except OSError as error:
             reason = error.strerror or str(error)
+
         if reason is not None:
             raise ConfigError(
                 f"{path} cannot be the run folder: {reason}. Choose another --run-dir"
             )
         if path.is_dir():
-            _require_ours(path, experiment, resume)
+            _require_ours(path, config, resume)
 
     def __enter__(self) -> Self:
         return self
@@ -115,8 +117,11 @@ class RunFolder:
         files.release(self.path, self._lock)
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append a line to metrics.jsonl. A line that the disk does not take is lost, with one
-        warning per run: training is worth more."""
+        """Append a line to metrics.jsonl.
+
+        A line that the disk does not take is lost, with one warning per run: training is worth
+        more.
+        """
         line = json.dumps(record).encode() + b"\n"
         end = os.fstat(self._metrics.fileno()).st_size
         try:
@@ -128,8 +133,10 @@ class RunFolder:
             self._lost(error)
 
     def metrics_position(self) -> int:
-        """Bytes of metrics.jsonl so far, all of them on the disk. A checkpoint notes it; resuming
-        cuts off what came later."""
+        """Return the bytes of metrics.jsonl so far, once they are on the disk.
+
+        A checkpoint notes the position; resuming cuts off the lines after it.
+        """
         try:
             os.fsync(self._metrics.fileno())
         except OSError as error:
@@ -137,21 +144,20 @@ class RunFolder:
         return (self.path / METRICS).stat().st_size
 
     def truncate_metrics(self, position: int) -> None:
-        """Cut metrics.jsonl to its whole lines within so many bytes.
+        """Cut metrics.jsonl to the whole lines within its first `position` bytes.
 
         Raises:
             DiskError: if it cannot be cut.
         """
         path = self.path / METRICS
-        try:
+        with disk_errors(f"cannot cut {path}"):
             kept = path.read_bytes()[:position]
             self._metrics.truncate(kept.rfind(b"\n") + 1)
-        except OSError as error:
-            raise DiskError(f"cannot cut {path}: {error.strerror or error}") from error
 
     def write_spec(self, spec: WorldSpec, *, allow_changed: bool = False) -> None:
-        """Write world.json, from which a model can be rebuilt without the data; or, when it is
-        there, see that the world is still the same.
+        """Write world.json, or check that it still describes the world.
+
+        A model can be rebuilt from it without the data.
 
         Args:
             spec: of the world as it is now.
@@ -163,7 +169,8 @@ class RunFolder:
             DiskError: if the file cannot be written.
         """
         path = self.path / WORLD
-        if changed := changed_data(self.path, spec) if path.exists() else []:
+        changed = changed_data(self.path, spec) if path.exists() else []
+        if changed:
             what = f"the data is not what the run in {self.path} was begun with"
             if not allow_changed:
                 raise DataError(
@@ -171,31 +178,36 @@ class RunFolder:
                     + "\n  ".join(changed)
                 )
             self._warn(f"{what}, going on with it: {'; '.join(changed)}")
-        try:
-            if changed or not path.exists():
+
+        if changed or not path.exists():
+            with disk_errors(f"cannot write {path}"):
                 files.write_atomically(path, files.json_bytes(asdict(spec)))
-        except OSError as error:
-            raise DiskError(f"cannot write {path}: {error.strerror or error}") from error
 
     def _lost(self, error: OSError) -> None:
         if not self._warned:
             self._warned = True
             self._warn(
-                f"{self.path / METRICS} cannot be written ({error.strerror or error}): training goes on, lines of the log are lost"
+                f"{self.path / METRICS} cannot be written ({error.strerror or error}): training "
+                "goes on, lines of the log are lost"
             )
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The config of the run in a folder, as JSON data for `config.from_json`.
+    """Read the config of the run in a folder, as JSON data for `config.from_json`.
 
     Raises:
-        ConfigError: if the folder holds no run or its config.json is damaged.
+        ConfigError: if the folder holds no run, its config.json is damaged, or a newer version
+            wrote it.
     """
-    return expanded(_load(path / CONFIG))
+    data = _load(path / CONFIG)
+    try:
+        return expanded(load_config(data))
+    except ConfigError as error:
+        raise ConfigError(f"{path / CONFIG}: {error}") from error
 
 
 def read_spec(path: Path) -> WorldSpec:
-    """The world that the run in a folder was trained on.
+    """Read the spec of the world that the run in a folder was trained on.
 
     Raises:
         ConfigError: if the folder holds no run or its world.json is damaged.
@@ -207,37 +219,26 @@ def read_spec(path: Path) -> WorldSpec:
         raise ConfigError(f"{path / WORLD} is damaged or of another version: {error}") from error
 
 
-def portable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config without the home folder's path, which is nobody else's business and differs from
-    machine to machine."""
-    changed: dict[str, Any] = _replace(config, str(Path.home()), "~")
-    return changed
-
-
-def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config from `portable` with this machine's home folder."""
-    changed: dict[str, Any] = _replace(config, "~", str(Path.home()))
-    return changed
-
-
 def changed_data(path: Path, spec: WorldSpec) -> list[str]:
-    """In what a world differs from the one that the run in a folder was trained on.
+    """Return the differences between a world and the one that a run was trained on.
 
-    Contents count where both are known, and then pixel statistics do not, which follow from them
-    but for last bits that CPUs differ in.
+    Pixel statistics are ignored when content digests exist on both sides: they follow from the
+    content, and their last bits depend on the CPU.
 
     Raises:
         ConfigError: if the folder holds no run or its world.json is damaged.
     """
-    there = read_spec(path)
-    if there.data and spec.data:
-        here = replace(spec, mean=there.mean, std=there.std)
+    trained = read_spec(path)
+    if trained.data and spec.data:
+        now = replace(spec, mean=trained.mean, std=trained.std)
     else:
-        here = replace(spec, data=there.data)
-    return differences(*(json.loads(files.json_bytes(asdict(each))) for each in (there, here)))
+        now = replace(spec, data=trained.data)
+    old, new = (json.loads(files.json_bytes(asdict(each))) for each in (trained, now))
+    return differences(old, new)
 
 
 def _load(path: Path) -> dict[str, Any]:
+    """Read a JSON object of the run."""
     try:
         data = json.loads(path.read_bytes())
     except FileNotFoundError as error:
@@ -259,45 +260,31 @@ def _claim(path: Path) -> int:
     except (FileExistsError, NotADirectoryError):
         reason = "there is a file in the way"
     except OSError as error:
-        if error.errno not in (
-            errno.EACCES,
-            errno.EPERM,
-            errno.EROFS,
-            errno.ENOENT,
-            errno.ENAMETOOLONG,
-        ):
+        wrong_path = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG)
+        if error.errno not in wrong_path:
             raise
         reason = os.strerror(error.errno)
     raise ConfigError(f"{path} cannot be the run folder: {reason}. Choose another --run-dir")
 
 
-def _require_ours(path: Path, experiment: Experiment, resume: bool) -> None:
+def _require_ours(path: Path, config: Mapping[str, Any], resume: bool) -> None:
     """Refuse a folder that holds anything that this run would overwrite."""
     if not (path / CONFIG).exists():
         if found := [name for name in (WORLD, METRICS, CHECKPOINTS) if (path / name).exists()]:
             raise ConfigError(
-                f"{path} holds {', '.join(found)} but no {CONFIG}: it is not ours to write to. Choose another --run-dir"
+                f"{path} holds {', '.join(found)} but no {CONFIG}: it is not ours to write to. "
+                "Choose another --run-dir"
             )
         return
-    if changed := differences(
-        _load(path / CONFIG), json.loads(files.json_bytes(portable(to_json(experiment))))
-    ):
+
+    if changed := differences(portable(read_config(path)), portable(config)):
         raise ConfigError(
             f"{path} holds a run of another configuration; choose another --run-dir or undo:\n  "
             + "\n  ".join(changed)
         )
-    if (steps := checkpoint.committed(path / CHECKPOINTS)) and not resume:
+    steps = checkpoint.committed(path / CHECKPOINTS)
+    if steps and not resume:
         raise ConfigError(
-            f"{path} already holds a run at step {max(steps)}: --resume to go on, or another --run-dir"
+            f"{path} already holds a run at step {max(steps)}: --resume to go on, or another "
+            "--run-dir"
         )
-
-
-def _replace(data: Any, old: str, new: str) -> Any:
-    """JSON data in which every string that is a path at or below `old` is at or below `new`."""
-    if isinstance(data, Mapping):
-        return {key: _replace(value, old, new) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_replace(value, old, new) for value in data]
-    if isinstance(data, str) and (data == old or data.startswith(old + "/")):
-        return new + data[len(old) :]
-    return data

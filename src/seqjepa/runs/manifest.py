@@ -63,7 +63,7 @@ def describe(
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder, once it has vouched for itself.
+    """Read the manifest of a folder, checked against its own digest.
 
     Raises:
         DamagedError: if it is not as it was written or of another folder.
@@ -74,37 +74,41 @@ def read(folder: Path) -> dict[str, Any]:
     try:
         body: dict[str, Any] = json.loads(data)
         claimed = body.pop("sha256")
-        whole = claimed == sha256(json_bytes(body)) and data == json_bytes(
-            body | {"sha256": claimed}
-        )
+        whole = claimed == sha256(json_bytes(body))
+        whole = whole and data == json_bytes(body | {"sha256": claimed})
     except (ValueError, KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
         raise DamagedError(f"{path} is damaged")
+
     if body["format"] > FORMAT:
-        wrote = f"{folder} was written by seqjepa {body['environment']['seqjepa']} in format {body['format']}"
+        writer = body["environment"]["seqjepa"]
         raise CheckpointError(
-            f"{wrote}; this is seqjepa {version('seqjepa')}, which reads up to format {FORMAT}: upgrade it"
+            f"{folder} was written by seqjepa {writer} in format {body['format']}; this is seqjepa "
+            f"{version('seqjepa')}, which reads up to format {FORMAT}: upgrade it"
         )
-    if folder.name != folder_name(body["step"]) or any(
-        Path(name).name != name for name in body["files"]
-    ):
+    # A name with a path in it would lead out of the folder.
+    foreign = any(Path(name).name != name for name in body["files"])
+    if foreign or folder.name != folder_name(body["step"]):
         raise DamagedError(f"{path} is of another folder, {folder_name(body['step'])}")
     return body
 
 
 def folder_name(step: int) -> str:
-    """What the checkpoint of a step is called."""
+    """Return the folder name of a step's checkpoint."""
     return f"step_{step:08d}"
 
 
-def read_files(folder: Path) -> dict[str, bytes]:
-    """The contents of every file that the manifest names.
+def read_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Read a folder's manifest and the contents of every file that it names.
 
     Raises:
         DamagedError: naming the first file that is missing or not as it was written.
+        CheckpointError: if its format is newer than ours.
     """
-    return {name: _read_file(folder / name, entry) for name, entry in read(folder)["files"].items()}
+    about = read(folder)
+    contents = {name: _read_file(folder / name, entry) for name, entry in about["files"].items()}
+    return about, contents
 
 
 def _read_file(path: Path, entry: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,9 @@
-"""Whether a representation collapses while it is learned."""
+"""Collapse of a representation: its two figures, and a watch over them while it is learned.
+
+Figures are those of all ranks' samples, so that every rank comes to the same verdict.
+"""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -7,15 +12,16 @@ from torch import Tensor
 from seqjepa.distributed import gather
 from seqjepa.types import Representation
 
-COLLAPSED = 0.05  # feature_std below this is collapse: a constant encoder gives under 1e-2, healthy ones stay above 0.3 from the first step
+# A constant encoder has a spread under 1e-2; healthy ones stay above 0.3 from the first step.
+COLLAPSED = 0.05
 
 
 @torch.no_grad()
 def feature_std(features: Tensor) -> Tensor:
-    """Spread of L2-normalised features [..., D]: standard deviation over all samples, mean over
-    dimensions, times sqrt(D).
+    """Return the spread of L2-normalised features [..., D].
 
-    1 where directions are uniform on the sphere, 0 where all features point the same way.
+    It is the standard deviation over all samples, averaged over dimensions, times sqrt(D): 1 where
+    directions are uniform on the sphere, 0 where all features point the same way.
     """
     flat = F.normalize(features.float().flatten(0, -2), dim=-1)
     spread: Tensor = flat.std(0, correction=0).mean() * flat.shape[-1] ** 0.5
@@ -24,20 +30,20 @@ def feature_std(features: Tensor) -> Tensor:
 
 @torch.no_grad()
 def rankme(features: Tensor) -> Tensor:
-    """Effective rank of features [..., D]: exp of the entropy of the normalised singular values
-    (Garrido et al., RankMe, 2023, eq. 1).
+    """Return the effective rank of features [..., D] (Garrido et al., RankMe, 2023, eq. 1).
 
-    The mean is removed first, unlike in the paper: features after a ReLU share a large mean, which
-        hides collapse and health alike.
+    It is exp of the entropy of the normalised singular values.
     """
     flat = features.float().flatten(0, -2)
+    # Unlike in the paper the mean goes first: features after a ReLU share a large one, beside which
+    # a collapsed representation and a healthy one have the same rank.
     values = torch.linalg.svdvals(flat - flat.mean(0))
     share = values / values.sum().clamp_min(1e-12) + 1e-7
     return torch.exp(-(share * share.log()).sum())
 
 
 def health(representation: Representation) -> dict[str, float]:
-    """The collapse figures of both representations, of all ranks' samples, for the log."""
+    """Return spread and effective rank of both representations, for the log."""
     parts = {
         "z": gather(representation.views.float()),
         "agg": gather(representation.sequence.float()),
@@ -46,13 +52,43 @@ def health(representation: Representation) -> dict[str, float]:
     return stds | {f"{name}_rankme": rankme(features).item() for name, features in parts.items()}
 
 
+class CollapseWatch:
+    """Warns of a collapsed representation, once for each collapse.
+
+    Args:
+        warn: prints a warning.
+    """
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self.warn = warn
+        self.collapsed_looks = 0  # in a row
+
+    def look(self, step: int, representation: Representation) -> str | None:
+        """Return what is wrong, with its remedy, if a collapse has just been found, else None.
+
+        Args:
+            step: optimizer steps done, for the message.
+            representation: detached.
+        """
+        message = collapse_message(representation)
+        self.collapsed_looks = self.collapsed_looks + 1 if message else 0
+
+        # One odd batch is no collapse; what has been said once need not be said again.
+        if self.collapsed_looks != 2:
+            return None
+        self.warn(f"step {step}: {message}")
+        return f"step {step}: {message}"
+
+
 def collapse_message(representation: Representation) -> str | None:
-    """What to tell a user whose representation has collapsed; None while it has not. All ranks'
-    samples count: all say the same."""
-    for name, features in (("views", representation.views), ("sequences", representation.sequence)):
-        if (spread := feature_std(gather(features.float())).item()) < COLLAPSED:
+    """Return which representation has collapsed and the remedy, or None while neither has."""
+    parts = {"views": representation.views, "sequences": representation.sequence}
+    for name, features in parts.items():
+        spread = feature_std(gather(features.float())).item()
+        if spread < COLLAPSED:
             return (
-                f"the representation of {name} has collapsed: std of normalised features {spread:.1e} (healthy: above 0.1). "
-                "Try a lower optim.lr or a longer optim.warmup; with an EMA target, a higher method.ema_momentum"
+                f"the representation of {name} has collapsed: std of normalised features "
+                f"{spread:.1e} (healthy: above 0.1). Try a lower optim.lr or a longer "
+                "optim.warmup; with an EMA target, a higher method.ema_momentum"
             )
     return None

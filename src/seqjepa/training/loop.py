@@ -3,18 +3,19 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from seqjepa import devices, distributed
-from seqjepa.config import Experiment, OptimConfig, to_json
+from seqjepa.config import Experiment, OptimConfig, TrainConfig, to_json
 from seqjepa.devices import fork_rng, use_bf16
-from seqjepa.display import Display
+from seqjepa.display import Display, silenced
 from seqjepa.distributed import all_reduce_mean, rank, require_same, world_size
 from seqjepa.errors import CollapseError, Interrupted, NonFiniteError, Stopped
 from seqjepa.evaluation.features import Sampling, device_of, require_memory
@@ -23,9 +24,11 @@ from seqjepa.model import build_method
 from seqjepa.runs import checkpoint, manifest
 from seqjepa.runs.folder import CHECKPOINTS, RunFolder
 from seqjepa.schedules import warmup_cosine
-from seqjepa.training.collapse import collapse_message, health
-from seqjepa.training.state import Guard, Learner
+from seqjepa.training.collapse import CollapseWatch, health
+from seqjepa.training.online_probe import OnlineProbe
+from seqjepa.training.state import Learner
 from seqjepa.training.trackers import Tracker, tell
+from seqjepa.types import SequenceBatch, StepOutput
 from seqjepa.worlds.base import World
 
 
@@ -41,7 +44,7 @@ def train(
     allow_changed_data: bool = False,
     rank_timeout: float = 600.0,
 ) -> Path:
-    """Run an experiment, or what is left of it, and return its run folder.
+    """Train an experiment, or what is left of it, and return its run folder.
 
     The folder holds `config.json`, `world.json`, `metrics.jsonl` and `checkpoints/`. With the same
     versions and number of threads, a run that was interrupted anywhere and resumed ends in the same
@@ -49,197 +52,221 @@ def train(
     all must see the run folder and the data.
 
     Args:
-        experiment: what to do.
-        run_dir: where to write.
+        experiment: method, world and settings.
+        run_dir: the folder to write.
         resume: go on from the newest valid checkpoint; without one, start.
         fail_on_collapse: end the run when the representation collapses, instead of warning.
         device: default: CUDA where there is one, else the CPU.
-        quiet: no progress on the terminal.
-        trackers: functions of the run folder, each giving a function that takes every logged
-            record.
-        allow_changed_data: go on with other data than the run was begun with, with a warning,
-            instead of refusing them.
+        quiet: show no progress on the terminal, only warnings.
+        trackers: functions of the run folder; each returns a function that takes every record of
+            the log.
+        allow_changed_data: warn of data that differ from those the run was begun with, instead of
+            refusing them.
         rank_timeout: seconds that a rank may keep the others waiting.
 
     Raises:
         ConfigError, DataError: before anything is written.
         CheckpointError: if no checkpoint of the folder can be resumed from.
         NonFiniteError: at a NaN or infinity, with the state before it saved.
-        CollapseError: if asked for.
+        CollapseError: at a collapse, with `fail_on_collapse`.
         Stopped, Interrupted: at SIGTERM or SIGINT, with the state saved.
         DistributedError: if another rank has ended or stalled.
     """
-    with distributed.process_group(rank_timeout):
-        world = prepare(experiment, Path(run_dir), resume=resume, device=devices.own_device(device))
-        _train(
-            experiment,
-            world,
-            Path(run_dir),
-            resume,
-            fail_on_collapse,
-            quiet,
-            trackers,
-            allow_changed_data,
+    config, run_dir = experiment.train, Path(run_dir)
+    with distributed.process_group(rank_timeout), silenced(quiet):
+        world = prepare(experiment, run_dir, resume=resume, device=devices.own_device(device))
+        learner = Learner.build(experiment, world, world.device)
+        method, optimizer, probe = learner.method, learner.optimizer, learner.probe
+        _require_evaluation(experiment, world, method)
+
+        # Of several ranks, the first alone writes to the folder and to the terminal.
+        writes = distributed.is_main_process()
+        display = Display(
+            config.steps, config.batch_size * config.num_views, quiet=quiet, silent=not writes
         )
-    return Path(run_dir)
+        folder: AbstractContextManager[RunFolder | None] = nullcontext()
+        if writes:
+            folder = RunFolder.open(run_dir, to_json(experiment), resume=resume, warn=display.warn)
+
+        with folder as run, fork_rng(world.device), Signals() as signals, display:
+            if run is not None:
+                run.write_spec(world.spec, allow_changed=allow_changed_data)
+            track = [tracker(run.path) for tracker in trackers if run is not None]
+            distributed.barrier()  # until the folder is in order
+            step = _restore(learner, run_dir, run, display) if resume else 0
+            require_same("checkpoint", {"step": step})
+            batches = _batches(experiment, world, step)
+            autocast = torch.autocast(
+                world.device.type,
+                torch.bfloat16,
+                enabled=use_bf16(config.precision, world.device),
+            )
+            watch = CollapseWatch(display.warn)
+
+            def save() -> None:
+                learner.save(run, step, display.seconds)
+
+            while step < config.steps:
+                # Dropout and masks depend on step and rank, so a checkpoint holds no generator.
+                torch.manual_seed(experiment.seed << 32 | (step * world_size() + rank()))
+                lr = set_lr(optimizer, experiment.optim, step, config.steps)
+                micros = next(batches).to(world.device).chunk(config.accumulate)
+
+                # Forward and backward. BatchNorm takes NaN in before the loss shows it.
+                learner.guard.remember()
+                optimizer.zero_grad(set_to_none=True)
+                outputs = [_backward(method, micro, autocast, config) for micro in micros]
+                distributed.average_gradients(method)
+                losses = all_reduce_mean(torch.stack([out.loss.detach() for out in outputs]))
+
+                # Nothing of a step that is not finite is kept.
+                grad_norm = _grad_norm(method)
+                if not torch.isfinite(losses.mean() + grad_norm):
+                    learner.guard.undo()
+                    save()
+                    raise NonFiniteError(learner.guard.diagnosis(step + 1, losses.mean()))
+
+                # The step, the EMA target, and the probes beside them, which read detached
+                # features.
+                optimizer.step()
+                method.after_step((step + 1) / config.steps)
+                for micro, output, loss in zip(micros, outputs, losses, strict=True):
+                    probe.step(output.representation, micro, loss)
+                step += 1
+                display.update(step)
+
+                # Look for collapse more often than the log is written, but not every step: the
+                # figures are read from the device.
+                seen = outputs[-1].representation
+                if step % min(config.log_every, 100) == 0:
+                    message = watch.look(step, seen)
+                    if message is not None and fail_on_collapse:
+                        save()
+                        raise CollapseError(message)
+
+                if step % config.log_every == 0 or step == config.steps:
+                    record = _record(config, step, lr, grad_norm, outputs, probe, display)
+                    if run is not None:
+                        run.log(record)
+                    display.show(record)
+                    track = tell(track, record, display.warn)
+
+                # A signal is read once a step, on all ranks at the same one: one that comes while
+                # saving stops the next step, which then saves.
+                stop = distributed.all_reduce_max(signals.received)
+                if step % config.checkpoint_every == 0 or step == config.steps or stop is not None:
+                    save()
+                if stop is not None and step < config.steps:
+                    kind = Stopped if stop == signal.SIGTERM else Interrupted
+                    raise kind(
+                        f"stopped and saved at step {step} in {run_dir}: go on with --resume"
+                    )
+    return run_dir
 
 
 def prepare(experiment: Experiment, run_dir: Path, *, resume: bool, device: torch.device) -> World:
-    """The world, once everything that can be refused before anything is written has been looked at;
-    the cheap things first."""
-    config = experiment.train
-    require_same("configuration", to_json(experiment))
+    """Build the world, after all that can be refused before anything is written, cheap things first.
+
+    Raises:
+        ConfigError, DataError: if something does not fit.
+    """
+    config, data = experiment.train, to_json(experiment)
+    require_same("configuration", data)
     distributed.shard_indices(config.batch_size, config.accumulate)
-    RunFolder.check(run_dir, experiment, resume=resume)
-    if (
-        outline := experiment.world.outline()
-    ) is not None:  # what does not fit is told before minutes of rendering
+    RunFolder.check(run_dir, data, resume=resume)
+
+    # With an outline, a mistake is found before minutes of rendering.
+    outline = experiment.world.outline()
+    if outline is not None:
         build_method(experiment, outline)
         outline.require_views(config.num_views)
+
     world = experiment.world.build().to(device)
     world.require("train", config.num_views, config.batch_size)
     require_same("data", world.spec.data)
     return world
 
 
-def _train(
-    experiment: Experiment,
-    world: World,
-    run_dir: Path,
-    resume: bool,
-    fail_on_collapse: bool,
-    quiet: bool,
-    trackers: Iterable[Callable[[Path], Tracker]],
-    allow_changed_data: bool,
-) -> None:
-    """The loop. Under several ranks each runs it, on its share of every batch; the first alone has
-    the run folder."""
-    config, device = experiment.train, world.device
-    learner = Learner.build(experiment, world, device)
-    method, optimizer, probe = learner.method, learner.optimizer, learner.probe
-    _check_evaluation(experiment, world, method)
-    autocast = torch.autocast(
-        device.type, torch.bfloat16, enabled=use_bf16(config.precision, device)
-    )
-    guard = Guard(method)
-    display = Display(
-        config.steps,
-        config.batch_size * config.num_views,
-        quiet=quiet,
-        silent=not distributed.is_main_process(),
-    )
-    folder: AbstractContextManager[RunFolder | None] = nullcontext()
-    if distributed.is_main_process():
-        folder = RunFolder.open(run_dir, experiment, resume=resume, warn=display.warn)
-
-    with folder as run, fork_rng(device), Signals() as signals, display:
-        if run is not None:
-            run.write_spec(world.spec, allow_changed=allow_changed_data)
-        track = [tracker(run.path) for tracker in trackers if run is not None]
-        step, seconds_before, collapsed = 0, 0.0, 0
-        distributed.barrier()  # until the folder is in order
-        saved = checkpoint.latest(run_dir / CHECKPOINTS, display.warn) if resume else None
-        if saved is not None:
-            learner.restore(saved)
-            step, seconds_before = saved.step, saved.state["seconds"]
-            if run is not None:
-                run.truncate_metrics(saved.state["metrics_position"])
-            if changed := manifest.changes(saved.environment, manifest.environment(learner.place)):
-                display.warn(f"resuming is not bit-exact: {', '.join(changed)}")
-        require_same("checkpoint", {"step": step})
-        display.start_at(step)
-        share = distributed.shard_indices(config.batch_size, config.accumulate)
-        batches = world.loader(
-            "train",
-            num_views=config.num_views,
-            batch_size=config.batch_size,
-            seed=experiment.seed,
-            start_step=step,
-            places=share,
-        )
-
-        while step < config.steps:
-            guard.remember()
-            # Dropout depends on step and rank, not on what came before.
-            torch.manual_seed(experiment.seed << 32 | step * world_size() + rank())
-            lr = set_lr(optimizer, experiment.optim, step, config.steps)
-            optimizer.zero_grad(set_to_none=True)
-            micros = next(batches).to(device).chunk(config.accumulate)
-            outputs = []
-            for micro in micros:
-                with autocast:
-                    output = method(micro)
-                (output.loss / config.accumulate).backward()
-                outputs.append(output)
-            distributed.average_gradients(method)
-            losses = all_reduce_mean(torch.stack([output.loss.detach() for output in outputs]))
-            loss = losses.mean()
-            grad_norm = torch.nn.utils.get_total_norm(
-                [p.grad for p in method.parameters() if p.grad is not None]
-            )
-            if not torch.isfinite(loss + grad_norm):
-                guard.restore()
-                learner.save(run, step, seconds_before + display.seconds)
-                raise NonFiniteError(guard.diagnosis(step + 1, loss))
-            optimizer.step()
-            method.after_step((step + 1) / config.steps)
-            for micro, output, part in zip(micros, outputs, losses, strict=True):
-                probe.step(output.representation, micro, part)
-            step += 1
-            display.update(step)
-
-            seen = outputs[-1].representation
-            if step % min(config.log_every, 100) == 0:
-                message = collapse_message(seen)
-                collapsed = collapsed + 1 if message else 0
-                if collapsed == 2:  # in a row: one odd batch is no collapse
-                    display.warn(f"step {step}: {message}")
-                    if fail_on_collapse:
-                        learner.save(run, step, seconds_before + display.seconds)
-                        raise CollapseError(f"step {step}: {message}")
-            if step % config.log_every == 0 or step == config.steps:
-                terms = {
-                    name: all_reduce_mean(torch.stack([output.terms[name] for output in outputs]))
-                    .mean()
-                    .item()
-                    for name in outputs[-1].terms
-                }
-                record: dict[str, Any] = {
-                    "step": step,
-                    "views_seen": step * config.batch_size * config.num_views,
-                    "lr": lr,
-                    "grad_norm": grad_norm.item(),
-                }
-                record |= probe.figures() | terms | health(seen)
-                record["time"] = {
-                    "seconds": seconds_before + display.seconds,
-                    "views_per_second": display.views_per_second,
-                }
-                if run is not None:
-                    run.log(record)
-                display.show(record)
-                track = tell(track, record, display.warn)
-            stop = distributed.all_reduce_max(
-                signals.received
-            )  # read once: a signal that comes while saving stops the next step, which then saves
-            if step % config.checkpoint_every == 0 or step == config.steps or stop is not None:
-                learner.save(run, step, seconds_before + display.seconds)
-            if stop is not None and step < config.steps:
-                kind = Stopped if stop == signal.SIGTERM else Interrupted
-                raise kind(f"stopped and saved at step {step} in {run_dir}: go on with --resume")
-
-
-def _check_evaluation(experiment: Experiment, world: World, method: Method) -> None:
-    """Raise a ConfigError if this machine could not evaluate what is to be trained on it."""
+def _require_evaluation(experiment: Experiment, world: World, method: Method) -> None:
+    """Raise a ConfigError if this machine could not evaluate what is about to be trained on it."""
     config, split = experiment.evaluate, world.spec.probe_split
     draws, most = config.encoded(world.spec.ordered)
+    num_views = min(most, world.views(split) or most)
     sampling = Sampling(
-        num_views=min(most, world.views(split) or most),
-        seed=experiment.seed,
-        draws=draws,
-        objects=config.objects,
+        num_views=num_views, seed=experiment.seed, draws=draws, objects=config.objects
     )
     require_memory(world, split, sampling, method.encoder.dim, device_of(method))
+
+
+def _restore(learner: Learner, run_dir: Path, run: RunFolder | None, display: Display) -> int:
+    """Go back to the newest valid checkpoint, if there is one, and return its step, else 0."""
+    saved = checkpoint.latest(run_dir / CHECKPOINTS, display.warn)
+    if saved is None:
+        return 0
+    learner.restore(saved)
+    display.start_at(saved.step, saved.state["seconds"])
+
+    # What was logged after the checkpoint is logged again.
+    if run is not None:
+        run.truncate_metrics(saved.state["metrics_position"])
+    if changed := manifest.changes(saved.environment, manifest.environment(learner.place)):
+        display.warn(f"resuming is not bit-exact: {', '.join(changed)}")
+    return saved.step
+
+
+def _batches(experiment: Experiment, world: World, step: int) -> Iterator[SequenceBatch]:
+    """Yield this rank's share of each training batch, from a step on."""
+    config = experiment.train
+    return world.loader(
+        "train",
+        num_views=config.num_views,
+        batch_size=config.batch_size,
+        seed=experiment.seed,
+        start_step=step,
+        places=distributed.shard_indices(config.batch_size, config.accumulate),
+    )
+
+
+def _backward(
+    method: Method, micro: SequenceBatch, autocast: torch.autocast, config: TrainConfig
+) -> StepOutput:
+    """Add a micro-batch's gradients to the method's, and return what the method made of it."""
+    with autocast:
+        output: StepOutput = method(micro)
+    (output.loss / config.accumulate).backward()
+    return output
+
+
+def _grad_norm(method: Method) -> Tensor:
+    """Return the norm of all gradients together."""
+    gradients = [parameter.grad for parameter in method.parameters() if parameter.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)
+
+
+def _record(
+    config: TrainConfig,
+    step: int,
+    lr: float,
+    grad_norm: Tensor,
+    outputs: Sequence[StepOutput],
+    probe: OnlineProbe,
+    display: Display,
+) -> dict[str, Any]:
+    """Return a line of metrics.jsonl: figures since the last one, and of the last batch."""
+    terms = {}
+    for name in outputs[-1].terms:
+        values = torch.stack([output.terms[name] for output in outputs])
+        terms[name] = all_reduce_mean(values).mean().item()
+
+    record: dict[str, Any] = {
+        "step": step,
+        "views_seen": step * config.batch_size * config.num_views,
+        "lr": lr,
+        "grad_norm": grad_norm.item(),
+    }
+    record |= probe.figures() | terms | health(outputs[-1].representation)
+    record["time"] = {"seconds": display.seconds, "views_per_second": display.views_per_second}
+    return record
 
 
 def set_lr(optimizer: torch.optim.Optimizer, config: OptimConfig, step: int, total: int) -> float:
@@ -258,18 +285,16 @@ def set_lr(optimizer: torch.optim.Optimizer, config: OptimConfig, step: int, tot
 
 
 class Signals:
-    """SIGTERM and SIGINT asked for a stop at the step's end; a second SIGINT stops at once."""
+    """SIGTERM and SIGINT as requests to stop at the step's end; a second SIGINT stops at once."""
 
     def __init__(self) -> None:
         self.received: int | None = None
 
     def __enter__(self) -> Self:
-        ours = (
-            (signal.SIGTERM, signal.SIGINT)
-            if threading.current_thread() is threading.main_thread()
-            else ()
-        )  # elsewhere Python allows none
-        self.before = {number: signal.signal(number, self._receive) for number in ours}
+        # Python allows handlers in the main thread only.
+        in_main = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGTERM, signal.SIGINT) if in_main else ()
+        self.before = {number: signal.signal(number, self._receive) for number in numbers}
         return self
 
     def __exit__(

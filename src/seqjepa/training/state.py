@@ -1,4 +1,4 @@
-"""What a training run changes: method, optimizer and online probe, and how they are kept."""
+"""The state of a training run: method, optimizer and online probe, and how they are kept."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,47 +12,94 @@ from seqjepa.methods.base import Method
 from seqjepa.model import build_method
 from seqjepa.runs import checkpoint
 from seqjepa.runs.folder import RunFolder
+from seqjepa.runs.tensors import optimizer_tensors, restore, restore_optimizer
 from seqjepa.training.online_probe import OnlineProbe
 from seqjepa.worlds.base import World
 
 
+class Guard:
+    """A copy of a method's buffers from before the step that is under way.
+
+    BatchNorm's statistics take in NaN in the forward pass, before the loss shows it. With the copy
+    none of it reaches a checkpoint.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self.buffers = list(method.buffers())
+        self.copies = [buffer.clone() for buffer in self.buffers]
+
+    def remember(self) -> None:
+        """Copy the buffers as they are now."""
+        if self.buffers:
+            torch._foreach_copy_(self.copies, self.buffers)
+
+    def undo(self) -> None:
+        """Put the buffers back as they were when they were last remembered."""
+        if self.buffers:
+            torch._foreach_copy_(self.buffers, self.copies)
+
+    def diagnosis(self, step: int, loss: Tensor) -> str:
+        """Return which quantity was not finite at a step, and what to do about it."""
+        bad = [
+            name
+            for name, parameter in self.method.named_parameters()
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
+        ]
+        what = f"the loss ({loss.item()})"
+        if torch.isfinite(loss) and bad:
+            what = f"the gradient of {bad[0]} and {len(bad) - 1} others"
+        return (
+            f"{what} is not finite at step {step}; the state after step {step - 1} is saved. "
+            "Check the data for NaN, lower optim.lr or set train.precision to fp32"
+        )
+
+
 @dataclass(frozen=True)
 class Learner:
-    """What a training run changes, and thus what a checkpoint holds; and where, see
-    `devices.place`."""
+    """Everything that a training run changes, and so everything that a checkpoint holds.
+
+    Attributes:
+        method: what is trained.
+        optimizer: of the method.
+        probe: the online probe, with an optimizer of its own.
+        guard: undoes a step that is not finite.
+        place: device and precision, see `devices.place`.
+    """
 
     method: Method
     optimizer: torch.optim.Optimizer
     probe: OnlineProbe
+    guard: Guard
     place: dict[str, str]
 
     @classmethod
     def build(cls, experiment: Experiment, world: World, device: torch.device) -> Self:
-        """Freshly initialised from the experiment's seed."""
-        spec = world.spec
-        method = build_method(experiment, spec)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(experiment.seed)
-            method.eval()  # one look at the shapes, which must not move BatchNorm
-            one = next(
-                world.loader("train", num_views=experiment.train.num_views, batch_size=1, seed=0)
-            ).to(torch.device("cpu"))
-            with torch.no_grad():
-                look = method.represent(one)
-            probe = OnlineProbe(
-                look.views.shape[-1],
-                look.sequence.shape[-1],
-                len(spec.classes),
-                spec.actions.action_dim,
-            )
+        """Build it all, initialised from the experiment's seed."""
+        method = build_method(experiment, world.spec)
+        probe = _build_probe(method, experiment, world)
+
         method.train().to(device)
         distributed.synchronize(method)
-        place = devices.place(experiment.train.precision, device)
-        return cls(method, build_optimizer(method, experiment.optim), probe.to(device), place)
+        return cls(
+            method,
+            build_optimizer(method, experiment.optim),
+            probe.to(device),
+            Guard(method),
+            devices.place(experiment.train.precision, device),
+        )
 
     def save(self, run: RunFolder | None, step: int, seconds: float) -> None:
-        """Write a checkpoint of everything that resuming needs; a rank without the run folder waits
-        until it is written."""
+        """Write a checkpoint, and wait until it is written.
+
+        Args:
+            run: the run's folder; None on a rank that does not write.
+            step: optimizer steps done.
+            seconds: of training so far, earlier goes included.
+
+        Raises:
+            DiskError: if it cannot be written.
+        """
         if run is not None:
             self._write(run, step, seconds)
         distributed.barrier()
@@ -60,11 +107,9 @@ class Learner:
     def _write(self, run: RunFolder, step: int, seconds: float) -> None:
         tensors = {
             "method": self.method.state_dict(),
-            "optimizer": checkpoint.optimizer_tensors(
-                self.optimizer, self.method.named_parameters()
-            ),
+            "optimizer": optimizer_tensors(self.optimizer, self.method.named_parameters()),
             "probe": self.probe.state_dict(),
-            "probe_optimizer": checkpoint.optimizer_tensors(
+            "probe_optimizer": optimizer_tensors(
                 self.probe.optimizer, self.probe.named_parameters()
             ),
         }
@@ -77,24 +122,23 @@ class Learner:
         checkpoint.save(run.checkpoints, step, tensors, state)
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
-        """Take over a checkpoint's state."""
+        """Take over a checkpoint's state.
+
+        Raises:
+            CheckpointError: if it is of another architecture.
+        """
         source = str(saved.path)
-        checkpoint.restore(self.method, saved.tensors["method"], source)
-        checkpoint.restore(self.probe, saved.tensors["probe"], source)
-        checkpoint.restore_optimizer(
-            self.optimizer, self.method.named_parameters(), saved.tensors["optimizer"], source
-        )
-        checkpoint.restore_optimizer(
-            self.probe.optimizer,
-            self.probe.named_parameters(),
-            saved.tensors["probe_optimizer"],
-            source,
-        )
+        for name, module, optimizer in (
+            ("method", self.method, self.optimizer),
+            ("probe", self.probe, self.probe.optimizer),
+        ):
+            restore(module, saved.tensors[name], source)
+            tensors = saved.tensors["optimizer" if name == "method" else "probe_optimizer"]
+            restore_optimizer(optimizer, module.named_parameters(), tensors, source)
 
 
 def build_optimizer(method: Method, config: OptimConfig) -> torch.optim.Optimizer:
-    """AdamW that decays weights of matrices and convolutions and nothing else: no bias, no norm, no
-    [AGG] token."""
+    """Build AdamW, which decays matrices and convolutions: no bias, no norm, no [AGG] token."""
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
@@ -103,38 +147,21 @@ def build_optimizer(method: Method, config: OptimConfig) -> torch.optim.Optimize
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
-class Guard:
-    """Undoes what a forward pass with NaN does to BatchNorm statistics, so that they reach no
-    checkpoint."""
+def _build_probe(method: Method, experiment: Experiment, world: World) -> OnlineProbe:
+    """Build the online probe, sized by what the method makes of one sequence."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(experiment.seed)
+        num_views = experiment.train.num_views
+        batch = next(world.loader("train", num_views=num_views, batch_size=1, seed=0))
 
-    def __init__(self, method: Method) -> None:
-        self.method = method
-        self.buffers = list(method.buffers())
-        self.copies = [buffer.clone() for buffer in self.buffers]
-
-    def remember(self) -> None:
-        """Keep the buffers as they are now."""
-        if self.buffers:
-            torch._foreach_copy_(self.copies, self.buffers)
-
-    def restore(self) -> None:
-        """Put them back."""
-        if self.buffers:
-            torch._foreach_copy_(self.buffers, self.copies)
-
-    def diagnosis(self, step: int, loss: Tensor) -> str:
-        """What was not finite, and what to do."""
-        bad = [
-            name
-            for name, p in self.method.named_parameters()
-            if p.grad is not None and not torch.isfinite(p.grad).all()
-        ]
-        what = (
-            f"the gradient of {bad[0]} and {len(bad) - 1} others"
-            if torch.isfinite(loss) and bad
-            else f"the loss ({loss.item()})"
-        )
-        return (
-            f"{what} is not finite at step {step}; the state after step {step - 1} is saved. "
-            "Check the data for NaN, lower optim.lr or set train.precision to fp32"
+        # In eval mode, since a look at the shapes must not move BatchNorm's statistics.
+        method.eval()
+        with torch.no_grad():
+            look = method.represent(batch.to(torch.device("cpu")))
+        spec = world.spec
+        return OnlineProbe(
+            look.views.shape[-1],
+            look.sequence.shape[-1],
+            len(spec.classes),
+            spec.actions.action_dim,
         )

@@ -1,5 +1,7 @@
-"""Optional trackers: each takes every record that goes to metrics.jsonl. Their packages are
-imported before a run begins to write."""
+"""Optional trackers: functions that take every record of metrics.jsonl.
+
+Their packages are imported before a run begins to write, so that a missing one costs nothing.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,7 +14,7 @@ Tracker = Callable[[Mapping[str, Any]], None]
 
 
 def tensorboard() -> Callable[[Path], Tracker]:
-    """Event files in the run folder's `tensorboard`.
+    """Return a tracker that writes event files to the run folder's `tensorboard`.
 
     Raises:
         ConfigError: if it is not installed.
@@ -38,8 +40,9 @@ def tensorboard() -> Callable[[Path], Tracker]:
 
 
 def wandb() -> Callable[[Path], Tracker]:
-    """A Weights & Biases run of the folder's name; a resumed run goes on in the same one, and
-    another folder has another.
+    """Return a tracker that feeds a Weights & Biases run of the folder's name.
+
+    A resumed run goes on in the same W&B run; another folder has another one.
 
     Raises:
         ConfigError: if it is not installed.
@@ -68,8 +71,10 @@ def wandb() -> Callable[[Path], Tracker]:
 def tell(
     trackers: Iterable[Tracker], record: Mapping[str, Any], warn: Callable[[str], None]
 ) -> list[Tracker]:
-    """Give all trackers a record, and return those that took it. One that cannot write is warned of
-    once: training is worth more."""
+    """Give all trackers a record, and return those that took it.
+
+    A tracker that cannot write is left out from then on, with a warning: training is worth more.
+    """
     kept = []
     for track in trackers:
         try:
@@ -81,13 +86,13 @@ def tell(
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return a record in which `{"time": {"seconds": 1}}` has become `{"time/seconds": 1}`."""
     flat: dict[str, float] = {}
     for name, value in record.items():
-        flat |= (
-            {f"{name}/{inner}": x for inner, x in value.items()}
-            if isinstance(value, Mapping)
-            else {name: value}
-        )
+        if isinstance(value, Mapping):
+            flat |= {f"{name}/{inner}": number for inner, number in value.items()}
+        else:
+            flat[name] = value
     return flat
 
 

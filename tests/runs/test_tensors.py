@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from seqjepa.errors import CheckpointError
 from seqjepa.runs import checkpoint
+from seqjepa.runs.tensors import optimizer_tensors, restore, restore_optimizer
 
 
 def network(width: int = 6) -> nn.Sequential:
@@ -43,7 +44,7 @@ def test_learning_goes_on_in_the_same_bits(tmp_path: Path, fused: bool) -> None:
     learn(module, optimizer, 3)
     tensors = {
         "method": module.state_dict(),
-        "optimizer": checkpoint.optimizer_tensors(optimizer, module.named_parameters()),
+        "optimizer": optimizer_tensors(optimizer, module.named_parameters()),
     }
     checkpoint.save(tmp_path, 3, tensors, {})
     saved = checkpoint.latest(tmp_path, pytest.fail)
@@ -51,15 +52,15 @@ def test_learning_goes_on_in_the_same_bits(tmp_path: Path, fused: bool) -> None:
 
     other = network()
     other_optimizer = adamw(other, fused=fused)
-    checkpoint.restore(other, saved.tensors["method"], "there")
-    checkpoint.restore_optimizer(
+    restore(other, saved.tensors["method"], "there")
+    restore_optimizer(
         other_optimizer, other.named_parameters(), saved.tensors["optimizer"], "there"
     )
     for each, its in ((module, optimizer), (other, other_optimizer)):
         learn(each, its, 4)
     assert same(module.state_dict(), other.state_dict())
     ours, theirs = (
-        checkpoint.optimizer_tensors(o, m.named_parameters())
+        optimizer_tensors(o, m.named_parameters())
         for o, m in ((optimizer, module), (other_optimizer, other))
     )
     assert same(ours, theirs)
@@ -74,9 +75,9 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 def test_an_optimizer_before_its_first_step_comes_back_fresh(tmp_path: Path) -> None:
     module = network()
-    tensors = checkpoint.optimizer_tensors(adamw(module), module.named_parameters())
+    tensors = optimizer_tensors(adamw(module), module.named_parameters())
     optimizer = adamw(module)
-    checkpoint.restore_optimizer(optimizer, module.named_parameters(), tensors, "there")
+    restore_optimizer(optimizer, module.named_parameters(), tensors, "there")
     assert not optimizer.state
 
 
@@ -86,7 +87,7 @@ def test_another_architecture_lists_the_keys_and_loads_nothing() -> None:
     del tensors["3.bias"]
     before = copy.deepcopy(module.state_dict())
     with pytest.raises(CheckpointError) as error:
-        checkpoint.restore(module, tensors, "runs/a")
+        restore(module, tensors, "runs/a")
     text = str(error.value)
     assert "runs/a" in text and "1 missing: 3.bias" in text and "1 unexpected: extra" in text
     assert (
@@ -99,7 +100,7 @@ def test_another_architecture_lists_the_keys_and_loads_nothing() -> None:
 def test_another_type_is_not_cast_in_silence() -> None:
     module = network()
     with pytest.raises(CheckpointError, match="bfloat16"):
-        checkpoint.restore(
+        restore(
             module, {key: value.bfloat16() for key, value in module.state_dict().items()}, "there"
         )
 
@@ -108,10 +109,10 @@ def test_another_optimizer_state_lists_the_keys_and_loads_nothing() -> None:
     module, other = network(6), network(8)
     optimizer, other_optimizer = adamw(module), adamw(other)
     learn(other, other_optimizer, 1)
-    tensors = checkpoint.optimizer_tensors(other_optimizer, other.named_parameters())
+    tensors = optimizer_tensors(other_optimizer, other.named_parameters())
     del tensors["exp_avg.3.bias"]
     with pytest.raises(
         CheckpointError, match=r"1 missing: exp_avg\.3\.bias\n.*mis-shaped: .*0\.weight"
     ):
-        checkpoint.restore_optimizer(optimizer, module.named_parameters(), tensors, "there")
+        restore_optimizer(optimizer, module.named_parameters(), tensors, "there")
     assert not optimizer.state

@@ -1,0 +1,110 @@
+"""An experiment's JSON in files (`config.json`, `results.json`): portable, and readable later.
+
+A file notes the format that it was written in. Files of earlier formats are brought up to date when
+they are read: renamed and retyped keys by `MIGRATIONS`, keys that did not exist by the defaults of
+fields that were `added_in` later. Everything else must fit, as `config.from_json` checks.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from seqjepa.config import Experiment, concrete, plain
+from seqjepa.errors import ConfigError
+from seqjepa.from_json import since
+
+# Version 0.1.0 wrote format 1, which has no key `format`. Raise it with every field that is
+# `added_in` and every migration.
+FORMAT = 2
+
+# By the format that they lead to: functions from the JSON data of the format before.
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def dump_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an experiment's JSON data as they are written to a file.
+
+    Args:
+        config: from `config.to_json`.
+
+    Returns:
+        The data with the format, and `portable`.
+    """
+    return {"format": FORMAT, **portable(config)}
+
+
+def load_config(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an experiment's JSON data from those in a file, brought up to date.
+
+    Args:
+        data: from `dump_config`, of this version or an earlier one.
+
+    Returns:
+        The data as `config.to_json` would give them, still `portable`.
+
+    Raises:
+        ConfigError: if a newer version wrote them.
+    """
+    config = dict(data)
+    written_in = config.pop("format", 1)
+    if not isinstance(written_in, int) or written_in > FORMAT:
+        raise ConfigError(
+            f"the config is of format {written_in!r}, this seqjepa reads up to format {FORMAT}: "
+            "upgrade seqjepa"
+        )
+
+    for reached, migrate in sorted(MIGRATIONS.items()):
+        if reached > written_in:
+            config = migrate(config)
+    return _with_defaults(Experiment, config, written_in)
+
+
+def portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON data in which paths in the home folder begin with `~`.
+
+    The home folder is nobody else's business and differs from machine to machine.
+    """
+    changed: dict[str, Any] = _replace(config, str(Path.home()), "~")
+    return changed
+
+
+def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `portable` JSON data with this machine's home folder."""
+    changed: dict[str, Any] = _replace(config, "~", str(Path.home()))
+    return changed
+
+
+def _with_defaults(cls: type[Any], data: Mapping[str, Any], written_in: int) -> dict[str, Any]:
+    """Return the data of a config with those keys that did not exist when they were written."""
+    filled = dict(data)
+    try:
+        cls, _ = concrete(cls, data, "")
+    except ConfigError:
+        return filled  # of code that is not loaded: `from_json` says so
+
+    # A user's own config has no format of ours: what it has a default for may be new in it.
+    ours = cls.__module__.startswith("seqjepa.")
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        value = filled.get(field.name)
+        if dataclasses.is_dataclass(hints[field.name]) and isinstance(value, Mapping):
+            filled[field.name] = _with_defaults(hints[field.name], value, written_in)
+        elif field.name not in filled and (not ours or since(field) > written_in):
+            if field.default is not dataclasses.MISSING:
+                filled[field.name] = plain(field.default)
+            elif field.default_factory is not dataclasses.MISSING:
+                filled[field.name] = plain(field.default_factory())
+    return filled
+
+
+def _replace(data: Any, old: str, new: str) -> Any:
+    """Return JSON data in which every path at or below `old` is at or below `new`."""
+    if isinstance(data, Mapping):
+        return {key: _replace(value, old, new) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_replace(value, old, new) for value in data]
+    if isinstance(data, str) and (data == old or data.startswith(old + "/")):
+        return new + data[len(old) :]
+    return data

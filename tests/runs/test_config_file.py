@@ -1,0 +1,128 @@
+"""An experiment's JSON in files: portable, and readable by later versions."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from fixtures import signal_world
+from seqjepa.config import from_json, to_json
+from seqjepa.errors import ConfigError
+from seqjepa.from_json import added_in
+from seqjepa.methods import vicreg
+from seqjepa.methods.base import MethodConfig
+from seqjepa.runs import config_file
+from seqjepa.runs.config_file import FORMAT, dump_config, expanded, load_config
+from seqjepa.worlds.base import WorldConfig
+
+EXPERIMENT = replace(signal_world.recipe(), method=vicreg.Config())
+DATA = to_json(EXPERIMENT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Later(MethodConfig):
+    """VICReg's config as a later version might have it."""
+
+    invariance: float = 25.0
+    negatives: tuple[str, ...] = added_in(FORMAT + 1, ("all",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own(WorldConfig):
+    """A user's own world, to which a field has been added since the run."""
+
+    objects: int = 3
+    shading: float = 0.5
+
+
+# Both stand for modules of their own: one of ours, one of a user's.
+Later.__module__ = "seqjepa.methods.later"
+Own.__module__ = "own"
+
+
+@pytest.fixture
+def next_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read files as the next version would."""
+    monkeypatch.setattr(config_file, "FORMAT", FORMAT + 1)
+
+
+def written(**changes: object) -> dict:
+    """Return the JSON data of a file of this version, with some keys changed."""
+    return dump_config(DATA | changes) | {"format": FORMAT}
+
+
+def test_what_is_written_is_read() -> None:
+    data = dump_config(DATA)
+    assert data["format"] == FORMAT and load_config(data) == DATA
+    assert from_json(load_config(data)) == EXPERIMENT
+
+
+def test_the_home_folder_is_not_written() -> None:
+    path = str(Path.home() / "data")
+    data = dump_config(DATA | {"world": {"kind": "arrays", "path": path}})
+    assert data["world"]["path"] == "~/data"
+    assert expanded(load_config(data))["world"]["path"] == path
+
+
+def test_a_field_that_is_newer_than_the_file_takes_its_default(next_format: None) -> None:
+    method = {"kind": "later", "invariance": 5.0}
+    assert load_config(written(method=method))["method"] == method | {"negatives": ["all"]}
+
+
+def test_a_key_that_the_file_should_have_is_missed(next_format: None) -> None:
+    method = {"kind": "later", "negatives": ["own"]}
+    assert load_config(written(method=method))["method"] == method
+    with pytest.raises(ConfigError, match=r"keys missing: method\.invariance"):
+        from_json(load_config(written(method=method)))
+
+    # A file of the format that has the field must have the key.
+    current = written(method={"kind": "later", "invariance": 5.0}) | {"format": FORMAT + 1}
+    with pytest.raises(ConfigError, match=r"keys missing: method\.negatives"):
+        from_json(load_config(current))
+
+
+def test_a_key_of_a_part_is_missed_too() -> None:
+    data = written()
+    for part in ("encoder", "optim", "train", "evaluate"):
+        data[part] = dict(data[part])
+    del data["optim"]["lr"]
+    with pytest.raises(ConfigError, match=r"keys missing: optim\.lr"):
+        from_json(load_config(data))
+
+
+def test_fields_of_a_users_own_config_take_their_defaults() -> None:
+    world = {"kind": "own", "objects": 4}
+    assert load_config(written(world=world))["world"] == world | {"shading": 0.5}
+
+
+def test_code_that_is_not_loaded_is_left_alone() -> None:
+    world = {"kind": "nowhere", "size": 1}
+    assert load_config(written(world=world))["world"] == world
+
+
+def test_unknown_keys_are_refused() -> None:
+    method = DATA["method"] | {"invarience": 5.0}
+    with pytest.raises(ConfigError, match=r"did you mean 'method\.invariance'"):
+        from_json(load_config(written(method=method)))
+
+
+def test_migrations_run_in_order_from_the_files_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    def renamed(old: str, new: str):
+        return lambda data: {new if key == old else key: value for key, value in data.items()}
+
+    steps = {FORMAT + 2: renamed("chance", "seed"), FORMAT + 1: renamed("draw", "chance")}
+    monkeypatch.setattr(config_file, "MIGRATIONS", steps)
+    monkeypatch.setattr(config_file, "FORMAT", FORMAT + 2)
+
+    def read(key: str, written_in: int) -> dict:
+        data = {name: value for name, value in DATA.items() if name != "seed"}
+        return load_config(data | {key: 7, "format": written_in})
+
+    assert read("draw", FORMAT)["seed"] == read("chance", FORMAT + 1)["seed"] == 7
+    assert "draw" in read("draw", FORMAT + 1), "which is no key of that format"
+
+
+@pytest.mark.parametrize("written_in", [FORMAT + 1, "2", None])
+def test_a_newer_format_is_refused(written_in: object) -> None:
+    with pytest.raises(ConfigError, match=f"reads up to format {FORMAT}: upgrade seqjepa"):
+        load_config(DATA | {"format": written_in})
