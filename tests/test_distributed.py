@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fixtures import signal_world
 from fixtures.contract import NAMES, experiment
-from seqjepa.distributed import GlobalBatchNorm, gather, synchronise_batch_norm, world_size
+from seqjepa.distributed import GlobalBatchNorm, gather, synchronize_batch_norm, world_size
 from seqjepa.errors import ConfigError
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
@@ -73,7 +73,7 @@ def work(rank: int, folder: str) -> None:
     )
     for name in NAMES:
         method, batch = make(name)
-        method = synchronise_batch_norm(method)
+        method = synchronize_batch_norm(method)
         learned = learn(method, DistributedDataParallel(method), batch.chunk(RANKS)[rank])
         dist.all_reduce(learned["loss"])
         learned["loss"] /= RANKS
@@ -131,7 +131,7 @@ def test_alone_it_is_nothing():
     x = torch.ones(2, 3)
     assert world_size() == 1 and gather(x) is x
     plain = torch.nn.BatchNorm1d(3)
-    shared = synchronise_batch_norm(torch.nn.BatchNorm1d(3))
+    shared = synchronize_batch_norm(torch.nn.BatchNorm1d(3))
     assert isinstance(shared, GlobalBatchNorm)
     data = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(shared(data), plain(data)) and torch.equal(
@@ -145,13 +145,13 @@ def test_only_plain_batch_norm_is_synchronised():
             return super().forward(input).relu()
 
     with pytest.raises(ConfigError, match="WithReLU cannot be synchronised"):
-        synchronise_batch_norm(torch.nn.Sequential(WithReLU(3)))
+        synchronize_batch_norm(torch.nn.Sequential(WithReLU(3)))
 
 
 def test_synchronising_keeps_weights_and_names():
     method = build_method(replace(experiment("byol")), signal_world.Config().build().spec)
     parameters, names = list(method.parameters()), list(method.state_dict())
-    assert synchronise_batch_norm(method) is method
+    assert synchronize_batch_norm(method) is method
     assert (
         all(a is b for a, b in zip(method.parameters(), parameters, strict=True))
         and list(method.state_dict()) == names

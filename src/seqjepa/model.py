@@ -24,15 +24,16 @@ _logger = logging.getLogger("seqjepa")
 
 @dataclass(frozen=True)
 class Model:
-    """A frozen method in eval mode: any batch size, numbers that do not depend on the rest of the
-    batch, no gradients.
+    """A frozen method in eval mode, without gradients.
+
+    Batches may have any size; what comes out for a view does not depend on the rest of the batch.
 
     Attributes:
         method: the trained method.
-        experiment: that made it.
-        spec: of the world it was trained on.
-        step: optimizer steps it was trained for.
-        environment: where it was trained, see `manifest.environment`.
+        experiment: the experiment that made it.
+        spec: of the world that it was trained on.
+        step: optimizer steps that it was trained for.
+        environment: of the machine that trained it, see `manifest.environment`.
     """
 
     method: Method
@@ -43,7 +44,7 @@ class Model:
 
     @torch.inference_mode()
     def encode(self, views: Tensor) -> Tensor:
-        """The equivariant representation of each view.
+        """Return the equivariant representation of each view.
 
         Args:
             views: [..., C, H, W], uint8 or float in 0..1; not normalised.
@@ -54,7 +55,8 @@ class Model:
         channels = self.spec.image_shape[0]
         if views.ndim < 4 or views.shape[-3] != channels:
             raise ConfigError(
-                f"views must be [..., {channels}, H, W] with at least one leading axis, got {list(views.shape)}"
+                f"views must be [..., {channels}, H, W] with at least one leading axis, got "
+                f"{list(views.shape)}"
             )
         if views.dtype != torch.uint8 and not views.is_floating_point():
             raise ConfigError(f"views must be uint8 in 0..255 or float in 0..1, got {views.dtype}")
@@ -63,7 +65,7 @@ class Model:
 
     @torch.inference_mode()
     def aggregate(self, views: Tensor, actions: Tensor) -> Tensor:
-        """The invariant representation z_AGG of sequences.
+        """Return the invariant representation z_AGG of sequences.
 
         Args:
             views: [B, T, C, H, W], as for `encode`.
@@ -73,12 +75,12 @@ class Model:
         Returns:
             [B, S] float32.
         """
-        self._check_actions(views, actions, views.shape[1] - 1)
+        self._require_actions(views, actions, views.shape[1] - 1)
         return self.method.aggregate(self.encode(views), actions.to(self._device, torch.float32))
 
     @torch.inference_mode()
     def predict(self, views: Tensor, actions: Tensor) -> Tensor:
-        """The predicted features of the view that the last action leads to.
+        """Return the predicted features of the view that the last action leads to.
 
         Args:
             views: [B, T, C, H, W], observed.
@@ -87,50 +89,53 @@ class Model:
         Returns:
             [B, D] float32.
         """
-        self._check_actions(views, actions, views.shape[1])
+        self._require_actions(views, actions, views.shape[1])
         return self.method.predict(self.encode(views), actions.to(self._device, torch.float32))
 
     @property
     def _device(self) -> torch.device:
         return next(self.method.parameters()).device
 
-    def _check_actions(self, views: Tensor, actions: Tensor, steps: int) -> None:
+    def _require_actions(self, views: Tensor, actions: Tensor, steps: int) -> None:
         expected = (views.shape[0], steps, self.spec.actions.action_dim)
         if views.ndim != 5 or tuple(actions.shape) != expected:
             raise ConfigError(
-                f"views {list(views.shape)} go with actions {list(expected)} [B, T, A], got {list(actions.shape)}"
+                f"views {list(views.shape)} go with actions {list(expected)} [B, T, A], got "
+                f"{list(actions.shape)}"
             )
 
 
 def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
-    """The experiment's method for such a world, initialised from the experiment's seed.
+    """Build an experiment's method for a world, initialised from the experiment's seed.
 
     Raises:
         ConfigError: if method, encoder and world do not fit together.
     """
     reads, available = experiment.method.reads, spec.views_per_object
     if reads is not None and available is not None and reads > available:
-        name = kind(type(experiment.method))
-        remedy = f"set world.views to at least {reads}, or choose another --method"
         raise ConfigError(
-            f"{name} reads {reads} views of an object, those of world {spec.name!r} have {available}: {remedy}"
+            f"{kind(type(experiment.method))} reads {reads} views of an object, those of world "
+            f"{spec.name!r} have {available}: set world.views to at least {reads}, or choose "
+            "another --method"
         )
     train = experiment.train
-    experiment.method.validate(
-        spec.actions, train.num_views, train.batch_size // train.accumulate // world_size()
-    )
+    micro_batch = train.batch_size // train.accumulate // world_size()
+    experiment.method.validate(spec.actions, train.num_views, micro_batch)
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         encoder = experiment.encoder.build(spec.image_shape[0], spec.mean, spec.std)
         method = experiment.method.build(encoder, spec.actions)
+
+    # Convolutions, whose images come channels-last.
     for parameter in method.parameters():
-        if parameter.ndim == 4:  # convolutions: images come channels-last
+        if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return method
 
 
 def read_experiment(folder: Path) -> Experiment:
-    """The experiment of a run.
+    """Read the experiment of a run.
 
     Raises:
         ConfigError: if the folder is no run, or one of another version or of code that is not
@@ -151,12 +156,12 @@ def load(
     *,
     warn: Callable[[str], None] = _logger.warning,
 ) -> Model:
-    """The model that a run folder's newest checkpoint holds; its data need not be there.
+    """Load the model of a run folder's newest checkpoint; the run's data need not be there.
 
     Args:
-        run_dir: of the run.
-        device: where to put it.
-        warn: is told of each damaged checkpoint that was passed over.
+        run_dir: the run's folder.
+        device: where to put the model.
+        warn: is called with each damaged checkpoint that was passed over.
 
     Raises:
         ConfigError: if the folder is no run or there is no such device.
@@ -167,8 +172,10 @@ def load(
     checkpoint = latest(folder / "checkpoints", warn)
     if checkpoint is None:
         raise CheckpointError(
-            f"{folder} holds no checkpoint yet: train it first, seqjepa train ... --run-dir {folder}"
+            f"{folder} holds no checkpoint yet: train it first, seqjepa train ... --run-dir "
+            f"{folder}"
         )
+
     method = build_method(experiment, spec)
     restore(method, checkpoint.tensors["method"], str(checkpoint.path))
     return Model(method.to(where).eval(), experiment, spec, checkpoint.step, checkpoint.environment)

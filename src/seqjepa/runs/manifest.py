@@ -1,4 +1,4 @@
-"""The manifest of a checkpoint folder: what was written, byte for byte, by what and where."""
+"""The manifest of a checkpoint folder: its files byte for byte, and what wrote them where."""
 
 import json
 from collections.abc import Mapping
@@ -22,11 +22,12 @@ class DamagedError(CheckpointError):
 
 
 def environment(place: Mapping[str, str]) -> dict[str, Any]:
-    """What the bits of a result depend on beside config and seed: a resumed run is bit-exact only
-    where this is the same.
+    """Return what the bits of a result depend on beside config and seed.
+
+    A resumed run is bit-exact only where this is the same.
 
     Args:
-        place: what is computed on and in which precision, see `devices.place`.
+        place: device and precision, see `devices.place`.
     """
     versions = {"seqjepa": version("seqjepa"), "torch": torch.__version__, "numpy": np.__version__}
     machine = {
@@ -37,20 +38,22 @@ def environment(place: Mapping[str, str]) -> dict[str, Any]:
     return versions | machine | dict(place)
 
 
-def changes(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """In what a saved environment differs from ours, each with both values; older ones lack
-    entries, of which nothing can be said."""
+def changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the entries in which a saved environment differs from the present one.
+
+    Environments of earlier versions lack entries, which are left out.
+    """
     return [
-        f"{key}: {there[key]} there, {value} here"
-        for key, value in here.items()
-        if key in there and there[key] != value
+        f"{key}: {saved[key]} there, {value} here"
+        for key, value in now.items()
+        if key in saved and saved[key] != value
     ]
 
 
 def describe(
     step: int, files: Mapping[str, bytes], config_hash: str | None, place: Mapping[str, str]
 ) -> bytes:
-    """The manifest's contents: size and sha256 of each file, and last its own."""
+    """Return the manifest's bytes: size and sha256 of each file, and last its own digest."""
     entries = {name: {"sha256": sha256(data), "bytes": len(data)} for name, data in files.items()}
     body = {
         "format": FORMAT,

@@ -165,7 +165,9 @@ def train(
 
 
 def prepare(experiment: Experiment, run_dir: Path, *, resume: bool, device: torch.device) -> World:
-    """Build the world, after all that can be refused before anything is written, cheap things first.
+    """Build the world, after all checks that can be made before anything is written.
+
+    Cheap ones come first.
 
     Raises:
         ConfigError, DataError: if something does not fit.
