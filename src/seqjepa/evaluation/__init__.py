@@ -1,1 +1,1 @@
-"""What is asked of frozen features: one file for each question."""
+"""Questions to frozen features, a file for each."""

@@ -1,1 +1,1 @@
-"""What a run leaves on disk."""
+"""Files of a run on disk: its folder, checkpoints and config."""

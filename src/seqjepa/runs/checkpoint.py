@@ -77,6 +77,7 @@ def save(
         step, contents, state.get("config_hash"), state.get("place", {})
     )
 
+    # Written whole, verified as it lies on the disk, and only then taken for the newest.
     needed = sum(map(len, contents.values()))
     remedy = f"It needs {needed:,} bytes: make room, then go on with --resume"
     with disk_errors(f"cannot save {path}", remedy):
@@ -105,6 +106,7 @@ def latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
         CheckpointError: if there are checkpoints but none is whole, or if a newer seqjepa wrote
             them.
     """
+    # Newest first; damage is only worth a warning where there is another one to go on from.
     damage: list[str] = []
     for step, path in reversed(committed(folder).items()):
         try:
@@ -180,6 +182,7 @@ def _holds(path: Path, contents: Mapping[str, bytes]) -> bool:
 def _write(path: Path, contents: Mapping[str, bytes]) -> None:
     path.mkdir(parents=True)
     files.sync(path.parent)
+    # The manifest is the last of the contents: with it, the checkpoint is finished.
     for name, data in contents.items():
         if name == manifest.NAME:
             files.at("before manifest")

@@ -85,6 +85,7 @@ class RunFolder:
 
         Call it before preparations that take long.
         """
+        # The folder itself may not exist yet: its nearest ancestor must take it.
         reason = None
         try:
             nearest = next(
@@ -123,6 +124,7 @@ class RunFolder:
         more.
         """
         line = json.dumps(record).encode() + b"\n"
+        # Unbuffered, so that a full disk shows here; a short write is one, too.
         end = os.fstat(self._metrics.fileno()).st_size
         try:
             if self._metrics.write(line) < len(line):
@@ -169,6 +171,7 @@ class RunFolder:
             DiskError: if the file cannot be written.
         """
         path = self.path / WORLD
+        # A world that is not as it was: refused, or noted as the run's from now on.
         changed = changed_data(self.path, spec) if path.exists() else []
         if changed:
             what = f"the data is not what the run in {self.path} was begun with"
@@ -277,6 +280,7 @@ def _require_ours(path: Path, config: Mapping[str, Any], resume: bool) -> None:
             )
         return
 
+    # Both without the home folder's path, so that a run can be resumed on another machine.
     if changed := differences(portable(read_config(path)), portable(config)):
         raise ConfigError(
             f"{path} holds a run of another configuration; choose another --run-dir or undo:\n  "

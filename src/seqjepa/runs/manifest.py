@@ -74,6 +74,7 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = folder / NAME
     data = _read_bytes(path)
+    # The digest covers the data, and the bytes must be those that this data would be written as.
     try:
         body: dict[str, Any] = json.loads(data)
         claimed = body.pop("sha256")

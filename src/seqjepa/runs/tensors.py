@@ -100,6 +100,7 @@ def _require_match(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], so
             if key in got and _form(got[key]) != _form(tensor)
         ],
     }
+
     lines = []
     for what, keys in found.items():
         if keys:

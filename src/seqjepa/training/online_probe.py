@@ -35,6 +35,7 @@ class OnlineProbe(nn.Module):
 
     def __init__(self, features: int, sequence: int, classes: int, action_dim: int) -> None:
         super().__init__()
+        # BatchNorm without parameters puts features of any scale within reach of one rate.
         self.class_view = nn.Sequential(
             nn.BatchNorm1d(features, affine=False), nn.Linear(features, max(classes, 1))
         )
@@ -47,6 +48,7 @@ class OnlineProbe(nn.Module):
             nn.ReLU(),
             nn.Linear(256, max(action_dim, 1)),
         )
+
         self.classes, self.action_dim = classes, action_dim
         sums = torch.zeros(len(SUMS) + 3 * action_dim, dtype=torch.float64)
         self.register_buffer("sums", sums)

@@ -113,6 +113,7 @@ class Learner:
                 self.probe.optimizer, self.probe.named_parameters()
             ),
         }
+        # The log's length goes with the weights: resuming cuts off what was logged later.
         state = {
             "config_hash": run.config_hash,
             "metrics_position": run.metrics_position(),
