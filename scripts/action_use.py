@@ -36,6 +36,7 @@ def compare(run_dir: Path) -> str:
 
     true = shuffled = 0.0
     for number, batch in enumerate(islice(batches, BATCHES)):
+        # The same permutation for every run, so that runs can be compared.
         order = torch.randperm(SIZE, generator=torch.Generator().manual_seed(number))
         others = replace(batch, actions=batch.actions[order])
         true += model.method(batch).loss.item() / BATCHES

@@ -63,6 +63,7 @@ def main() -> None:
 def run(name: str, arguments: list[str]) -> int:
     """Train, evaluate and copy one run. Return the exit code."""
     folder = Path("runs") / name
+    # A run whose results are committed is finished.
     if (RESULTS / f"{name}.json").exists():
         return 0
 
@@ -86,6 +87,7 @@ def keep(folder: Path, name: str) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     CURVES.mkdir(exist_ok=True)
 
+    # Four digits are enough for a figure and keep the committed files small.
     logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     curves = {
         key: [round(record[key], 4) for record in logged]

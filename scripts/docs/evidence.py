@@ -132,6 +132,7 @@ def best_readout(variant: Variant) -> Value:
     Raises:
         MissingError: none was measured.
     """
+    # The controls are no readouts of the method.
     names = {record.features for run in variant.runs for record in run.records}
     measured = (
         value(variant.runs, name, variant.split, ROTATION) for name in names - {"random", "pixels"}

@@ -55,6 +55,7 @@ def main() -> None:
 
 def public_domain(folder: Path) -> dict[str, MeshFile]:
     """Return the mesh that is shown of each class."""
+    # The package's other files are CC BY.
     found = {
         (mesh.category, Path(mesh.name).stem): mesh
         for mesh in find_models(folder, LABELS).models

@@ -167,6 +167,7 @@ def draw_number(axes: Axes, x: float, y: float, number: int) -> None:
 
 def draw_film(figure: Figure, bottom: float, patches: np.ndarray, actions: np.ndarray) -> None:
     """Draw the patches in order, and between two the action as an arrow and in words."""
+    # Beside the middle of the photograph, higher by the room for words.
     low = bottom + (WIDE - SMALL) / 2 + 0.12
     for k, patch in enumerate(patches):
         left = FILM + k * (SMALL + BETWEEN)
@@ -188,6 +189,7 @@ def draw_action(figure: Figure, middle: float, low: float, action: np.ndarray) -
         "shrinkB": 0,
         "mutation_scale": 7,
     }
+    # The arrow is in the gap between two patches, halfway up.
     across = (low + SMALL / 2) / height
     ends = ((middle - 0.07) / width, across), ((middle + 0.07) / width, across)
     in_figure = {"xycoords": "figure fraction", "textcoords": "figure fraction"}

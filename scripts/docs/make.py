@@ -58,6 +58,7 @@ class TableRow:
 
 
 def _accuracy(name: str, source: str, views: int, features: str = "model") -> TableRow:
+    # README shows one view, the mean of five and z_AGG of five, the last also untrained.
     in_readme = (source, views) in (("view", 1), ("mean", 5), ("sequence", 5))
     question = ("class", source, views, "top1")
     return TableRow(f"{name}, M = {views}", question, features, in_readme=in_readme)
@@ -70,6 +71,7 @@ def _relative(
     features: str = "model",
     split: str = "test",
 ) -> TableRow:
+    # README shows rotation on objects of the training distribution, beside both controls.
     in_readme = factor == "rotation" and split == "test"
     question = (f"relative {factor}", "pair", 2, metric)
     return TableRow(f"relative {name}", question, features, split, in_readme)
@@ -130,6 +132,7 @@ def variant(label: str, pattern: str) -> Variant:
 def committed() -> list[Run]:
     """Return all committed results. A run that belongs to the demo and to the benchmark is counted
     once, with the demo."""
+    # Settings leave out the name, in which the two differ.
     demo = runs("*")
     counted = [(run.settings, run.seed) for run in demo]
     others = [run for run in runs("benchmark/*") if (run.settings, run.seed) not in counted]
@@ -171,6 +174,7 @@ def write_results(every: Variant, last: Variant) -> None:
 def write_readme(every: Variant, last: Variant) -> None:
     """Write the table between README's two markers."""
     short = results_table([every, last], [row for row in ROWS if row.in_readme])
+    # The markers stay, so that the table can be replaced again.
     marked = r"(?s)(<!-- results -->\n).*?(<!-- end -->)"
     filled = re.sub(marked, lambda found: f"{found[1]}{short}{found[2]}", README.read_text())
     README.write_text(filled)
@@ -251,6 +255,8 @@ def _rotation_in_time() -> Figure | None:
         if not path.exists():
             return None
         curves = json.loads(path.read_text())
+
+        # Single values are noisy. A last group of fewer than ten is left out.
         whole = len(curves["views_seen"]) // 10 * 10
         views = np.array(curves["views_seen"][:whole]).reshape(-1, 10)
         scores = np.array(curves["online/action_r2"][:whole]).reshape(-1, 10)

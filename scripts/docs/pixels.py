@@ -40,6 +40,7 @@ def class_table(found: Mapping[str, Sequence[Run]]) -> str:
 
 def pose_table(found: Mapping[str, Sequence[Run]]) -> str:
     """Return the R² of actions and poses in Markdown, a row for each group of each experiment."""
+    # Two views have a change between them, one view has a value of its own.
     asked = [("pair", "relative", "pair", 2), ("view", "individual", "view", 1)]
     heads = [f"{what}: {kind}" for what, *_ in asked for kind in KINDS.values()]
     lines = [f"| R² | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
