@@ -79,7 +79,7 @@ format: setup ## let ruff format and fix what it can
 	$(BIN)/python -m ruff format .
 
 docs: setup ## make the committed figures and tables again from the committed results
-	$(BIN)/python docs/make.py
+	$(BIN)/python scripts/docs/make.py
 
 clean: ## remove build output and the tools' caches
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,9 +12,11 @@ from seqjepa.recipes import with_method
 from seqjepa.recipes.shapes import shapes_small, shapes_tiny, shapes_tiny_last
 from seqjepa.report.runs import Run, group
 
-DOCS = Path(__file__).parents[1] / "docs"
-sys.path.insert(0, str(DOCS))
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+sys.path.insert(0, str(ROOT / "scripts" / "docs"))
 import claims  # noqa: E402
+import evidence  # noqa: E402
 import make  # noqa: E402
 
 
@@ -114,10 +116,10 @@ def test_a_difference_within_its_error_does_not_count():
 
 
 def test_a_single_run_scatters_as_the_other_side_does():
-    several, one = claims.Value(0.80, 0.10, 4), claims.Value(0.91, math.nan, 1)
-    assert not claims._exceeds(one, several), "twice 0.1 sqrt(1 + 1/4) is more than 0.11"
-    assert claims._exceeds(replace(one, mean=1.03), several) and not claims._exceeds(several, one)
-    assert claims._exceeds(replace(one, mean=0.92), one) and not claims._exceeds(
+    several, one = evidence.Value(0.80, 0.10, 4), evidence.Value(0.91, math.nan, 1)
+    assert not evidence.exceeds(one, several), "twice 0.1 sqrt(1 + 1/4) is more than 0.11"
+    assert evidence.exceeds(replace(one, mean=1.03), several) and not evidence.exceeds(several, one)
+    assert evidence.exceeds(replace(one, mean=0.92), one) and not evidence.exceeds(
         replace(one, mean=0.92), one, by=0.02
     )
 

@@ -1,5 +1,4 @@
-"""docs/speed.md: what `seqjepa speed` found, each figure beside what is promised of it and the
-plain reference of the same run.
+"""The page docs/speed.md: each figure beside what is promised of it and its plain reference.
 
 Written by `make docs` from docs/speed/*.json, the output of `seqjepa speed NAME --json`.
 """
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from seqjepa.speed.figure import Amount, Figure
+from wrapping import wrap
 
-FOLDER = Path(__file__).parent / "speed"
+FOLDER = Path(__file__).parents[2] / "docs" / "speed"
 NAMES = {
     "render": "Rendering",
     "step": "A training step",
@@ -22,13 +22,14 @@ NAMES = {
 }
 INTRODUCTION = """# Speed
 
-What `seqjepa speed` measures: this package and a plain reference take turns in one run, most of it on one core, and the least of each
-counts. So ratios can be compared between machines; amounts hardly can.
+`seqjepa speed` measures this package beside a plain reference. The two take turns in one run, most
+of it on one core, and the shortest time of each counts. Ratios can therefore be compared between
+machines; amounts hardly can.
 """
 
 
 def page() -> str:
-    """The page, in Markdown."""
+    """Return the page, in Markdown."""
     return "\n".join([INTRODUCTION, *_sections()])
 
 
@@ -38,8 +39,10 @@ def _sections() -> Iterator[str]:
         if not path.exists():
             yield f"## {title}\n\n*Not measured yet.*\n"
             continue
+
         found = json.loads(path.read_text())
-        yield f"## {title}\n\n`seqjepa speed {name}`, {_machine(found['machine'])}.\n"
+        measured = wrap(f"`seqjepa speed {name}`, {_machine(found['machine'])}.")
+        yield f"## {title}\n\n{measured}\n"
         yield "| | figure | promised | kept | ours | plain |\n|---|---|---|---|---|---|"
         yield from map(_row, found["figures"])
         yield ""
@@ -50,11 +53,11 @@ def _row(data: dict[str, Any]) -> str:
     amounts = {key: Amount(**data.pop(key)) for key in ("value", "ours", "plain")}
     figure = Figure(**amounts, **data)
     kept = {True: "yes", False: "**no**", None: ""}[holds]
-    return f"| {figure.what} | **{figure.value}** | {figure.promised} | {kept} | {figure.ours} | {figure.plain} |"
+    cells = (figure.what, f"**{figure.value}**", figure.promised, kept, figure.ours, figure.plain)
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _machine(machine: dict[str, Any]) -> str:
-    versions = ", ".join(
-        f"{name} {machine[name]}" for name in ("seqjepa", "torch", "numpy", "numba")
-    )
+    packages = ("seqjepa", "torch", "numpy", "numba")
+    versions = ", ".join(f"{name} {machine[name]}" for name in packages)
     return f"{machine['cores']} cores with {machine['cpu']}, load {machine['load']:.1f}; {versions}"

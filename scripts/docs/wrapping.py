@@ -1,0 +1,18 @@
+"""Prose of generated Markdown in lines of 100 columns."""
+
+import textwrap
+
+COLUMNS = 100
+
+
+def wrap(paragraph: str) -> str:
+    """Return a paragraph, or an item of a list, broken at spaces into lines of 100 columns. Longer
+    words, such as a contender's name with all its settings, stay whole."""
+    indent = "  " if paragraph.startswith("- ") else ""
+    return textwrap.fill(
+        paragraph,
+        COLUMNS,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
