@@ -27,7 +27,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass
 class Count:
-    """What was counted in a folder.
+    """Figures of a folder.
 
     Attributes:
         lines: of code: neither blank nor a comment alone.
@@ -73,6 +73,7 @@ def add(count: Count, path: Path) -> None:
     count.over_100 += sum(len(line) > 100 for line in lines)
     count.over_120 += sum(len(line) > 120 for line in lines)
 
+    # Comments behind code are left out: they rarely say why.
     own = own_comments(text)
     count.comments += len(own)
     count.lines += sum(bool(line.strip()) for line in lines) - len(own)
@@ -108,6 +109,7 @@ def _add_function(
     own: set[int],
     path: Path,
 ) -> None:
+    # A docstring is no part of the body: it has paragraphs of its own.
     body = node.body[1:] if ast.get_docstring(node) else node.body
     if not body:
         return
@@ -124,11 +126,12 @@ def _add_function(
 def summary(count: Count) -> str:
     """Return the figures as one paragraph."""
     docstrings = len(count.docstrings)
+    rate = 100 * count.comments / count.lines
     return (
         f"{count.lines:,} lines of code\n"
         f"  functions of {LONG} or more body lines without a break: "
         f"{len(count.unbroken)} of {count.long}\n"
-        f"  comments on a line of their own: {100 * count.comments / count.lines:.1f} per 100 lines\n"
+        f"  comments on a line of their own: {rate:.1f} per 100 lines\n"
         f"  lines over 100 / 120 columns: {count.over_100} / {count.over_120}\n"
         f"  docstrings that begin with what, whether, how, of, ...: "
         f"{len(count.opened)} of {docstrings} ({len(count.opened) / docstrings:.1%})\n"

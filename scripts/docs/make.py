@@ -26,7 +26,7 @@ from seqjepa.report import charts, style
 from seqjepa.report.benchmark.entries import Entry, entries
 from seqjepa.report.benchmark.pareto import draw_pareto
 from seqjepa.report.benchmark.table import markdown, table
-from seqjepa.report.runs import Run, Variant, group
+from seqjepa.report.runs import Run, Variant, group, read_results
 from seqjepa.report.strips import draw_strips
 from seqjepa.report.style import Picture, picture
 from seqjepa.report.tables import Question, text, value
@@ -119,7 +119,7 @@ def runs(pattern: str) -> list[Run]:
     """Return the committed results whose file in docs/results matches."""
     found = []
     for path in sorted((DOCS / "results").glob(f"{pattern}.json")):
-        results = json.loads(path.read_text())
+        results = read_results(path)
         found.append(Run(path, results["experiment"], {}, results))
     return found
 
