@@ -16,7 +16,8 @@ from seqjepa.config import Experiment
 from seqjepa.keys import choose_views
 from seqjepa.types import Indices, SequenceBatch
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
-from seqjepa.worlds.images.base import ImageSet, find_source
+from seqjepa.worlds.images.base import find_source
+from seqjepa.worlds.images.image_set import ImageSet
 
 SPACE = ActionSpace(
     ("shift",), (Group(name="shift", dims=("shift",), kind="circular", period=16.0),)

@@ -20,7 +20,7 @@ from PIL import Image
 from faults.harness import Shell, digest, metrics
 from fixtures.published import jpeg, png, write_stl10, write_tiny_imagenet
 from seqjepa.store import cache as caching
-from seqjepa.worlds.images import cached
+from seqjepa.worlds.images import cached, published
 
 RECIPE = Path(__file__).with_name("image_recipe.py")
 
@@ -34,13 +34,13 @@ def cache(tmp_path: Path) -> Path:
 def use(cache: Path, chunk: int = 8, seconds: float = 0) -> None:
     """In the command's process: that cache, images decoded a few at a time and not too quickly."""
     os.environ["SEQJEPA_CACHE"] = str(cache)
-    decode = cached.decode
+    decode = published.decode
 
     def slow(data: bytes, name: str, size: int) -> np.ndarray:
         time.sleep(seconds)
         return decode(data, name, size)
 
-    cached._chunk, cached.decode = lambda size: chunk, slow
+    cached._chunk, published.decode = lambda size: chunk, slow
 
 
 def pets(folder: Path) -> Path:

@@ -16,9 +16,9 @@ from fixtures.published import png, tarred, zipped
 from seqjepa.errors import DataError
 from seqjepa.store import cache, fingerprint
 from seqjepa.worlds import saccades
-from seqjepa.worlds.images import cached
-from seqjepa.worlds.images.base import ImageSet
+from seqjepa.worlds.images import cached, published
 from seqjepa.worlds.images.formats.folder import SOURCE
+from seqjepa.worlds.images.image_set import ImageSet
 
 PICTURES = np.random.default_rng(0).integers(256, size=(40, 12, 12, 3), dtype=np.uint8)
 
@@ -78,9 +78,9 @@ def only(root: Path, name: str) -> Path:
 
 def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are decoded from now on."""
-    names, decode = [], cached.decode
+    names, decode = [], published.decode
     monkeypatch.setattr(
-        cached, "decode", lambda data, name, size: names.append(name) or decode(data, name, size)
+        published, "decode", lambda data, name, size: names.append(name) or decode(data, name, size)
     )
     return names
 
@@ -148,13 +148,13 @@ def test_a_flipped_byte_of_a_large_set_is_found_when_its_image_is_read(
 
 
 def _build_slowly(place: Path) -> None:
-    decode = cached.decode
+    decode = published.decode
 
     def slow(data: bytes, name: str, size: int) -> np.ndarray:
         time.sleep(0.02)
         return decode(data, name, size)
 
-    cached.decode = slow
+    published.decode = slow
     open_set(place)
 
 
@@ -210,11 +210,11 @@ def test_processes_that_open_a_set_for_the_first_time_at_once(
 def test_few_files_are_read_ahead(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are in a chunk."""
     monkeypatch.setattr(cached, "_chunk", lambda size: len(PICTURES))
-    monkeypatch.setattr(cached, "AHEAD", 3)
-    read, made, most = cached.Member.read, 0, 0
-    asked, decode = 0, cached.decode
+    monkeypatch.setattr(published, "AHEAD", 3)
+    read, made, most = published.Member.read, 0, 0
+    asked, decode = 0, published.decode
 
-    def note(self: cached.Member, limit: int) -> bytes:
+    def note(self: published.Member, limit: int) -> bytes:
         nonlocal asked, most
         asked += 1
         most = max(most, asked - made)
@@ -227,8 +227,8 @@ def test_few_files_are_read_ahead(place: Path, monkeypatch: pytest.MonkeyPatch) 
         made += 1
         return pixels
 
-    monkeypatch.setattr(cached.Member, "read", note)
-    monkeypatch.setattr(cached, "decode", slow)
+    monkeypatch.setattr(published.Member, "read", note)
+    monkeypatch.setattr(published, "decode", slow)
     assert right(open_set(place)) and asked == made == len(PICTURES) and most <= 4
 
 
@@ -261,20 +261,20 @@ def test_an_image_that_went_away_meanwhile(tmp_path: Path, monkeypatch: pytest.M
     folder.mkdir()
     for number, picture in enumerate(PICTURES):
         (folder / f"{number:03d}.png").write_bytes(png(picture))
-    read = cached.ImageFiles.__call__
+    read = published.ImageFiles.__call__
 
-    def remove(self: cached.ImageFiles, start: int, stop: int) -> np.ndarray:
+    def remove(self: published.ImageFiles, start: int, stop: int) -> np.ndarray:
         (folder / "039.png").unlink(missing_ok=True)
         return read(self, start, stop)
 
-    monkeypatch.setattr(cached.ImageFiles, "__call__", remove)
+    monkeypatch.setattr(published.ImageFiles, "__call__", remove)
     with pytest.raises(DataError, match="1 images went away while they were read"):
         open_set(folder)
 
 
 def test_resized_stretches_and_leaves_alone() -> None:
-    assert cached.resized(PICTURES, 12) is PICTURES
+    assert published.resized(PICTURES, 12) is PICTURES
     assert np.array_equal(
-        cached.resized(PICTURES[:2], 5)[1],
+        published.resized(PICTURES[:2], 5)[1],
         np.asarray(Image.fromarray(PICTURES[1]).resize((5, 5), Image.Resampling.BICUBIC)),
     )

@@ -21,9 +21,8 @@ from fixtures.published import (
     write_cifar_python,
 )
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.worlds.images.base import ImageSet
-from seqjepa.worlds.images.formats import cifar100
-from seqjepa.worlds.images.formats.cifar100 import SOURCE
+from seqjepa.worlds.images.formats.cifar100 import SOURCE, Cifar100
+from seqjepa.worlds.images.image_set import ImageSet
 
 IMAGES, LABELS = cifar_samples()
 TRAIN, TEST = np.arange(16), np.arange(16, 20)
@@ -111,7 +110,7 @@ def test_nothing_is_read_again_once_it_is_in_the_cache(
 ) -> None:
     place = LAYOUTS["archive"](tmp_path)
     SOURCE.open(place, 32, 0)
-    monkeypatch.setattr(cifar100, "_publish", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(Cifar100, "read", lambda *_: pytest.fail("read again"))
     SOURCE.open(place, 32, 0.5)
 
 
@@ -244,7 +243,7 @@ def test_inspect_is_content_with_the_published_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = LAYOUTS["binary archive"](tmp_path)
-    monkeypatch.setattr(cifar100, "COUNTS", {"train": 16, "test": 4})
+    monkeypatch.setattr(Cifar100, "counts", {"train": 16, "test": 4})
     assert [finding.good for finding in SOURCE.inspect(archive).findings] == [
         False,
         True,

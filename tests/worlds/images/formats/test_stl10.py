@@ -9,8 +9,7 @@ from PIL import Image
 from fixtures.published import samples, tarred, write_stl10
 from seqjepa.errors import DataError
 from seqjepa.worlds.images import cached
-from seqjepa.worlds.images.formats import stl10
-from seqjepa.worlds.images.formats.stl10 import SOURCE
+from seqjepa.worlds.images.formats.stl10 import SOURCE, Stl10
 
 PHOTOS = np.stack(
     [
@@ -144,6 +143,6 @@ def test_inspect(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "91f7769df0f17e558f3565bffb0c7dfb" in said[0]
         and "9 unlabeled images, published are 100,000" in said[2]
     )
-    monkeypatch.setattr(stl10, "COUNTS", {"unlabeled": 9, "train": 6, "test": 5})
+    monkeypatch.setattr(Stl10, "counts", {"unlabeled": 9, "train": 6, "test": 5})
     assert SOURCE.inspect(folder).good and SOURCE.inspect(tmp_path).good
     assert SOURCE.inspect(folder / "test_X.bin") is None

@@ -9,8 +9,7 @@ from PIL import Image
 
 from fixtures.published import write_tiny_imagenet, zipped
 from seqjepa.errors import DataError
-from seqjepa.worlds.images.formats import tiny_imagenet
-from seqjepa.worlds.images.formats.tiny_imagenet import SOURCE
+from seqjepa.worlds.images.formats.tiny_imagenet import SOURCE, TinyImageNet
 
 
 @pytest.fixture
@@ -147,7 +146,7 @@ def test_inspect(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "6 train images, published are 100,000" in said[2]
         and said[3] == "6 of them, spread evenly, can be decoded"
     )
-    monkeypatch.setattr(tiny_imagenet, "COUNTS", {"train": 6, "val": 4})
+    monkeypatch.setattr(TinyImageNet, "counts", {"train": 6, "val": 4})
     assert [finding.good for finding in SOURCE.inspect(folder).findings] == [
         False,
         True,
