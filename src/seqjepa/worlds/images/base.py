@@ -16,7 +16,7 @@ from seqjepa.worlds.images.cached import cached_parts
 from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 from seqjepa.worlds.images.published import ImageFiles, Published
 
-# Pixels per side to which a check decodes: any would do, small ones are quick.
+# Pixels per side to which a check decodes; any number would do.
 CHECK_SIZE = 64
 
 
@@ -73,7 +73,7 @@ class Source(ABC):
         return parts["train"]
 
     def findings(self, place: Path) -> Iterator[Finding]:
-        """Yield what `seqjepa data check` says of files that this format recognises."""
+        """Yield the findings of `seqjepa data check` in files that this format recognises."""
         if place.name in self.md5:
             yield checksum(place, self.md5[place.name])
 
@@ -100,7 +100,8 @@ class Source(ABC):
         Raises:
             DataError: if files are missing or damaged.
         """
-        # A fingerprint needs only names, sizes and times; with it the cache often spares reading.
+        # The fingerprint comes from names, sizes and times alone; if the cache knows it, nothing is
+        # read.
         place = self.locate(path)
         read = partial(self.read, place, image_size)
         cached = cached_parts(self.name, self.files(place), image_size, read, self.training)
@@ -120,7 +121,7 @@ class Source(ABC):
 
 def sources() -> dict[str, Source]:
     """Return every format by the name of its module."""
-    # A module's name is its format's: a new file is found without an entry anywhere.
+    # A format has its module's name, so a new file needs no entry anywhere.
     modules = [name for _, name, _ in pkgutil.iter_modules(formats.__path__)]
     return {name: importlib.import_module(f"{formats.__name__}.{name}").SOURCE for name in modules}
 

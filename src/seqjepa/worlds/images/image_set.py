@@ -136,11 +136,11 @@ def hold_out(
     Raises:
         DataError: if nothing would be left to train on.
     """
-    # Eight bytes of SHA-256 are a number as good as random, and the same everywhere.
     places = split.places(np.arange(len(split)))
     if split.names is None:
         hashes = scramble(places.astype(np.uint64))
     else:
+        # Eight bytes of SHA-256 are as good as a random number, and the same everywhere.
         sums = (sha256(file).digest() for file in split.names[places].tolist())
         hashes = np.array([int.from_bytes(digest[:8]) for digest in sums], np.uint64)
 

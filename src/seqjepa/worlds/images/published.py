@@ -88,7 +88,7 @@ class ImageFiles:
 
     def __call__(self, start: int, stop: int) -> Pixels:
         """Return the images start .. stop - 1 as [stop - start, S, S, 3]."""
-        # The first call, which may resume a killed build; later ones read on.
+        # The first call may resume a killed build; later ones go on where the last one ended.
         if start != self.place:
             self.rest = itertools.islice(self.begin(), start, None)
 

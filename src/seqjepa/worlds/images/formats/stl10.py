@@ -141,7 +141,7 @@ class _Planes:
     def __call__(self, start: int, stop: int) -> Pixels:
         wanted = (stop - start) * IMAGE
         try:
-            # The first call, which may resume a killed build; later ones read on.
+            # The first call may resume a killed build; later ones go on where the last one ended.
             if start != self.place:
                 self.file = self._open(start * IMAGE)
             data = self.file.read(wanted)
