@@ -17,7 +17,7 @@ from seqjepa.keys import draw_key
 from seqjepa.report import style
 from seqjepa.report.strips import show, to_images
 from seqjepa.worlds.augmented import Config
-from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
+from seqjepa.worlds.images.base import ImageSet, ImageSplit
 from seqjepa.worlds.views.policy import COLUMNS, JITTER
 
 SIZE, VIEWS, SEED = 192, 4, 1231  # a draw with all operations in it
