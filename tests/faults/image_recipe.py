@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from faults import tiny
 from seqjepa.actions import ActionSpace, Group
@@ -16,7 +17,8 @@ from seqjepa.config import Experiment
 from seqjepa.keys import choose_views
 from seqjepa.types import Indices, SequenceBatch
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
-from seqjepa.worlds.images.base import ImageSet, find_source
+from seqjepa.worlds.images.base import find_source
+from seqjepa.worlds.images.image_set import ImageSet
 
 SPACE = ActionSpace(
     ("shift",), (Group(name="shift", dims=("shift",), kind="circular", period=16.0),)
@@ -25,13 +27,13 @@ SPACE = ActionSpace(
 
 @dataclass(frozen=True, kw_only=True)
 class Config(WorldConfig):
-    """Where the images are."""
+    """The place of the images."""
 
     source: str = "folder"
     path: str = ""
 
+    @override
     def build(self) -> World:
-        """See `WorldConfig.build`."""
         images = find_source(self.source).open(Path(self.path), 16, 0.1)
         spec = WorldSpec(
             name="moved images",
@@ -48,20 +50,23 @@ class Config(WorldConfig):
 
 
 class Moved(World):
-    """See the module."""
+    """Images moved round and round."""
 
     def __init__(self, spec: WorldSpec, images: ImageSet) -> None:
         self.spec, self.images = spec, images
 
+    @override
     def size(self, split: str) -> int:
-        """See `World.size`."""
         return len(self.images.splits[split])
 
+    @override
     def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
-        """See `World.sequences`."""
         found, shifts = self.images.splits[split], choose_views(key, num_views, 16)
+
+        # columns [B, T, W]: where each pixel of a row comes from
         columns = (np.arange(16) - shifts[..., None]) % 16
         views = np.take_along_axis(found.pick(index)[:, None], columns[:, :, None, :, None], 3)
+
         poses = torch.from_numpy(shifts.astype(np.float32)[..., None])
         labels = torch.from_numpy(found.labels[index])
         return SequenceBatch(
@@ -70,5 +75,5 @@ class Moved(World):
 
 
 def recipe() -> Experiment:
-    """As `tiny`, on those images."""
+    """Return the experiment of `tiny` on those images."""
     return replace(tiny.recipe(), name="images", world=Config())

@@ -20,37 +20,37 @@ from PIL import Image
 from faults.harness import Shell, digest, metrics
 from fixtures.published import jpeg, png, write_stl10, write_tiny_imagenet
 from seqjepa.store import cache as caching
-from seqjepa.worlds.images import cached
+from seqjepa.worlds.images import cached, published
 
 RECIPE = Path(__file__).with_name("image_recipe.py")
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """A cache of the test's own, which the commands are told of."""
+    """Return the place of a cache of the test's own, for `use`."""
     return tmp_path / "cache"
 
 
 def use(cache: Path, chunk: int = 8, seconds: float = 0) -> None:
-    """In the command's process: that cache, images decoded a few at a time and not too quickly."""
+    """Make the command's process use that cache, and decode images slowly, a few at a time."""
     os.environ["SEQJEPA_CACHE"] = str(cache)
-    decode = cached.decode
+    decode = published.decode
 
     def slow(data: bytes, name: str, size: int) -> np.ndarray:
         time.sleep(seconds)
         return decode(data, name, size)
 
-    cached._chunk, cached.decode = lambda size: chunk, slow
+    cached._chunk, published.decode = lambda size: chunk, slow
 
 
 def pets(folder: Path) -> Path:
-    """Forty pictures of two classes."""
+    """Write forty pictures of two classes."""
     for number in range(40):
-        (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(number).integers(256, size=(24, 24, 3), dtype=np.uint8)
-        (folder / "ab"[number % 2] / f"{number:02d}.{'png' if number % 3 else 'jpg'}").write_bytes(
-            png(pixels) if number % 3 else jpeg(pixels)
-        )
+        suffix, write = ("png", png) if number % 3 else ("jpg", jpeg)
+        path = folder / "ab"[number % 2] / f"{number:02d}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(write(pixels))
     return folder
 
 
@@ -69,22 +69,19 @@ def train(shell: Shell, cache: Path, run: Path, source: str, path: Path, seconds
 
 
 def bomb() -> bytes:
+    """Return a small PNG that claims 20,000 x 20,000 pixels."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
+        length, check = len(data), zlib.crc32(kind + data)
+        return struct.pack(">I", length) + kind + data + struct.pack(">I", check)
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0))
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + header
-        + chunk(b"IDAT", zlib.compress(bytes(1000)))
-        + chunk(b"IEND", b"")
-    )
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
 
 
 def spoiled(name: str, data: bytes | None) -> Callable[[Path], Path]:
-    """Forty pictures, one of them replaced."""
+    """Return a maker of forty pictures, of which one is replaced by `data` or cut."""
 
     def make(folder: Path) -> Path:
         path = pets(folder / "pets") / name
@@ -115,13 +112,11 @@ def zip_bomb(folder: Path) -> Path:
     return folder / "pets.zip"
 
 
-def stl(folder: Path, **labels: int) -> Path:
-    pixels = {
-        origin: np.zeros((4, 96, 96, 3), np.uint8) for origin in ("unlabeled", "train", "test")
-    }
-    return write_stl10(
-        folder, pixels, {"train": np.arange(4), "test": np.array([0, 1, 2, labels.get("last", 3)])}
-    )
+def stl(folder: Path, last: int) -> Path:
+    """Write STL-10 with four black images each, of which the last test image has that label."""
+    pixels = dict.fromkeys(("unlabeled", "train", "test"), np.zeros((4, 96, 96, 3), np.uint8))
+    labels = {"train": np.arange(4), "test": np.array([0, 1, 2, last])}
+    return write_stl10(folder, pixels, labels)
 
 
 def tiny(folder: Path, spoil: Callable[[Path], object]) -> Path:
@@ -209,32 +204,33 @@ def test_bad_images_are_one_message_and_no_run(
     result = train(shell, cache, tmp_path / "run", source, path).wait()
     assert result.code == (2 if source == "cifar10" else 3) and said in result.output, result.output
     assert result.output.count("error: ") == 1 and "Traceback" not in result.output
-    assert not (tmp_path / "run").exists() and {file.name for file in tmp_path.iterdir()} <= {
-        "cache",
-        "data",
-    }
+
+    left = {file.name for file in tmp_path.iterdir()}
+    assert left <= {"cache", "data"}, "no run folder"
     assert not list(cache.rglob("views.npy"))
 
 
 def test_odd_images_are_fine(shell: Shell, cache: Path, tmp_path: Path) -> None:
-    """CMYK, gray, palette, 16 bits, transparent, turned by EXIF."""
+    """Train on images with CMYK, gray, palette, 16 bits, transparency, or turned by EXIF."""
     folder = pets(tmp_path / "pets")
-    picture = Image.fromarray(
-        np.random.default_rng(0).integers(256, size=(20, 30, 3), dtype=np.uint8)
-    )
+    pixels = np.random.default_rng(0).integers(256, size=(20, 30, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    deep = Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100)
     exif = Image.Exif()
     exif[0x0112] = 6
+
     for name, image, options in (
         ("cmyk.jpg", picture.convert("CMYK"), {}),
         ("gray.jpg", picture.convert("L"), {}),
         ("palette.png", picture.convert("P"), {"transparency": 3}),
-        ("deep.png", Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100), {}),
+        ("deep.png", deep, {}),
         ("clear.png", picture.convert("RGBA"), {}),
         ("turned.jpg", picture, {"exif": exif}),
     ):
         data = io.BytesIO()
         image.save(data, "PNG" if name.endswith("png") else "JPEG", **options)
         (folder / "a" / name).write_bytes(data.getvalue())
+
     result = train(shell, cache, tmp_path / "run", "folder", folder).wait()
     assert result.code == 0, result.output
 
@@ -243,27 +239,23 @@ def test_a_cache_killed_while_it_is_built_is_completed_and_the_run_the_same(
     shell: Shell, cache: Path, tmp_path: Path
 ) -> None:
     folder = pets(tmp_path / "pets")
-    assert (
-        train(shell, tmp_path / "reference cache", tmp_path / "reference", "folder", folder)
-        .wait()
-        .code
-        == 0
-    )
+    reference, run = tmp_path / "reference", tmp_path / "run"
+    assert train(shell, tmp_path / "other cache", reference, "folder", folder).wait().code == 0
+
+    def recorded(chunks: int) -> bool:
+        records = cache.rglob("progress.json")
+        return any(path.read_text().count('"') >= 2 * chunks for path in records)
+
     for chunks in (1, 3):
-        child = train(shell, cache, tmp_path / "run", "folder", folder, seconds=0.05)
-        child.wait_for(
-            lambda chunks=chunks: any(
-                path.read_text().count('"') >= 2 * chunks for path in cache.rglob("progress.json")
-            )
-        )
+        child = train(shell, cache, run, "folder", folder, seconds=0.05)
+        child.wait_for(partial(recorded, chunks))
         os.kill(child.pid, signal.SIGKILL)
         child.process.join()
-        assert not list(cache.rglob("views.npy")) and not (tmp_path / "run").exists()
-    result = train(shell, cache, tmp_path / "run", "folder", folder).wait()
-    assert result.code == 0 and metrics(tmp_path / "run") == metrics(tmp_path / "reference"), (
-        result.output
-    )
-    assert digest(tmp_path / "run") == digest(tmp_path / "reference")
+        assert not list(cache.rglob("views.npy")) and not run.exists()
+
+    result = train(shell, cache, run, "folder", folder).wait()
+    assert result.code == 0 and metrics(run) == metrics(reference), result.output
+    assert digest(run) == digest(reference)
     assert not list(cache.rglob("*.partial*")) and not list(cache.rglob("*.tmp"))
 
 
@@ -271,15 +263,16 @@ def test_a_flipped_byte_in_the_cache_is_found_and_the_run_the_same(
     shell: Shell, cache: Path, tmp_path: Path
 ) -> None:
     folder = pets(tmp_path / "pets")
-    assert train(shell, cache, tmp_path / "reference", "folder", folder).wait().code == 0
+    reference = tmp_path / "reference"
+    assert train(shell, cache, reference, "folder", folder).wait().code == 0
     (views,) = cache.rglob("views.npy")
     whole = views.read_bytes()
+
     for number, place in enumerate((0, len(whole) // 2, len(whole) - 1)):
         views.write_bytes(whole[:place] + bytes([whole[place] ^ 128]) + whole[place + 1 :])
-        result = train(shell, cache, tmp_path / f"run{number}", "folder", folder).wait()
-        assert result.code == 0 and digest(tmp_path / f"run{number}") == digest(
-            tmp_path / "reference"
-        ), result.output
+        run = tmp_path / f"run{number}"
+        result = train(shell, cache, run, "folder", folder).wait()
+        assert result.code == 0 and digest(run) == digest(reference), result.output
         assert views.read_bytes() == whole
 
 
@@ -292,40 +285,35 @@ def test_a_flipped_byte_of_a_large_cache_ends_the_run_before_it_is_used(
     shell: Shell, cache: Path, tmp_path: Path
 ) -> None:
     folder = pets(tmp_path / "pets")
-    arguments = ("train", RECIPE, "--world.path", folder)
-    assert (
-        shell.run(*arguments, "--run-dir", tmp_path / "first", sabotage=partial(large, cache)).code
-        == 0
-    )
+    command = ("train", RECIPE, "--world.path", folder, "--run-dir")
+    sabotage = partial(large, cache)
+    assert shell.run(*command, tmp_path / "first", sabotage=sabotage).code == 0
+
+    # One byte of each of the forty images, 16 x 16 x 3 bytes at the end of the file.
     (views,) = cache.rglob("views.npy")
     data = bytearray(views.read_bytes())
     for place in range(len(data) - 40 * 768, len(data), 768):
         data[place + 5] ^= 1
     views.write_bytes(data)
-    result = shell.run(*arguments, "--run-dir", tmp_path / "second", sabotage=partial(large, cache))
-    assert (
-        result.code == 3
-        and "views.npy is damaged at object" in result.output
-        and "delete the folder" in result.output
-    ), result.output
+
+    result = shell.run(*command, tmp_path / "second", sabotage=sabotage)
+    said = "views.npy is damaged at object"
+    assert result.code == 3 and said in result.output, result.output
+    assert "delete the folder" in result.output
     assert not metrics(tmp_path / "second")
 
 
 def test_data_check_says_what_is_wrong(shell: Shell, tmp_path: Path) -> None:
     folder = pets(tmp_path / "pets")
     good = shell.run("data", "check", folder)
-    assert (
-        good.code == 0
-        and "folder of images" in good.output
-        and "40 images, 2 classes" in good.output
-    )
+    assert good.code == 0 and "folder of images" in good.output
+    assert "40 images, 2 classes" in good.output
+
+    # A data set that is known is not taken for just any images.
     tiny_imagenet = shell.run("data", "check", write_tiny_imagenet(tmp_path))
-    assert (
-        tiny_imagenet.code == 3
-        and "holds 6 train images, published are 100,000" in tiny_imagenet.output
-    )
-    assert "folder of images" not in tiny_imagenet.output, (
-        "what is known as something else is not taken for just images"
-    )
+    assert tiny_imagenet.code == 3
+    assert "holds 6 train images, published are 100,000" in tiny_imagenet.output
+    assert "folder of images" not in tiny_imagenet.output
+
     (tmp_path / "empty").mkdir()
     assert shell.run("data", "check", tmp_path / "empty").code == 3

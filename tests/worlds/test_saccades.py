@@ -24,7 +24,7 @@ from seqjepa.nn import EncoderConfig
 from seqjepa.recipes import recipes
 from seqjepa.training.loop import train
 from seqjepa.worlds.images import base
-from seqjepa.worlds.images.base import ImageSet, ImageSplit, Source
+from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 from seqjepa.worlds.saccades import Config, Saccades
 
 SIDE, PATCH = 40, 8
@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-class Memory(Source):
+class Memory:
     """Coordinate images: red is the row, green the column, each plus 1, and blue the class."""
 
     image_size = SIDE

@@ -17,7 +17,7 @@ from seqjepa.methods.seq_jepa import SeqJEPA
 from seqjepa.model import build_method
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import World
-from seqjepa.worlds.images.base import ImageSet, ImageSplit
+from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 from seqjepa.worlds.views.augment import blur_radius
 from seqjepa.worlds.views.policy import COLUMNS, JITTER
 

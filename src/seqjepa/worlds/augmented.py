@@ -26,7 +26,8 @@ from seqjepa.errors import ConfigError, unknown
 from seqjepa.keys import spread
 from seqjepa.types import Indices, SequenceBatch
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
-from seqjepa.worlds.images.base import ImageSet, ImageSplit, open_images
+from seqjepa.worlds.images.base import open_images
+from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 from seqjepa.worlds.views.augment import augment_views
 from seqjepa.worlds.views.policy import COLUMNS, CROP, JITTER, PLACES, Policy, sample
 

@@ -22,7 +22,8 @@ from seqjepa.errors import ConfigError
 from seqjepa.reading.findings import Report
 from seqjepa.types import Indices, SequenceBatch
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
-from seqjepa.worlds.images.base import ImageSet, open_images
+from seqjepa.worlds.images.base import open_images
+from seqjepa.worlds.images.image_set import ImageSet
 from seqjepa.worlds.views.fixations import Inhibition, Shape, fixations, patches, weights
 from seqjepa.worlds.views.saliency import Maps, spectral_residual_maps
 from seqjepa.worlds.views.saliency_maps import inspect_maps, published_maps

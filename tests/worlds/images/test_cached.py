@@ -16,9 +16,9 @@ from fixtures.published import png, tarred, zipped
 from seqjepa.errors import DataError
 from seqjepa.store import cache, fingerprint
 from seqjepa.worlds import saccades
-from seqjepa.worlds.images import cached
-from seqjepa.worlds.images.base import ImageSet
+from seqjepa.worlds.images import cached, published
 from seqjepa.worlds.images.formats.folder import SOURCE
+from seqjepa.worlds.images.image_set import ImageSet
 
 PICTURES = np.random.default_rng(0).integers(256, size=(40, 12, 12, 3), dtype=np.uint8)
 
@@ -40,11 +40,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         (folder / f"{number % 4}" / f"{number:03d}.png").write_bytes(png(picture))
     if request.param == "folder":
         return folder
-    return (
-        zipped(folder, tmp_path / "p.zip")
-        if request.param == "zip"
-        else tarred(folder, tmp_path / "p.tar.gz")
-    )
+    if request.param == "zip":
+        return zipped(folder, tmp_path / "p.zip")
+    return tarred(folder, tmp_path / "p.tar.gz")
 
 
 def open_set(place: Path) -> ImageSet:
@@ -52,15 +50,15 @@ def open_set(place: Path) -> ImageSet:
 
 
 def right(found: ImageSet) -> bool:
-    """Whether every image of every split is the one of its name, with its label."""
+    """Return whether every image of every split is the one of its name, with its label."""
     count = 0
     for split in found.splits.values():
         index = np.arange(len(split))
         numbers = [int(name.decode()[-7:-4]) for name in split.names[split.places(index)]]
         count += len(numbers)
-        if not np.array_equal(split.pick(index), PICTURES[numbers]) or not np.array_equal(
-            split.labels, np.array(numbers) % 4
-        ):
+        if not np.array_equal(split.pick(index), PICTURES[numbers]):
+            return False
+        if not np.array_equal(split.labels, np.array(numbers) % 4):
             return False
     return count == len(PICTURES)
 
@@ -77,11 +75,14 @@ def only(root: Path, name: str) -> Path:
 
 
 def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that are decoded from now on."""
-    names, decode = [], cached.decode
-    monkeypatch.setattr(
-        cached, "decode", lambda data, name, size: names.append(name) or decode(data, name, size)
-    )
+    """Return a list that gets the name of every file decoded from now on."""
+    names, decode = [], published.decode
+
+    def note(data: bytes, name: str, size: int) -> np.ndarray:
+        names.append(name)
+        return decode(data, name, size)
+
+    monkeypatch.setattr(published, "decode", note)
     return names
 
 
@@ -115,9 +116,11 @@ def test_a_damaged_index_is_made_anew_from_the_files(
     for where in range(0, size, size // 9):
         damage(only(root, "index"), where)
         assert right(open_set(place))
+
     for length in (0, 1, size // 2, size - 1):
         os.truncate(only(root, "index"), length)
         assert right(open_set(place))
+
     only(root, "index").unlink()
     assert right(open_set(place)) and names == [], "the pixels were whole"
 
@@ -127,34 +130,29 @@ def test_a_flipped_byte_of_a_large_set_is_found_when_its_image_is_read(
 ) -> None:
     monkeypatch.setattr(cache, "LARGE", 0)
     assert right(open_set(place))
-    damage(only(root, "views.npy"), -1)  # of the last image
-    found = open_set(place)
-    for split in found.splits.values():
-        for index in range(len(split)):
-            if split.places(np.array([index]))[0] != len(PICTURES) - 1:
+    damage(only(root, "views.npy"), -1)
+
+    # The last byte is one of the last image, which is in just one split.
+    last, damaged = len(PICTURES) - 1, 0
+    for split in open_set(place).splits.values():
+        places = split.places(np.arange(len(split)))
+        split.pick(np.flatnonzero(places != last))
+        for index in np.flatnonzero(places == last):
+            damaged += 1
+            said = rf"views\.npy is damaged at object {last}, view 0: delete the folder"
+            with pytest.raises(DataError, match=said):
                 split.pick(np.array([index]))
-                continue
-            with pytest.raises(
-                DataError,
-                match=rf"views\.npy is damaged at object {len(PICTURES) - 1}, view 0: delete the folder",
-            ):
-                split.pick(np.array([index]))
-            break
-        else:
-            continue
-        break
-    else:
-        pytest.fail("the damaged image is in no split")
+    assert damaged == 1
 
 
 def _build_slowly(place: Path) -> None:
-    decode = cached.decode
+    decode = published.decode
 
     def slow(data: bytes, name: str, size: int) -> np.ndarray:
         time.sleep(0.02)
         return decode(data, name, size)
 
-    cached.decode = slow
+    published.decode = slow
     open_set(place)
 
 
@@ -169,9 +167,12 @@ def test_a_build_killed_at_any_moment_is_resumed(
             path.read_text().count('"') >= 2 * chunks for path in root.rglob("progress.json")
         ):
             time.sleep(0.002)
+
         os.kill(child.pid, signal.SIGKILL)
         child.join()
         assert list(root.rglob("views.partial.npy")), "killed in the middle"
+
+    # Three chunks of 8 are not decoded again.
     names = count_decoded(monkeypatch)
     assert right(open_set(place)) and len(names) <= len(PICTURES) - 24
 
@@ -179,13 +180,13 @@ def test_a_build_killed_at_any_moment_is_resumed(
 def test_processes_that_open_a_set_for_the_first_time_at_once(
     place: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is held back until all have come to the index, which one of them writes."""
+    """Hold each back until all have come to the index, which only one of them may write."""
     context = multiprocessing.get_context("fork")
-    together, measured, cut = context.Barrier(3), context.Value("i", 0), cached.cached_tables
-    measure = cached.statistics
+    together, measured = context.Barrier(3), context.Value("i", 0)
+    make_tables, measure = cached.cached_tables, cached.statistics
 
     def build(*arguments, **options):
-        tables = cut(*arguments, **options)
+        tables = make_tables(*arguments, **options)
         together.wait(30)
         return tables
 
@@ -202,19 +203,20 @@ def test_processes_that_open_a_set_for_the_first_time_at_once(
     for child in children:
         child.join(60)
     assert [child.exitcode for child in children] == [0, 0, 0] and measured.value == 1
+
     monkeypatch.undo()
     monkeypatch.setenv("SEQJEPA_CACHE", str(root))
     assert right(open_set(place)) and not list(root.rglob("*.tmp"))
 
 
 def test_few_files_are_read_ahead(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many there are in a chunk."""
+    """Put all files in one chunk, and count those that are read but not decoded yet."""
     monkeypatch.setattr(cached, "_chunk", lambda size: len(PICTURES))
-    monkeypatch.setattr(cached, "AHEAD", 3)
-    read, made, most = cached.Member.read, 0, 0
-    asked, decode = 0, cached.decode
+    monkeypatch.setattr(published, "AHEAD", 3)
+    read, made, most = published.Member.read, 0, 0
+    asked, decode = 0, published.decode
 
-    def note(self: cached.Member, limit: int) -> bytes:
+    def note(self: published.Member, limit: int) -> bytes:
         nonlocal asked, most
         asked += 1
         most = max(most, asked - made)
@@ -227,27 +229,30 @@ def test_few_files_are_read_ahead(place: Path, monkeypatch: pytest.MonkeyPatch) 
         made += 1
         return pixels
 
-    monkeypatch.setattr(cached.Member, "read", note)
-    monkeypatch.setattr(cached, "decode", slow)
+    monkeypatch.setattr(published.Member, "read", note)
+    monkeypatch.setattr(published, "decode", slow)
     assert right(open_set(place)) and asked == made == len(PICTURES) and most <= 4
 
 
 def test_a_run_knows_every_pixel_of_its_images_and_a_copy_is_the_same(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of larger sets `fingerprint` would read a sample only."""
+    """Make the set count as a large one, of which `fingerprint` reads only a sample."""
     for name in ("WHOLE", "PIECE", "PIECES"):
         monkeypatch.setattr(fingerprint, name, 1)
 
     def data(path: Path) -> dict[str, str]:
         return open_set(path).fill(saccades.Config(path="").outline()).data
 
+    # A copy has other times, so it is decoded anew.
     before = data(place)
     copy = tmp_path / f"copy{place.suffix}"
-    (shutil.copytree if place.is_dir() else shutil.copyfile)(
-        place, copy, **({"copy_function": shutil.copyfile} if place.is_dir() else {})
-    )
+    if place.is_dir():
+        shutil.copytree(place, copy, copy_function=shutil.copyfile)
+    else:
+        shutil.copyfile(place, copy)
     assert data(copy) == before
+
     folder = tmp_path / "pictures"
     (folder / "1" / "021.png").write_bytes(png(255 - PICTURES[21]))
     if place != folder:
@@ -261,20 +266,18 @@ def test_an_image_that_went_away_meanwhile(tmp_path: Path, monkeypatch: pytest.M
     folder.mkdir()
     for number, picture in enumerate(PICTURES):
         (folder / f"{number:03d}.png").write_bytes(png(picture))
-    read = cached.ImageFiles.__call__
+    read = published.ImageFiles.__call__
 
-    def remove(self: cached.ImageFiles, start: int, stop: int) -> np.ndarray:
+    def remove(self: published.ImageFiles, start: int, stop: int) -> np.ndarray:
         (folder / "039.png").unlink(missing_ok=True)
         return read(self, start, stop)
 
-    monkeypatch.setattr(cached.ImageFiles, "__call__", remove)
+    monkeypatch.setattr(published.ImageFiles, "__call__", remove)
     with pytest.raises(DataError, match="1 images went away while they were read"):
         open_set(folder)
 
 
 def test_resized_stretches_and_leaves_alone() -> None:
-    assert cached.resized(PICTURES, 12) is PICTURES
-    assert np.array_equal(
-        cached.resized(PICTURES[:2], 5)[1],
-        np.asarray(Image.fromarray(PICTURES[1]).resize((5, 5), Image.Resampling.BICUBIC)),
-    )
+    assert published.resized(PICTURES, 12) is PICTURES
+    small = Image.fromarray(PICTURES[1]).resize((5, 5), Image.Resampling.BICUBIC)
+    assert np.array_equal(published.resized(PICTURES[:2], 5)[1], np.asarray(small))

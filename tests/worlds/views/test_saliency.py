@@ -13,7 +13,7 @@ from scipy import ndimage
 from skimage import data
 
 from seqjepa.errors import DataError
-from seqjepa.worlds.images.base import ImageSet, ImageSplit
+from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 from seqjepa.worlds.views import saliency
 from seqjepa.worlds.views.fixations import weights
 from seqjepa.worlds.views.saliency import (

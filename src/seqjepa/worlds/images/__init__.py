@@ -1,5 +1,6 @@
-"""Sets of labelled images, one file per published format: what the worlds `augmented` and
-`saccades` make views of.
+"""Sets of labelled images, of which the worlds `augmented` and `saccades` make views.
 
-Each module has a `SOURCE`; a new data set is one new file.
+A format reads its files (`published`), the pixels go into the cache (`cached`), and worlds get
+splits (`image_set`); `base` puts the three in order. Each module in `formats` has a `SOURCE`; a new
+data set is one new file there.
 """

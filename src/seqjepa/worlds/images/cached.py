@@ -1,104 +1,52 @@
-"""Images decoded once into the cache, whatever they come from; after that neither they nor their
-labels are read again."""
+"""Published images in the cache: once decoded, their files are not read again.
 
+The folder of a data set holds a table of pixels for each origin, and an `index`: class names,
+labels, file names and pixel statistics.
+"""
+
+import functools
 import io
-import itertools
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from seqjepa.errors import DataError, DiskError
-from seqjepa.files import locked, sha256, write_atomically
-from seqjepa.reading.archives import Member
-from seqjepa.reading.findings import Finding
-from seqjepa.reading.pixels import MOST_BYTES, decode
+from seqjepa.files import disk_errors, locked, sha256, write_atomically
 from seqjepa.store.cache import Plan, cache_folder, cached_tables
 from seqjepa.store.table import ViewTable, pixel_statistics
 from seqjepa.types import Indices
-from seqjepa.worlds.images.base import ImageSplit
+from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
+from seqjepa.worlds.images.published import Pixels, Published
 
-VERSION = 1  # of decoding: raise it when pixels or the order of images change
-SAMPLE = 32  # images that a check decodes
-AHEAD = 4 * (
-    os.cpu_count() or 1
-)  # files in memory that are still to be decoded: enough for every core
+# Part of the cache's key: raise it when decoded pixels or the order of images change.
+VERSION = 1
 CHUNK_BYTES = 32 << 20  # of pixels between two records of progress
 
-Decode = Callable[[int, int], npt.NDArray[np.uint8]]
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class ImagePart:
-    """All images of one published file or folder, in its order.
-
-    Attributes:
-        labels: [N] int64, -1 where unknown.
-        decode: the images start .. stop - 1, [stop - start, S, S, 3] uint8, a pure function of
-            them; quick if asked for in order.
-        names: [N] of their files, or nothing.
-    """
-
-    labels: Indices
-    decode: Decode
-    names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Published:
-    """A data set as its files have it.
-
-    Attributes:
-        classes: class names; a label is an index into them.
-        parts: by origin, see `ImageSplit`.
-    """
-
-    classes: tuple[str, ...]
-    parts: Mapping[str, ImagePart]
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A data set in the cache.
-
-    Attributes:
-        classes: class names.
-        mean, std: per channel, of pixels in 0..1, of the training images.
-        parts: by origin, all images of each.
-    """
-
-    classes: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    parts: Mapping[str, ImageSplit]
-
-
-def decoded(
+def cached_parts(
     name: str,
     files: str,
     size: int,
     read: Callable[[], Published],
     training: Callable[[Mapping[str, ImageSplit]], ImageSplit],
-    stretched: bool = True,
-) -> Decoded:
-    """A data set from the cache, where it is put if it is not there yet.
+) -> ImageSet:
+    """Return all images by origin, decoded into the cache if need be.
 
     Args:
-        name: of the format.
-        files: a fingerprint of the files.
+        name: the format's.
+        files: a fingerprint of the published files.
         size: S, pixels per side.
-        read: what the files hold; called only if the cache does not hold it as a whole.
-        training: those images of all that statistics are of.
-        stretched: see `ImageSplit`.
+        read: reads the files; called at most once, and only for what the cache lacks.
+        training: picks the images that give the pixel statistics.
+
+    Returns:
+        A set with origins in place of splits.
 
     Raises:
         DataError: if files are damaged.
@@ -106,65 +54,72 @@ def decoded(
     """
     key = {"version": VERSION, "image_size": size, "files": files}
     path = cache_folder(name, key) / "index"
-    once = cache(read)
+    published = functools.cache(read)
+
+    # A whole index says all that a plan needs, so the files stay closed.
     index = _read_index(path)
-    listed = _listing(once()) if index is None else index
+    listed = _listing(published()) if index is None else index
+
+    # A table may be missing or damaged beside a whole index: then its files are read after all,
+    # when the first image is asked for.
+    def decode(origin: str, start: int, stop: int) -> Pixels:
+        images = published().parts[origin].decode(start, stop)
+        return images[:, None]  # [N, V = 1, S, S, 3]
+
     origins = [array.removeprefix("labels/") for array in listed if array.startswith("labels/")]
-    plans = {
-        origin: _plan(listed[f"labels/{origin}"], size, partial(_later, once, origin))
-        for origin in origins
-    }
+    plans = {}
+    for origin in origins:
+        plans[origin] = _plan(listed[f"labels/{origin}"], size, partial(decode, origin))
     tables = cached_tables(name, key, plans, doing="decoding")
-    parts = {
-        origin: _split(tables[origin], origin, listed[f"names/{origin}"], stretched)
-        for origin in origins
-    }
+
+    parts = {}
+    for origin in origins:
+        parts[origin] = _split(tables[origin], origin, listed[f"names/{origin}"])
+
+    # Statistics need decoded pixels, so only now can the index be completed and written.
     if index is None:
-        listed = _complete(path, listed, lambda: statistics(training(parts)))
-    return Decoded(
-        tuple(listed["classes"].tolist()),
-        tuple(listed["mean"].tolist()),
-        tuple(listed["std"].tolist()),
-        parts,
-    )
+        listed = _complete(path, listed, training(parts))
+    classes, mean, std = (tuple(listed[array].tolist()) for array in ("classes", "mean", "std"))
+    return ImageSet(parts, classes, mean, std)
 
 
-def _later(
-    read: Callable[[], Published], origin: str, start: int, stop: int
-) -> npt.NDArray[np.uint8]:
-    """See `ImagePart.decode`, without reading anything before the first image is asked for."""
-    return read().parts[origin].decode(start, stop)
+def _plan(labels: Indices, size: int, decode: Callable[[int, int], Pixels]) -> Plan:
+    return Plan(_no_poses(labels), labels, (size, size, 3), decode, _chunk(size))
 
 
 def statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """See `pixel_statistics`."""
-    poses = np.zeros((len(split), 1, 0), np.float32)
-    return pixel_statistics(
-        ViewTable(split.images[:, None], poses, split.labels, split.rows, split.checksums)
-    )
+    """Return mean and standard deviation per channel, see `pixel_statistics`."""
+    views, poses = split.images[:, None], _no_poses(split.labels)
+    return pixel_statistics(ViewTable(views, poses, split.labels, split.rows, split.checksums))
 
 
-def _plan(labels: Indices, size: int, decode: Decode) -> Plan:
-    poses = np.zeros((len(labels), 1, 0), np.float32)
-    return Plan(poses, labels, (size, size, 3), lambda *at: decode(*at)[:, None], _chunk(size))
+def _no_poses(labels: Indices) -> npt.NDArray[np.float32]:
+    """Return poses [N, 1, 0]: each image is the one view of its object, without factors."""
+    return np.zeros((len(labels), 1, 0), np.float32)
 
 
 def _chunk(size: int) -> int:
-    """Images decoded between two records of progress."""
+    """Return the number of images decoded between two records of progress."""
+    # Large images: enough of them to keep all threads busy. Small ones: not too many to lose.
     return min(max(CHUNK_BYTES // (3 * size**2), 64), 8192)
 
 
-def _split(
-    table: ViewTable, origin: str, names: npt.NDArray[np.bytes_], stretched: bool
-) -> ImageSplit:
+def _split(table: ViewTable, origin: str, names: npt.NDArray[np.bytes_]) -> ImageSplit:
     mapped = cast("npt.NDArray[np.uint8]", table.views)  # the cache gives no other
-    named = names if len(names) else None
     return ImageSplit(
-        mapped[:, 0], table.labels, None, origin, named, table.checksums, table.contents, stretched
+        images=mapped[:, 0],
+        labels=table.labels,
+        origin=origin,
+        names=names if len(names) else None,
+        checksums=table.checksums,
+        contents=table.contents,
     )
 
 
 def _listing(published: Published) -> Arrays:
+    """Return the index of published files, without pixel statistics."""
+    # Strings of a fixed width, as arrays hold them, need no pickle. Names are bytes, for on Linux
+    # they need not be UTF-8.
     arrays: Arrays = {"classes": np.array(published.classes, np.str_)}
     for origin, part in published.parts.items():
         arrays[f"labels/{origin}"] = part.labels.astype(np.int64)
@@ -173,11 +128,13 @@ def _listing(published: Published) -> Arrays:
 
 
 def _read_index(path: Path) -> Arrays | None:
-    """What was written there, if it is whole: arrays after their digest."""
+    """Return the index in a file, or None if it is missing or damaged."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
+
+    # 64 hexadecimal digits of SHA-256, then an .npz file.
     digest, contents = data[:64], data[64:]
     if sha256(contents).encode() != digest:
         return None
@@ -185,93 +142,18 @@ def _read_index(path: Path) -> Arrays | None:
         return dict(arrays)
 
 
-def _complete(
-    path: Path, listed: Arrays, measure: Callable[[], tuple[tuple[float, ...], tuple[float, ...]]]
-) -> Arrays:
-    """The index with mean and standard deviation, written by one process; the others wait and read
-    it."""
-    try:
-        with locked(path.parent):
-            if (index := _read_index(path)) is not None:
-                return index
-            mean, std = measure()
-            index = listed | {"mean": np.array(mean), "std": np.array(std)}
-            data = io.BytesIO()
-            np.savez(data, allow_pickle=False, **index)
-            write_atomically(path, sha256(data.getvalue()).encode() + data.getvalue())
+def _complete(path: Path, listed: Arrays, training: ImageSplit) -> Arrays:
+    """Add pixel statistics to an index and write it, or read what another process wrote."""
+    cure = "Free space or set SEQJEPA_CACHE to another folder"
+    with disk_errors(f"cannot write {path}", cure), locked(path.parent):
+        if (index := _read_index(path)) is not None:
             return index
-    except OSError as error:
-        raise DiskError(
-            f"cannot write {path}: {error.strerror}. Free space or set SEQJEPA_CACHE to another folder"
-        ) from error
 
+        mean, std = statistics(training)
+        index = listed | {"mean": np.array(mean), "std": np.array(std)}
 
-class ImageFiles:
-    """Image files of a folder or archive, in its order; called, it decodes them in several threads
-    (see `ImagePart.decode`).
-
-    Args:
-        begin: starts an iteration over the files.
-        size: see `decode`.
-    """
-
-    def __init__(self, begin: Callable[[], Iterator[Member]], size: int | tuple[int, int]) -> None:
-        self.begin, self.size = begin, size
-        self.place = -1
-        self.rest: Iterator[Member] = iter(())
-
-    def part(self, label: Callable[[Member], int]) -> ImagePart:
-        """All of them, with their labels."""
-        found = [(member.name, label(member)) for member in self.begin()]
-        return ImagePart(
-            np.array([number for _, number in found], np.int64),
-            self,
-            tuple(name for name, _ in found),
-        )
-
-    def sample(self, total: int) -> Finding:
-        """Whether some of them, of so many, spread evenly, can be decoded."""
-        tried = 0
-        try:
-            for member in itertools.islice(self.begin(), 0, None, max(1, total // SAMPLE)):
-                decode(member.read(MOST_BYTES), member.where, self.size)
-                tried += 1
-        except DataError as error:
-            return Finding(False, str(error))
-        return Finding(True, f"{tried} of them, spread evenly, can be decoded")
-
-    def __call__(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
-        """Images [stop - start, S, S, 3]."""
-        if start != self.place:  # the first time, and where a killed build goes on
-            self.rest = itertools.islice(self.begin(), start, None)
-        images, waiting = [], deque[Future[npt.NDArray[np.uint8]]]()
-        with ThreadPoolExecutor() as pool:
-            for member in itertools.islice(self.rest, stop - start):
-                if len(waiting) == AHEAD:
-                    images.append(waiting.popleft().result())
-                waiting.append(self._decode(member, pool))
-            images += [job.result() for job in waiting]
-        if len(images) != stop - start:
-            raise DataError(
-                f"{stop - start - len(images)} images went away while they were read: start again"
-            )
-        self.place = stop
-        return np.stack(images)
-
-    def _decode(self, member: Member, pool: ThreadPoolExecutor) -> Future[npt.NDArray[np.uint8]]:
-        if member.lasting:
-            return pool.submit(lambda: decode(member.read(MOST_BYTES), member.where, self.size))
-        return pool.submit(decode, member.read(MOST_BYTES), member.where, self.size)
-
-
-def resized(images: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """Images [N, H, W, 3] stretched to [N, S, S, 3] bicubically; as they are if they have that
-    size."""
-    if images.shape[1:3] == (size, size):
-        return images
-    return np.stack(
-        [
-            np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
-            for image in images
-        ]
-    )
+        # The digest stands first: a file that was cut anywhere does not match it.
+        data = io.BytesIO()
+        np.savez(data, allow_pickle=False, **index)
+        write_atomically(path, sha256(data.getvalue()).encode() + data.getvalue())
+        return index

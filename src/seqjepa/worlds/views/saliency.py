@@ -18,7 +18,7 @@ from torch import Tensor
 from seqjepa.store.cache import Plan, cached_tables
 from seqjepa.store.fingerprint import digests
 from seqjepa.types import Indices
-from seqjepa.worlds.images.base import ImageSet, ImageSplit
+from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 
 VERSION = 1  # of the built-in maps: raise it when they change
 SCALE = 64  # pixels per side that spectra are taken of, as in the paper

@@ -27,7 +27,7 @@ from seqjepa.errors import DataError
 from seqjepa.reading.findings import Finding, Report
 from seqjepa.reading.npy import open_array
 from seqjepa.types import Indices
-from seqjepa.worlds.images.base import ImageSet, ImageSplit
+from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 from seqjepa.worlds.views.saliency import Maps, by_split, cached_maps, distinct
 
 ENDINGS = ("-sal.npy", "_sal.npy")  # what the authors' scripts write, and what they read

@@ -21,9 +21,8 @@ from fixtures.published import (
     write_cifar_python,
 )
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.worlds.images.base import ImageSet
-from seqjepa.worlds.images.formats import cifar100
-from seqjepa.worlds.images.formats.cifar100 import SOURCE
+from seqjepa.worlds.images.formats.cifar100 import SOURCE, Cifar100
+from seqjepa.worlds.images.image_set import ImageSet
 
 IMAGES, LABELS = cifar_samples()
 TRAIN, TEST = np.arange(16), np.arange(16, 20)
@@ -63,18 +62,16 @@ def test_every_pixel_and_label_comes_back(tmp_path: Path, layout: str) -> None:
     place = LAYOUTS[layout](tmp_path)
     for _ in ("first", "from the cache"):
         found = SOURCE.open(place, 32, 0)
-        assert (
-            found.classes == FINE
-            and set(found.splits) == {"train", "val", "test"}
-            and found.probe_split == "train"
-        )
+        assert found.classes == FINE and found.probe_split == "train"
+        assert set(found.splits) == {"train", "val", "test"}
+
         for split, rows in (("train", TRAIN), ("test", TEST)):
             pixels, labels = everything(split, found)
             assert np.array_equal(pixels, IMAGES[rows]) and np.array_equal(labels, LABELS[rows])
             assert labels.dtype == np.int64 and found.splits[split].origin == split
-        assert np.allclose(found.mean, IMAGES[TRAIN].mean((0, 1, 2)) / 255) and np.allclose(
-            found.std, IMAGES[TRAIN].std((0, 1, 2)) / 255
-        )
+
+        assert np.allclose(found.mean, IMAGES[TRAIN].mean((0, 1, 2)) / 255)
+        assert np.allclose(found.std, IMAGES[TRAIN].std((0, 1, 2)) / 255)
 
 
 def test_val_is_held_out_and_the_same_from_every_form(tmp_path: Path) -> None:
@@ -86,14 +83,15 @@ def test_val_is_held_out_and_the_same_from_every_form(tmp_path: Path) -> None:
         found = SOURCE.open(place, 32, 0.25)
         train, val = found.splits["train"], found.splits["val"]
         places = [split.places(np.arange(len(split))) for split in (train, val)]
-        assert (
-            len(train) == 12 and len(val) == 4 and sorted(np.concatenate(places)) == list(range(16))
-        )
-        assert np.array_equal(everything("val", found)[0], IMAGES[places[1]]) and np.array_equal(
-            val.labels, LABELS[places[1]]
-        )
+        assert len(train) == 12 and len(val) == 4
+        assert sorted(np.concatenate(places)) == list(range(16))
+
+        assert np.array_equal(everything("val", found)[0], IMAGES[places[1]])
+        assert np.array_equal(val.labels, LABELS[places[1]])
         held.append(places[1].tolist())
-    assert held[0] == held[1] == [3, 5, 10, 11]  # on this and on any machine
+
+    # These ones on every machine.
+    assert held[0] == held[1] == [3, 5, 10, 11]
 
 
 def test_other_sizes_are_resized(tmp_path: Path) -> None:
@@ -111,7 +109,7 @@ def test_nothing_is_read_again_once_it_is_in_the_cache(
 ) -> None:
     place = LAYOUTS["archive"](tmp_path)
     SOURCE.open(place, 32, 0)
-    monkeypatch.setattr(cifar100, "_publish", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(Cifar100, "read", lambda *_: pytest.fail("read again"))
     SOURCE.open(place, 32, 0.5)
 
 
@@ -221,44 +219,32 @@ def test_a_malicious_archive_does_nothing(tmp_path: Path, name: str) -> None:
 
 def test_inspect_names_what_is_missing(tmp_path: Path) -> None:
     report = SOURCE.inspect(LAYOUTS["archive"](tmp_path))
-    assert report.format == "CIFAR-100" and [finding.good for finding in report.findings] == [
-        False,
-        True,
-        False,
-        False,
-    ]
-    said = [finding.what for finding in report.findings]
-    assert (
-        "cifar-100-python.tar.gz has MD5" in said[0]
-        and "eb9058c3a382ffc7106e4002c42a8d85" in said[0]
-        and "download it again" in said[0]
-    )
-    assert (
-        said[1] == "100 classes"
-        and "holds 16 train images, published are 50,000" in said[2]
-        and "4 test images" in said[3]
-    )
+    good = [finding.good for finding in report.findings]
+    assert report.format == "CIFAR-100" and good == [False, True, False, False]
+
+    checksum, classes, train, test = (finding.what for finding in report.findings)
+    assert "cifar-100-python.tar.gz has MD5" in checksum and "download it again" in checksum
+    assert "eb9058c3a382ffc7106e4002c42a8d85" in checksum and classes == "100 classes"
+    assert "holds 16 train images, published are 50,000" in train and "4 test images" in test
 
 
 def test_inspect_is_content_with_the_published_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = LAYOUTS["binary archive"](tmp_path)
-    monkeypatch.setattr(cifar100, "COUNTS", {"train": 16, "test": 4})
-    assert [finding.good for finding in SOURCE.inspect(archive).findings] == [
-        False,
-        True,
-        True,
-        True,
-    ]
+    monkeypatch.setattr(Cifar100, "counts", {"train": 16, "test": 4})
+    good = [finding.good for finding in SOURCE.inspect(archive).findings]
+    assert good == [False, True, True, True], "all but the checksum"
     unpacked = tmp_path / "unpacked"
     assert SOURCE.inspect(unpacked).good and SOURCE.inspect(unpacked / "cifar-100-binary").good
 
 
 def test_inspect_leaves_other_things_alone(tmp_path: Path) -> None:
     assert SOURCE.inspect(tmp_path) is None
+
+    # Folders of these names are of another data set.
     (tmp_path / "train").mkdir()
-    (tmp_path / "meta").mkdir()  # of another data set
+    (tmp_path / "meta").mkdir()
     (tmp_path / "file").write_bytes(b"x")
     assert SOURCE.inspect(tmp_path) is None and SOURCE.inspect(tmp_path / "file") is None
 
@@ -294,9 +280,12 @@ def test_parquet_holds_the_same(tmp_path: Path) -> None:
     }
     for split, rows in (("train", TRAIN), ("test", TEST)):
         write_parquet(files[split], IMAGES[rows], LABELS[rows].tolist())
+
     found = SOURCE.open(tmp_path, 32, 0)
     assert found.classes == FINE and np.array_equal(everything("train", found)[0], IMAGES[TRAIN])
     assert np.array_equal(everything("test", found)[1], LABELS[TEST])
+
+    # Then it is damaged in three ways.
     write_parquet(files["test"], IMAGES[:2], [1, None])
     with pytest.raises(DataError, match=r"test-00000-of-00001\.parquet is no parquet file"):
         SOURCE.open(tmp_path, 32, 0)

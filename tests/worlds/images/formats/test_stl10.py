@@ -9,8 +9,7 @@ from PIL import Image
 from fixtures.published import samples, tarred, write_stl10
 from seqjepa.errors import DataError
 from seqjepa.worlds.images import cached
-from seqjepa.worlds.images.formats import stl10
-from seqjepa.worlds.images.formats.stl10 import SOURCE
+from seqjepa.worlds.images.formats.stl10 import SOURCE, Stl10
 
 PHOTOS = np.stack(
     [
@@ -28,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_files_are_column_by_column(folder: Path) -> None:
-    """What the publisher's reader does: reshape to planes, then turn rows into columns."""
+    """Read as the publisher's reader does: reshape to planes, then turn rows into columns."""
     first = np.fromfile(folder / "test_X.bin", np.uint8, 96 * 96 * 3)
     assert np.array_equal(np.transpose(first.reshape(3, 96, 96), (2, 1, 0)), PHOTOS[15])
     assert first[1] == PHOTOS[15][1, 0, 0] and first[96] == PHOTOS[15][0, 1, 0]
@@ -38,31 +37,25 @@ def test_files_are_column_by_column(folder: Path) -> None:
 def test_splits_pixels_labels_and_order(folder: Path, tmp_path: Path, packed: bool) -> None:
     place = tarred(folder, tmp_path / "stl10_binary.tar.gz") if packed else folder.parent
     found = SOURCE.open(place, 96, 1 / 3)
-    assert (
-        found.probe_split == "labelled"
-        and len(found.classes) == 10
-        and found.classes[0] == "airplane"
-    )
-    assert {name: split.origin for name, split in found.splits.items()} == {
-        "train": "unlabeled",
-        "labelled": "train",
-        "val": "train",
-        "test": "test",
+    assert found.probe_split == "labelled"
+    assert len(found.classes) == 10 and found.classes[0] == "airplane"
+
+    made = {name: (split.origin, len(split)) for name, split in found.splits.items()}
+    assert made == {
+        "train": ("unlabeled", 9),
+        "labelled": ("train", 4),
+        "val": ("train", 2),
+        "test": ("test", 5),
     }
-    assert {name: len(split) for name, split in found.splits.items()} == {
-        "train": 9,
-        "labelled": 4,
-        "val": 2,
-        "test": 5,
-    }
+
     assert (found.splits["train"].labels == -1).all()
     for split in found.splits.values():
         places = split.places(np.arange(len(split)))
         assert np.array_equal(split.images, IMAGES[split.origin]), "all of the file, in its order"
         assert np.array_equal(split.pick(np.arange(len(split))), IMAGES[split.origin][places])
-        assert split.origin == "unlabeled" or np.array_equal(
-            split.labels, LABELS[split.origin][places]
-        )
+        if split.origin != "unlabeled":
+            assert np.array_equal(split.labels, LABELS[split.origin][places])
+
     labelled, val = (
         found.splits[name].places(np.arange(len(found.splits[name])))
         for name in ("labelled", "val")
@@ -140,10 +133,9 @@ def test_a_cut_archive(folder: Path, tmp_path: Path) -> None:
 def test_inspect(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = tarred(folder, tmp_path / "stl10_binary.tar.gz")
     said = [finding.what for finding in SOURCE.inspect(archive).findings]
-    assert (
-        "91f7769df0f17e558f3565bffb0c7dfb" in said[0]
-        and "9 unlabeled images, published are 100,000" in said[2]
-    )
-    monkeypatch.setattr(stl10, "COUNTS", {"unlabeled": 9, "train": 6, "test": 5})
+    assert "91f7769df0f17e558f3565bffb0c7dfb" in said[0]
+    assert "9 unlabeled images, published are 100,000" in said[2]
+
+    monkeypatch.setattr(Stl10, "counts", {"unlabeled": 9, "train": 6, "test": 5})
     assert SOURCE.inspect(folder).good and SOURCE.inspect(tmp_path).good
     assert SOURCE.inspect(folder / "test_X.bin") is None

@@ -9,8 +9,7 @@ from PIL import Image
 
 from fixtures.published import write_tiny_imagenet, zipped
 from seqjepa.errors import DataError
-from seqjepa.worlds.images.formats import tiny_imagenet
-from seqjepa.worlds.images.formats.tiny_imagenet import SOURCE
+from seqjepa.worlds.images.formats.tiny_imagenet import SOURCE, TinyImageNet
 
 
 @pytest.fixture
@@ -29,23 +28,24 @@ def test_images_and_labels_are_those_of_the_files(
 ) -> None:
     place = zipped(folder, tmp_path / "tiny-imagenet-200.zip") if packed else folder
     found = SOURCE.open(place, 64, 0)
-    assert found.classes == ("Egyptian cat", "goldfish"), (
-        "in the order of wnids.txt, which is not that of the names"
-    )
+    # In the order of wnids.txt, which is not that of the names.
+    wnids = ("n02124075", "n01443537")
+    assert found.classes == ("Egyptian cat", "goldfish")
+
     for split, count in (("train", 6), ("test", 4)):
         images = found.splits[split]
         assert len(images) == count and images.names is not None
-        for place, (name, label, found_pixels) in enumerate(
-            zip(images.names, images.labels, images.images, strict=True)
-        ):
-            assert np.array_equal(found_pixels, pixels(folder / name.decode())) and np.array_equal(
-                images.pick(np.array([place]))[0], found_pixels
-            )
-            wnid = {
-                "train": name.decode().split("/")[1],
-                "test": ("n02124075", "n01443537")[int(name.decode()[-6]) % 2],
-            }[split]
-            assert label == ("n02124075", "n01443537").index(wnid)
+        picked = images.pick(np.arange(count))
+        assert np.array_equal(images.images, picked)
+
+        for name, label, image in zip(images.names, images.labels, picked, strict=True):
+            path = name.decode()
+            assert np.array_equal(image, pixels(folder / path))
+            if split == "train":
+                assert label == wnids.index(path.split("/")[1])
+            else:
+                assert label == int(path[-6]) % 2
+
     gray = [image for image in found.splits["train"].images if (image == image[..., :1]).all()]
     assert len(gray) == 2, "gray files are three equal channels"
     assert found.splits["test"].origin == "val"
@@ -59,17 +59,13 @@ def test_val_is_the_same_from_a_folder_and_a_zip_of_another_order(
     with zipfile.ZipFile(archive, "w") as out:
         for file in sorted(folder.rglob("*"), reverse=True):
             out.write(file, file.relative_to(folder.parent))
+
     held = []
     for place in (folder, archive.parent):
         val = SOURCE.open(place, 64, 1 / 3).splits["val"]
-        held.append(
-            {
-                val.names[place]: image.tobytes()
-                for place, image in zip(
-                    val.places(np.arange(2)), val.pick(np.arange(2)), strict=True
-                )
-            }
-        )
+        names = val.names[val.places(np.arange(2))]
+        images = [image.tobytes() for image in val.pick(np.arange(2))]
+        held.append(dict(zip(names, images, strict=True)))
     assert held[0] == held[1] and len(held[0]) == 2
 
 
@@ -126,33 +122,21 @@ def test_what_is_wrong_is_said_with_the_file(
     place = zipped(folder, tmp_path / "tiny-imagenet-200.zip") if packed else folder
     with pytest.raises(DataError) as caught:
         SOURCE.open(place, 64, 0.1)
-    assert (
-        said in str(caught.value)
-        and str(place) in str(caught.value)
-        and "\n" not in str(caught.value)
-    )
+    message = str(caught.value)
+    assert said in message and str(place) in message and "\n" not in message
     report = SOURCE.inspect(place)
     assert report is None or not report.good
 
 
 def test_inspect(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = [
-        finding.what
-        for finding in SOURCE.inspect(zipped(folder, tmp_path / "tiny-imagenet-200.zip")).findings
-    ]
-    assert (
-        "90528d7ca1a48142e341f4ef8d21d0de" in said[0] and "2 classes, published are 200" in said[1]
-    )
-    assert (
-        "6 train images, published are 100,000" in said[2]
-        and said[3] == "6 of them, spread evenly, can be decoded"
-    )
-    monkeypatch.setattr(tiny_imagenet, "COUNTS", {"train": 6, "val": 4})
-    assert [finding.good for finding in SOURCE.inspect(folder).findings] == [
-        False,
-        True,
-        True,
-        True,
-        True,
-    ]
+    archive = zipped(folder, tmp_path / "tiny-imagenet-200.zip")
+    said = [finding.what for finding in SOURCE.inspect(archive).findings]
+    assert "90528d7ca1a48142e341f4ef8d21d0de" in said[0]
+    assert "2 classes, published are 200" in said[1]
+    assert "6 train images, published are 100,000" in said[2]
+    assert said[3] == "6 of them, spread evenly, can be decoded"
+
+    monkeypatch.setattr(TinyImageNet, "counts", {"train": 6, "val": 4})
+    good = [finding.good for finding in SOURCE.inspect(folder).findings]
+    assert good == [False, True, True, True, True], "all but the number of classes"
     assert SOURCE.inspect(folder.parent / "nothing") is None
