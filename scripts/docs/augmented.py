@@ -19,7 +19,7 @@ from seqjepa.report import style
 from seqjepa.report.strips import show, to_images
 from seqjepa.worlds.augmented import Config
 from seqjepa.worlds.base import World
-from seqjepa.worlds.images.base import ImageSet, ImageSplit
+from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 from seqjepa.worlds.views.policy import COLUMNS, JITTER
 
 FIGURES = Path(__file__).parents[2] / "docs" / "figures"

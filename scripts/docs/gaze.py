@@ -20,7 +20,7 @@ from skimage import data
 from seqjepa.keys import draw_key
 from seqjepa.report import style
 from seqjepa.report.strips import show, to_images
-from seqjepa.worlds.images.base import ImageSet, ImageSplit
+from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 from seqjepa.worlds.saccades import Config, Saccades
 from seqjepa.worlds.views.saliency import spectral_residual
 
