@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from seqjepa import cli
 from seqjepa.config import WorldConfig, find_kind
 from seqjepa.errors import ConfigError, DataError
+from seqjepa.keys import draw_key
 from seqjepa.worlds.arrays import Config
 
 N, V, H, W = 20, 4, 6, 5
@@ -150,6 +151,23 @@ def test_splits_are_by_object_and_stay(folder):
     mine = {"train": [5, 1, 2], "val": [3], "test": [4], "other_room": [0, 19]}
     describe(folder, splits=mine)
     assert rows() == mine and Config(path=str(folder)).build().spec.splits == tuple(mine)
+
+
+@pytest.mark.parametrize("size", [3, 4, 20, 57])
+@pytest.mark.parametrize(("val", "test"), [(0.1, 0.1), (0.25, 0.4), (0.01, 0.3)])
+def test_the_objects_held_out_are_those_of_version_0_1_0(size, val, test):
+    """Its formula, word for word: the last of the order are `test`, those before them `val`."""
+    for seed in range(5):
+        order = np.argsort(draw_key(seed, "split", 0, np.arange(size)), kind="stable")
+        number_val, number_test = (max(1, round(fraction * size)) for fraction in (val, test))
+        parts = np.split(order, [size - number_val - number_test, size - number_test])
+        old = dict(zip(("train", "val", "test"), map(np.sort, parts), strict=True))
+
+        config = Config(path="x", val_fraction=val, test_fraction=test, split_seed=seed)
+        new = config._hold_out(size)
+        assert list(new) == list(old)
+        for split, objects in old.items():
+            np.testing.assert_array_equal(new[split], objects)
 
 
 def test_pixel_statistics_are_of_the_training_objects(folder):
@@ -352,4 +370,4 @@ def test_wishes_that_the_data_cannot_fulfil(folder):
     for name in ("views", "poses", "labels"):
         np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[:2])
     (folder / "labels.npy").unlink()
-    refuses(folder, "holds 2 objects: too few for the splits train, val, test")
+    refuses(folder, r"has 2 object\(s\), too few to hold some of them out for `test` and `val`")

@@ -185,7 +185,7 @@ def test_a_source_with_labelled_images_of_its_own_keeps_them():
         splits=dict(images.splits) | {"labelled": images.splits["val"]},
         probe_split="labelled",
     )
-    spec = CONFIG.over(images).spec
+    spec = CONFIG.build_from(images).spec
     assert spec.probe_split == "labelled" and spec.splits == ("train", "val", "test", "labelled")
 
 

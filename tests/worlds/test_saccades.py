@@ -166,7 +166,7 @@ def test_the_spec() -> None:
         ({"patch_size": 97}, "world.patch_size 97 must not be larger than world.image_size 96"),
         ({"patch_size": 4}, "world.patch_size must be at least 8, got 4"),
         ({"image_size": 0}, "world.image_size must be at least 8, got 0"),
-        ({"inhibition_radius": -1}, "world.inhibition_radius must not be negative, got -1"),
+        ({"inhibition_radius": -1}, "world.inhibition_radius must be at least 0, got -1"),
         ({"val_fraction": 1.0}, "world.val_fraction must be at least 0 and below 1"),
         ({"actions": ("gaze",)}, "unknown action group 'gaze'"),
     ],

@@ -1,6 +1,7 @@
 """3DIEBench from files in the published format: what is in them comes out, in the right splits,
 with the right actions."""
 
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from fixtures.view_files import SYNSETS, places, write
 from seqjepa.commands.data.check import reports
 from seqjepa.config import WorldConfig, find_kind
 from seqjepa.errors import ConfigError, DataError
+from seqjepa.keys import draw_key
 from seqjepa.store import inspection
 from seqjepa.store.export import export, plan_job
 from seqjepa.store.packing import pack
@@ -111,6 +113,24 @@ def test_val_is_held_out_of_the_training_objects(published):
         and paper["val"] == splits["val"]
         and len(paper["train"]) == 12
     )
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.25, 0.9])
+def test_the_objects_held_out_are_those_of_version_0_1_0(fraction):
+    """Its formula, word for word: the first of the order are `val`."""
+    for size, seed in itertools.product((2, 3, 12, 57), range(5)):
+        rows = 3 * np.arange(size) + 1
+        held_out = max(1, round(fraction * size))
+        if held_out == size:
+            with pytest.raises(DataError, match="too few to hold some of them out for `val`"):
+                Config(path="x", val_fraction=fraction, split_seed=seed)._hold_out(rows)
+            continue
+        order = np.argsort(draw_key(seed, "val", 0, np.arange(size)), kind="stable")
+        old = rows[np.sort(order[held_out:])], rows[np.sort(order[:held_out])]
+
+        new = Config(path="x", val_fraction=fraction, split_seed=seed)._hold_out(rows)
+        for before, after in zip(old, new, strict=True):
+            np.testing.assert_array_equal(after, before)
 
 
 def test_only_the_first_views_are_used(published):
@@ -241,7 +261,8 @@ def test_out_of_distribution_objects(published, tmp_path):
     [
         ({"views": 1}, r"world\.views must be at least 2, got 1"),
         ({"image_size": 4}, r"world\.image_size must be at least 8"),
-        ({"val_fraction": 1.0}, r"world\.val_fraction must lie between 0 and 1, got 1\.0"),
+        ({"val_fraction": 1.0}, r"world\.val_fraction must be at least 0 and below 1, got 1\.0"),
+        ({"val_fraction": 0.0}, r"world\.val_fraction must be finite and above 0, got 0\.0"),
         ({"actions": ("rotatoin",)}, "did you mean 'rotation'"),
     ],
 )

@@ -97,16 +97,10 @@ class Config(WorldConfig):
             probe_split = "probe"
             splits[probe_split] = splits["train"]
 
-        mean, std = self.mean, self.std
-        if mean is None or std is None:
-            mean, std = images.mean, images.std
-        spec = replace(
-            images.fill(self.outline()),
-            splits=tuple(splits),
-            probe_split=probe_split,
-            mean=mean,
-            std=std,
-        )
+        spec = images.fill(self.outline())
+        spec = replace(spec, splits=tuple(splits), probe_split=probe_split)
+        if self.mean is not None and self.std is not None:
+            spec = replace(spec, mean=self.mean, std=self.std)
         return AugmentedWorld(spec, splits, self.observed, self.last)
 
     @override

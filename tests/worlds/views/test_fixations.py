@@ -191,7 +191,7 @@ def test_without_inhibition_a_fixation_may_come_again() -> None:
     "inhibition", [Inhibition("disc", 16), Inhibition("square", 16), Inhibition("disc", 42)]
 )
 def test_as_many_fixations_as_always_find_room(inhibition: Inhibition) -> None:
-    most = inhibition.most(96)
+    most = inhibition.capacity(96)
     assert (
         most
         == {("disc", 16): 12, ("square", 16): 9, ("disc", 42): 2}[

@@ -152,10 +152,11 @@ def test_draws_are_pinned():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"p_flip": 1.1}, "p_flip .* probability, 0 to 1, got 1.1"),
-        ({"p_blur": -0.1}, "p_blur .* probability"),
-        ({"hue": 0.6}, "hue .* from 0 to 0.5, got 0.6"),
-        ({"brightness": -1.0}, "brightness .* from 0"),
+        ({"p_flip": 1.1}, r"policy's p_flip must lie in 0\.\.1, got 1\.1"),
+        ({"p_blur": -0.1}, r"p_blur must lie in 0\.\.1"),
+        ({"hue": 0.6}, r"hue must be at most 0\.5, got 0\.6"),
+        ({"hue": -0.1}, "hue must be finite and at least 0"),
+        ({"brightness": -1.0}, "brightness must be finite and at least 0"),
         ({"contrast": math.inf}, "contrast"),
         ({"scale": (0.5, 1.2)}, "scale .* range within 0 to 1, got 0.5 to 1.2"),
         ({"scale": (0.0, 1.0)}, "scale"),
