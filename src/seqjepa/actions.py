@@ -113,7 +113,7 @@ class Group:
 
 
 def canonical(quaternion: Tensor) -> Tensor:
-    """Return the one of q and -q (the same rotation) whose w, the last of four, is not negative."""
+    """Return the one of q and -q (the same rotation) whose last number, w, is not negative."""
     return torch.where(quaternion[..., 3:] < 0, -quaternion, quaternion)
 
 

@@ -145,10 +145,10 @@ class World(ABC):
         """
 
     def whole(self, split: str, index: Indices) -> Tensor | None:
-        """Return the whole images [B, C, H, W] uint8 that views are parts or changes of, or None.
+        """Return the whole images [B, C, H, W] uint8 that views are made of, or None.
 
         They may have any size. Evaluation probes the encoder's features of them (seq-JEPA, table
-        12). None where views are all there is.
+        12). A world of views only returns None.
         """
         return None
 

@@ -65,8 +65,8 @@ def plain(image: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
 def test_the_spectral_residual_of_photos(name: str) -> None:
     image = photo(name, 64)
-    mine, oracle = spectral_residual(tensor(image))[0].double().numpy(), plain(image)
-    assert abs(mine - oracle).sum() < 1e-4, "total variation"
+    found, oracle = spectral_residual(tensor(image))[0].double().numpy(), plain(image)
+    assert abs(found - oracle).sum() < 1e-4, "total variation"
 
 
 def test_larger_images_are_looked_at_in_the_same_scale() -> None:
@@ -81,9 +81,9 @@ def test_larger_images_are_looked_at_in_the_same_scale() -> None:
             for image in images
         ]
     )
-    for mine, image in zip(maps, small, strict=True):
+    for found, image in zip(maps, small, strict=True):
         oracle = ndimage.zoom(plain(image), 1.5, order=1, grid_mode=True, mode="nearest")
-        assert np.corrcoef(mine.flatten(), oracle.ravel())[0, 1] > 0.98
+        assert np.corrcoef(found.flatten(), oracle.ravel())[0, 1] > 0.98
     torch.testing.assert_close(spectral_residual(tensor(images[1])), maps[1:], rtol=1e-4, atol=1e-9)
 
 
@@ -115,14 +115,10 @@ def test_half_precision_keeps_a_peaked_map() -> None:
     random = np.random.default_rng(0)
     maps = torch.from_numpy(10.0 ** random.uniform(-8, 0, (4, 96, 96)))
     stored = half(maps)
-    assert (
-        stored.dtype == torch.float16
-        and ((stored.amax((1, 2)) >= 2048) & (stored.amax((1, 2)) <= 4096)).all()
-    )
-    share, kept = (
-        maps / maps.sum((1, 2), keepdim=True),
-        stored.double() / stored.double().sum((1, 2), keepdim=True),
-    )
+    assert stored.dtype == torch.float16
+    assert ((stored.amax((1, 2)) >= 2048) & (stored.amax((1, 2)) <= 4096)).all()
+    share = maps / maps.sum((1, 2), keepdim=True)
+    kept = stored.double() / stored.double().sum((1, 2), keepdim=True)
     assert ((share - kept).abs().sum((1, 2)) < 2 / 4096).all()
     exact = weights(stored).double()
     torch.testing.assert_close(exact / exact.sum((1, 2), keepdim=True), kept, rtol=1e-14, atol=0)
@@ -176,11 +172,9 @@ def test_a_digest_of_all_pixels_tells_images_apart(cache: Path) -> None:
 
 
 def maps_for(images: ImageSet, size: int) -> dict[str, np.ndarray]:
-    """As published for STL-10: float32 [N, 1, S, S], each with the sum 1."""
-    random, wanted = (
-        np.random.default_rng(0),
-        {split.origin: len(split.images) for split in images.splits.values()},
-    )
+    """Make maps as published for STL-10: float32 [N, 1, S, S], each with the sum 1."""
+    random = np.random.default_rng(0)
+    wanted = {split.origin: len(split.images) for split in images.splits.values()}
     maps = {
         origin: random.random((number, 1, size, size), np.float32) + 0.01
         for origin, number in wanted.items()
@@ -302,14 +296,12 @@ def test_cut_off_and_missing_files_are_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"saliency_test\.npy is no whole \.npy file"):
         published_maps(folder, images)
+
     (folder / "test" / "saliency_other.npy").touch()
-    with pytest.raises(
-        DataError, match=r"several saliency files, saliency_other\.npy, saliency_test\.npy"
-    ):
+    several = r"several saliency files, saliency_other\.npy, saliency_test\.npy"
+    with pytest.raises(DataError, match=several):
         published_maps(folder, images)
-    with pytest.raises(
-        DataError, match=r"world\.saliency: there is no folder .*spectral_residuals"
-    ):
+    with pytest.raises(DataError, match=r"world\.saliency: there is no folder .*residuals"):
         published_maps(tmp_path / "spectral_residuals", images)
 
 
@@ -327,32 +319,21 @@ def test_maps_of_any_scale_are_drawn_from(tmp_path: Path) -> None:
 def test_data_check_looks_at_maps(tmp_path: Path) -> None:
     maps = maps_for(images_of(), 32)
     report = inspect_maps(publish(tmp_path / "many", maps))
-    assert (
-        report is not None
-        and report.good
-        and "saliency_unlabeled.npy: 6 maps" in report.findings[1].what
-    )
+    assert report is not None and report.good
+    assert "saliency_unlabeled.npy: 6 maps" in report.findings[1].what
     maps["test"][1] = 0
     report = inspect_maps(publish(tmp_path / "many", maps))
-    assert (
-        report is not None
-        and not report.good
-        and "saliency_test.npy: map 1 is zero everywhere" in report.findings[-1].what
-    )
+    assert report is not None and not report.good
+    assert "saliency_test.npy: map 1 is zero everywhere" in report.findings[-1].what
+
     report = inspect_maps(write_single(tmp_path / "single", "_sal"))
-    assert (
-        report is not None
-        and report.good
-        and report.findings[0].what.startswith("8 maps of single images")
-    )
+    assert report is not None and report.good
+    assert report.findings[0].what.startswith("8 maps of single images")
     assert inspect_maps(tmp_path) is None
     np.save(tmp_path / "single" / "test" / "one-sal.npy", np.ones((4, 4), np.float32))
     report = inspect_maps(tmp_path / "single" / "test")
-    assert (
-        report is not None
-        and report.good
-        and report.findings[0].what.startswith("3 maps of single images")
-    )
+    assert report is not None and report.good
+    assert report.findings[0].what.startswith("3 maps of single images")
 
 
 def test_data_check_looks_into_few_of_many_folders(
@@ -365,52 +346,30 @@ def test_data_check_looks_into_few_of_many_folders(
     assert inspect_maps(tmp_path) is None and len(looked) < 400
 
 
+FILES = ("n01/a.JPEG", "n01/b.JPEG", "n02/a.JPEG", "n02/c.jpg", "n02/d.v2.png", "n02/e.png")
+
+
 def named(images: ImageSet) -> ImageSet:
     """The same images, from files in folders of classes, two of the same name."""
-    names = {
-        "unlabeled": [
-            b"n01/a.JPEG",
-            b"n01/b.JPEG",
-            b"n02/a.JPEG",
-            b"n02/c.jpg",
-            b"n02/d.v2.png",
-            b"n02/e.png",
-        ],
-        "test": [b"x.JPEG", b"y.JPEG"],
-    }
+    names = {"unlabeled": FILES, "test": ("x.JPEG", "y.JPEG")}
     splits = {
-        name: ImageSplit(
-            split.images,
-            split.labels,
-            split.rows,
-            split.origin,
-            np.array(names[split.origin]),
-            stretched=True,
-        )
+        name: replace(split, names=np.array(names[split.origin], np.bytes_), stretched=True)
         for name, split in images.splits.items()
     }
-    return ImageSet(splits, images.classes, images.mean, images.std)
+    return replace(images, splits=splits)
 
 
 def write_single(folder: Path, ending: str) -> Path:
     """A map for each image, of sizes of their own, brightest in a corner that tells them apart;
     those of flat test images in classes."""
-    files = [
-        "unlabeled/n01/a",
-        "unlabeled/n01/b",
-        "unlabeled/n02/a",
-        "unlabeled/n02/c",
-        "unlabeled/n02/d.v2",
-        "unlabeled/n02/e",
-    ]
-    for place, file in enumerate([*files, "test/n01/x", "test/n02/y"]):
-        path = folder / f"{file}{ending}.npy"
+    stems = [f"unlabeled/{file.rpartition('.')[0]}" for file in FILES]
+    ends = slice(0, 20), slice(-20, None)
+    for place, stem in enumerate([*stems, "test/n01/x", "test/n02/y"]):
+        path = folder / f"{stem}{ending}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
+
         one = np.full((40 + place, 60), 1e-6, np.float32)
-        one[
-            (slice(0, 20), slice(-20, None))[place % 2],
-            (slice(0, 20), slice(-20, None))[place // 2 % 2],
-        ] = place + 1
+        one[ends[place % 2], ends[place // 2 % 2]] = place + 1
         np.save(path, one / one.sum())
     return folder
 
@@ -442,14 +401,14 @@ def test_faulty_single_files_are_refused(tmp_path: Path) -> None:
         np.save(file, bad)
         with pytest.raises(DataError, match=rf"c-sal\.npy: its map {message}"):
             published_maps(folder, images)
+
     np.save(file, good[None])
     with pytest.raises(DataError, match=r"c-sal\.npy must hold a float map \[H, W\]"):
         published_maps(folder, images)
     np.save(file, good[:, :0])
-    with pytest.raises(
-        DataError, match=r"c-sal\.npy must hold a float map \[H, W\], got float32 \[43, 0\]"
-    ):
+    with pytest.raises(DataError, match=r"a float map \[H, W\], got float32 \[43, 0\]"):
         published_maps(folder, images)
+
     file.unlink()
     with pytest.raises(DataError, match=r"image n02/c\.jpg has no saliency map"):
         published_maps(folder, images)
@@ -474,7 +433,7 @@ def test_a_map_that_cannot_be_opened_is_no_full_disk(
 
 
 def test_two_images_do_not_share_a_map(tmp_path: Path) -> None:
-    """Of two images of one name, in folders of their own, only one has a map."""
+    """Two images in folders of their own have one name, and only one of them has a map."""
     folder = write_single(tmp_path / "maps", "-sal")
     (folder / "unlabeled" / "n02" / "a-sal.npy").unlink()
     with pytest.raises(

@@ -37,7 +37,7 @@ They are floating and not negative, each with a positive sum, and of any scale.
 
 @dataclass(frozen=True)
 class MapPlan:
-    """How to compute the maps of a table of images.
+    """Plan of computing the maps of a table of images.
 
     Attributes:
         number: N maps.
