@@ -207,19 +207,19 @@ def _read_poses(
     # A number too large for float32 becomes infinite, and is refused as such.
     with np.errstate(over="ignore"):
         poses = np.array(stored, np.float32)
-    endless = np.logical_not(np.isfinite(poses).all(-1))
+    not_finite = np.logical_not(np.isfinite(poses).all(-1))
     remedy = "mend it or leave the object out"
-    _require_no_view(path, endless, f"a pose that is not finite in float32: {remedy}")
+    _refuse_bad_views(path, not_finite, f"a pose that is not finite in float32: {remedy}")
 
     for group in manifest.groups:
         if group.kind == "quaternion":
             lengths = np.linalg.norm(poses[..., manifest.factors.columns(group)], axis=-1)
             what = f"a quaternion {group.name!r} of length 0, which is no rotation"
-            _require_no_view(path, lengths < 1e-6, what)
+            _refuse_bad_views(path, lengths < 1e-6, what)
     return poses
 
 
-def _require_no_view(path: Path, bad: npt.NDArray[np.bool_], what: str) -> None:
+def _refuse_bad_views(path: Path, bad: npt.NDArray[np.bool_], what: str) -> None:
     """Raise a DataError that names the first bad view [N, V], if there is one."""
     if bad.any():
         number, view = np.argwhere(bad)[0]

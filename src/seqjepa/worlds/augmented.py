@@ -182,5 +182,5 @@ def _rounded(deviation: float) -> float:
 
 @cache
 def _deviations(policy: Policy, size: int) -> tuple[float, ...]:
-    """Estimate the standard deviation of each parameter from many draws."""
+    """Estimate the standard deviation of each parameter from many draws, once for a policy."""
     return tuple(sample(policy, np.arange(DRAWS), size).std(0, dtype=np.float64).tolist())

@@ -148,7 +148,7 @@ class World(ABC):
         """Return the whole images [B, C, H, W] uint8 that views are made of, or None.
 
         They may have any size. Evaluation probes the encoder's features of them (seq-JEPA, table
-        12). A world of views only returns None.
+        12). A world that has only views returns None.
         """
         return None
 
@@ -180,7 +180,7 @@ class World(ABC):
             DataError: if the split is unknown, smaller than a batch, or an object has too few
                 views.
         """
-        # A generator would check only when the first batch is asked for, so it is one function on.
+        # The check must not wait for the first batch, as it would inside a generator.
         self.require(split, num_views, batch_size)
         if places is None:
             places = np.arange(batch_size)
