@@ -241,11 +241,7 @@ def test_flipped_bytes_in_headers_never_crash(folder):
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        (
-            "views.npy",
-            np.zeros((N, V, H, W), np.uint8),
-            r"must be uint8 \[N, V, H, W, C\] .* got uint8 \[20, 4, 6, 5\]",
-        ),
+        ("views.npy", np.zeros((N, V, H, W), np.uint8), r"must be .* uint8 \[20, 4, 6, 5\]"),
         ("views.npy", np.zeros((N, V, H, W, 3)), r"got float64 \[20, 4, 6, 5, 3\]"),
         ("views.npy", np.zeros((N, 1, H, W, 3), np.uint8), "at least V = 2 views"),
         (
@@ -272,10 +268,7 @@ def test_wrong_shapes_and_types(folder, name, array, message):
 def test_poses_that_are_no_poses(folder):
     for value in (np.nan, np.inf, 1e300):
         change(folder, "poses.npy", (7, 2, 5), value)
-        refuses(
-            folder,
-            r"poses\.npy: object 7, view 2 has a pose that is not finite .* \(1 of 80 views\)",
-        )
+        refuses(folder, r"object 7, view 2 has a pose that is not finite .* \(1 of 80 views\)")
     change(folder, "poses.npy", (7, 2, 5), 0.0)
     change(folder, "poses.npy", (3, slice(1, 3), slice(6, 10)), 0.0)
     refuses(folder, r"object 3, view 1 has a quaternion 'camera' of length 0.* \(2 of 80 views\)")
@@ -294,6 +287,11 @@ def test_labels_out_of_range(folder):
     refuses(folder, r"labels\.npy is missing, yet world\.json names 2 classes")
 
 
+def group(**fields: Any) -> dict[str, Any]:
+    """A world.json of one group that has these fields."""
+    return {"groups": [{"name": "r"} | fields]}
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -301,23 +299,11 @@ def test_labels_out_of_range(folder):
         ({"poze": 1}, r"world\.json: unknown key 'poze', did you mean 'pose'"),
         ({"pose": "yaw"}, r"key 'pose' must be tuple\[str, \.\.\.\], got 'yaw'"),
         ({"pose": [*POSE[:-1], "yaw"]}, r"world\.json: pose columns must have different names"),
-        (
-            {"groups": [{"name": "r", "dims": ["yaw"], "king": "euler"}]},
-            r"key 'groups\[0\]\.king', did you mean 'groups\[0\]\.kind'",
-        ),
-        (
-            {"groups": [{"name": "r", "dims": ["yaw"], "kind": "eulre"}]},
-            r"'groups\[0\]\.kind': 'eulre', did you mean 'euler'",
-        ),
-        ({"groups": [{"name": "r", "dims": ["yaw"], "kind": "euler"}]}, "needs 3 dims"),
-        (
-            {"groups": [{"name": "r", "dims": ["yav"]}]},
-            "pose column of group 'r': 'yav', did you mean 'yaw'",
-        ),
-        (
-            {"groups": [{"name": "r", "dims": ["hue"], "scale": 0}]},
-            "scale and period must be positive",
-        ),
+        (group(dims=["yaw"], king="euler"), r"'groups\[0\]\.king', did you mean .*\.kind'"),
+        (group(dims=["yaw"], kind="eulre"), r"\.kind': 'eulre', did you mean 'euler'"),
+        (group(dims=["yaw"], kind="euler"), "needs 3 dims"),
+        (group(dims=["yav"]), "pose column of group 'r': 'yav', did you mean 'yaw'"),
+        (group(dims=["hue"], scale=0), "scale and period must be positive"),
         ({"splits": {"train": [0], "val": [1]}}, "split 'test' has no objects"),
         (
             {"splits": {"train": [0], "val": [1], "test": [2], "ood": []}},
