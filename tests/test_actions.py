@@ -44,11 +44,9 @@ def test_euler_actions_are_scipys(limit):
 
 def test_a_space_of_no_groups_has_actions_and_targets_of_no_width():
     space, poses = ActionSpace(("x", "y", "z"), ()), torch.rand(5, 4, 3)
-    assert (
-        space.action_dim == 0
-        and space.absolute(poses).shape == (5, 4, 0)
-        and space.along(poses).shape == (5, 3, 0)
-    )
+    assert space.action_dim == 0
+    assert space.absolute(poses).shape == (5, 4, 0)
+    assert space.along(poses).shape == (5, 3, 0)
 
 
 def test_euler_matrix_is_rz_ry_rx():
@@ -142,9 +140,8 @@ def test_circular_differences_take_the_short_way(start, turn, turns):
 def test_each_dim_may_have_its_scale():
     group = Group(name="crop", dims=("row", "height"), scale=(32.0, 4.0))
     start, end = torch.tensor([1.0, 2.0]), torch.tensor([17.0, 8.0])
-    assert torch.equal(group.between(start, end), torch.tensor([0.5, 1.5])) and torch.equal(
-        group.absolute(end), torch.tensor([17 / 32, 2])
-    )
+    assert torch.equal(group.between(start, end), torch.tensor([0.5, 1.5]))
+    assert torch.equal(group.absolute(end), torch.tensor([17 / 32, 2]))
     with pytest.raises(
         ConfigError,
         match=r"give one scale, or one for each of \['row', 'height'\], got \[1.0, 2.0, 3.0\]",
@@ -190,18 +187,15 @@ def test_selection_keeps_the_pose_and_the_order_asked_for():
 
 
 def test_bad_groups_and_names_are_refused():
-    with pytest.raises(
-        ConfigError, match="unknown action group 'rotatoin', did you mean 'rotation'"
-    ):
+    with pytest.raises(ConfigError, match="action group 'rotatoin', did you mean 'rotation'"):
         SPACE.select(("rotatoin",))
-    with pytest.raises(
-        ConfigError, match="unknown pose column of group 'hue': 'hu', did you mean 'hue'"
-    ):
+    with pytest.raises(ConfigError, match="column of group 'hue': 'hu', did you mean 'hue'"):
         ActionSpace(("hue",), (Group(name="hue", dims=("hu",)),))
     with pytest.raises(ConfigError, match="different names"):
         ActionSpace(("hue",), (Group(name="hue", dims=("hue",)), Group(name="hue", dims=("hue",))))
     with pytest.raises(ConfigError, match="pose columns must have different names"):
         ActionSpace(("hue", "hue"), ())
+
     with pytest.raises(ConfigError, match="kind 'euler' needs 3 dims"):
         Group(name="r", dims=("x", "y"), kind="euler")
     with pytest.raises(ConfigError, match="needs some dims"):

@@ -1,5 +1,4 @@
-"""The three seams of the library: what a World yields, what a Method represents, what a training
-step returns.
+"""The three seams: what a World yields, what a Method represents, what a training step returns.
 
 Axes: B sequences, T views of a sequence, C H W of an image, A action, P pose, D features of one
     view, S features of a sequence.
@@ -42,31 +41,28 @@ class SequenceBatch:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        if self.views.ndim != 5 or not (
-            self.views.dtype == torch.uint8 or self.views.is_floating_point()
-        ):
-            raise DataError(
-                f"views must be uint8 or float [B, T, C, H, W], got {self.views.dtype} {list(self.views.shape)}"
-            )
-        batch, length = self.views.shape[:2]
-        if self.actions.ndim != 3 or self.actions.shape[:2] != (batch, length - 1):
-            raise DataError(
-                f"actions must be [B={batch}, T-1={length - 1}, A], got {list(self.actions.shape)}"
-            )
-        if self.poses.ndim != 3 or self.poses.shape[:2] != (batch, length):
-            raise DataError(
-                f"poses must be [B={batch}, T={length}, P], got {list(self.poses.shape)}"
-            )
-        if self.labels.shape != (batch,) or self.labels.dtype != torch.int64:
-            raise DataError(
-                f"labels must be int64 [B={batch}], got {self.labels.dtype} {list(self.labels.shape)}"
-            )
+        views, actions, poses, labels = self.views, self.actions, self.poses, self.labels
+        pixels = views.dtype == torch.uint8 or views.is_floating_point()
+        if views.ndim != 5 or not pixels:
+            got = f"{views.dtype} {list(views.shape)}"
+            raise DataError(f"views must be uint8 or float [B, T, C, H, W], got {got}")
+
+        batch, length = views.shape[:2]
+        if actions.ndim != 3 or actions.shape[:2] != (batch, length - 1):
+            expected = f"[B={batch}, T-1={length - 1}, A]"
+            raise DataError(f"actions must be {expected}, got {list(actions.shape)}")
+        if poses.ndim != 3 or poses.shape[:2] != (batch, length):
+            expected = f"[B={batch}, T={length}, P]"
+            raise DataError(f"poses must be {expected}, got {list(poses.shape)}")
+        if labels.shape != (batch,) or labels.dtype != torch.int64:
+            got = f"{labels.dtype} {list(labels.shape)}"
+            raise DataError(f"labels must be int64 [B={batch}], got {got}")
 
     def __len__(self) -> int:
         return self.views.shape[0]
 
     def to(self, device: torch.device) -> Self:
-        """The same batch on another device."""
+        """Return the same batch on another device."""
         moved = {
             name: getattr(self, name).to(device, non_blocking=True)
             for name in ("views", "actions", "poses", "labels")
@@ -74,17 +70,15 @@ class SequenceBatch:
         return replace(self, **moved)
 
     def chunk(self, parts: int) -> list["SequenceBatch"]:
-        """The batch cut into equal parts along B, for gradient accumulation."""
-        pieces = zip(
-            *(x.chunk(parts) for x in (self.views, self.actions, self.poses, self.labels)),
-            strict=True,
-        )
+        """Cut the batch into equal parts along B, for gradient accumulation."""
+        tensors = (self.views, self.actions, self.poses, self.labels)
+        pieces = zip(*(tensor.chunk(parts) for tensor in tensors), strict=True)
         return [SequenceBatch(*piece) for piece in pieces]
 
 
 @dataclass(frozen=True)
 class Representation:
-    """What a method says of a sequence.
+    """Representation of a sequence by a method.
 
     Attributes:
         views: [B, T, D], the encoder on each view: the equivariant representation in seq-JEPA.
@@ -97,18 +91,20 @@ class Representation:
 
     @classmethod
     def of_views(cls, features: Tensor) -> Self:
-        """Of a method without an aggregator, detached: features [B, T, D], the first view's for the
-        sequence."""
+        """Return the detached representation of a method without an aggregator.
+
+        Of its features [B, T, D], the first view's stand for the sequence.
+        """
         return cls(features.detach(), features[:, 0].detach())
 
     def detach(self) -> "Representation":
-        """The same numbers, cut from the graph."""
+        """Return the same numbers, cut from the graph."""
         return Representation(self.views.detach(), self.sequence.detach())
 
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a method's forward pass returns.
+    """Result of a method's forward pass.
 
     Attributes:
         loss: scalar to be minimised, averaged over the batch.

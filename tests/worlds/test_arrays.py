@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from seqjepa import cli
 from seqjepa.config import WorldConfig, find_kind
 from seqjepa.errors import ConfigError, DataError
+from seqjepa.keys import draw_key
 from seqjepa.worlds.arrays import Config
 
 N, V, H, W = 20, 4, 6, 5
@@ -51,42 +52,33 @@ def change(folder: Path, name: str, at: tuple[Any, ...], value: float) -> None:
 
 def test_what_is_in_the_files_comes_out(folder):
     world = Config(path=str(folder)).build()
-    views, poses, labels = (
-        np.load(folder / f"{name}.npy") for name in ("views", "poses", "labels")
-    )
-    assert (
-        world.spec.image_shape == (3, H, W)
-        and world.spec.views_per_object == V
-        and world.spec.name == "mine"
-    )
-    assert world.spec.classes == ("0", "1", "2") and world.spec.splits == ("train", "val", "test")
-    assert (
-        isinstance(world.tables["train"].views, np.memmap)
-        and world.tables["train"].views.base is not None
-    )
+    assert world.spec.image_shape == (3, H, W)
+    assert world.spec.views_per_object == V
+    assert world.spec.name == "mine"
+    assert world.spec.classes == ("0", "1", "2")
+    assert world.spec.splits == ("train", "val", "test")
+    assert isinstance(world.tables["train"].views, np.memmap)
+    assert world.tables["train"].views.base is not None
+
+    views, labels = np.load(folder / "views.npy"), np.load(folder / "labels.npy")
+    yaws = np.load(folder / "poses.npy")[:, :, 0].astype(np.float32)
     for split in world.spec.splits:
         for batch in islice(world.loader(split, num_views=3, batch_size=2, seed=0), 10):
             for b in range(2):
-                number = np.flatnonzero(
-                    (poses[:, :, 0, None].astype(np.float32) == batch.poses[b, :, 0].numpy())
-                    .any(1)
-                    .all(1)
-                )
-                assert len(number) == 1 and number[0] in world.tables[split].rows
-                order = [
-                    int(np.flatnonzero(poses[number[0], :, 0].astype(np.float32) == yaw)[0])
-                    for yaw in batch.poses[b, :, 0].numpy()
-                ]
-                np.testing.assert_array_equal(
-                    batch.views[b].permute(0, 2, 3, 1), views[number[0], order]
-                )
-                assert batch.labels[b] == labels[number[0]]
+                # Yaws are all different, so they say which view of which object is seen.
+                places = [np.argwhere(yaws == yaw)[0] for yaw in batch.poses[b, :, 0].numpy()]
+                numbers, order = np.transpose(places)
+                assert len(set(numbers)) == 1 and numbers[0] in world.tables[split].rows
+                pixels = batch.views[b].permute(0, 2, 3, 1)
+                np.testing.assert_array_equal(pixels, views[numbers[0], order])
+                assert batch.labels[b] == labels[numbers[0]]
 
 
 def test_actions_are_those_of_the_groups(folder):
     world = Config(path=str(folder)).build()
     batch = next(world.loader("train", num_views=3, batch_size=8, seed=0))
     start, end = batch.poses[:, 0].double(), batch.poses[:, 1].double()
+
     euler = Rotation.from_euler("xyz", start[:, :3]).inv() * Rotation.from_euler("xyz", end[:, :3])
     camera = Rotation.from_quat(start[:, 6:]).inv() * Rotation.from_quat(end[:, 6:])
     hue = (end - start)[:, 3:4]
@@ -97,6 +89,7 @@ def test_actions_are_those_of_the_groups(folder):
         camera.as_quat(canonical=True),
     ]
     np.testing.assert_allclose(batch.actions[:, 0], np.concatenate(expected, 1), atol=1e-5)
+
     chosen = Config(path=str(folder), actions=("place", "rotation")).build()
     same = next(chosen.loader("train", num_views=3, batch_size=8, seed=0))
     torch.testing.assert_close(same.actions, batch.actions[..., [5, 6, 0, 1, 2, 3]])
@@ -105,7 +98,8 @@ def test_actions_are_those_of_the_groups(folder):
 
 def test_data_check_knows_them(folder, tmp_path_factory):
     report = Config.inspect(folder)
-    assert report.good and [finding.what for finding in report.findings] == [
+    assert report.good
+    assert [finding.what for finding in report.findings] == [
         "4 views of each object, 6 x 5 pixels, 3 channels",
         "poses of 10 columns, groups rotation, hue, place, camera",
         "split train: 16 objects",
@@ -113,13 +107,12 @@ def test_data_check_knows_them(folder, tmp_path_factory):
         "split test: 2 objects",
         "3 classes",
     ]
+
     (folder / "poses.npy").unlink()
     report = Config.inspect(folder)
     assert not report.good and "poses.npy is missing" in report.findings[0].what
-    assert (
-        Config.inspect(tmp_path_factory.mktemp("empty")) is None
-        and Config.inspect(folder / "views.npy") is None
-    )
+    assert Config.inspect(tmp_path_factory.mktemp("empty")) is None
+    assert Config.inspect(folder / "views.npy") is None
 
 
 def test_data_check_fails_if_one_of_two_data_sets_is_bad(folder, capsys):
@@ -127,11 +120,9 @@ def test_data_check_fails_if_one_of_two_data_sets_is_bad(folder, capsys):
     (folder / "wnids.txt").touch()  # of Tiny ImageNet
     assert cli.run(["data", "check", str(folder)]) == 3
     said = capsys.readouterr()
-    assert (
-        "arrays of views and poses" in said.out
-        and "Tiny ImageNet" in said.out
-        and "is not as expected" in said.err
-    )
+    assert "arrays of views and poses" in said.out
+    assert "Tiny ImageNet" in said.out
+    assert "is not as expected" in said.err
 
 
 def test_splits_are_by_object_and_stay(folder):
@@ -142,14 +133,30 @@ def test_splits_are_by_object_and_stay(folder):
         }
 
     splits = rows()
-    assert sorted(chain(*splits.values())) == list(range(N)) and [
-        len(part) for part in splits.values()
-    ] == [16, 2, 2]
+    assert sorted(chain(*splits.values())) == list(range(N))
+    assert [len(part) for part in splits.values()] == [16, 2, 2]
     assert rows() == splits and rows(split_seed=1) != splits
     assert [len(part) for part in rows(val_fraction=0.25, test_fraction=0.4).values()] == [7, 5, 8]
-    mine = {"train": [5, 1, 2], "val": [3], "test": [4], "other_room": [0, 19]}
-    describe(folder, splits=mine)
-    assert rows() == mine and Config(path=str(folder)).build().spec.splits == tuple(mine)
+    own = {"train": [5, 1, 2], "val": [3], "test": [4], "other_room": [0, 19]}
+    describe(folder, splits=own)
+    assert rows() == own and Config(path=str(folder)).build().spec.splits == tuple(own)
+
+
+@pytest.mark.parametrize("size", [3, 4, 20, 57])
+@pytest.mark.parametrize(("val", "test"), [(0.1, 0.1), (0.25, 0.4), (0.01, 0.3)])
+def test_the_objects_held_out_are_those_of_version_0_1_0(size, val, test):
+    """Its formula, word for word: the last of the order are `test`, those before them `val`."""
+    for seed in range(5):
+        order = np.argsort(draw_key(seed, "split", 0, np.arange(size)), kind="stable")
+        number_val, number_test = (max(1, round(fraction * size)) for fraction in (val, test))
+        parts = np.split(order, [size - number_val - number_test, size - number_test])
+        old = dict(zip(("train", "val", "test"), map(np.sort, parts), strict=True))
+
+        config = Config(path="x", val_fraction=val, test_fraction=test, split_seed=seed)
+        new = config._hold_out(size)
+        assert list(new) == list(old)
+        for split, objects in old.items():
+            np.testing.assert_array_equal(new[split], objects)
 
 
 def test_pixel_statistics_are_of_the_training_objects(folder):
@@ -234,11 +241,7 @@ def test_flipped_bytes_in_headers_never_crash(folder):
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        (
-            "views.npy",
-            np.zeros((N, V, H, W), np.uint8),
-            r"must be uint8 \[N, V, H, W, C\] .* got uint8 \[20, 4, 6, 5\]",
-        ),
+        ("views.npy", np.zeros((N, V, H, W), np.uint8), r"must be .* uint8 \[20, 4, 6, 5\]"),
         ("views.npy", np.zeros((N, V, H, W, 3)), r"got float64 \[20, 4, 6, 5, 3\]"),
         ("views.npy", np.zeros((N, 1, H, W, 3), np.uint8), "at least V = 2 views"),
         (
@@ -251,7 +254,7 @@ def test_flipped_bytes_in_headers_never_crash(folder):
         (
             "labels.npy",
             np.zeros(N - 1, int),
-            r"labels\.npy must hold one integer for each of the N = 20 objects .* got int64 \[19\]",
+            r"must hold one integer for each of the N = 20 objects .* got int64 \[19\]",
         ),
         ("labels.npy", np.zeros(N), "got float64"),
         ("labels.npy", np.full(N, 20), "object 0 has label 20, allowed are 0 to 19"),
@@ -265,10 +268,7 @@ def test_wrong_shapes_and_types(folder, name, array, message):
 def test_poses_that_are_no_poses(folder):
     for value in (np.nan, np.inf, 1e300):
         change(folder, "poses.npy", (7, 2, 5), value)
-        refuses(
-            folder,
-            r"poses\.npy: object 7, view 2 has a pose that is not finite .* \(1 of 80 views\)",
-        )
+        refuses(folder, r"object 7, view 2 has a pose that is not finite .* \(1 of 80 views\)")
     change(folder, "poses.npy", (7, 2, 5), 0.0)
     change(folder, "poses.npy", (3, slice(1, 3), slice(6, 10)), 0.0)
     refuses(folder, r"object 3, view 1 has a quaternion 'camera' of length 0.* \(2 of 80 views\)")
@@ -278,13 +278,18 @@ def test_labels_out_of_range(folder):
     change(folder, "labels.npy", (4,), -1)
     refuses(
         folder,
-        r"labels\.npy: object 4 has label -1, allowed are 0 to 2 .* leave out objects without a class",
+        r"labels\.npy: object 4 has label -1, allowed are 0 to 2 .* objects without a class",
     )
     change(folder, "labels.npy", (4,), 2)
     describe(folder, classes=["cat", "dog"])
     refuses(folder, r"object 2 has label 2, allowed are 0 to 1, the classes in world\.json")
     (folder / "labels.npy").unlink()
     refuses(folder, r"labels\.npy is missing, yet world\.json names 2 classes")
+
+
+def group(**fields: Any) -> dict[str, Any]:
+    """A world.json of one group that has these fields."""
+    return {"groups": [{"name": "r"} | fields]}
 
 
 @pytest.mark.parametrize(
@@ -294,23 +299,11 @@ def test_labels_out_of_range(folder):
         ({"poze": 1}, r"world\.json: unknown key 'poze', did you mean 'pose'"),
         ({"pose": "yaw"}, r"key 'pose' must be tuple\[str, \.\.\.\], got 'yaw'"),
         ({"pose": [*POSE[:-1], "yaw"]}, r"world\.json: pose columns must have different names"),
-        (
-            {"groups": [{"name": "r", "dims": ["yaw"], "king": "euler"}]},
-            r"key 'groups\[0\]\.king', did you mean 'groups\[0\]\.kind'",
-        ),
-        (
-            {"groups": [{"name": "r", "dims": ["yaw"], "kind": "eulre"}]},
-            r"'groups\[0\]\.kind': 'eulre', did you mean 'euler'",
-        ),
-        ({"groups": [{"name": "r", "dims": ["yaw"], "kind": "euler"}]}, "needs 3 dims"),
-        (
-            {"groups": [{"name": "r", "dims": ["yav"]}]},
-            "pose column of group 'r': 'yav', did you mean 'yaw'",
-        ),
-        (
-            {"groups": [{"name": "r", "dims": ["hue"], "scale": 0}]},
-            "scale and period must be positive",
-        ),
+        (group(dims=["yaw"], king="euler"), r"'groups\[0\]\.king', did you mean .*\.kind'"),
+        (group(dims=["yaw"], kind="eulre"), r"\.kind': 'eulre', did you mean 'euler'"),
+        (group(dims=["yaw"], kind="euler"), "needs 3 dims"),
+        (group(dims=["yav"]), "pose column of group 'r': 'yav', did you mean 'yaw'"),
+        (group(dims=["hue"], scale=0), "scale and period must be positive"),
         ({"splits": {"train": [0], "val": [1]}}, "split 'test' has no objects"),
         (
             {"splits": {"train": [0], "val": [1], "test": [2], "ood": []}},
@@ -352,4 +345,4 @@ def test_wishes_that_the_data_cannot_fulfil(folder):
     for name in ("views", "poses", "labels"):
         np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[:2])
     (folder / "labels.npy").unlink()
-    refuses(folder, "holds 2 objects: too few for the splits train, val, test")
+    refuses(folder, r"has 2 object\(s\), too few to hold some of them out for `test` and `val`")

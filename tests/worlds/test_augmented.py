@@ -41,30 +41,20 @@ def draw(
 def test_the_spec():
     made = world()
     spec = made.spec
-    assert (
-        spec.image_shape == (3, 28, 28)
-        and spec.classes == tuple("0123456789")
-        and spec.views_per_object is None
-    )
+    assert spec.image_shape == (3, 28, 28)
+    assert spec.classes == tuple("0123456789")
+    assert spec.views_per_object is None
     assert spec.splits == ("train", "val", "test", "probe") and spec.probe_split == "probe"
     assert [made.size(split) for split in spec.splits] == [4000, 500, 500, 4000]
-    assert [group.name for group in spec.factors.groups] == [
-        "crop",
-        "flip",
-        "jitter",
-        "order",
-        "gray",
-        "blur",
-    ], "nothing is solarized"
-    assert [group.name for group in spec.actions.groups] == [
-        "crop",
-        "jitter",
-        "blur",
-    ] and spec.actions.action_dim == 9
-    outline = CONFIG.outline()
-    assert (
-        replace(outline, classes=spec.classes, mean=spec.mean, std=spec.std, data=spec.data) == spec
-    )
+
+    # Nothing is solarized.
+    varying = ["crop", "flip", "jitter", "order", "gray", "blur"]
+    assert [group.name for group in spec.factors.groups] == varying
+    assert [group.name for group in spec.actions.groups] == ["crop", "jitter", "blur"]
+    assert spec.actions.action_dim == 9
+
+    known = replace(spec, classes=(), mean=(0.5,) * 3, std=(0.25,) * 3, data={})
+    assert CONFIG.outline() == known
 
 
 @pytest.mark.parametrize(
@@ -75,7 +65,7 @@ def test_conditioning_by_name(actions):
     assert tuple(group.name for group in spec.actions.groups) == actions
     assert set(actions) <= {group.name for group in spec.factors.groups}
     assert spec.factors.pose == spec.actions.pose == COLUMNS, (
-        "poses hold all parameters, whatever is told"
+        "poses hold all parameters, whatever actions do"
     )
 
 
@@ -99,8 +89,10 @@ def test_whole_images_are_clean():
 
 
 def test_actions_are_differences_by_fixed_numbers():
-    """Of unit spread, and no function of the other views: a shorter sequence has the same actions
-    (the release divides by the sequence)."""
+    """They have unit spread and are no function of the other views.
+
+    A shorter sequence has the same actions; the release divides by the sequence.
+    """
     made = world()
     batch, short = draw(made, "test"), draw(made, "test", num_views=2)
     torch.testing.assert_close(short.actions[:, 0], batch.actions[:, 0], rtol=0, atol=0)
@@ -123,15 +115,12 @@ def test_scales_are_those_of_the_distributions():
     for name, half in (("brightness", 0.4), ("contrast", 0.4), ("saturation", 0.2), ("hue", 0.1)):
         assert scales[name] == pytest.approx((0.8 * half**2 / 3) ** 0.5, rel=0.01)
     assert scales["sigma"] == pytest.approx(1.9 / 12**0.5, rel=0.01)
-    assert scales["flip"] == pytest.approx(0.5, rel=0.01) and scales["gray"] == pytest.approx(
-        0.4, rel=0.01
-    )
-    bits = {
-        group.name: group.scale for group in replace(CONFIG, actions=("solarize",)).factors().groups
-    }
-    assert bits["solarize"] == pytest.approx((0.4,), rel=0.02), (
-        "of the last views, which alone are solarized"
-    )
+    assert scales["flip"] == pytest.approx(0.5, rel=0.01)
+    assert scales["gray"] == pytest.approx(0.4, rel=0.01)
+
+    # Only the last views are solarized.
+    solarized = replace(CONFIG, actions=("solarize",)).factors().select(("solarize",))
+    assert solarized.groups[0].scale == pytest.approx((0.4,), rel=0.02)
     never = replace(CONFIG, actions=("blur",), observed=Policy(p_blur=0), last=Policy(p_blur=0))
     assert never.factors().select(("blur",)).groups[0].scale == (1.0,)
 
@@ -155,9 +144,8 @@ def test_a_view_depends_on_its_key_and_place_only():
     batch = made.sequences("test", index, 4, key)
     some = np.array([250, 3, 77])
     alone = made.sequences("test", some, 4, key[some])
-    assert torch.equal(alone.poses, batch.poses[some]) and torch.equal(
-        alone.actions, batch.actions[some]
-    )
+    assert torch.equal(alone.poses, batch.poses[some])
+    assert torch.equal(alone.actions, batch.actions[some])
     assert (alone.views.int() - batch.views[some].int()).abs().max() <= 1
     longer = made.sequences("test", some, 9, key[some])
     assert torch.equal(longer.poses[:, :4], alone.poses)
@@ -170,9 +158,8 @@ def test_the_loader_may_begin_anywhere():
     whole = list(islice(made.loader("train", **options), 70))  # into the second epoch
     for step in (1, 62, 69):
         again = next(made.loader("train", **options, start_step=step))
-        assert torch.equal(again.views, whole[step].views) and torch.equal(
-            again.poses, whole[step].poses
-        )
+        assert torch.equal(again.views, whole[step].views)
+        assert torch.equal(again.poses, whole[step].poses)
     assert not torch.equal(
         whole[0].poses, next(made.loader("train", **options | {"seed": 2})).poses
     )
@@ -185,7 +172,7 @@ def test_a_source_with_labelled_images_of_its_own_keeps_them():
         splits=dict(images.splits) | {"labelled": images.splits["val"]},
         probe_split="labelled",
     )
-    spec = CONFIG.over(images).spec
+    spec = CONFIG.build_from(images).spec
     assert spec.probe_split == "labelled" and spec.splits == ("train", "val", "test", "labelled")
 
 
@@ -230,13 +217,11 @@ def test_recipes_are_the_papers(name):
     experiment = recipes()[name]()
     assert experiment.name == name and from_json(to_json(experiment)) == experiment
     tiny, baseline = name.startswith("tiny"), name.endswith("baseline")
-    assert experiment.world.image_size == (64 if tiny else 32) and experiment.encoder.stem == (
-        "imagenet" if tiny else "cifar"
-    )
-    assert (
-        experiment.train.batch_size == 512
-        and experiment.train.steps == 2000 * (100_000 if tiny else 50_000) // 512
-    )
+    assert experiment.world.image_size == (64 if tiny else 32)
+    assert experiment.encoder.stem == ("imagenet" if tiny else "cifar")
+
+    assert experiment.train.batch_size == 512
+    assert experiment.train.steps == 2000 * (100_000 if tiny else 50_000) // 512
     assert (experiment.train.num_views, experiment.optim.lr) == (
         (2, 1e-3) if baseline else (4, 4e-4)
     )
@@ -267,8 +252,10 @@ def test_digits_from_training_to_results(tmp_path):
             linear_regression_epochs=2,
         ),
     )
+
     seqjepa.train(experiment, tmp_path / "run", quiet=True)
     results = seqjepa.evaluate(tmp_path / "run", progress=False)
+
     found = {
         (record["task"], record["input"])
         for record in results["records"]
@@ -279,6 +266,7 @@ def test_digits_from_training_to_results(tmp_path):
         for kind in ("relative", "individual")
         for name in ("crop", "flip", "jitter", "order", "gray", "blur")
     }
+
     assert {task for task, _ in found} == {"class", *tasks}
     assert ("class", "image") in found and ("class", "sequence") in found
     assert results["sizes"] == {"train": 200, "test": 500}

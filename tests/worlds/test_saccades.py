@@ -101,62 +101,56 @@ def test_patches_poses_and_actions_tell_the_same_fixations(fields: dict) -> None
 @pytest.mark.usefixtures("memory")
 @pytest.mark.parametrize("saliency", ["spectral_residual", "uniform"])
 def test_inhibition_holds_with_and_without_saliency(saliency: str) -> None:
+    def places(**fields) -> torch.Tensor:
+        drawn = sequences(world(saliency=saliency, **fields), num_views=8)
+        return (drawn.poses * SIDE).round()
+
+    def distances(found: torch.Tensor) -> torch.Tensor:
+        away = found[:, :, None] - found[:, None]
+        return away[:, ~torch.eye(8, dtype=torch.bool)]
+
     radius = PATCH // 2
-    for shape, far in (
-        ("disc", lambda away: (away**2).sum(-1) > radius**2),
-        ("square", lambda away: away.abs().amax(-1) > radius),
-    ):
-        places = (
-            sequences(world(saliency=saliency, inhibition=shape), num_views=8).poses * SIDE
-        ).round()
-        away = places[:, :, None] - places[:, None]
-        assert far(away)[:, ~torch.eye(8, dtype=torch.bool)].all()
-    places = sequences(
-        world(saliency=saliency, inhibition="none", image_size=PATCH), num_views=8
-    ).poses
-    assert any(len({tuple(place) for place in row}) < 8 for row in places.tolist()), (
-        "without it places come again"
-    )
+    assert ((distances(places(inhibition="disc")) ** 2).sum(-1) > radius**2).all()
+    assert (distances(places(inhibition="square")).abs().amax(-1) > radius).all()
+
+    # Without it places come again.
+    anywhere = places(inhibition="none", image_size=PATCH).tolist()
+    assert any(len({tuple(place) for place in row}) < 8 for row in anywhere)
 
 
 @pytest.mark.usefixtures("memory")
 def test_a_sequence_depends_on_image_and_key_alone() -> None:
-    here = world()
-    together, index = sequences(here), np.arange(24)
+    made = world()
+    together, index = sequences(made), np.arange(24)
     keys = draw_key(0, "train", 0, index)
-    alone = here.sequences("train", index[7:8], 4, keys[7:8])
+    alone = made.sequences("train", index[7:8], 4, keys[7:8])
     assert torch.equal(alone.views[0], together.views[7])
-    assert torch.equal(here.sequences("train", index, 2, keys).poses, together.poses[:, :2]), (
+    assert torch.equal(made.sequences("train", index, 2, keys).poses, together.poses[:, :2]), (
         "shorter ones are beginnings"
     )
-    assert not torch.equal(sequences(here, epoch=1).poses, together.poses)
+    assert not torch.equal(sequences(made, epoch=1).poses, together.poses)
 
 
 @pytest.mark.usefixtures("memory")
 def test_the_spec() -> None:
-    here = world()
-    assert here.spec.image_shape == (3, PATCH, PATCH) and here.spec.splits == (
-        "train",
-        "labelled",
-        "val",
-        "test",
-    )
-    assert (
-        here.spec.probe_split == "labelled"
-        and here.spec.ordered
-        and here.spec.classes == ("a", "b", "c")
-    )
-    assert here.spec.views_per_object == 33, "49 pixels of 1,600 are inhibited by each"
+    made = world()
+    assert made.spec.image_shape == (3, PATCH, PATCH)
+    assert made.spec.splits == ("train", "labelled", "val", "test")
+    assert made.spec.probe_split == "labelled"
+    assert made.spec.ordered
+    assert made.spec.classes == ("a", "b", "c")
+    assert made.spec.views_per_object == 33, "49 pixels of 1,600 are inhibited by each"
+
     known = ("name", "image_shape", "factors", "actions", "views_per_object", "ordered")
-    assert all(getattr(config().outline(), name) == getattr(here.spec, name) for name in known)
+    assert all(getattr(config().outline(), name) == getattr(made.spec, name) for name in known)
     assert world(inhibition="none").spec.views_per_object is None
+
     with pytest.raises(DataError, match="34 views asked for, objects of world 'saccades' have 33"):
-        here.loader("train", num_views=34, batch_size=2, seed=0)
-    assert here.whole("test", np.array([1])).shape == (1, 3, SIDE, SIDE)
-    assert (
-        Config(path="").inhibits.radius == 16
-        and Config(path="", patch_size=84, image_size=224).inhibits.radius == 42
-    )
+        made.loader("train", num_views=34, batch_size=2, seed=0)
+
+    assert made.whole("test", np.array([1])).shape == (1, 3, SIDE, SIDE)
+    assert Config(path="").inhibits.radius == 16
+    assert Config(path="", patch_size=84, image_size=224).inhibits.radius == 42
     assert Config(path="", inhibition_radius=5).inhibits.radius == 5
 
 
@@ -166,7 +160,7 @@ def test_the_spec() -> None:
         ({"patch_size": 97}, "world.patch_size 97 must not be larger than world.image_size 96"),
         ({"patch_size": 4}, "world.patch_size must be at least 8, got 4"),
         ({"image_size": 0}, "world.image_size must be at least 8, got 0"),
-        ({"inhibition_radius": -1}, "world.inhibition_radius must not be negative, got -1"),
+        ({"inhibition_radius": -1}, "world.inhibition_radius must be at least 0, got -1"),
         ({"val_fraction": 1.0}, "world.val_fraction must be at least 0 and below 1"),
         ({"actions": ("gaze",)}, "unknown action group 'gaze'"),
     ],
@@ -177,24 +171,19 @@ def test_bad_settings_are_refused(fields: dict, message: str) -> None:
 
 
 def tiny(world: Config) -> Experiment:
+    train = TrainConfig(
+        steps=4, batch_size=8, num_views=4, log_every=2, checkpoint_every=2, precision="fp32"
+    )
+    epochs = {"linear_epochs": 20, "mlp_epochs": 2, "linear_regression_epochs": 20}
+
     return Experiment(
         name="tiny",
         method=seq_jepa.Config(action_width=8, heads=2, layers=1, predictor_width=16),
         world=world,
         encoder=EncoderConfig(width=2, stem="compact"),
         optim=OptimConfig(lr=1e-3),
-        train=TrainConfig(
-            steps=4, batch_size=8, num_views=4, log_every=2, checkpoint_every=2, precision="fp32"
-        ),
-        evaluate=EvaluateConfig(
-            views=3,
-            draws=2,
-            linear_epochs=20,
-            mlp_epochs=2,
-            linear_regression_epochs=20,
-            batch_size=8,
-            lr=1e-2,
-        ),
+        train=train,
+        evaluate=EvaluateConfig(views=3, draws=2, batch_size=8, lr=1e-2, **epochs),
     )
 
 
@@ -204,37 +193,26 @@ def test_trained_and_evaluated(tmp_path: Path) -> None:
     too."""
     run = train(tiny(config()), tmp_path / "run", quiet=True, device="cpu")
     results = evaluate(run, progress=False, device="cpu")
-    value = {
-        tuple(record[key] for key in ("features", "task", "input", "views", "metric")): record[
-            "value"
-        ]
-        for record in results["records"]
-    }
+    keys = ("features", "task", "input", "views", "metric")
+    value = {tuple(record[key] for key in keys): record["value"] for record in results["records"]}
+
     assert results["sizes"] == {"train": 18, "test": 12}, "probes learn from the labelled images"
     for features in ("model", "random", "pixels"):
         assert value[features, "class", "image", 1, "top1"] == 1
-        assert (features, "relative position", "pair", 2, "r2") in value and (
-            features,
-            "individual position",
-            "view",
-            1,
-            "r2",
-        ) in value
-    assert (
-        value["pixels", "class", "view", 1, "top1"] > 0.8
-        and value["pixels", "relative position", "pair", 2, "r2"] > 0.5
-    )
+        assert (features, "relative position", "pair", 2, "r2") in value
+        assert (features, "individual position", "view", 1, "r2") in value
+    assert value["pixels", "class", "view", 1, "top1"] > 0.8
+    assert value["pixels", "relative position", "pair", 2, "r2"] > 0.5
     assert {key[3] for key in value if key[:3] == ("model", "class", "sequence")} == {1, 2, 3}
 
 
 @pytest.mark.usefixtures("memory")
 def test_transfer_to_other_images(tmp_path: Path) -> None:
-    """As docs/data/saccades.md says: a trained model, frozen, on larger images and patches."""
+    """A trained model, frozen, sees larger images and patches, as docs/data/saccades.md says."""
     model = load(train(tiny(config()), tmp_path / "run", quiet=True, device="cpu"))
-    there = replace(model.experiment, world=config(image_size=48, patch_size=16))
-    records, sizes = measure(
-        model.method, there, there.world.build(), split="test", stages=Stages(False)
-    )
+    larger = replace(model.experiment, world=config(image_size=48, patch_size=16))
+    built = larger.world.build()
+    records, sizes = measure(model.method, larger, built, split="test", stages=Stages(False))
     assert sizes == {"train": 18, "test": 12}
     asked = {(record.features, record.task, record.input, record.views) for record in records}
     assert {("model", "class", "sequence", m) for m in (1, 2, 3)} < asked
@@ -264,7 +242,10 @@ def stl10(tmp_path: Path) -> Path:
     )
 
 
-SMALL = "--train.steps 2 --train.batch-size 4 --train.log-every 1 --encoder.width 2 --method.layers 1 --device cpu --world.val-fraction 0.2"
+SMALL = (
+    "--train.steps 2 --train.batch-size 4 --train.log-every 1 --encoder.width 2 --method.layers 1 "
+    "--device cpu --world.val-fraction 0.2"
+)
 
 
 def run(capsys: pytest.CaptureFixture[str], line: str) -> tuple[int, str]:
@@ -278,31 +259,25 @@ def test_from_stl10_files_on_the_command_line(
 ) -> None:
     """Saliency first, then a training run that finds it; and the same from published maps."""
     code, said = run(capsys, f"data saliency stl10 --world.path {stl10}")
-    assert (
-        code == 0
-        and "spectral_residual saliency of 16 in train, 9 in labelled, 1 in val, 8 in test" in said
-    )
+    assert code == 0
+    assert "spectral_residual saliency of 16 in train, 9 in labelled, 1 in val, 8 in test" in said
+    assert run(capsys, f"data saliency stl10 --world.path {stl10} --world.saliency uniform")[0] == 2
+
     [folder] = cache.glob("saliency-*")
     stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("*.npy")}
-    code, said = run(
-        capsys, f"train stl10 --world.path {stl10} --run-dir {tmp_path / 'run'} {SMALL}"
-    )
+    train = f"--world.path {stl10} {SMALL} --run-dir"
+    code, said = run(capsys, f"train stl10 {train} {tmp_path / 'run'}")
     assert code == 0, said
-    assert run(capsys, f"data saliency stl10 --world.path {stl10} --world.saliency uniform")[0] == 2
-    assert (
-        len(stamps) == 3
-        and {path: path.stat().st_mtime_ns for path in folder.rglob("*.npy")} == stamps
-    )
+    assert len(stamps) == 3
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.npy")} == stamps
+
     maps = tmp_path / "maps"
     for origin, number in (("unlabeled", 16), ("train", 10), ("test", 8)):
         (maps / origin).mkdir(parents=True)
-        np.save(
-            maps / origin / f"saliency_{origin}.npy",
-            np.full((number, 1, 96, 96), 1 / 9216, np.float32),
-        )
+        flat = np.full((number, 1, 96, 96), 1 / 9216, np.float32)
+        np.save(maps / origin / f"saliency_{origin}.npy", flat)
     code, said = run(
-        capsys,
-        f"train stl10_release --world.path {stl10} --world.saliency {maps} --run-dir {tmp_path / 'other'} {SMALL}",
+        capsys, f"train stl10_release {train} {tmp_path / 'other'} --world.saliency {maps}"
     )
     assert code == 0, said
 
@@ -326,6 +301,7 @@ def test_faults_on_the_command_line(
     for origin, number in (("unlabeled", 15), ("train", 10), ("test", 8)):
         (maps / origin).mkdir(parents=True)
         np.save(maps / origin / f"saliency_{origin}.npy", np.ones((number, 1, 96, 96), np.float32))
+
     line = f"train stl10 --world.path {stl10} --run-dir {tmp_path / 'run'} {SMALL}"
     for option, code, message in (
         (
@@ -346,24 +322,20 @@ def test_faults_on_the_command_line(
 def test_recipes_are_the_papers() -> None:
     known = recipes()
     paper = known["stl10"]()
-    assert (
-        paper.train.num_views == 5
-        and paper.train.batch_size == 512
-        and paper.encoder.stem == "cifar"
-    )
+    assert paper.train.num_views == 5
+    assert paper.train.batch_size == 512
+    assert paper.encoder.stem == "cifar"
     assert paper.train.steps * 512 == 2000 * 100_000 and paper.optim.warmup * 2000 == 20
-    assert (
-        paper.world.inhibits == replace(paper.world, inhibition_radius=16).inhibits
-        and paper.world.inhibition == "disc"
-    )
+    assert paper.world.inhibits == replace(paper.world, inhibition_radius=16).inhibits
+    assert paper.world.inhibition == "disc"
+
     assert known["stl10_release"]().world.inhibition == "square"
     assert known["stl10_baseline"]().optim.lr_end == known["stl10_baseline"]().optim.lr == 1e-3
-    assert (known["imagenet"]().world.image_size, known["imagenet_84"]().world.patch_size) == (
-        224,
-        84,
-    )
-    probed = known["imagenet_84"]().evaluate
-    assert 4 * (probed.objects + 50_000) * probed.draws * probed.views * 512 < 2e9, (
-        "bytes of features, with those of the test images"
-    )
     assert known["saccades"]().world.source == "folder"
+    assert known["imagenet"]().world.image_size == 224
+
+    # The bytes of the features, with those of the test images.
+    large = known["imagenet_84"]()
+    assert large.world.patch_size == 84
+    probed = large.evaluate
+    assert 4 * (probed.objects + 50_000) * probed.draws * probed.views * 512 < 2e9

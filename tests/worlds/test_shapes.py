@@ -38,9 +38,8 @@ def test_its_spec(world: TableWorld) -> None:
     assert spec.splits == ("train", "val", "test", "ood_rotation", "ood_class", "ood_colour")
     assert spec.image_shape == (3, 16, 16) and spec.views_per_object == 3
     assert spec.classes == (*CLASSES, *UNSEEN_CLASSES) and len(CLASSES) >= 24
-    assert [group.name for group in spec.actions.groups] == [
-        "rotation"
-    ] and spec.actions.action_dim == 4
+    assert [group.name for group in spec.actions.groups] == ["rotation"]
+    assert spec.actions.action_dim == 4
     assert [world.size(split) for split in SPLITS] == [60, 30, 30, 30, 30, 30]
     views = world.tables["train"].views / 255
     np.testing.assert_allclose(spec.mean, views.mean((0, 1, 2, 3)), atol=1e-6)
@@ -102,12 +101,13 @@ def test_classes_take_turns_and_only_ood_class_has_unseen_ones(plans: dict[str, 
 
 
 def in_cube(angles: np.ndarray) -> np.ndarray:
-    """Which rotations [n, 3] are those of some Euler angles within the trained cube, whatever
-    angles they are given by."""
+    """Return [n] true for rotations [n, 3] that some Euler angles within the trained cube give.
+
+    They may be given by any other angles.
+    """
     turns = Rotation.from_euler("xyz", angles).as_matrix()
-    y = np.arcsin(
-        np.clip(-turns[:, 2, 0], -1, 1)
-    )  # R = Rz Ry Rx, by hand: the one triple with |y| <= pi / 2
+    # R = Rz Ry Rx, by hand: the one triple with |y| <= pi / 2.
+    y = np.arcsin(np.clip(-turns[:, 2, 0], -1, 1))
     x, z = np.arctan2(turns[:, 2, 1], turns[:, 2, 2]), np.arctan2(turns[:, 1, 0], turns[:, 0, 0])
     np.testing.assert_allclose(
         Rotation.from_euler("xyz", np.stack([x, y, z], 1)).as_matrix(), turns, atol=1e-5
@@ -122,8 +122,10 @@ def test_ood_rotations_are_no_trained_rotation_under_another_name(plans: dict[st
 
 
 def test_the_published_ood_rotations_are_trained_ones() -> None:
-    """Why ours are made otherwise: each angle beyond a quarter turn is an alias, R(x, y, z) = R(x +
-    pi, pi - y, z + pi)."""
+    """Each angle beyond a quarter turn is an alias, R(x, y, z) = R(x + pi, pi - y, z + pi).
+
+    So ours are made otherwise.
+    """
     rng = np.random.default_rng(0)
     assert in_cube(
         rng.choice([-1, 1], (500, 3)) * rng.uniform(math.pi / 2, math.pi, (500, 3))
@@ -156,9 +158,8 @@ def test_only_the_factor_that_a_split_is_about_is_out_of_distribution(
 
 def test_unseen_colours_are_in_no_range_of_seen_ones() -> None:
     seen, unseen = PALETTES["natural"], PALETTES["unseen"]
-    assert (
-        seen.hue[1] - 1 < unseen.hue[0] and unseen.hue[1] < seen.hue[0]
-    )  # hues are turns, and the seen ones pass 1
+    # Hues are turns, and the seen ones pass 1.
+    assert seen.hue[1] - 1 < unseen.hue[0] and unseen.hue[1] < seen.hue[0]
     assert unseen.saturation[0] > seen.saturation[1]
 
 
@@ -175,11 +176,9 @@ def test_ood_colours_are_seen_in_the_pictures(plans: dict[str, Plan]) -> None:
 
 def test_views_of_a_sequence_are_of_one_object_and_differ(world: TableWorld) -> None:
     batch = next(world.loader("train", num_views=3, batch_size=20, seed=0))
-    assert (
-        batch.views.shape == (20, 3, 3, 16, 16)
-        and batch.actions.shape == (20, 2, 4)
-        and batch.poses.shape == (20, 3, 7)
-    )
+    assert batch.views.shape == (20, 3, 3, 16, 16)
+    assert batch.actions.shape == (20, 2, 4)
+    assert batch.poses.shape == (20, 3, 7)
     assert all(len({pose.numpy().tobytes() for pose in poses}) == 3 for poses in batch.poses)
     turns = [
         Rotation.from_euler("xyz", batch.poses[:, view, :3].double().numpy()) for view in (0, 1)

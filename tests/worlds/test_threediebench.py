@@ -1,6 +1,7 @@
 """3DIEBench from files in the published format: what is in them comes out, in the right splits,
 with the right actions."""
 
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,9 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from fixtures.view_files import SYNSETS, places, write
-from seqjepa.commands.data.check import reports
 from seqjepa.config import WorldConfig, find_kind
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.store import inspection
+from seqjepa.keys import draw_key
 from seqjepa.store.export import export, plan_job
 from seqjepa.store.packing import pack
 from seqjepa.worlds import shapes
@@ -48,20 +48,17 @@ def everything(built, split):
 
 def test_what_is_in_the_files_comes_out(published):
     built = world(published)
-    assert (
-        built.spec.splits == ("train", "val", "test")
-        and built.spec.classes == SYNSETS
-        and built.spec.views_per_object == VIEWS
-    )
+    assert built.spec.splits == ("train", "val", "test")
+    assert built.spec.classes == SYNSETS
+    assert built.spec.views_per_object == VIEWS
     assert built.spec.image_shape == (3, 32, 32) and built.spec.actions.action_dim == 4
+
     views, poses, labels = everything(built, "test")
     assert np.array_equal(labels, np.load(published / "val_labels.npy"))
     for number, place in enumerate(places(published, "val")):
         for view in range(VIEWS):
-            assert np.array_equal(
-                poses[number, view],
-                np.load(published / place / f"latent_{view}.npy").astype(np.float32),
-            )
+            latent = np.load(published / place / f"latent_{view}.npy").astype(np.float32)
+            assert np.array_equal(poses[number, view], latent)
             with Image.open(published / place / f"image_{view}.jpg") as image:
                 small = np.asarray(image.resize((32, 32), Image.Resampling.BOX)).astype(int)
             assert abs(views[number, view] - small).max() <= 2
@@ -70,19 +67,17 @@ def test_what_is_in_the_files_comes_out(published):
 def test_batches_pair_views_with_their_own_poses_and_actions(published):
     built = world(published, actions=("rotation", "floor_hue", "light_hue", "light_direction"))
     batch = next(built.loader("train", num_views=3, batch_size=8, seed=0))
-    assert (
-        batch.views.shape == (8, 3, 3, 32, 32)
-        and batch.views.dtype == torch.uint8
-        and batch.actions.shape == (8, 2, 8)
-    )
-    right = (
-        batch.views[..., 20:].float().mean((-1, -2)) - 64
-    ) / 128  # where only hues and light decide the colour
+    assert batch.views.shape == (8, 3, 3, 32, 32)
+    assert batch.views.dtype == torch.uint8
+    assert batch.actions.shape == (8, 2, 8)
+
+    # On the right of the pictures only hues and light decide the colour.
+    right = (batch.views[..., 20:].float().mean((-1, -2)) - 64) / 128
     assert (right - batch.poses[..., [3, 6, 4]]).abs().max() < 0.02
+
     start, end = (batch.poses[:, t].double() for t in (0, 1))
-    expected = (
-        Rotation.from_euler("xyz", start[:, :3]).inv() * Rotation.from_euler("xyz", end[:, :3])
-    ).as_quat(canonical=True)
+    before, after = (Rotation.from_euler("xyz", pose[:, :3]) for pose in (start, end))
+    expected = (before.inv() * after).as_quat(canonical=True)
     np.testing.assert_allclose(batch.actions[:, 0, :4], expected, atol=1e-5)
     np.testing.assert_allclose(batch.actions[:, 0, 4:], (end - start)[:, [3, 6, 4, 5]], atol=1e-5)
     assert (batch.actions[..., 3] >= 0).all()
@@ -98,31 +93,42 @@ def test_val_is_held_out_of_the_training_objects(published):
 
     splits = objects(val_fraction=0.25)
     assert [len(splits[name]) for name in ("train", "val", "test")] == [9, 3, 5]
-    assert not splits["train"] & splits["val"] and not splits["test"] & (
-        splits["train"] | splits["val"]
-    )
-    assert (
-        objects(val_fraction=0.25) == splits
-        and objects(val_fraction=0.25, split_seed=1)["val"] != splits["val"]
-    )
+    assert not splits["train"] & splits["val"]
+    assert not splits["test"] & (splits["train"] | splits["val"])
+    assert objects(val_fraction=0.25) == splits
+    assert objects(val_fraction=0.25, split_seed=1)["val"] != splits["val"]
     paper = objects(val_fraction=0.25, train_on_val=True)
-    assert (
-        paper["train"] == splits["train"] | splits["val"]
-        and paper["val"] == splits["val"]
-        and len(paper["train"]) == 12
-    )
+    assert paper["train"] == splits["train"] | splits["val"]
+    assert paper["val"] == splits["val"]
+    assert len(paper["train"]) == 12
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.25, 0.9])
+def test_the_objects_held_out_are_those_of_version_0_1_0(fraction):
+    """Its formula, word for word: the first of the order are `val`."""
+    for size, seed in itertools.product((2, 3, 12, 57), range(5)):
+        rows = 3 * np.arange(size) + 1
+        held_out = max(1, round(fraction * size))
+        if held_out == size:
+            with pytest.raises(DataError, match="too few to hold some of them out for `val`"):
+                Config(path="x", val_fraction=fraction, split_seed=seed)._hold_out(rows)
+            continue
+        order = np.argsort(draw_key(seed, "val", 0, np.arange(size)), kind="stable")
+        old = rows[np.sort(order[held_out:])], rows[np.sort(order[:held_out])]
+
+        new = Config(path="x", val_fraction=fraction, split_seed=seed)._hold_out(rows)
+        for before, after in zip(old, new, strict=True):
+            np.testing.assert_array_equal(after, before)
 
 
 def test_only_the_first_views_are_used(published):
     few, all_views = (everything(world(published, views=views), "val") for views in (2, VIEWS))
-    assert (
-        few[1].shape[1] == 2
-        and np.array_equal(few[1], all_views[1][:, :2])
-        and np.array_equal(few[0], all_views[0][:, :2])
-    )
+    assert few[1].shape[1] == 2
+    assert np.array_equal(few[1], all_views[1][:, :2])
+    assert np.array_equal(few[0], all_views[0][:, :2])
     with pytest.raises(
         DataError,
-        match=r"image_4\.jpg is missing: get it again, or set world\.views to what every object has",
+        match=r"image_4\.jpg is missing: get it again, or set world\.views to what every",
     ):
         world(published, views=5)
 
@@ -179,13 +185,12 @@ def test_rendered_shapes_are_the_shapes_world(rendered, tmp_path, packed):
     if packed:
         pack(files, tmp_path / "pack", views=3)
     built = world(tmp_path / "pack" if packed else files, views=3)
-    assert built.spec.splits[:3] == ("train", "val", "test") and set(built.spec.splits) == set(
-        original.spec.splits
-    )
-    assert (
-        built.spec.actions == original.spec.actions and built.spec.factors == original.spec.factors
-    )
+    assert built.spec.splits[:3] == ("train", "val", "test")
+    assert set(built.spec.splits) == set(original.spec.splits)
+    assert built.spec.actions == original.spec.actions
+    assert built.spec.factors == original.spec.factors
     np.testing.assert_allclose(built.spec.mean, original.spec.mean, atol=0.01)
+
     for split in original.spec.splits:
         views, poses, labels = everything(built, split)
         table = original.tables[split]
@@ -202,37 +207,32 @@ def test_out_of_distribution_objects(published, tmp_path):
     other = write(tmp_path / "ood", train=2, val=0, views=2, first=2, beyond=True)
     for path in other.glob("*.npy"):
         path.unlink()
+
     built = world(published, ood_path=str(other))
-    assert built.spec.splits[-1] == "ood" and (
-        built.views("ood"),
-        built.views("train"),
-        built.spec.views_per_object,
-    ) == (2, VIEWS, VIEWS)
+    assert built.spec.splits[-1] == "ood"
+    assert built.views("ood") == 2
+    assert built.views("train") == built.spec.views_per_object == VIEWS
+    with pytest.raises(DataError, match=r"3 views asked for, objects of .*'threediebench' have 2"):
+        built.require("ood", 3)
+
     views, poses, labels = everything(built, "ood")
     assert labels.tolist() == [0, 1] and views.shape == (2, 2, 32, 32, 3)
     assert (abs(poses[..., :3]) > np.pi / 2).all()
     x, y, z = poses[0, 0, :3]
     inside = torch.tensor([x + np.pi, np.pi - y, z + np.pi], dtype=torch.float32)
-    rotation = built.spec.factors.groups[0]
-    torch.testing.assert_close(
-        rotation.absolute(torch.tensor(poses[0, 0, :3])),
-        rotation.absolute(inside),
-        atol=1e-5,
-        rtol=0,
-    )
-    with pytest.raises(
-        DataError, match="3 views asked for, objects of world 'threediebench' have 2"
-    ):
-        built.require("ood", 3)
+    absolute = built.spec.factors.groups[0].absolute
+    outside = absolute(torch.tensor(poses[0, 0, :3]))
+    torch.testing.assert_close(outside, absolute(inside), atol=1e-5, rtol=0)
+
     pack(other, tmp_path / "pack", views=2, unlisted=True)
     again = everything(world(published, ood_path=str(tmp_path / "pack")), "ood")
     assert all(np.array_equal(a, b) for a, b in zip(again, (views, poses, labels), strict=True))
     with pytest.raises(DataError, match=r"pack has no train_images\.npy"):
         world(tmp_path / "pack", views=2)
+
     (other / SYNSETS[0]).rename(other / "99999999")
-    with pytest.raises(
-        DataError, match=r"world\.ood_path: .* has a class '99999999', which world\.path has not"
-    ):
+    message = r"world\.ood_path: .* has a class '99999999', which world\.path has not"
+    with pytest.raises(DataError, match=message):
         world(published, ood_path=str(other))
 
 
@@ -241,7 +241,8 @@ def test_out_of_distribution_objects(published, tmp_path):
     [
         ({"views": 1}, r"world\.views must be at least 2, got 1"),
         ({"image_size": 4}, r"world\.image_size must be at least 8"),
-        ({"val_fraction": 1.0}, r"world\.val_fraction must lie between 0 and 1, got 1\.0"),
+        ({"val_fraction": 1.0}, r"world\.val_fraction must be at least 0 and below 1, got 1\.0"),
+        ({"val_fraction": 0.0}, r"world\.val_fraction must be finite and above 0, got 0\.0"),
         ({"actions": ("rotatoin",)}, "did you mean 'rotation'"),
     ],
 )
@@ -268,7 +269,7 @@ def split_file(folder: Path, name: str, change) -> None:
         (
             "train_labels.npy",
             lambda a: a[1:],
-            r"train_labels\.npy must hold one integer for each of the 6 objects of train_images\.npy",
+            r"must hold one integer for each of the 6 objects of train_images\.npy",
         ),
         ("train_labels.npy", lambda a: a * 1.0, "got float64"),
         ("train_labels.npy", lambda a: a - 1, "has label -1: classes are numbered from 0 on"),
@@ -307,74 +308,6 @@ def test_split_files_that_cannot_be_right(folder, name, change, message):
 
 def test_kind_is_threediebench():
     assert find_kind(WorldConfig, "threediebench") is Config
-
-
-def findings(path: Path) -> list[tuple[bool, str]]:
-    [report] = reports(path)
-    return [(finding.good, finding.what) for finding in report.findings]
-
-
-def test_inspection_of_a_folder(folder, monkeypatch):
-    assert findings(folder)[:3] == [
-        (True, "split train: 6 objects; 3DIEBench has 41,920"),
-        (True, "split val: 2 objects; 3DIEBench has 10,552"),
-        (True, "3 classes"),
-    ]
-    assert all(good for good, _ in findings(folder))
-    monkeypatch.setattr(inspection, "OBJECTS", {"train": 6, "val": 2})
-    assert any("the mean of their pixels is" in what for good, what in findings(folder) if good)
-    monkeypatch.setattr(inspection, "TOLERANCE", 0.0)
-    found = findings(folder)
-    assert (False, "2 views per object, 3DIEBench has 50") in found and (
-        True,
-        "split val: 2 objects, as published",
-    ) in found
-    assert any("these are other pictures" in what for good, what in found if not good)
-
-
-def test_inspection_names_what_is_wrong(folder):
-    place = places(folder, "train")[2]
-    (folder / place / "image_1.jpg").unlink()
-    assert any(
-        f"{place} has 1 views, other objects have 2" in what
-        for good, what in findings(folder)
-        if not good
-    )
-    (folder / place / "image_1.jpg").write_bytes(b"")
-    assert any("image_1.jpg is empty" in what for good, what in findings(folder) if not good)
-    (folder / "train_images.npy").unlink()
-    assert any(
-        "there is no train_images.npy: copy train_images.npy" in what
-        for good, what in findings(folder)
-        if not good
-    )
-    for path in folder.glob("*.npy"):
-        path.unlink()
-    [(good, what)] = findings(folder)
-    assert (
-        not good
-        and "has no split files: copy train_images.npy" in what
-        and "github.com/facebookresearch/SIE" in what
-    )
-
-
-def test_inspection_counts_the_views_of_every_object(folder, monkeypatch):
-    monkeypatch.setattr(inspection, "SAMPLE", 1)
-    place = places(folder, "val")[1]
-    (folder / place / "image_1.jpg").unlink()
-    said = (
-        f"{folder / place} has 1 views, other objects have 2: get it again, or set world.views to 1"
-    )
-    assert (False, said) in findings(folder)
-
-
-def test_inspection_knows_what_is_not_of_this_format(tmp_path):
-    (tmp_path / "n01443537" / "images").mkdir(parents=True)
-    (tmp_path / "n01443537" / "images" / "n01443537_0.JPEG").touch()
-    assert (
-        inspection.inspect(tmp_path) is None
-        and inspection.inspect(tmp_path / "n01443537" / "images" / "n01443537_0.JPEG") is None
-    )
 
 
 def test_actions_change_nothing_but_the_actions(published):

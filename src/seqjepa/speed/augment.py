@@ -15,7 +15,9 @@ VIEWS = 4
 def figures(rounds: int = 5, images: int = 256, plain_images: int = 32) -> list[Figure]:
     """P2: views per core-second, parameters drawn and actions made, and of the plain reference,
     which is given its parameters."""
-    world = augmented.Config(source="noise", path="", image_size=PIXELS).over(noise(images, PIXELS))
+    world = augmented.Config(source="noise", path="", image_size=PIXELS).build_from(
+        noise(images, PIXELS)
+    )
     index = np.arange(images)
     key = draw_key(0, "train", 0, index)
     batch = world.sequences("train", index[:plain_images], VIEWS, key[:plain_images])

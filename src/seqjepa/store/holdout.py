@@ -28,17 +28,20 @@ def hold_out(order: Indices, fractions: Mapping[str, float], where: str) -> dict
     """
     counts = {split: held_out(len(order), fraction) for split, fraction in fractions.items()}
     splits = deal(order, counts)
+
+    # An empty data set is refused where it is read.
     if len(order) and not len(splits["train"]):
         names = " and ".join(f"`{split}`" for split in fractions)
         raise DataError(
             f"{where} has {len(order)} object(s), too few to hold some of them out for {names}, at "
             "least one each: add objects or lower the fraction"
         )
+
     return splits
 
 
 def held_out(size: int, fraction: float) -> int:
-    """Return how many of `size` objects a fraction holds out; one above 0 holds out at least one."""
+    """Return how many of `size` objects a fraction holds out, at least one if it is above 0."""
     return max(1, round(fraction * size)) if fraction > 0 else 0
 
 

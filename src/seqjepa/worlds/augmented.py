@@ -1,16 +1,15 @@
-"""The `augmented` world: views are augmentations of images, and all parameters of each are known
-(seq-JEPA, section 3.2).
+"""The `augmented` world: views are augmentations of images, with all parameters of each known.
 
-A view's pose is all that was done to it (`policy.COLUMNS`), so that `augment_views` makes its pixels
-again from its pose; an action is the change of some of these parameters, each divided by its
-standard deviation, a fixed number, and never by anything of the sequence.
+See seq-JEPA, section 3.2. A view's pose holds all that was done to it (`policy.COLUMNS`), so that
+`augment_views` makes its pixels again from its pose. An action is the change of some of these
+parameters, each divided by its standard deviation: a fixed number, never one of the sequence.
 
 In the split `train` the last view of a sequence, which seq-JEPA predicts, follows a policy of its
-own (`last`), as in the paper's released
-code: it is rarely blurred and sometimes solarized. Everywhere else all views follow the `observed`
-    policy: evaluation reads what an
-encoder says of one view, of a pair or of many, and none of these is a view to be predicted. Probes
-therefore learn from the split `probe`: the training images again, all their views observed."""
+own (`last`), as in the paper's released code: it is rarely blurred and sometimes solarized. In all
+other splits every view follows the `observed` policy: evaluation reads an encoder's features of one
+view, of a pair or of many, and none of these is a view to be predicted. Probes therefore learn from
+the split `probe`: the training images again, all their views observed.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,9 +18,10 @@ from functools import cache
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from seqjepa.actions import ActionSpace, Group
-from seqjepa.checks import at_least
+from seqjepa.checks import at_least, below_one
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.keys import spread
 from seqjepa.types import Indices, SequenceBatch
@@ -40,25 +40,25 @@ GROUPS = {
     "blur": ("sigma",),
     "solarize": ("solarize",),
 }
-DRAWS = 2**16  # of each parameter, for its standard deviation
+DRAWS = 2**16  # draws of each parameter, for its standard deviation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(WorldConfig):
-    """Which images, and how views are made of them.
+    """Options of the images and of the views made of them.
 
     Attributes:
-        source: format of the data set, the name of a module in `worlds/images`.
-        path: of the data set.
+        source: format of the data set, the name of a module in `worlds/images/formats`.
+        path: the data set's archive or folder.
         image_size: S, pixels per side of images and of views.
         actions: groups to condition on: `crop`, `flip`, `jitter`, `order` (of the jitter), `gray`,
             `blur`, `solarize`. All of the paper's: crop, jitter, blur.
-        val_fraction: of the training images that are held out for choosing settings; 0 for none, as
+        val_fraction: share of the training images held out for choosing settings; 0 for none, as
             in the paper.
-        observed: how views are made.
-        last: how the last view of a training sequence is made.
-        mean, std: of pixels in 0..1 per channel, for the encoder; None for the training images'
-            own.
+        observed: policy that views are drawn from.
+        last: policy of the last view of a training sequence.
+        mean, std: statistics per channel of pixels in 0..1, for the encoder; None for the training
+            images' own.
     """
 
     source: str
@@ -73,45 +73,40 @@ class Config(WorldConfig):
 
     def __post_init__(self) -> None:
         at_least(self, image_size=8)
-        if not 0 <= self.val_fraction < 1:
-            raise ConfigError(
-                f"world.val_fraction must be at least 0 and below 1, got {self.val_fraction}"
-            )
+        below_one(self, "val_fraction")
         if (self.mean is None) != (self.std is None) or min(self.std or (1,)) <= 0:
             raise ConfigError(
-                f"world.mean and world.std go together and std is positive, got {self.mean} and {self.std}"
+                "world.mean and world.std go together and std is positive, got "
+                f"{self.mean} and {self.std}"
             )
         for name in self.actions:
             if name not in GROUPS:
                 raise ConfigError(unknown("world.actions", name, GROUPS))
 
+    @override
     def build(self) -> "AugmentedWorld":
-        """The world, its images read from the source's files or from the cache."""
-        return self.over(open_images(self.source, self.path, self.image_size, self.val_fraction))
+        """Build the world, its images read from the source's files or from the cache."""
+        images = open_images(self.source, self.path, self.image_size, self.val_fraction)
+        return self.build_from(images)
 
-    def over(self, images: ImageSet) -> "AugmentedWorld":
-        """The world of images that are there already."""
+    def build_from(self, images: ImageSet) -> "AugmentedWorld":
+        """Build the world from images that are open already."""
         splits = dict(images.splits)
         probe_split = images.probe_split
+        # Views of `train` end with one of the `last` policy; probes want observed ones only.
         if probe_split == "train":
             probe_split = "probe"
             splits[probe_split] = splits["train"]
-        mean, std = (
-            (images.mean, images.std)
-            if self.mean is None or self.std is None
-            else (self.mean, self.std)
-        )
-        spec = replace(
-            images.fill(self.outline()),
-            splits=tuple(splits),
-            probe_split=probe_split,
-            mean=mean,
-            std=std,
-        )
+
+        spec = images.fill(self.outline())
+        spec = replace(spec, splits=tuple(splits), probe_split=probe_split)
+        if self.mean is not None and self.std is not None:
+            spec = replace(spec, mean=self.mean, std=self.std)
         return AugmentedWorld(spec, splits, self.observed, self.last)
 
+    @override
     def outline(self) -> WorldSpec:
-        """See `WorldConfig.outline`; the classes, too, are known only from the files."""
+        """Return the spec without classes and statistics, which only the files know."""
         factors = self.factors()
         return WorldSpec(
             name=self.source,
@@ -127,18 +122,18 @@ class Config(WorldConfig):
         )
 
     def factors(self) -> ActionSpace:
-        """The groups whose parameters vary among observed views, and those that actions are made
-        of."""
-        observed, last = (
-            np.array(_deviations(policy, self.image_size)) for policy in (self.observed, self.last)
-        )
-        spread_of = dict(zip(COLUMNS, np.where(observed > 0, observed, last).tolist(), strict=True))
-        varying = {name for name, x in zip(COLUMNS, observed, strict=True) if x > 0}
-        groups = [
-            Group(name=name, dims=dims, scale=tuple(_rounded(spread_of[dim]) for dim in dims))
-            for name, dims in GROUPS.items()
-            if varying & set(dims) or name in self.actions
-        ]
+        """Return the groups that vary among observed views, and those that actions are made of."""
+        observed = dict(zip(COLUMNS, _deviations(self.observed, self.image_size), strict=True))
+        last = dict(zip(COLUMNS, _deviations(self.last, self.image_size), strict=True))
+        varying = {name for name, deviation in observed.items() if deviation > 0}
+        # A parameter that only the last view varies in is scaled by its deviation there.
+        deviations = {name: observed[name] if name in varying else last[name] for name in COLUMNS}
+
+        groups = []
+        for name, dims in GROUPS.items():
+            if varying & set(dims) or name in self.actions:
+                scale = tuple(_rounded(deviations[dim]) for dim in dims)
+                groups.append(Group(name=name, dims=dims, scale=scale))
         return ActionSpace(COLUMNS, tuple(groups))
 
 
@@ -146,10 +141,10 @@ class AugmentedWorld(World):
     """A World over sets of images; views are made on `World.device`.
 
     Args:
-        spec: of it.
+        spec: description of the world.
         splits: the images of each split.
-        observed: how views are made.
-        last: how the last view of a training sequence is made.
+        observed: policy that views are drawn from.
+        last: policy of the last view of a training sequence.
     """
 
     def __init__(
@@ -159,33 +154,34 @@ class AugmentedWorld(World):
         self.splits = splits
         self.observed, self.last = observed, last
 
+    @override
     def size(self, split: str) -> int:
-        """How many images a split has."""
         return len(self.splits[split])
 
+    @override
     def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
-        """See `World.sequences`."""
         size, keys = self.spec.image_shape[-1], spread(key, num_views)
         parameters = sample(self.observed, keys, size)
         if split == "train":
             parameters[:, -1] = sample(self.last, keys[:, -1], size)
+
+        # Poses stay on the CPU, where it is decided which operation a view gets.
         poses = torch.from_numpy(parameters)
         views = augment_views(self.whole(split, index), poses, size)
         labels = torch.from_numpy(self.splits[split].labels[index])
         return SequenceBatch(views, self.spec.actions.along(poses), poses, labels)
 
+    @override
     def whole(self, split: str, index: Indices) -> Tensor:
-        """The images as they are, [B, 3, S, S] uint8."""
         return torch.from_numpy(self.splits[split].pick(index)).to(self.device).permute(0, 3, 1, 2)
 
 
 def _rounded(deviation: float) -> float:
-    """To three digits, so that it is the same number on every machine; 1 for a parameter that never
-    varies."""
+    """Round to three digits, the same on every machine; 1 for a parameter that never varies."""
     return float(f"{deviation:.3g}") or 1.0
 
 
 @cache
 def _deviations(policy: Policy, size: int) -> tuple[float, ...]:
-    """Of each parameter: one has to draw many, and that once."""
+    """Estimate the standard deviation of each parameter from many draws, once for a policy."""
     return tuple(sample(policy, np.arange(DRAWS), size).std(0, dtype=np.float64).tolist())

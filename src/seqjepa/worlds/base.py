@@ -1,4 +1,4 @@
-"""World: where sequences of views, and the actions between them, come from."""
+"""World: the source of view sequences and of the actions between the views."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -15,21 +15,22 @@ from seqjepa.checks import at_least
 from seqjepa.errors import DataError, unknown
 from seqjepa.keys import choose_views, draw_key, epoch_order
 from seqjepa.reading.findings import Report
-from seqjepa.types import Indices
+from seqjepa.types import Indices, SequenceBatch
 
 __all__ = ["Indices", "World", "WorldConfig", "WorldSpec", "at_least", "choose_views", "draw_key"]
-from seqjepa.types import SequenceBatch
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorldConfig:
-    """Base of the frozen configs of worlds; a world's own config adds its fields and knows how to
-    build the world."""
+    """Base of the frozen configs of worlds.
+
+    A world's own config adds its fields and `build`.
+    """
 
     section: ClassVar[str] = "world."
 
     def build(self) -> "World":
-        """The world, its files read or rendered and verified.
+        """Build the world, its files read or rendered and verified.
 
         Raises:
             ConfigError: if fields contradict each other.
@@ -38,43 +39,44 @@ class WorldConfig:
         raise NotImplementedError
 
     def outline(self) -> "WorldSpec | None":
-        """The spec, pixel statistics apart, where it is known before anything is read or rendered;
-        else None.
+        """Return the spec as far as it is known before anything is read or rendered, else None.
 
-        With it, what does not fit the world is refused at once and not after minutes of rendering.
+        Pixel statistics are placeholders in it. With it, options that do not fit the world are
+        refused at once and not after minutes of rendering.
         """
         return None
 
     @classmethod
     def inspect(cls, path: Path) -> Report | None:
-        """What `seqjepa data check` says of a file or folder: whether all that this world reads is
-        there and whole; None if it is not of this world's format at all. It takes seconds, whatever
-        the size."""
+        """Check the files this world reads, for `seqjepa data check`.
+
+        It takes seconds, whatever the size. Return None if the path is not in this world's format.
+        """
         return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorldSpec:
-    """What can be known of a world without drawing from it.
+    """Description of a world: all that is known without drawing from it.
 
     Attributes:
-        name: of the world.
+        name: the world's name in tables and reports.
         image_shape: (C, H, W) of a view.
         classes: class names; a label is an index into them.
         factors: every group of pose factors, for evaluation.
         actions: the groups that actions are made of, for conditioning; a selection of `factors`.
-        splits: split names; `train`, `val` and `test` are always there, others are
+        splits: split names; `train`, `val` and `test` always exist, others are
             out-of-distribution tests.
-        views_per_object: how many different views an object has; None where views are drawn without
-            limit. A test out of distribution may have fewer, see `World.views`.
-        mean, std: per channel, of pixels in 0..1; encoders normalise with them.
-        data: digests of what views are made of, by part (`seqjepa.store.fingerprint`), by which a
-            resumed run knows its data again; empty where unknown.
-        probe_split: that evaluation's probes learn from, where it is not the one that methods are
-            trained on (STL-10's labelled images).
+        views_per_object: number of different views an object has; None where views are drawn
+            without limit. An out-of-distribution test may have fewer, see `World.views`.
+        mean, std: statistics per channel of pixels in 0..1; encoders normalise with them.
+        probe_split: the split that evaluation's probes learn from, where it is not the one that
+            methods are trained on (STL-10's labelled images).
         ordered: whether the order of a sequence's views means something (fixations: what is salient
             comes first), so that shorter sequences are the beginnings of longer ones and no other
             parts of them.
+        data: digests of the arrays that views are made of, by part (`seqjepa.store.fingerprint`);
+            a resumed run compares them with its own. Empty where unknown.
     """
 
     name: str
@@ -91,46 +93,49 @@ class WorldSpec:
     data: dict[str, str] = field(default_factory=dict)
 
     def require_views(self, num_views: int) -> None:
-        """Raise a DataError if objects have fewer views than that."""
-        if (most := self.views_per_object) is not None and num_views > most:
+        """Raise a DataError if objects have fewer views than `num_views`."""
+        most = self.views_per_object
+        if most is not None and num_views > most:
             raise DataError(
-                f"{num_views} views asked for, objects of world {self.name!r} have {most}: set train.num_views to at most {most}"
+                f"{num_views} views asked for, objects of world {self.name!r} have {most}: set "
+                f"train.num_views to at most {most}"
             )
 
 
 class World(ABC):
-    """A source of view sequences. A new one implements `spec`, `size` and `sequences`; order and
-    randomness are settled here.
+    """A source of view sequences.
 
+    A new world implements `spec`, `size` and `sequences`; order and randomness are settled here.
     Every draw is a pure function of (seed, split, epoch, object, view): it depends neither on
     workers nor on where a run was interrupted.
 
     Attributes:
-        spec: what can be known of it without drawing from it.
-        device: where a world that computes on pixels does so; see `to`.
+        spec: description of the world.
+        device: the device for worlds that compute on pixels; see `to`.
     """
 
     spec: WorldSpec
     device: torch.device = torch.device("cpu")
 
     def to(self, device: torch.device) -> Self:
-        """The world itself, which from now on makes its views there if making them is arithmetic on
-        pixels (augmentation, patches)."""
+        """Make views on this device, if they are arithmetic on pixels (augmentation, patches).
+
+        Return the world itself.
+        """
         self.device = device
         return self
 
     @abstractmethod
     def size(self, split: str) -> int:
-        """How many objects (images, scenes ...) a split has."""
+        """Return the number of objects (images, scenes ...) in a split."""
 
     def views(self, split: str) -> int | None:
-        """How many different views each object of a split has; None where views are drawn without
-        limit."""
+        """Return the number of different views of each object in a split; None for no limit."""
         return self.spec.views_per_object
 
     @abstractmethod
     def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
-        """One sequence of `num_views` different views for each object.
+        """Draw one sequence of `num_views` different views for each object.
 
         Args:
             split: a name in `spec.splits`.
@@ -140,9 +145,11 @@ class World(ABC):
         """
 
     def whole(self, split: str, index: Indices) -> Tensor | None:
-        """Whole images, [B, C, H, W] uint8, of any size, that views are parts or changes of, for
-        the probe on the encoder's features of those (seq-JEPA, table 12); None where there is no
-        such thing."""
+        """Return the whole images [B, C, H, W] uint8 that views are made of, or None.
+
+        They may have any size. Evaluation probes the encoder's features of them (seq-JEPA, table
+        12). A world that has only views returns None.
+        """
         return None
 
     def loader(
@@ -155,14 +162,16 @@ class World(ABC):
         start_step: int = 0,
         places: Indices | None = None,
     ) -> Iterator[SequenceBatch]:
-        """Batches without end: each epoch visits every object once, in a new order; a batch may
-        span two epochs, so none is ever short.
+        """Yield batches without end.
+
+        Each epoch visits every object once, in a new order. A batch may span two epochs, so none
+        is ever short.
 
         Args:
             split: a name in `spec.splits`.
             num_views: T, views per sequence.
             batch_size: B.
-            seed: of order and draws.
+            seed: the seed of order and draws.
             start_step: the batch to begin with; batch k is the same wherever the loader began.
             places: which of each batch's B sequences to make, in ascending order; None for all.
                 Ranks share a batch by it.
@@ -171,26 +180,27 @@ class World(ABC):
             DataError: if the split is unknown, smaller than a batch, or an object has too few
                 views.
         """
+        # The check must not wait for the first batch, as it would inside a generator.
         self.require(split, num_views, batch_size)
-        return self._batches(
-            split,
-            num_views,
-            batch_size,
-            seed,
-            start_step,
-            np.arange(batch_size) if places is None else places,
-        )
+        if places is None:
+            places = np.arange(batch_size)
+        return self._batches(split, num_views, batch_size, seed, start_step, places)
 
     def require(self, split: str, num_views: int, batch_size: int = 1) -> None:
-        """Raise a DataError if the split is unknown, has fewer objects than a batch, or its objects
-        have too few views."""
+        """Raise a DataError if such batches cannot be drawn from the split.
+
+        It may be unknown, have fewer objects than a batch, or objects with too few views.
+        """
         if split not in self.spec.splits:
             raise DataError(unknown("split", split, self.spec.splits))
         replace(self.spec, views_per_object=self.views(split)).require_views(num_views)
-        if (size := self.size(split)) < batch_size:
-            what = f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a batch of {batch_size}"
+
+        size = self.size(split)
+        if size < batch_size:
             raise DataError(
-                f"{what}: give it more objects, or for training set train.batch_size to at most {size}"
+                f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a "
+                f"batch of {batch_size}: give it more objects, or for training set "
+                f"train.batch_size to at most {size}"
             )
 
     def _batches(
@@ -199,13 +209,15 @@ class World(ABC):
         size = self.size(split)
         orders: dict[int, Indices] = {}
         while True:
-            epoch, place = np.divmod(step * batch_size + places, size)
-            for number in set(epoch.tolist()) - set(orders):
-                orders[number] = epoch_order(size, seed, split, number)
-            index = np.array(
-                [orders[e][p] for e, p in zip(epoch.tolist(), place.tolist(), strict=True)],
-                dtype=np.int64,
-            )
-            yield self.sequences(split, index, num_views, draw_key(seed, split, epoch, index))
-            orders = {number: order for number, order in orders.items() if number >= epoch[-1]}
+            # Sequence number n of the whole run is place n % size of epoch n // size.
+            epochs, within = np.divmod(step * batch_size + places, size)
+            for epoch in set(epochs.tolist()) - set(orders):
+                orders[epoch] = epoch_order(size, seed, split, epoch)
+            visits = zip(epochs.tolist(), within.tolist(), strict=True)
+            index = np.array([orders[epoch][place] for epoch, place in visits], dtype=np.int64)
+
+            yield self.sequences(split, index, num_views, draw_key(seed, split, epochs, index))
+
+            # An epoch that is over never comes again.
+            orders = {epoch: order for epoch, order in orders.items() if epoch >= epochs[-1]}
             step += 1

@@ -1,4 +1,4 @@
-"""Worlds whose views are all on disk: so many objects, each with so many views of known pose."""
+"""Worlds whose views are all on disk: a table of objects and their views for each split."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from typing_extensions import override
 
 from seqjepa.keys import choose_views
 from seqjepa.store.fingerprint import digests
@@ -14,7 +15,7 @@ from seqjepa.store.table import ViewTable
 from seqjepa.types import Indices, SequenceBatch
 from seqjepa.worlds.base import World, WorldSpec
 
-SOME = 64  # objects
+FINGERPRINTED = 64  # objects whose poses stand for those of a split that is read from files
 
 
 class TableWorld(World):
@@ -24,46 +25,42 @@ class TableWorld(World):
         self.spec = spec if spec.data else replace(spec, data=digests(_parts(tables)))
         self.tables = tables
 
+    @override
     def size(self, split: str) -> int:
-        """How many objects a split has."""
         return len(self.tables[split].labels)
 
+    @override
     def views(self, split: str) -> int:
-        """How many different views each object of a split has."""
         return self.tables[split].views.shape[1]
 
+    @override
     def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
-        """See `World.sequences`. The views come out channels-last in memory, as convolutions like
-        them."""
         table = self.tables[split]
         chosen = choose_views(key, num_views, table.views.shape[1])
-        views = torch.from_numpy(table.images(index, chosen))
+        # From [B, T, H, W, C] without a copy: channels-last in memory, as convolutions like them.
+        views = torch.from_numpy(table.images(index, chosen)).permute(0, 1, 4, 2, 3)
         poses = torch.from_numpy(table.poses[index[:, None], chosen])
-        actions = self.spec.actions.along(poses)
-        return SequenceBatch(
-            views.permute(0, 1, 4, 2, 3), actions, poses, torch.from_numpy(table.labels[index])
-        )
+        labels = torch.from_numpy(table.labels[index])
+        return SequenceBatch(views, self.spec.actions.along(poses), poses, labels)
 
 
 def _parts(tables: Mapping[str, ViewTable]) -> dict[str, npt.NDArray[Any] | str]:
-    """What tells a world's data, by what it is called. Of views that are files this is `contents`,
-    of such poses those of some objects."""
+    """Return the arrays and digests that identify a world's data, by the names of their parts."""
     parts: dict[str, npt.NDArray[Any] | str] = {}
     for split, table in tables.items():
-        named: dict[str, Any] = {
-            "views": table.views,
-            "poses": table.poses,
-            "labels": table.labels,
-            "rows": table.rows,
-        }
-        if not isinstance(table.views, np.ndarray) and table.contents:
-            named["views"] = table.contents
-        if not isinstance(table.poses, np.ndarray):
-            some = np.arange(0, len(table.labels), max(1, len(table.labels) // SOME))[:, None]
-            named["poses"] = table.poses[some, np.arange(table.poses.shape[1])[None]]
-        parts |= {
-            f"{split}.{name}": part
-            for name, part in named.items()
-            if isinstance(part, np.ndarray | str)
-        }
+        views: Any = table.views
+        poses: Any = table.poses
+        # Views that are files are too many to read: the digest of their bytes stands for them.
+        if not isinstance(views, np.ndarray) and table.contents:
+            views = table.contents
+        # Poses that are files are read for some objects, spread evenly.
+        if not isinstance(poses, np.ndarray):
+            step = max(1, len(table.labels) // FINGERPRINTED)
+            objects = np.arange(0, len(table.labels), step)[:, None]
+            poses = poses[objects, np.arange(poses.shape[1])[None]]
+
+        named = {"views": views, "poses": poses, "labels": table.labels, "rows": table.rows}
+        for name, part in named.items():
+            if isinstance(part, np.ndarray | str):
+                parts[f"{split}.{name}"] = part
     return parts

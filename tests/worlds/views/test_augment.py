@@ -90,9 +90,8 @@ def test_a_box_as_large_as_the_view_is_cut_out_to_the_pixel(box, flip):
     columns = torch.arange(left, left + 32)
     assert torch.equal(view[0, :, 0], torch.arange(top, top + 32, dtype=torch.uint8))
     assert torch.equal(view[1, 0], (columns.flip(0) if flip else columns).to(torch.uint8))
-    assert torch.equal(view[0], view[0, :, :1].expand(32, 32)) and torch.equal(
-        view[1], view[1, :1].expand(32, 32)
-    )
+    assert torch.equal(view[0], view[0, :, :1].expand(32, 32))
+    assert torch.equal(view[1], view[1, :1].expand(32, 32))
 
 
 def test_drawn_boxes_and_flips_are_where_the_parameters_say():
@@ -177,31 +176,21 @@ def test_hue(turn):
 def test_hue_of_pure_colours():
     """A third of the circle on, red is green, green is blue, blue is red; black, grey and white
     have no hue."""
-    colours = torch.tensor(
-        [
-            [255, 0, 0],
-            [0, 255, 0],
-            [0, 0, 255],
-            [255, 255, 0],
-            [0, 0, 0],
-            [90, 90, 90],
-            [255, 255, 255],
-            [200, 40, 40],
-        ]
-    )
-    image = colours.to(torch.uint8).repeat(8, 1).T.reshape(1, 3, 8, 8)
+    turned = {
+        (255, 0, 0): [0, 255, 0],
+        (0, 255, 0): [0, 0, 255],
+        (0, 0, 255): [255, 0, 0],
+        (255, 255, 0): [0, 255, 255],
+        (0, 0, 0): [0, 0, 0],
+        (90, 90, 90): [90, 90, 90],
+        (255, 255, 255): [255, 255, 255],
+        (200, 40, 40): [40, 200, 40],
+    }
+
+    colours = torch.tensor(list(turned), dtype=torch.uint8)
+    image = colours.repeat(8, 1).T.reshape(1, 3, 8, 8)
     found = views(image, 8, hue=1 / 3).flatten(2)[0].T[:8]
-    wanted = [
-        [0, 255, 0],
-        [0, 0, 255],
-        [255, 0, 0],
-        [0, 255, 255],
-        [0, 0, 0],
-        [90, 90, 90],
-        [255, 255, 255],
-        [40, 200, 40],
-    ]
-    assert found.tolist() == wanted
+    assert found.tolist() == list(turned.values())
 
 
 def test_gray():

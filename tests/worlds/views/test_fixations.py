@@ -65,21 +65,19 @@ def test_fixations_are_those_of_a_plain_version(inhibition: Inhibition) -> None:
     maps = torch.stack([a_map(seed=seed) for seed in range(20)])
     found = fixations(maps, 3, keys(20), inhibition)
     assert found.shape == (20, 3, 2) and found.dtype == torch.int64
-    for saliency, chance, mine in zip(
+    for saliency, chance, places in zip(
         maps.numpy(), uniforms(keys(20), 3), found.tolist(), strict=True
     ):
-        assert plain(saliency, chance, inhibition) == [tuple(place) for place in mine]
+        assert plain(saliency, chance, inhibition) == [tuple(place) for place in places]
 
 
 def agree(counts: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether counts are of draws with such probabilities, up to a factor; what is expected fewer
-    than five times is taken together."""
+    """Test whether counts are of draws with these probabilities, up to a factor (chi-square)."""
     wanted = expected * (counts.sum() / expected.sum())
+    # Positions expected fewer than five times are taken together.
     likely = wanted > 5
-    observed, wanted = (
-        np.append(counts[likely], counts[~likely].sum()),
-        np.append(wanted[likely], wanted[~likely].sum()),
-    )
+    observed = np.append(counts[likely], counts[~likely].sum())
+    wanted = np.append(wanted[likely], wanted[~likely].sum())
     return stats.chisquare(observed[wanted > 0], wanted[wanted > 0]).pvalue > 1e-3
 
 
@@ -112,15 +110,13 @@ def test_the_second_fixation_given_the_first_follows_the_rest() -> None:
 
 @pytest.mark.parametrize("inhibition", [DISC, SQUARE])
 def test_inhibition_is_a_disc_or_a_square_to_the_pixel(inhibition: Inhibition) -> None:
-    """Of a flat image with one fixation, all other positions are reached, and none of the inhibited
-    ones; so at the border, too."""
+    """On a flat image all positions but the inhibited ones are reached, at the border, too."""
     size, number = 9, 4000
     one = torch.zeros(number, size, size, dtype=torch.int64)
     for spot in ((4, 4), (0, 8)):
         ones = one + 1
-        ones[:, spot[0], spot[1]] = (
-            10**12
-        )  # the first fixation, but for one in ten thousand million
+        # The first fixation, but for one in ten thousand million.
+        ones[:, spot[0], spot[1]] = 10**12
         found = fixations(ones, 2, keys(number), inhibition)
         assert (found[:, 0] == torch.tensor(spot)).all()
         reached = np.zeros((size, size), bool)
@@ -131,15 +127,11 @@ def test_inhibition_is_a_disc_or_a_square_to_the_pixel(inhibition: Inhibition) -
 def test_shapes_by_hand() -> None:
     cross = [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
     assert Inhibition("disc", 1).kernel().int().tolist() == cross
-    assert Inhibition("square", 1).kernel().all() and Inhibition("square", 1).kernel().shape == (
-        3,
-        3,
-    )
+    assert Inhibition("square", 1).kernel().all()
+    assert Inhibition("square", 1).kernel().shape == (3, 3)
     assert not Inhibition("none", 1).kernel().any()
-    assert (
-        Inhibition("disc", 16).kernel().sum() == 797
-        and Inhibition("square", 16).kernel().sum() == 33**2
-    )
+    assert Inhibition("disc", 16).kernel().sum() == 797
+    assert Inhibition("square", 16).kernel().sum() == 33**2
     assert Inhibition("disc", 0).kernel().tolist() == [[True]]
 
 
@@ -188,24 +180,18 @@ def test_without_inhibition_a_fixation_may_come_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "inhibition", [Inhibition("disc", 16), Inhibition("square", 16), Inhibition("disc", 42)]
+    ("inhibition", "most"),
+    [(Inhibition("disc", 16), 12), (Inhibition("square", 16), 9), (Inhibition("disc", 42), 2)],
 )
-def test_as_many_fixations_as_always_find_room(inhibition: Inhibition) -> None:
-    most = inhibition.most(96)
-    assert (
-        most
-        == {("disc", 16): 12, ("square", 16): 9, ("disc", 42): 2}[
-            inhibition.shape, inhibition.radius
-        ]
-    )
+def test_as_many_fixations_as_always_find_room(inhibition: Inhibition, most: int) -> None:
+    assert inhibition.capacity(96) == most
     flat = torch.ones(50, 96, 96, dtype=torch.int64)
     found = fixations(flat, most, keys(50), inhibition)
     for places in found.tolist():
         assert not any(inhibited(96, places[:k], inhibition)[tuple(places[k])] for k in range(most))
-    with pytest.raises(
-        DataError,
-        match=f"{most + 1} fixations asked for, an image of 96 x 96 pixels has room for {most}",
-    ):
+
+    message = f"{most + 1} fixations asked for, an image of 96 x 96 pixels has room for {most}"
+    with pytest.raises(DataError, match=message):
         fixations(flat, most + 1, keys(50), inhibition)
 
 
@@ -214,9 +200,9 @@ def test_weights_of_half_precision_are_exact() -> None:
     stored = torch.from_numpy((10.0 ** random.uniform(-7, 4.5, (3, 30, 30))).astype(np.float16))
     stored[0, 0, 0], stored[0, 0, 1] = 2.0**-24, 65504
     exact = weights(stored)
-    for mine, given in zip(exact, stored.double(), strict=True):
-        ratio = mine.double() / given
-        assert mine.max() < 2**40 and (ratio[given > 0] == ratio[given > 0][0]).all()
+    for weight, given in zip(exact, stored.double(), strict=True):
+        ratio = weight.double() / given
+        assert weight.max() < 2**40 and (ratio[given > 0] == ratio[given > 0][0]).all()
     tiny = torch.full((1, 4, 4), 1e-9)
     tiny[0, 0, 0] = 3e-9
     assert weights(tiny)[0, 0, 0].item() / weights(tiny)[0, 1, 1].item() == pytest.approx(

@@ -1,14 +1,17 @@
-"""How views are augmented: the parameters of each view, and the policy that they are drawn from.
+"""The parameters of augmented views, and the policy that they are drawn from.
 
-A view is described completely by the numbers in `COLUMNS`; `augment.augment` makes the same pixels
-of the same numbers again."""
+A view is described completely by the numbers in `COLUMNS`; `augment.augment_views` makes the same
+pixels of the same numbers again.
+"""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from seqjepa.checks import fraction, not_negative
 from seqjepa.errors import ConfigError
 from seqjepa.keys import uniforms
 
@@ -16,34 +19,45 @@ CROP = ("top", "left", "height", "width")
 JITTER = ("brightness", "contrast", "saturation", "hue")
 PLACES = tuple(f"{name}_place" for name in JITTER)
 COLUMNS = (*CROP, "flip", *JITTER, *PLACES, "gray", "sigma", "solarize")
-"""The parameters of a view, in the order in which they are applied: the box that is cut out, in pixels of the image (i, j, h, w of the
-paper); whether it is mirrored (0 or 1); the factors of brightness, contrast and saturation, and the turn of the hue as a share of the whole
-circle, 1, 1, 1 and 0 where colours are left alone; the place, 0 to 3, of each of these four in their order; whether colour is taken away;
-the blur's standard deviation in pixels of the view, 0 for none; whether bright pixels are inverted."""
+"""The parameters of a view, in the order in which they are applied.
 
-TRIES = 10  # for a box that fits in the image, as in torchvision; then it is the whole image
+- `top`, `left`, `height`, `width`: the box that is cut out, in pixels of the image (i, j, h, w of
+  the paper).
+- `flip`: whether it is mirrored, 0 or 1.
+- `brightness`, `contrast`, `saturation`, `hue`: three factors, and the turn of the hue as a share
+  of the whole circle; 1, 1, 1 and 0 where colours are left alone.
+- `brightness_place` ...: the place, 0 to 3, of each of these four in their order.
+- `gray`: whether colour is taken away.
+- `sigma`: the blur's standard deviation in pixels of the view, 0 for none.
+- `solarize`: whether bright pixels are inverted.
+"""
+
+# A box is tried this often until it fits in the image, as in torchvision; then it is the whole one.
+TRIES = 10
 Floats = npt.NDArray[np.float64]
 Keys = npt.NDArray[np.int64 | np.uint64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What parameters are drawn from; the defaults are those of the paper's observed views
-    (released code, datasets.py).
+    """Distributions of the parameters.
+
+    The defaults are those of the paper's observed views (released code, datasets.py).
 
     Attributes:
         scale: range of the crop's area as a share of the image's, uniform.
         ratio: range of the crop's width by its height, uniform in the logarithm.
         p_flip: probability of a mirrored view.
         p_jitter: probability that colours change, all four in a random order.
-        brightness, contrast, saturation: x, of factors uniform in 1 - x .. 1 + x, from 0 at least.
-        hue: x, of turns uniform in -x .. x, at most half of the circle.
+        brightness, contrast, saturation: x for factors uniform in 1 - x .. 1 + x, from 0 at least.
+        hue: x for turns uniform in -x .. x, at most half of the circle.
         p_gray: probability of a view without colour.
         p_blur: probability of a Gaussian blur.
         sigma: range of its standard deviation in pixels, uniform.
         p_solarize: probability that pixels of 128 and more are inverted.
     """
 
+    section: ClassVar[str] = "an augmentation policy's "
     scale: tuple[float, float] = (0.2, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     p_flip: float = 0.5
@@ -58,90 +72,89 @@ class Policy:
     p_solarize: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in (field.name for field in fields(self) if field.name.startswith("p_")):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(
-                    f"{name} of an augmentation policy is a probability, 0 to 1, got {getattr(self, name)}"
-                )
-        for name, most in (
-            ("brightness", math.inf),
-            ("contrast", math.inf),
-            ("saturation", math.inf),
-            ("hue", 0.5),
-        ):
-            if not 0 <= getattr(self, name) <= most or math.isinf(getattr(self, name)):
-                raise ConfigError(
-                    f"{name} of an augmentation policy must be from 0 to {most}, got {getattr(self, name)}"
-                )
-        for name, (low, high), least, most in (
-            ("scale", self.scale, 0, 1),
-            ("sigma", self.sigma, 0, math.inf),
-        ):
-            if not least < low <= high <= most or math.isinf(high):
-                raise ConfigError(
-                    f"{name} of an augmentation policy must be a range within {least} to {most}, got {low} to {high}"
-                )
-        if not 0 < self.ratio[0] <= 1 <= self.ratio[1] < math.inf:
-            raise ConfigError(
-                f"ratio of an augmentation policy must be a range around 1, got {self.ratio[0]} to {self.ratio[1]}"
-            )
+        fraction(self, "p_flip", "p_jitter", "p_gray", "p_blur", "p_solarize")
+        not_negative(self, *JITTER)
+        if self.hue > 0.5:
+            raise ConfigError(f"{self.section}hue must be at most 0.5, got {self.hue}")
+
+        for name, most in (("scale", 1), ("sigma", math.inf)):
+            low, high = getattr(self, name)
+            if not 0 < low <= high <= most or math.isinf(high):
+                rule = f"a range within 0 to {most}"
+                raise ConfigError(f"{self.section}{name} must be {rule}, got {low} to {high}")
+        low, high = self.ratio
+        if not 0 < low <= 1 <= high < math.inf:
+            raise ConfigError(f"{self.section}ratio must be a range around 1, got {low} to {high}")
 
 
 def sample(policy: Policy, key: Keys, size: int) -> npt.NDArray[np.float32]:
-    """The parameters of views of square images, a pure function of the keys.
+    """Draw the parameters of views of square images, a pure function of the keys.
 
     Args:
-        policy: what they are drawn from.
+        policy: the distributions to draw from.
         key: [...] one for each view.
         size: pixels per side of the images that boxes are cut out of.
 
     Returns:
         [..., 16], the numbers named in `COLUMNS`.
     """
+    # Each row of `chance` serves one purpose for all views. Every view uses up the same numbers,
+    # whatever comes out, so a parameter never depends on another one's draw.
     chance = np.ascontiguousarray(uniforms(key.reshape(-1), 2 * TRIES + 16).T)
-    tries, (down, across, flip, *jitter, gray, blur, sigma, solarize) = (
-        chance[: 2 * TRIES],
-        chance[2 * TRIES :],
-    )
-    blurred = blur < policy.p_blur
+    areas, ratios, single = np.split(chance, [TRIES, 2 * TRIES])
+    down, across, flip, *jitter, gray, blur, sigma, solarize = single
+
     columns = [
-        *_crop(policy, tries[:TRIES], tries[TRIES:], down, across, size),
+        *_crop(policy, areas, ratios, down, across, size),
         flip < policy.p_flip,
         *_jitter(policy, np.stack(jitter)),
         gray < policy.p_gray,
-        np.where(blurred, _between(policy.sigma, sigma), 0),
+        np.where(blur < policy.p_blur, _between(policy.sigma, sigma), 0),
         solarize < policy.p_solarize,
     ]
     return np.stack(columns, -1).astype(np.float32).reshape(*key.shape, len(COLUMNS))
 
 
 def _crop(
-    policy: Policy, area: Floats, ratio: Floats, down: Floats, across: Floats, size: int
+    policy: Policy, areas: Floats, ratios: Floats, down: Floats, across: Floats, size: int
 ) -> Floats:
-    """[4, n]: boxes as torchvision's RandomResizedCrop draws them, from `area` and `ratio` [TRIES,
-    n]."""
-    pixels = size**2 * _between(policy.scale, area)
-    aspect = np.exp(_between((math.log(policy.ratio[0]), math.log(policy.ratio[1])), ratio))
-    height, width = np.rint(np.sqrt(pixels / aspect)), np.rint(np.sqrt(pixels * aspect))
-    fits = (height >= 1) & (height <= size) & (width >= 1) & (width <= size)
+    """Return boxes [4, n] as torchvision's RandomResizedCrop draws them.
+
+    Args:
+        policy: ranges of area and ratio.
+        areas, ratios: [TRIES, n] chances of the sizes that are tried.
+        down, across: [n] chances of the place.
+        size: pixels per side of the images.
+    """
+    pixels = size**2 * _between(policy.scale, areas)
+    low, high = policy.ratio
+    aspect = np.exp(_between((math.log(low), math.log(high)), ratios))
+    heights, widths = np.rint(np.sqrt(pixels / aspect)), np.rint(np.sqrt(pixels * aspect))
+
+    # The first try that fits, or the whole image.
+    fits = (heights >= 1) & (heights <= size) & (widths >= 1) & (widths <= size)
     first, any_fits, view = fits.argmax(0), fits.any(0), np.arange(fits.shape[1])
-    height, width = (np.where(any_fits, length[first, view], size) for length in (height, width))
-    return np.stack(
-        [np.floor(down * (size - height + 1)), np.floor(across * (size - width + 1)), height, width]
-    )
+    height = np.where(any_fits, heights[first, view], size)
+    width = np.where(any_fits, widths[first, view], size)
+
+    top, left = np.floor(down * (size - height + 1)), np.floor(across * (size - width + 1))
+    return np.stack([top, left, height, width])
 
 
 def _jitter(policy: Policy, chance: Floats) -> Floats:
-    """[8, n]: values and places of the four changes of colour, from chance [9, n]."""
+    """Return values and places [8, n] of the four changes of colour, from chances [9, n]."""
+    changes, factors, turn, order = chance[0], chance[1:4], chance[4], chance[5:]
     strengths = (policy.brightness, policy.contrast, policy.saturation)
     values = [
-        _between((max(0.0, 1 - x), 1 + x), draw)
-        for x, draw in zip(strengths, chance[1:4], strict=True)
+        _between((max(0.0, 1 - strength), 1 + strength), factor)
+        for strength, factor in zip(strengths, factors, strict=True)
     ]
-    values.append(_between((-policy.hue, policy.hue), chance[4]))
-    changed = np.concatenate([values, chance[5:].argsort(0)])
+    values.append(_between((-policy.hue, policy.hue), turn))
+
+    # Sorting independent chances gives each of the 24 orders equally often.
+    changed = np.concatenate([values, order.argsort(0)])
     unchanged = np.array([1, 1, 1, 0, 0, 1, 2, 3])[:, None]
-    return np.where(chance[0] < policy.p_jitter, changed, unchanged)
+    return np.where(changes < policy.p_jitter, changed, unchanged)
 
 
 def _between(bounds: tuple[float, float], chance: Floats) -> Floats:

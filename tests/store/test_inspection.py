@@ -1,0 +1,72 @@
+"""Inspection of 3DIEBench's files: what they hold, and what is wrong with them."""
+
+from pathlib import Path
+
+import pytest
+
+from fixtures.view_files import places, write
+from seqjepa.commands.data.check import reports
+from seqjepa.store import inspection
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One that a test may damage."""
+    return write(tmp_path / "data", train=6, val=2, views=2)
+
+
+def findings(path: Path) -> list[tuple[bool, str]]:
+    [report] = reports(path)
+    return [(finding.good, finding.what) for finding in report.findings]
+
+
+def test_inspection_of_a_folder(folder, monkeypatch):
+    assert findings(folder)[:3] == [
+        (True, "split train: 6 objects; 3DIEBench has 41,920"),
+        (True, "split val: 2 objects; 3DIEBench has 10,552"),
+        (True, "3 classes"),
+    ]
+    assert all(good for good, _ in findings(folder))
+    monkeypatch.setattr(inspection, "OBJECTS", {"train": 6, "val": 2})
+    assert any("the mean of their pixels is" in what for good, what in findings(folder) if good)
+    monkeypatch.setattr(inspection, "TOLERANCE", 0.0)
+    found = findings(folder)
+    assert (False, "2 views per object, 3DIEBench has 50") in found
+    assert (True, "split val: 2 objects, as published") in found
+    assert any("these are other pictures" in what for good, what in found if not good)
+
+
+def test_inspection_names_what_is_wrong(folder):
+    def bad(what: str) -> bool:
+        return any(what in found for good, found in findings(folder) if not good)
+
+    place = places(folder, "train")[2]
+    (folder / place / "image_1.jpg").unlink()
+    assert bad(f"{place} has 1 views, other objects have 2")
+    (folder / place / "image_1.jpg").write_bytes(b"")
+    assert bad("image_1.jpg is empty")
+
+    (folder / "train_images.npy").unlink()
+    assert bad("there is no train_images.npy: copy train_images.npy")
+    for path in folder.glob("*.npy"):
+        path.unlink()
+    assert bad("has no split files: copy train_images.npy")
+    assert bad("github.com/facebookresearch/SIE")
+    assert len(findings(folder)) == 1
+
+
+def test_inspection_counts_the_views_of_every_object(folder, monkeypatch):
+    monkeypatch.setattr(inspection, "SAMPLE", 1)
+    place = places(folder, "val")[1]
+    (folder / place / "image_1.jpg").unlink()
+    said = (
+        f"{folder / place} has 1 views, other objects have 2: get it again, or set world.views to 1"
+    )
+    assert (False, said) in findings(folder)
+
+
+def test_inspection_knows_what_is_not_of_this_format(tmp_path):
+    (tmp_path / "n01443537" / "images").mkdir(parents=True)
+    (tmp_path / "n01443537" / "images" / "n01443537_0.JPEG").touch()
+    assert inspection.inspect(tmp_path) is None
+    assert inspection.inspect(tmp_path / "n01443537" / "images" / "n01443537_0.JPEG") is None
