@@ -6,10 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from seqjepa.distributed import world_size
+from seqjepa.devices import environment
 from seqjepa.errors import CheckpointError
 from seqjepa.files import json_bytes, sha256
 
@@ -19,22 +16,6 @@ NAME = "manifest.json"
 
 class DamagedError(CheckpointError):
     """One checkpoint is not as it was written; another one may be."""
-
-
-def environment(place: Mapping[str, str]) -> dict[str, Any]:
-    """What the bits of a result depend on beside config and seed: a resumed run is bit-exact only
-    where this is the same.
-
-    Args:
-        place: what is computed on and in which precision, see `devices.place`.
-    """
-    versions = {"seqjepa": version("seqjepa"), "torch": torch.__version__, "numpy": np.__version__}
-    machine = {
-        "threads": torch.get_num_threads(),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "world_size": world_size(),
-    }
-    return versions | machine | dict(place)
 
 
 def changes(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
