@@ -76,6 +76,7 @@ def use_bf16(precision: str, device: torch.device) -> bool:
     """Return whether to autocast; `auto` means where the hardware multiplies bf16 itself."""
     if precision != "auto":
         return precision == "bf16"
+    # Emulated bf16 is slower than fp32.
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())

@@ -34,7 +34,8 @@ def nt_xent(
         least_cosine: smaller similarities count as this (ContextSSL's release: 1e-7).
     """
     rows = F.normalize(precise(torch.cat([first, second])), dim=-1)
-    with torch.autocast(rows.device.type, enabled=False):  # it would multiply in bf16
+    # Autocast would multiply in bf16.
+    with torch.autocast(rows.device.type, enabled=False):
         logits = (rows @ rows.T).clamp_min(least_cosine) / temperature
     # No row is its own partner; row i and row i + B, modulo 2B, are partners.
     itself = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
@@ -43,8 +44,8 @@ def nt_xent(
 
 
 def variance_hinge(rows: Tensor) -> Tensor:
-    """Return by how much standard deviations of [B, D] fall short of 1, mean over dimensions
-    (VICReg, eqs. 1, 2; gamma 1, epsilon 1e-4)."""
+    """Return the mean amount by which standard deviations of [B, D] fall short of 1 (VICReg,
+    eqs. 1, 2; gamma 1, epsilon 1e-4)."""
     return F.relu(1 - (precise(rows).var(0) + 1e-4).sqrt()).mean()
 
 
@@ -52,7 +53,8 @@ def covariance_penalty(rows: Tensor) -> Tensor:
     """Return the sum of squared covariances between different dimensions of [B, D], over D (VICReg,
     eqs. 3, 4)."""
     centred = precise(rows) - precise(rows).mean(0)
-    with torch.autocast(rows.device.type, enabled=False):  # it would multiply in bf16
+    # Autocast would multiply in bf16.
+    with torch.autocast(rows.device.type, enabled=False):
         covariance = centred.T @ centred / (len(rows) - 1)
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / rows.shape[1]
 

@@ -89,6 +89,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images [..., C, H, W], uint8 or float in 0..1, to features [..., D]."""
+        # uint8 until here, so that batches are moved and stored at a quarter of the size.
         flat = images.flatten(0, -4)
         pixels = flat.float() / 255 if flat.dtype == torch.uint8 else flat.to(self.mean.dtype)
         normal = (pixels - self.mean) / self.std
@@ -221,6 +222,7 @@ class Aggregator(nn.Module):
             [B, P, E], the [AGG] outputs.
         """
         index, hidden, starts = _prefix_layout(past.shape[1], tuple(lengths), past.device)
+        # Under autocast the parameter is fp32 and the tokens may be bf16.
         agg = self.agg.to(past.dtype).expand(len(past), 1, -1)
         tokens = torch.cat([agg, past, present], 1)[:, index]
         for layer in self.layers:

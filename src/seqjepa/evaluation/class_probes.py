@@ -69,6 +69,7 @@ def classify(
     for question in _questions(protocol, tables, sequences, longest):
         name, objective = question.name, classification(labels)
         generator = generator_for(protocol.seed, "class", name)
+        # An object's class does not depend on the rows that are picked of it.
         probe = fit(question.inputs["train"], lambda _: labels, objective, training, generator)
 
         for split, table in test_tables(tables):
@@ -76,6 +77,7 @@ def classify(
             choices = inputs.test_choices(question.rounds)
             logits = torch.cat([probe.predict(inputs, choice) for choice in choices])
             records += _records(protocol, split, name, table.labels, logits)
+            # The probe of one view votes as well: no other training is needed for it.
             if name == "view":
                 logits = _mean_logits(protocol, probe, table, longest[split])
                 records += _records(protocol, split, "logits", table.labels, logits)
@@ -95,6 +97,7 @@ def _questions(
         mean[split] = view_inputs(table, longest[split], running_mean)
     questions = [Question("view", one, ROUNDS), Question("mean", mean, draws)]
 
+    # Whole images are asked about if all splits have them.
     wholes = {split: table.whole for split, table in tables.items() if table.whole is not None}
     if len(wholes) == len(tables):
         images = {split: Inputs(whole[:, None], 1, concatenated) for split, whole in wholes.items()}
@@ -112,7 +115,8 @@ def _mean_logits(protocol: Protocol, probe: Probe, table: FeatureTable, longest:
     views = table.views.shape[1]
     inputs = view_inputs(table, 1, concatenated)
     of_each = [probe.predict(inputs, choice)[:, 0] for choice in inputs.test_choices(views)]
-    logits = torch.stack(of_each, 1)  # [N, V, C]
+    # [N, V, C]: the logits of every view once. Each order then averages M of them.
+    logits = torch.stack(of_each, 1)
     orders = windows(views, longest, protocol.config.draws, table.sequence_length)
     return torch.cat([running_mean(logits[:, order]) for order in orders])
 

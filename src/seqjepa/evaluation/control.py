@@ -13,7 +13,8 @@ from seqjepa.methods.base import Method
 from seqjepa.model import build_method
 from seqjepa.worlds.base import World
 
-CALIBRATION = 8  # training batches that the BatchNorm statistics come from
+# Training batches that the BatchNorm statistics come from.
+CALIBRATION = 8
 
 
 def random_control(experiment: Experiment, world: World, device: torch.device) -> Method:
@@ -32,8 +33,9 @@ def random_control(experiment: Experiment, world: World, device: torch.device) -
     batches = world.loader(
         "train", num_views=train.num_views, batch_size=train.batch_size, seed=seed
     )
+    # Dropout is seeded, and the caller's random numbers are left as they were.
     with fork_rng(device), torch.no_grad():
-        torch.manual_seed(seed)  # of dropout
+        torch.manual_seed(seed)
         for batch in itertools.islice(batches, CALIBRATION):
             for micro in batch.to(device).chunk(train.accumulate):
                 control(micro)

@@ -42,13 +42,15 @@ def regress(protocol: Protocol, tables: Tables, space: ActionSpace) -> list[Reco
     its value, predicted from one.
 
     The outputs of a linear probe do not influence each other, so a single one predicts all groups
-    that get a linear probe.
+    that need no MLP.
 
     Args:
         protocol: for the features in the tables.
         tables: by split, `train` among them.
         space: the groups, and their columns in the poses.
     """
+    # An MLP for each group that needs one, since its outputs would share hidden units; one linear
+    # probe for all the rest.
     linear = protocol.linear(protocol.config.linear_regression_epochs)
     probes: list[tuple[tuple[str, ...], Training]] = [
         ((group.name,), protocol.mlp()) for group in space.groups if _needs_mlp(group)
@@ -76,6 +78,7 @@ def _ask(
     def targets(choice: Tensor) -> Tensor:
         return torch.cat(factors(train, space, choice), 1)
 
+    # The first choice of views stands for all: its targets give the widths, mean and spread.
     sample = inputs["train"].test_choices(1)[0]
     widths = [part.shape[1] for part in factors(train, space, sample)]
     objective = regression(targets(sample))
@@ -100,6 +103,7 @@ def _ask(
 def factors(table: FeatureTable, space: ActionSpace, choice: Tensor) -> tuple[Tensor, ...]:
     """Return [N, d] for each group: its action between the two views chosen (choice [N, 2]), or its
     value in the one (choice [N, 1])."""
+    # [N, views, P], then of each group [N, views, p].
     rows = torch.arange(len(table), device=choice.device)[:, None]
     poses = table.poses[rows, choice]
     own = [(group, poses[..., space.columns(group)]) for group in space.groups]

@@ -26,7 +26,8 @@ from seqjepa.worlds.base import World
 # Images per forward pass: what stays in a CPU's cache runs up to 1.5x faster than batches four
 # times as large.
 IMAGES = 256
-PIXELS = 16  # per side of the raw pixel control
+# Per side of the raw pixel control.
+PIXELS = 16
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class FeatureTable:
         Args:
             readout: a function of features [..., D], see `Method.readouts`.
         """
+        # In parts: a readout may attend from every view to a whole context.
         with torch.inference_mode():
             views = torch.cat([readout(part) for part in self.views.split(IMAGES)])
             whole = None if self.whole is None else readout(self.whole)
@@ -153,6 +155,7 @@ def require_memory(
     """Raise a ConfigError if a table of features of width `dim` would not fit into the device's
     memory."""
     objects = sampling.size(world.size(split))
+    # Four bytes a number. Everything else, such as poses, is small beside the features.
     needed = 4 * objects * sampling.draws * sampling.num_views * dim
     available = memory(device)
     if needed > available:
@@ -226,11 +229,13 @@ def windows(available: int, length: int, rounds: int, sequence_length: int | Non
     sequences that overlap as little as possible. If the order means something (see
     `FeatureTable.sequence_length`), these are the beginnings of the sequences drawn; for one view,
     every view."""
+    # Of 8 views in random order, 4 rounds of 3: 0 1 2, 2 3 4, 4 5 6, 6 7 0.
     if sequence_length is None:
         rounds = min(rounds, available)
         starts = torch.arange(rounds)[:, None] * available // rounds
         return (starts + torch.arange(length)) % available
 
+    # Of 3 sequences of 4 views, 2 rounds of 3: 0 1 2, 4 5 6.
     if length == 1:
         return torch.arange(available)[:, None]
     rounds = min(rounds, available // sequence_length)
@@ -284,6 +289,7 @@ def aggregate(
 @contextmanager
 def frozen(method: Method) -> Iterator[None]:
     """Put a method into eval mode inside, and every module into its own mode again afterwards."""
+    # Every module has a mode of its own: a part of a method may be in eval mode during training.
     modes = [(module, module.training) for module in method.modules()]
     method.eval()
     try:

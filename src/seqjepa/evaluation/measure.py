@@ -34,7 +34,8 @@ from seqjepa.evaluation.protocol import Protocol, Record, Tables, labelled, long
 from seqjepa.methods.base import Method
 from seqjepa.worlds.base import World, WorldSpec
 
-FEW_STEPS = 200  # of training a probe; with fewer it may hardly have left the mean
+# Steps of training a probe; with fewer it may hardly have left the mean.
+FEW_STEPS = 200
 
 
 class Stages:
@@ -60,7 +61,7 @@ def measure(
 ) -> tuple[list[Record], dict[str, int]]:
     """Return all figures of a method, which is left as it was, and the number of objects of each
     split that they come from."""
-    # Which splits. That each has a pair of views is made sure before anything is computed.
+    # The splits. All have pairs of views, or the evaluation ends before anything is computed.
     splits = _splits_to_probe(world.spec, split)
     for source_split in splits.values():
         world.require(source_split, 2)
@@ -70,7 +71,7 @@ def measure(
     if few:
         warn(few)
 
-    # The control, to which the trained model is compared.
+    # The control: what the architecture finds without training.
     device = device_of(method)
     with stages("random model"):
         control = random_control(experiment, world, device)
@@ -95,9 +96,10 @@ def _splits_to_probe(spec: WorldSpec, split: str) -> dict[str, str]:
 def _samplings(
     experiment: Experiment, world: World, splits: Mapping[str, str]
 ) -> dict[str, Sampling]:
-    """Return which views of each split are encoded."""
+    """Return the choice of views that are encoded, for each split."""
     config = experiment.evaluate
     draws, most = config.encoded(world.spec.ordered)
+    # A world that draws views without limit (None) has as many as are asked for.
     return {
         name: Sampling(
             num_views=min(most, world.views(source_split) or most),
@@ -157,12 +159,15 @@ class _Measurement:
         with self.stages(f"{name}: features"):
             tables = {split: self._table(source, split) for split in self.splits}
         known = labelled(tables)
+
+        # Only the class is probed on sequences.
         sequences = None
         if source is not None and source.aggregates and known:
             with self.stages(f"{name}: sequences"):
                 sequences = self._sequences(source, known)
         records = self._ask(name, tables, known, sequences)
 
+        # Readouts are functions of a single view, so they have no sequences.
         if source is not None and readouts:
             for readout, read in self._readouts(source).items():
                 with self.stages(f"{readout}: features"), frozen(source):

@@ -15,6 +15,7 @@ def top1(truth: Tensor, logits: Tensor) -> float:
 def r2(truth: Tensor, predicted: Tensor) -> float:
     """Return the paper's R2 for [n, d]: each dimension's, averaged (scikit-learn's uniform
     average). The mean predictor scores 0."""
+    # 1 - sum of (truth - prediction)^2 / sum of (truth - its mean)^2
     true_values = truth.cpu().double().numpy()
     predictions = predicted.cpu().double().numpy()
     return float(r2_score(true_values, predictions, multioutput="uniform_average"))
@@ -29,6 +30,7 @@ def r2_global(truth: Tensor, predicted: Tensor) -> float:
 def median_degrees(truth: Tensor, predicted: Tensor) -> float:
     """Return the median angle between true unit quaternions [n, 4] and predicted ones of any
     length; q and -q are the same rotation."""
+    # The angle of the rotation that is left: 2 arccos |<q, p>|.
     unit = F.normalize(predicted.double(), dim=-1)
     angles = roma.unitquat_geodesic_distance(truth.double(), unit)
     return float(np.degrees(np.median(angles.cpu().numpy())))

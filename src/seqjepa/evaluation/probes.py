@@ -17,8 +17,10 @@ from torch import Tensor
 
 from seqjepa.evaluation.features import windows
 
-STATISTICS = 8192  # training inputs that mean and standard deviation are taken from, at most
-OBJECTS = 4096  # whose outputs are predicted at once
+# Largest number of training inputs that mean and standard deviation are taken from.
+STATISTICS = 8192
+# Objects whose outputs are predicted at once.
+OBJECTS = 4096
 
 Combine = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -83,6 +85,7 @@ def concatenated(rows: Tensor) -> Tensor:
 def running_mean(rows: Tensor) -> Tensor:
     """Return the inputs of a head for each M = 1 .. picks, which reads the mean of the first M
     rows: [B, picks, D] to [B, picks, D]."""
+    # (x_1 + ... + x_M) / M
     return rows.cumsum(1) / torch.arange(1, rows.shape[1] + 1, device=rows.device)[:, None]
 
 
@@ -120,6 +123,7 @@ def regression(truth: Tensor) -> Objective:
 
 def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     """Return the loss of logits [B, H, C] for labels [B]: mean over the batch, sum over heads."""
+    # The mean over all B H rows is the mean over heads as well: times H, it is their sum.
     heads = outputs.shape[1]
     return F.cross_entropy(outputs.flatten(0, 1), labels.repeat_interleave(heads)) * heads
 
@@ -166,7 +170,8 @@ class Probe:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the outputs [B, H, out] for inputs [B, H, W]."""
-        x = ((inputs - self.mean) / self.std).transpose(0, 1)  # [H, B, W]: one product per head
+        # [H, B, W]: a layer of all heads is one batched product.
+        x = ((inputs - self.mean) / self.std).transpose(0, 1)
         for number, (weight, bias) in enumerate(self.layers):
             x = torch.baddbmm(bias, x.relu() if number else x, weight)
         return self.objective.shift + self.objective.scale * x.transpose(0, 1)
@@ -181,6 +186,7 @@ class Probe:
         """Return the outputs [N, H, out] for every object, by rows `choice` [N, picks]; of the
         first probes if the inputs are for fewer."""
         index = torch.arange(len(inputs), device=choice.device)
+        # Only the inputs know how many heads they are for; one object shows it.
         heads = inputs(index[:1], choice[:1]).shape[1]
         probe = self.take(heads)
         return torch.cat([probe(inputs(part, choice[part])) for part in index.split(OBJECTS)])
@@ -236,7 +242,8 @@ def _initial(
     some = torch.randperm(len(inputs), generator=generator)[:STATISTICS].to(device)
     sample = inputs(some, inputs.draw(generator)[some])
     std, mean = torch.std_mean(sample, 0, correction=0, keepdim=True)
-    std = torch.where(std > 0, std, 1)  # a constant input stays 0
+    # A constant input becomes 0, not NaN.
+    std = torch.where(std > 0, std, 1)
 
     # Hidden layers start from `nn.Linear`'s distribution, weight and bias from U(-b, b) with
     # b = 1 / sqrt(in); the last one starts from 0, so that a probe first predicts the objective's
@@ -261,4 +268,5 @@ def generator_for(seed: int, *purpose: str) -> torch.Generator:
     """Return a random generator of its own for each purpose of a seed."""
     words = "/".join(purpose).encode()
     state = np.random.SeedSequence([seed, *words]).generate_state(1, np.uint64)[0]
+    # One bit less, so that every seed is also a positive signed integer.
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))

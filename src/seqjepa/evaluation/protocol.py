@@ -13,8 +13,10 @@ from seqjepa.config import EvaluateConfig
 from seqjepa.evaluation.features import FeatureTable
 from seqjepa.evaluation.probes import Combine, Inputs, Training
 
-HIDDEN = (1024, 1024)  # of MLP probes (methods: section 4.2)
-ROUNDS = 8  # draws of each test object's views; of its sequences there are config.draws
+# Hidden layers of MLP probes (methods: section 4.2).
+HIDDEN = (1024, 1024)
+# Draws of each test object's views; `config.draws` of its sequences.
+ROUNDS = 8
 
 Tables = Mapping[str, FeatureTable]
 
