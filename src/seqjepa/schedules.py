@@ -17,7 +17,7 @@ def warmup_cosine(
     """
     if step < warmup:
         return start + (peak - start) * step / warmup
-    # A run that ends with its warm-up, or a step after it, has nothing left to divide by.
+    # A decay of a single step has nothing to divide by.
     angle = math.pi * (step - warmup) / max(total - 1 - warmup, 1)
     return end + (peak - end) * (1 + math.cos(angle)) / 2
 

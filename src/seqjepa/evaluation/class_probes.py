@@ -77,7 +77,7 @@ def classify(
             choices = inputs.test_choices(question.rounds)
             logits = torch.cat([probe.predict(inputs, choice) for choice in choices])
             records += _records(protocol, split, name, table.labels, logits)
-            # The probe of one view votes as well: no other training is needed for it.
+            # Averaged over views, the logits of this probe need no training of their own.
             if name == "view":
                 logits = _mean_logits(protocol, probe, table, longest[split])
                 records += _records(protocol, split, "logits", table.labels, logits)
@@ -91,11 +91,11 @@ def _questions(
     longest: Mapping[str, int],
 ) -> list[Question]:
     draws = protocol.config.draws
-    one, mean = {}, {}
+    single, mean = {}, {}
     for split, table in tables.items():
-        one[split] = view_inputs(table, 1, concatenated)
+        single[split] = view_inputs(table, 1, concatenated)
         mean[split] = view_inputs(table, longest[split], running_mean)
-    questions = [Question("view", one, ROUNDS), Question("mean", mean, draws)]
+    questions = [Question("view", single, ROUNDS), Question("mean", mean, draws)]
 
     # Whole images are asked about if all splits have them.
     wholes = {split: table.whole for split, table in tables.items() if table.whole is not None}
