@@ -39,9 +39,8 @@ def test_cosine_loss_gradient():
 def test_cosine_loss_is_never_half_precision(dtype):
     x = torch.randn(2, 3, 5).to(dtype)
     loss = cosine_loss(x, x)
-    assert loss.shape == (2, 3) and loss.dtype == (
-        dtype if dtype == torch.float64 else torch.float32
-    )
+    assert loss.shape == (2, 3)
+    assert loss.dtype == (dtype if dtype == torch.float64 else torch.float32)
     torch.testing.assert_close(loss, torch.zeros_like(loss), rtol=0, atol=1e-6)
 
 
@@ -55,44 +54,39 @@ def test_cosine_loss_of_nothing_is_one_and_finite():
 def test_nt_xent_by_hand():
     """Identical pairs, orthogonal negatives, B = 2, tau = 0.5: ln(1 + 2 e^-2)."""
     rows = torch.eye(2)
-    assert nt_xent(rows, rows, 0.5).item() == pytest.approx(
-        math.log(1 + 2 * math.exp(-2)), abs=1e-6
-    )
-    assert nt_xent(rows, rows, 0.5).item() == pytest.approx(0.2395, abs=1e-4)
-    assert nt_xent(3 * rows, 0.1 * rows, 0.5).item() == pytest.approx(0.2395, abs=1e-4), (
-        "length does not matter"
-    )
-    swapped = nt_xent(
-        rows, rows.flip(0), 0.5
-    ).item()  # partner cosine 0, a stranger's 1, the other stranger's 0
+    loss = nt_xent(rows, rows, 0.5).item()
+    assert loss == pytest.approx(math.log(1 + 2 * math.exp(-2)), abs=1e-6)
+    assert loss == pytest.approx(0.2395, abs=1e-4)
+    scaled = nt_xent(3 * rows, 0.1 * rows, 0.5).item()
+    assert scaled == pytest.approx(0.2395, abs=1e-4), "length does not matter"
+
+    # The partner's cosine is 0, those of the strangers are 1 and 0.
+    swapped = nt_xent(rows, rows.flip(0), 0.5).item()
     assert swapped == pytest.approx(math.log(2 + math.exp(2)), abs=1e-6)
     opposite = nt_xent(rows[:1], -rows[:1], 0.5, least_cosine=1e-7).item()
     assert opposite == pytest.approx(0, abs=1e-6), "the partner is alone"
-    clamped = nt_xent(
-        torch.tensor([[1.0], [1.0]]), torch.tensor([[-1.0], [-1.0]]), 1.0, least_cosine=0.0
-    ).item()
+
+    ones = torch.ones(2, 1)
+    clamped = nt_xent(ones, -ones, 1.0, least_cosine=0.0).item()
     assert clamped == pytest.approx(math.log(2 + math.e), abs=1e-6), "cosine -1 counts as 0"
 
 
 def test_vicreg_terms_by_hand():
     wide = torch.tensor([[3.0, 3.0], [-3.0, 3.0], [3.0, -3.0], [-3.0, -3.0]])
-    assert variance_hinge(wide).item() == 0 and covariance_penalty(wide).item() == 0, (
-        "every std above 1, no correlation"
-    )
-    assert variance_hinge(torch.ones(4, 3)).item() == pytest.approx(1 - 0.01), (
-        "sqrt(1e-4) of 1 is missing"
-    )
-    line = torch.tensor(
-        [[1.0, 1.0], [-1.0, -1.0]]
-    )  # variance 2, covariance 2 in both off-diagonal places, over 2 dimensions
+    assert variance_hinge(wide).item() == 0, "every std above 1"
+    assert covariance_penalty(wide).item() == 0, "no correlation"
+    still = variance_hinge(torch.ones(4, 3)).item()
+    assert still == pytest.approx(1 - 0.01), "sqrt(1e-4) of 1 is missing"
+
+    # Variance 2, covariance 2 in both off-diagonal places, over 2 dimensions.
+    line = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
     assert covariance_penalty(line).item() == pytest.approx(4)
     assert mean_squared_error(line, -line).item() == 4
-    assert trajectory_loss(
-        torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]]), torch.tensor([[0.0, 1.0]])
-    ).item() == pytest.approx(-1)
-    assert trajectory_loss(
-        torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]]), torch.tensor([[5.0, 0.0]])
-    ).item() == pytest.approx(1)
+
+    before, centre = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]])
+    onward, back = torch.tensor([[0.0, 1.0]]), torch.tensor([[5.0, 0.0]])
+    assert trajectory_loss(before, centre, onward).item() == pytest.approx(-1)
+    assert trajectory_loss(before, centre, back).item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("loss", [nt_xent, covariance_penalty, variance_hinge, mean_squared_error])

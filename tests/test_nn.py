@@ -32,21 +32,16 @@ def test_encoder_parameters(config, count):
 def test_resnet18_has_torchvisions_keys():
     with torch.device("meta"):
         state = EncoderConfig().build(3, MEAN, STD).backbone.state_dict()
-    norms = sum(
-        b.numel()
-        for name, b in state.items()
-        if name.endswith(("running_mean", "running_var", "num_batches_tracked"))
-    )
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    norms = sum(value.numel() for name, value in state.items() if name.endswith(statistics))
     assert (len(state), norms) == (122 - 2, 9_620), "all but fc.weight and fc.bias"
+
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     assert shapes["conv1.weight"] == (64, 3, 7, 7) and shapes["bn1.running_var"] == (64,)
-    assert shapes["layer2.0.downsample.0.weight"] == (128, 64, 1, 1) and shapes[
-        "layer2.0.downsample.1.bias"
-    ] == (128,)
-    assert (
-        shapes["layer4.1.conv2.weight"] == (512, 512, 3, 3)
-        and "layer1.0.downsample.0.weight" not in shapes
-    )
+    assert shapes["layer2.0.downsample.0.weight"] == (128, 64, 1, 1)
+    assert shapes["layer2.0.downsample.1.bias"] == (128,)
+    assert shapes["layer4.1.conv2.weight"] == (512, 512, 3, 3)
+    assert "layer1.0.downsample.0.weight" not in shapes
 
 
 @pytest.mark.parametrize(("stem", "side"), [("imagenet", 16), ("cifar", 64), ("compact", 32)])
@@ -76,13 +71,11 @@ def test_encoder_normalises_bytes_and_floats_alike():
     features = encoder(images)
     assert features.shape == (2, 5, 16) and features.min() >= 0
     torch.testing.assert_close(encoder(images.float() / 255), features)
-    normal = (images[0].float() / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(
-        3, 1, 1
-    )
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    normal = (images[0].float() / 255 - mean) / std
     torch.testing.assert_close(encoder.backbone(normal), features[0])
-    assert not {"mean", "std"} & set(encoder.state_dict()), (
-        "they belong to the world, not to the weights"
-    )
+    # They belong to the world, not to the weights.
+    assert not {"mean", "std"} & set(encoder.state_dict())
 
 
 def test_unknown_encoders_are_refused():
@@ -100,15 +93,14 @@ def test_action_embedding_is_linear_then_normal():
     actions = torch.randn(16, 3, 4) + 1
     out = embedding(actions)
     rows = actions.flatten(0, 1) @ embedding.linear.weight.T
-    torch.testing.assert_close(
-        out.flatten(0, 1), (rows - rows.mean(0)) / (rows.var(0, correction=0) + 1e-5).sqrt()
-    )
+    normal = (rows - rows.mean(0)) / (rows.var(0, correction=0) + 1e-5).sqrt()
+    torch.testing.assert_close(out.flatten(0, 1), normal)
     assert parameters(embedding) == 32, "no bias, no gain"
     torch.testing.assert_close(embedding.norm.running_mean, 0.1 * rows.mean(0).detach())
+
     before = embedding.norm.running_mean.clone()
-    assert embedding(actions[:, :0]).shape == (16, 0, 8) and torch.equal(
-        embedding.norm.running_mean, before
-    ), "no action, no statistics"
+    assert embedding(actions[:, :0]).shape == (16, 0, 8)
+    assert torch.equal(embedding.norm.running_mean, before), "no action, no statistics"
 
 
 def aggregator(**fields) -> Aggregator:
@@ -128,23 +120,19 @@ def test_packed_prefixes_are_prefixes_alone(grad):
         for place, m in enumerate([1, 4, 2, 6]):
             alone = module(past[:, :m], present[:, :m], [m])[:, 0]
             torch.testing.assert_close(packed[:, place], alone, rtol=1e-5, atol=1e-5)
-            tokens = torch.cat(
-                [module.agg.expand(5, 1, 12), past[:, : m - 1], present[:, m - 1 : m]], 1
-            )
+
+            agg = module.agg.expand(5, 1, 12)
+            tokens = torch.cat([agg, past[:, : m - 1], present[:, m - 1 : m]], 1)
             for layer in module.layers:
                 tokens = layer(tokens)
-            torch.testing.assert_close(
-                packed[:, place], module.norm(tokens[:, 0]), rtol=1e-5, atol=1e-5
-            )
+            by_hand = module.norm(tokens[:, 0])
+            torch.testing.assert_close(packed[:, place], by_hand, rtol=1e-5, atol=1e-5)
 
 
 def test_prefixes_do_not_see_what_comes_later():
     """In training mode too: gradients reach the tokens of the prefix and no others."""
     module = aggregator(dropout=0.0)
-    past, present = (
-        torch.randn(2, 4, 12, requires_grad=True),
-        torch.randn(2, 4, 12, requires_grad=True),
-    )
+    past, present = (torch.randn(2, 4, 12, requires_grad=True) for _ in range(2))
     module(past, present, [1, 2, 3, 4])[:, 1].sum().backward()
     assert [bool(past.grad[:, t].any()) for t in range(4)] == [True, False, False, False]
     assert [bool(present.grad[:, t].any()) for t in range(4)] == [False, True, False, False]
@@ -170,6 +158,7 @@ def test_ema_target_moves_in_place():
     torch.testing.assert_close(target.module[0].weight, 0.75 * start + 0.25)
     assert storage == [p.data_ptr() for p in target.parameters()]
     assert not target(torch.randn(5, 3)).requires_grad
+
     target.update(source, 0.0)
     torch.testing.assert_close(target.module[0].weight, torch.ones(4, 3), rtol=0, atol=0)
     assert target.module[1].num_batches_tracked == 1 and source[1].num_batches_tracked == 0

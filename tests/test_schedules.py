@@ -29,20 +29,14 @@ def test_any_length_and_warmup_is_finite_and_in_range(total):
     for warmup in range(min(total, 5)):
         rates = [warmup_cosine(step, total=total, warmup=warmup, **PAPER) for step in range(total)]
         assert all(1e-5 <= rate <= 4e-4 and math.isfinite(rate) for rate in rates)
-        assert rates[-1] == pytest.approx(1e-5) or warmup >= total - 1, (
-            "no step is left for the decay"
-        )
+        # Unless no step is left for the decay.
+        assert rates[-1] == pytest.approx(1e-5) or warmup >= total - 1
 
 
 def test_defaults_are_the_papers():
     config = OptimConfig()
-    assert (config.lr, config.lr_start, config.lr_end, config.warmup, config.weight_decay) == (
-        4e-4,
-        1e-5,
-        1e-5,
-        20 / 1000,
-        1e-3,
-    )
+    assert (config.lr, config.lr_start, config.lr_end) == (4e-4, 1e-5, 1e-5)
+    assert (config.warmup, config.weight_decay) == (20 / 1000, 1e-3)
 
 
 def test_ema_momentum_of_the_paper():

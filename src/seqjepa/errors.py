@@ -1,4 +1,4 @@
-"""What can go wrong, each with the exit code of the command line.
+"""Errors that this package raises on purpose, each with the exit code of the command line.
 
 An error's text says what was got, what was expected and what to change, in a line or two; the
 command line prints it without a traceback."""
@@ -72,7 +72,8 @@ class Interrupted(SeqJepaError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that does not exist: what it might have meant, or all there is."""
+    """Return the message for an unknown name: the closest known one, if any, and all of them."""
     options = sorted(known)
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    return f"unknown {kind} {name!r}{f', did you mean {near[0]!r}?' if near else '.'} Known: {', '.join(options)}"
+    guess = f", did you mean {near[0]!r}?" if near else "."
+    return f"unknown {kind} {name!r}{guess} Known: {', '.join(options)}"

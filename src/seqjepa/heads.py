@@ -1,5 +1,4 @@
-"""Heads: what stands between an encoder's features and a loss, and is thrown away after
-training."""
+"""Heads between an encoder's features and a loss; they are thrown away after training."""
 
 import math
 from collections.abc import Sequence
@@ -18,14 +17,14 @@ def mlp(
     hidden_bias: bool = False,
     last: Literal["norm", "bias", "bare"],
 ) -> nn.Sequential:
-    """Linear layers with BatchNorm and ReLU between them: the heads and predictors of the methods.
+    """Return linear layers with BatchNorm and ReLU between them, a method's head or predictor.
 
     Args:
-        inputs: width of what goes in.
+        inputs: width of the input.
         widths: of the layers, the output's last.
         hidden_bias: whether all layers but the last have a bias.
-        last: what the last layer is: Linear without bias and a BatchNorm without affine part
-            (`norm`), Linear (`bias`), or Linear without bias (`bare`).
+        last: the last layer: Linear without bias and a BatchNorm without affine part (`norm`),
+            Linear (`bias`), or Linear without bias (`bare`).
     """
     layers: list[nn.Module] = []
     for width in widths[:-1]:
@@ -38,7 +37,7 @@ def mlp(
 
 
 def multiple(features: int, share: float) -> int:
-    """A width given in multiples of the number of features."""
+    """Return a width that is given in multiples of the number of features."""
     return max(1, round(share * features))
 
 
@@ -66,7 +65,8 @@ class ProjectorConfig:
     def __post_init__(self) -> None:
         if not self.widths or not all(0 < width < math.inf for width in self.widths):
             raise ConfigError(
-                f"method.projector.widths must be finite and positive multiples of the features, got {list(self.widths)}"
+                "method.projector.widths must be finite and positive multiples of the features, "
+                f"got {list(self.widths)}"
             )
         if not 0 <= self.dropout < 1:
             raise ConfigError(
@@ -74,7 +74,8 @@ class ProjectorConfig:
             )
         if self.layers < 1 or self.heads < 1:
             raise ConfigError(
-                f"method.projector.layers and heads must be at least 1, got {self.layers} and {self.heads}"
+                "method.projector.layers and heads must be at least 1, "
+                f"got {self.layers} and {self.heads}"
             )
 
     def build(
@@ -85,12 +86,12 @@ class ProjectorConfig:
         last: Literal["norm", "bare"] = "norm",
         of: int | None = None,
     ) -> "Projector":
-        """The head.
+        """Return a new head.
 
         Args:
             features: D, width of its input.
             hidden_bias, last: see `mlp`; a transformer has neither.
-            of: what the widths are multiples of, if not of the input's.
+            of: the number that the widths are multiples of, if not that of the input's features.
         """
         if self.kind == "transformer":
             return Projector(
@@ -112,7 +113,7 @@ class Projector(nn.Module):
         self.layers, self.dim = layers, dim
 
     def forward(self, features: Tensor) -> Tensor:
-        """[..., D] to [..., dim]."""
+        """Map features [..., D] to [..., dim]."""
         projected: Tensor = self.layers(features.flatten(0, -2)).unflatten(0, features.shape[:-1])
         return projected
 
@@ -124,7 +125,8 @@ class OneTokenTransformer(nn.Module):
         super().__init__()
         if dim % heads:
             raise ConfigError(
-                f"the projector's width {dim} must be a multiple of method.projector.heads = {heads}"
+                f"the projector's width {dim} must be a multiple of "
+                f"method.projector.heads = {heads}"
             )
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(dim, heads, 4 * dim, dropout, batch_first=True)
@@ -133,7 +135,7 @@ class OneTokenTransformer(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """[N, D] to [N, D]."""
+        """Map rows [N, D] to [N, D]."""
         tokens = rows[:, None]
         for layer in self.layers:
             tokens = layer(tokens)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """One minus the cosine similarity along the last axis, without reduction (seq-JEPA, eq. 5).
+    """Return one minus the cosine similarity along the last axis, unreduced (seq-JEPA, eq. 5).
 
     Args:
         predicted: [..., D].
@@ -21,7 +21,8 @@ def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
 def nt_xent(
     first: Tensor, second: Tensor, temperature: float, *, least_cosine: float = -1.0
 ) -> Tensor:
-    """The normalised temperature-scaled cross-entropy (SimCLR, eq. 1), mean over all 2B anchors.
+    """Return the normalised temperature-scaled cross-entropy, mean over all 2B anchors (SimCLR,
+    eq. 1).
 
     Each row is to pick its partner among the 2B - 1 other rows of both tensors by cosine
     similarity.
@@ -33,37 +34,39 @@ def nt_xent(
         least_cosine: smaller similarities count as this (ContextSSL's release: 1e-7).
     """
     rows = F.normalize(precise(torch.cat([first, second])), dim=-1)
-    with torch.autocast(rows.device.type, enabled=False):  # it would multiply in bf16
+    # Autocast would multiply in bf16.
+    with torch.autocast(rows.device.type, enabled=False):
         logits = (rows @ rows.T).clamp_min(least_cosine) / temperature
-    logits = logits.masked_fill(
-        torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf
-    )
-    return F.cross_entropy(logits, torch.arange(len(rows), device=rows.device).roll(len(first)))
+    # No row is its own partner; row i and row i + B, modulo 2B, are partners.
+    itself = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
+    partner = torch.arange(len(rows), device=rows.device).roll(len(first))
+    return F.cross_entropy(logits.masked_fill(itself, -torch.inf), partner)
 
 
 def variance_hinge(rows: Tensor) -> Tensor:
-    """How far the standard deviations of [B, D] stay below 1, mean over dimensions (VICReg, eqs. 1,
-    2; gamma 1, epsilon 1e-4)."""
+    """Return the mean amount by which standard deviations of [B, D] fall short of 1 (VICReg,
+    eqs. 1, 2; gamma 1, epsilon 1e-4)."""
     return F.relu(1 - (precise(rows).var(0) + 1e-4).sqrt()).mean()
 
 
 def covariance_penalty(rows: Tensor) -> Tensor:
-    """Sum of the squared covariances between different dimensions of [B, D], over D (VICReg, eqs.
-    3, 4)."""
+    """Return the sum of squared covariances between different dimensions of [B, D], over D (VICReg,
+    eqs. 3, 4)."""
     centred = precise(rows) - precise(rows).mean(0)
-    with torch.autocast(rows.device.type, enabled=False):  # it would multiply in bf16
+    # Autocast would multiply in bf16.
+    with torch.autocast(rows.device.type, enabled=False):
         covariance = centred.T @ centred / (len(rows) - 1)
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / rows.shape[1]
 
 
 def mean_squared_error(first: Tensor, second: Tensor) -> Tensor:
-    """Over all elements of [B, D] (VICReg, eq. 5, divided by D as in its code)."""
+    """Return the mean over all elements of [B, D] (VICReg, eq. 5, divided by D as in its code)."""
     return F.mse_loss(precise(first), precise(second))
 
 
 def vicreg_terms(first: Tensor, second: Tensor) -> dict[str, Tensor]:
-    """`invariance`, `variance` (half of each tensor's, as in VICReg's code) and `covariance` of
-    projections [B, D]."""
+    """Return `invariance`, `variance` (half of each tensor's, as in VICReg's code) and `covariance`
+    of projections [B, D]."""
     return {
         "invariance": mean_squared_error(first, second),
         "variance": (variance_hinge(first) + variance_hinge(second)) / 2,
@@ -72,8 +75,8 @@ def vicreg_terms(first: Tensor, second: Tensor) -> dict[str, Tensor]:
 
 
 def trajectory_loss(before: Tensor, centre: Tensor, after: Tensor) -> Tensor:
-    """Minus the cosine between the two legs of a trajectory on the unit sphere, both as tangents at
-    its centre (VICReg-Traj).
+    """Return minus the cosine between the two legs of a trajectory on the unit sphere, both as
+    tangents at its centre (VICReg-Traj).
 
     Args:
         before, centre, after: [B, D], of three views; normalised here.
@@ -87,5 +90,5 @@ def trajectory_loss(before: Tensor, centre: Tensor, after: Tensor) -> Tensor:
 
 
 def precise(x: Tensor) -> Tensor:
-    """In fp32 at least, as sums over many elements need."""
+    """Return a tensor in fp32 at least: sums over many elements need it."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

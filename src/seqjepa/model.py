@@ -33,7 +33,7 @@ class Model:
         experiment: the experiment that made it.
         spec: of the world that it was trained on.
         step: optimizer steps that it was trained for.
-        environment: of the machine that trained it, see `manifest.environment`.
+        environment: of the machine that trained it, see `devices.environment`.
     """
 
     method: Method

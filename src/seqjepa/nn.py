@@ -1,6 +1,7 @@
-"""The modules that methods are made of: encoder, action embedding, aggregator, EMA target."""
+"""Modules that methods are made of: encoder, action embedding, aggregator, EMA target."""
 
 import copy
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,9 +24,9 @@ class EncoderConfig:
         name: `resnet18`, `resnet34`, or `timm:NAME` for any timm model (needs the extra `timm`).
         width: channels of a ResNet's first stage; features are 8 times as many (64: the ResNet-18
             of the paper, 512 features).
-        stem: of a ResNet. `imagenet`: 7x7 stride 2 and max-pool; `cifar`: 3x3 stride 1, no pool (in
-            the paper for CIFAR-100 and 32-pixel patches); `compact`: 3x3 stride 2, no pool (not in
-            the paper; for small images on small machines).
+        stem: first layers of a ResNet. `imagenet`: 7x7 stride 2 and max-pool; `cifar`: 3x3 stride
+            1, no pool (in the paper for CIFAR-100 and 32-pixel patches); `compact`: 3x3 stride 2,
+            no pool (not in the paper; for small images on small machines).
     """
 
     name: str = "resnet18"
@@ -39,16 +40,21 @@ class EncoderConfig:
             raise ConfigError(f"encoder.width must be at least 1, got {self.width}")
 
     def build(self, channels: int, mean: Sequence[float], std: Sequence[float]) -> "Encoder":
-        """The encoder for images of so many channels with such pixel statistics (of pixels in
-        0..1)."""
+        """Return a new encoder.
+
+        Args:
+            channels: C of its images.
+            mean, std: of each channel, of pixels in 0..1.
+        """
         if self.name.startswith("timm:"):
-            return Encoder(*_timm(self.name.removeprefix("timm:"), channels), mean, std)
-        return Encoder(
-            ResNet(DEPTHS[self.name], self.width, self.stem, channels), 8 * self.width, mean, std
-        )
+            backbone, features = _timm(self.name.removeprefix("timm:"), channels)
+            return Encoder(backbone, features, mean, std)
+        resnet = ResNet(DEPTHS[self.name], self.width, self.stem, channels)
+        return Encoder(resnet, 8 * self.width, mean, std)
 
 
 def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
+    """Return a timm model without classifier, and the number of its features."""
     try:
         import timm
     except ImportError as error:
@@ -82,12 +88,12 @@ class Encoder(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [..., C, H, W], uint8 or float in 0..1, to features [..., D]."""
+        """Map images [..., C, H, W], uint8 or float in 0..1, to features [..., D]."""
+        # uint8 until here, so that batches are moved and stored at a quarter of the size.
         flat = images.flatten(0, -4)
         pixels = flat.float() / 255 if flat.dtype == torch.uint8 else flat.to(self.mean.dtype)
-        features: Tensor = self.backbone((pixels - self.mean) / self.std).unflatten(
-            0, images.shape[:-3]
-        )
+        normal = (pixels - self.mean) / self.std
+        features: Tensor = self.backbone(normal).unflatten(0, images.shape[:-3])
         return features
 
 
@@ -100,22 +106,23 @@ class ResNet(nn.Module):
 
     def __init__(self, depths: Sequence[int], width: int, stem: Stem, channels: int = 3) -> None:
         super().__init__()
+        # The stem.
         if stem == "imagenet":
             self.conv1 = nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
         else:
-            self.conv1 = nn.Conv2d(
-                channels, width, 3, stride=2 if stem == "compact" else 1, padding=1, bias=False
-            )
+            stride = 2 if stem == "compact" else 1
+            self.conv1 = nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
+
+        # Four stages; each but the first halves the image's sides and doubles the channels.
         widths = [width, width, 2 * width, 4 * width, 8 * width]
         for stage, depth in enumerate(depths):
             inner, outer = widths[stage], widths[stage + 1]
-            blocks = [
-                BasicBlock(inner if i == 0 else outer, outer, 2 if i == 0 and stage > 0 else 1)
-                for i in range(depth)
-            ]
+            blocks = [BasicBlock(inner, outer, stride=2 if stage > 0 else 1)]
+            blocks += [BasicBlock(outer, outer, stride=1) for _ in range(depth - 1)]
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -123,7 +130,7 @@ class ResNet(nn.Module):
                 nn.init.zeros_(module.bn2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised images [N, C, H, W] to features [N, 8 width]."""
+        """Map normalised images [N, C, H, W] to features [N, 8 width]."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
         for stage in range(1, 5):
             x = self.get_submodule(f"layer{stage}")(x)
@@ -139,29 +146,28 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(outer)
         self.conv2 = nn.Conv2d(outer, outer, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outer)
-        self.stride, reshapes = stride, stride != 1 or inner != outer
-        self.downsample = (
-            nn.Sequential(nn.Conv2d(inner, outer, 1, bias=False), nn.BatchNorm2d(outer))
-            if reshapes
-            else None
-        )
+        self.stride = stride
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inner != outer:
+            conv = nn.Conv2d(inner, outer, 1, bias=False)
+            self.downsample = nn.Sequential(conv, nn.BatchNorm2d(outer))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, inner, H, W] to [N, outer, H / stride, W / stride]."""
-        # Pixels are picked before the 1x1 convolution, not by its stride: that is the same, and a stride corrupts memory in oneDNN on CPUs
-        # without AVX-512 where channels are few (https://github.com/uxlfoundation/oneDNN/issues/6035).
-        shortcut = (
-            x
-            if self.downsample is None
-            else self.downsample(x[:, :, :: self.stride, :: self.stride])
-        )
+        """Map [N, inner, H, W] to [N, outer, H / stride, W / stride]."""
+        shortcut = x
+        if self.downsample is not None:
+            # Pixels are picked before the 1x1 convolution, not by its stride: the result is the
+            # same, and a stride corrupts memory in oneDNN on CPUs without AVX-512 if channels are
+            # few (https://github.com/uxlfoundation/oneDNN/issues/6035).
+            shortcut = self.downsample(x[:, :, :: self.stride, :: self.stride])
         x = torch.relu(self.bn1(self.conv1(x)))
         return torch.relu(self.bn2(self.conv2(x)) + shortcut)
 
 
 class ActionEmbedding(nn.Module):
-    """P: a linear map and a BatchNorm without affine part (seq-JEPA's release). Call it once per
-    step, on real actions only, so that its statistics are those of actions."""
+    """The map P of actions: linear, then BatchNorm without affine part (seq-JEPA's release).
+
+    Call it once per step, on real actions only, so that its statistics are those of actions."""
 
     def __init__(self, action_dim: int, width: int) -> None:
         super().__init__()
@@ -169,15 +175,17 @@ class ActionEmbedding(nn.Module):
         self.norm = nn.BatchNorm1d(width, affine=False)
 
     def forward(self, actions: Tensor) -> Tensor:
-        """Actions [B, T, A] to embeddings [B, T, width]; T may be 0."""
+        """Map actions [B, T, A] to embeddings [B, T, width]; T may be 0."""
         embedded: Tensor = self.linear(actions)
-        normal: Tensor = self.norm(embedded.flatten(0, 1)) if embedded.numel() else embedded
+        if not embedded.numel():
+            return embedded  # BatchNorm has no statistics of nothing
+        normal: Tensor = self.norm(embedded.flatten(0, 1))
         return normal.view_as(embedded)
 
 
 class Aggregator(nn.Module):
-    """g: a transformer over view-action tokens whose [AGG] token says what the whole sequence shows
-    (seq-JEPA, section 3.1).
+    """The aggregator g: a transformer over view-action tokens, whose [AGG] token represents the
+    whole sequence (seq-JEPA, section 3.1).
 
     Post-norm layers, a final LayerNorm, no positional encoding. Every layer has its own initial
     weights (`nn.TransformerEncoder` would start all layers from the same)."""
@@ -188,7 +196,8 @@ class Aggregator(nn.Module):
         super().__init__()
         if dim % heads:
             raise ConfigError(
-                f"the aggregator's width {dim} (features + action_width) must be a multiple of method.heads = {heads}"
+                f"the aggregator's width {dim} (features + action_width) "
+                f"must be a multiple of method.heads = {heads}"
             )
         self.agg = nn.Parameter(torch.zeros(dim))
         self.layers = nn.ModuleList(
@@ -198,48 +207,50 @@ class Aggregator(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, past: Tensor, present: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Aggregates of several prefixes of each sequence, in one pass.
+        """Aggregate several prefixes of each sequence, in one pass.
 
         A prefix of length m is the tokens [AGG], past[0] .. past[m - 2], present[m - 1]. Prefixes
         stand side by side and do not see each other, so each comes out as if it had been alone.
 
         Args:
-            past: [B, T, E], tokens of views that were moved on from: features and the embedding of
-                the action taken.
+            past: [B, T, E], tokens of views with the action that followed: features and its
+                embedding.
             present: [B, T, E], tokens of views at the sequence's end: features and no action.
             lengths: P prefix lengths, each in 1..T.
 
         Returns:
             [B, P, E], the [AGG] outputs.
         """
-        index, mask, heads = _prefix_layout(past.shape[1], tuple(lengths), past.device)
-        tokens = torch.cat([self.agg.to(past.dtype).expand(len(past), 1, -1), past, present], 1)[
-            :, index
-        ]
+        index, hidden, starts = _prefix_layout(past.shape[1], tuple(lengths), past.device)
+        # Under autocast the parameter is fp32 and the tokens may be bf16.
+        agg = self.agg.to(past.dtype).expand(len(past), 1, -1)
+        tokens = torch.cat([agg, past, present], 1)[:, index]
         for layer in self.layers:
-            tokens = layer(tokens, src_mask=mask)
-        out: Tensor = self.norm(tokens[:, heads])
+            tokens = layer(tokens, src_mask=hidden)
+        out: Tensor = self.norm(tokens[:, starts])
         return out
 
 
+# Inference mode is off: tensors made in it by the first call would be of no use to training.
 @lru_cache(maxsize=64)
-@torch.inference_mode(
-    False
-)  # or the first call under inference mode would leave tensors behind that training cannot use
+@torch.inference_mode(False)
 def _prefix_layout(
-    length: int, prefixes: tuple[int, ...], device: torch.device
+    length: int, lengths: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Where each token of the packed prefixes comes from in [AGG, past, present], who must not see
-    whom, and where the [AGG]s stand."""
-    rows = [[0, *range(1, m), length + m] for m in prefixes]
-    owner = torch.tensor([number for number, row in enumerate(rows) for _ in row])
-    mask = None if len(rows) == 1 else (owner[:, None] != owner[None]).to(device)
-    starts = torch.tensor([sum(map(len, rows[:number])) for number in range(len(rows))])
-    return (
-        torch.tensor([source for row in rows for source in row]).to(device),
-        mask,
-        starts.to(device),
-    )
+    """Return the source index of each packed token, the attention mask between prefixes (true: not
+    seen; None for a single prefix), and the positions of the [AGG] tokens."""
+    # Sources are [AGG] = 0, past = 1 .. T, present = T + 1 .. 2T. For T = 2 and lengths (1, 2):
+    #   tokens    [AGG] present[0]   [AGG] past[0] present[1]      prefixes [[0, 3], [0, 1, 4]]
+    #   position  0     1            2     3       4               starts   [0, 2]
+    #   owner     0     0            1     1       1
+    prefixes = [[0, *range(1, m), length + m] for m in lengths]
+    sizes = torch.tensor([len(prefix) for prefix in prefixes])
+    starts = sizes.cumsum(0) - sizes
+    owner = torch.arange(len(prefixes)).repeat_interleave(sizes)
+
+    index = torch.tensor(list(itertools.chain(*prefixes))).to(device)
+    hidden = (owner[:, None] != owner[None]).to(device) if len(prefixes) > 1 else None
+    return index, hidden, starts.to(device)
 
 
 class EMATarget(nn.Module):
@@ -255,7 +266,7 @@ class EMATarget(nn.Module):
 
     @torch.no_grad()
     def forward(self, *args: Tensor) -> Tensor:
-        """The copy's output, without gradient."""
+        """Return the copy's output, without gradient."""
         out: Tensor = self.module(*args)
         return out
 
@@ -263,10 +274,10 @@ class EMATarget(nn.Module):
     def update(self, source: nn.Module, momentum: float) -> None:
         """Move every parameter the fraction 1 - momentum of the way to the source's, in place and
         in fp32."""
-        torch._foreach_lerp_(
-            list(self.module.parameters()), list(source.parameters()), 1 - momentum
-        )
+        copied: list[Tensor] = [*self.module.parameters()]
+        torch._foreach_lerp_(copied, [*source.parameters()], 1 - momentum)
         if self.average_buffers:
-            mine = [buffer for buffer in self.module.buffers() if buffer.is_floating_point()]
-            theirs = [buffer for buffer in source.buffers() if buffer.is_floating_point()]
-            torch._foreach_lerp_(mine, theirs, 1 - momentum)
+            # Integer buffers count batches, and keep counting those of the copy.
+            averaged = [buffer for buffer in self.module.buffers() if buffer.is_floating_point()]
+            averages = [buffer for buffer in source.buffers() if buffer.is_floating_point()]
+            torch._foreach_lerp_(averaged, averages, 1 - momentum)

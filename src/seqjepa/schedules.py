@@ -1,4 +1,4 @@
-"""Learning rate and EMA momentum as pure functions of the step: the only code that decides them."""
+"""Learning rate and EMA momentum as pure functions of the step; no other code decides them."""
 
 import math
 
@@ -6,24 +6,23 @@ import math
 def warmup_cosine(
     step: int, *, total: int, warmup: int, start: float, peak: float, end: float
 ) -> float:
-    """Linear from `start` to `peak` over `warmup` steps, then half a cosine to `end`, reached on
-    the last step (seq-JEPA, section 3.2).
+    """Return the value at a step: linear from `start` to `peak` over `warmup` steps, then half a
+    cosine to `end`, which the last step reaches (seq-JEPA, section 3.2).
 
     Args:
         step: 0 .. total - 1.
         total: number of steps of the run.
-        warmup: how many of them warm up.
+        warmup: number of those that warm up.
         start, peak, end: the three values.
     """
     if step < warmup:
         return start + (peak - start) * step / warmup
-    return (
-        end
-        + (peak - end) * (1 + math.cos(math.pi * (step - warmup) / max(total - 1 - warmup, 1))) / 2
-    )
+    # A decay of a single step has nothing to divide by.
+    angle = math.pi * (step - warmup) / max(total - 1 - warmup, 1)
+    return end + (peak - end) * (1 + math.cos(angle)) / 2
 
 
 def ema_momentum(progress: float, base: float) -> float:
-    """From `base` at the start (progress 0) to 1 at the end (progress 1) along half a cosine (BYOL,
-    section 3.2; seq-JEPA, section 3.2)."""
+    """Return the momentum: from `base` at the start (progress 0) to 1 at the end (progress 1) along
+    half a cosine (BYOL, section 3.2; seq-JEPA, section 3.2)."""
     return 1 - (1 - base) * (1 + math.cos(math.pi * progress)) / 2

@@ -1,3 +1,6 @@
+"""Evaluation: which questions are asked, what is found where something is planted, and what is
+written."""
+
 import json
 import shutil
 from dataclasses import replace
@@ -8,10 +11,14 @@ import pytest
 import torch
 
 from fixtures import signal_world
+from seqjepa import display
 from seqjepa.config import Experiment, TrainConfig, from_json, to_json
 from seqjepa.errors import ConfigError, DataError, DiskError
-from seqjepa.evaluation.evaluate import Stages, evaluate, measure, random_control
+from seqjepa.evaluation.class_probes import classify
+from seqjepa.evaluation.control import random_control
+from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.evaluation.features import FeatureTable, Sampling, extract
+from seqjepa.evaluation.measure import Stages, measure
 from seqjepa.evaluation.protocol import Protocol, Record, labelled
 from seqjepa.model import build_method, load
 from seqjepa.runs import manifest
@@ -34,8 +41,24 @@ def results(run_dir: Path) -> dict:
     return evaluate(run_dir, progress=False, device="cpu")
 
 
+def quick(**changes: object) -> Experiment:
+    recipe = replace(signal_world.recipe(), **changes)
+    epochs = {"linear_epochs": 1, "mlp_epochs": 1, "linear_regression_epochs": 1}
+    return replace(recipe, evaluate=replace(recipe.evaluate, **epochs))
+
+
+def built(experiment: Experiment) -> tuple:
+    world = experiment.world.build()
+    return build_method(experiment, world.spec), experiment, world
+
+
+def measured(experiment: Experiment) -> tuple[list[Record], dict[str, int]]:
+    return measure(*built(experiment), split="test", stages=Stages(False))
+
+
 def figure(results: dict, *question: str | int) -> float:
-    """The value of the one record with these features, split, task, input, views and metric."""
+    """Return the value of the one record with these features, split, task, input, views and
+    metric."""
     keys = ("features", "split", "task", "input", "views", "metric")
     [value] = [
         record["value"]
@@ -47,66 +70,56 @@ def figure(results: dict, *question: str | int) -> float:
 
 def test_results_are_written_as_returned(run_dir: Path, results: dict) -> None:
     assert json.loads((run_dir / "results.json").read_bytes()) == results
+    assert [path.name for path in run_dir.glob("*.tmp")] == []
+
     assert results["format"] == 1
     assert (results["seed"], results["step"], results["split"]) == (0, 2, "test")
     assert to_json(from_json(results["experiment"])) == to_json(signal_world.recipe())
     assert results["sizes"] == {"train": 64, "test": 32, "ood_class": 32, "ood_light": 32}
     assert set(results["versions"]) == {"python", "seqjepa", "torch", "numpy", "scikit-learn"}
-    assert (
-        results["machine"]["device"] == "cpu"
-        and results["machine"]["cpu"]
-        and results["machine"]["threads"] >= 1
-    )
-    for found in (results["machine"], results["trained"]):
-        assert (found["device"], found["precision"] in ("bf16", "fp32")) == ("cpu", True)
-    assert results["machine"]["precision"] == "fp32", "the recipe's evaluate.precision"
-    assert "model: sequences" in results["seconds"] and all(
-        seconds >= 0 for seconds in results["seconds"].values()
-    )
-    assert [path.name for path in run_dir.glob("*.tmp")] == []
+
+    machine, trained = results["machine"], results["trained"]
+    assert machine["cpu"] and machine["threads"] >= 1
+    assert machine["device"] == trained["device"] == "cpu"
+    assert machine["precision"] == "fp32", "the recipe's evaluate.precision"
+    assert trained["precision"] in ("bf16", "fp32")
+
+    assert "model: sequences" in results["seconds"] and min(results["seconds"].values()) >= 0
     spec = json.loads((run_dir / "world.json").read_bytes())
     assert results["data"] == spec["data"] and results["data"] and results["changed_data"] == []
 
 
 def test_every_question_is_answered_once(results: dict) -> None:
-    asked = [
-        tuple(value for key, value in record.items() if key != "value")
-        for record in results["records"]
-    ]
+    records = results["records"]
+    asked = [tuple(record[key] for key in record if key != "value") for record in records]
     assert len(set(asked)) == len(asked)
-    inputs = {
-        "model": 1 + 4 + 4 + 4,
-        "random": 1 + 4 + 4 + 4,
-        "pixels": 1 + 4 + 4,
-    }  # view, mean, logits and, of an aggregator, sequence
-    factors = 2 * (3 + 1 + 1)  # relative and individual: rotation with three metrics, light, noise
+
+    # One view; mean, logits and, of an aggregator, sequence for each of 1 to 4 views.
+    inputs = {"model": 1 + 4 + 4 + 4, "random": 1 + 4 + 4 + 4, "pixels": 1 + 4 + 4}
+    # Relative and individual: rotation with three metrics, light, noise.
+    factors = 2 * (3 + 1 + 1)
     for features, number in inputs.items():
-        mine = [record for record in results["records"] if record["features"] == features]
-        assert len(mine) == 2 * number + 3 * factors, "two splits with known classes, three in all"
-    assert {record["metric"] for record in results["records"]} == {
-        "top1",
-        "r2",
-        "r2_global",
-        "median_degrees",
-    }
-    assert {record["split"] for record in results["records"] if record["task"] == "class"} == {
-        "test",
-        "ood_light",
-    }
+        found = [record for record in records if record["features"] == features]
+        assert len(found) == 2 * number + 3 * factors, "two splits with known classes, three in all"
+
+    metrics = {record["metric"] for record in records}
+    assert metrics == {"top1", "r2", "r2_global", "median_degrees"}
+    splits = {record["split"] for record in records if record["task"] == "class"}
+    assert splits == {"test", "ood_light"}
 
 
 def test_what_pixels_show_is_found(results: dict) -> None:
-    assert figure(results, "pixels", "test", "class", "view", 1, "top1") == 1
-    assert figure(results, "pixels", "test", "class", "mean", 4, "top1") == 1
-    assert figure(results, "pixels", "test", "individual light", "view", 1, "r2") > 0.95
-    assert figure(results, "pixels", "test", "relative light", "pair", 2, "r2") > 0.95
-    assert figure(results, "pixels", "ood_light", "individual light", "view", 1, "r2") < 0.5, (
-        "twice as bright as any light of training"
-    )
-    assert figure(results, "pixels", "test", "individual rotation", "view", 1, "r2") > 0.9
-    assert (
-        figure(results, "pixels", "test", "individual rotation", "view", 1, "median_degrees") < 15
-    )
+    def pixels(*question: str | int, split: str = "test") -> float:
+        return figure(results, "pixels", split, *question)
+
+    assert pixels("class", "view", 1, "top1") == 1
+    assert pixels("class", "mean", 4, "top1") == 1
+    assert pixels("individual rotation", "view", 1, "r2") > 0.9
+    assert pixels("individual rotation", "view", 1, "median_degrees") < 15
+    assert pixels("relative light", "pair", 2, "r2") > 0.95
+    assert pixels("individual light", "view", 1, "r2") > 0.95
+    # Twice as bright as any light of training.
+    assert pixels("individual light", "view", 1, "r2", split="ood_light") < 0.5
 
 
 def test_what_no_pixel_shows_is_not_found(results: dict) -> None:
@@ -123,39 +136,20 @@ def test_evaluating_twice_gives_the_same_figures(run_dir: Path, results: dict) -
 
 def test_probes_can_be_others_than_the_runs(run_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(run_dir, tmp_path / "run")
-    wanted = replace(
-        signal_world.recipe().evaluate,
-        views=2,
-        linear_epochs=1,
-        mlp_epochs=1,
-        linear_regression_epochs=1,
-    )
+    wanted = replace(quick().evaluate, views=2)
     results = evaluate(tmp_path / "run", config=wanted, progress=False, device="cpu")
     assert max(record["views"] for record in results["records"]) == 2
-    assert (
-        results["experiment"]["evaluate"]
-        == to_json(replace(signal_world.recipe(), evaluate=wanted))["evaluate"]
-    )
+    assert results["experiment"]["evaluate"] == to_json(wanted)
     assert (tmp_path / "run" / "config.json").read_bytes() == (run_dir / "config.json").read_bytes()
 
 
-def test_probes_of_few_steps_are_told(capfd: pytest.CaptureFixture[str]) -> None:
+def test_probes_of_few_steps_are_named(capfd: pytest.CaptureFixture[str]) -> None:
     """64 objects in batches of 16 are 4 steps an epoch."""
-    method, _, world = built(signal_world.recipe())
+    method, recipe, world = built(signal_world.recipe())
     for epochs, warns in ((49, True), (50, False)):
-        config = replace(
-            signal_world.recipe().evaluate,
-            linear_epochs=50,
-            mlp_epochs=epochs,
-            linear_regression_epochs=50,
-        )
-        measure(
-            method,
-            replace(signal_world.recipe(), evaluate=config),
-            world,
-            split="val",
-            stages=Stages(False),
-        )
+        settings = {"linear_epochs": 50, "mlp_epochs": epochs, "linear_regression_epochs": 50}
+        experiment = replace(recipe, evaluate=replace(recipe.evaluate, **settings))
+        measure(method, experiment, world, split="val", stages=Stages(False))
         said = capfd.readouterr().err.replace("\n", " ")
         assert ("probes of 64 objects learn in fewer than 200 steps" in said) == warns
         assert ("evaluate with --mlp-epochs 50" in said) == warns
@@ -165,26 +159,22 @@ def test_the_model_is_left_as_it_was(run_dir: Path) -> None:
     model, world = load(run_dir), signal_world.Config().build()
     before = {name: value.clone() for name, value in model.method.state_dict().items()}
     measure(model.method, quick(), world, split="val", stages=Stages(False))
-    assert all(
-        torch.equal(value, before[name]) for name, value in model.method.state_dict().items()
-    )
+    after = model.method.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
 def test_the_random_control_is_calibrated() -> None:
     """Its BatchNorm statistics fit training batches: in eval mode features are spread as in train
     mode. Its weights are another seed's."""
-    recipe, world = (
-        quick(train=TrainConfig(batch_size=64, num_views=3)),
-        signal_world.Config().build(),
-    )
-    control, mine = random_control(recipe, world, CPU), build_method(recipe, world.spec)
-    assert not torch.equal(
-        control.encoder.backbone.conv1.weight, mine.encoder.backbone.conv1.weight
-    )
-    again = random_control(recipe, world, CPU)
-    assert all(
-        torch.equal(value, again.state_dict()[name]) for name, value in control.state_dict().items()
-    )
+    recipe = quick(train=TrainConfig(batch_size=64, num_views=3))
+    world = signal_world.Config().build()
+    control, trained = random_control(recipe, world, CPU), build_method(recipe, world.spec)
+    first, other = (method.encoder.backbone.conv1.weight for method in (control, trained))
+    assert not torch.equal(first, other)
+
+    again = random_control(recipe, world, CPU).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in control.state_dict().items())
+
     batch = next(world.loader("train", num_views=3, batch_size=64, seed=1))
     with torch.no_grad():
         frozen = control.eval().encoder(batch.views)
@@ -193,67 +183,53 @@ def test_the_random_control_is_calibrated() -> None:
 
 
 def test_means_and_sequences_of_one_view_are_that_view() -> None:
-    """For a method that says of a sequence what it says of its first view, all inputs of one view
-    agree about the same test views."""
-    experiment = replace(
-        signal_world.recipe(), evaluate=replace(signal_world.recipe().evaluate, views=2, draws=6)
-    )
+    """If a method represents a sequence by its first view, all inputs of one view agree about the
+    same test views."""
+    config = replace(signal_world.recipe().evaluate, views=2, draws=6)
     chance = torch.Generator().manual_seed(0)
     labels = torch.arange(300) % 3
-    views = [
-        torch.randn(300, 6, 8, generator=chance) + 2 * torch.eye(8)[labels][:, None]
-        for _ in range(2)
-    ]
-    tables = {
-        split: FeatureTable(values, torch.zeros(300, 6, 1), labels)
-        for split, values in zip(("train", "test"), views, strict=True)
-    }
-    sequences = {
-        split: table.views[:, :, None].expand(-1, -1, 2, -1) for split, table in tables.items()
-    }
-    scores = {
-        (r.input, r.views): r.value
-        for r in Protocol("model", experiment.evaluate, 0).classify(tables, sequences)
-    }
+    tables, sequences = {}, {}
+    for split in ("train", "test"):
+        noise = torch.randn(300, 6, 8, generator=chance)
+        views = noise + 2 * torch.eye(8)[labels][:, None]
+        tables[split] = FeatureTable(views, torch.zeros(300, 6, 1), labels)
+        sequences[split] = views[:, :, None].expand(-1, -1, 2, -1)
+
+    records = classify(Protocol("model", config, 0), tables, sequences)
+    scores = {(record.input, record.views): record.value for record in records}
     assert 0.7 < scores["view", 1] < 0.95
     assert scores["view", 1] == pytest.approx(scores["mean", 1], abs=0.02)
     assert scores["view", 1] == pytest.approx(scores["sequence", 2], abs=0.02)
     assert scores["mean", 2] > scores["view", 1] + 0.05
 
 
-def test_without_labels_only_factors_are_probed(tmp_path: Path) -> None:
-    experiment = quick(world=signal_world.Config(labelled=False))
-    records, _ = measure(*built(experiment), split="test", stages=Stages(False))
-    assert {record.task for record in records} == {
-        f"{task} {name}"
-        for task in ("relative", "individual")
-        for name in ("rotation", "light", "noise")
-    }
+def test_without_labels_only_factors_are_probed() -> None:
+    records, _ = measured(quick(world=signal_world.Config(labelled=False)))
+    names = ("rotation", "light", "noise")
+    expected = {f"{task} {name}" for task in ("relative", "individual") for name in names}
+    assert {record.task for record in records} == expected
 
 
-def test_objects_with_few_views(tmp_path: Path) -> None:
+def test_objects_with_few_views() -> None:
     """M goes as far as there are views."""
-    records, _ = measure(
-        *built(quick(world=signal_world.Config(views=3))), split="test", stages=Stages(False)
-    )
+    records, _ = measured(quick(world=signal_world.Config(views=3)))
     assert {record.views for record in records if record.input == "sequence"} == {1, 2, 3}
 
 
 def test_a_part_of_the_training_objects() -> None:
     experiment = quick()
-    experiment = replace(experiment, evaluate=replace(experiment.evaluate, objects=20))
-    _, sizes = measure(*built(experiment), split="test", stages=Stages(False))
+    _, sizes = measured(replace(experiment, evaluate=replace(experiment.evaluate, objects=20)))
     assert sizes == {"train": 20, "test": 32, "ood_class": 32, "ood_light": 32}
 
 
 def test_labels_that_training_does_not_know() -> None:
-    world = signal_world.Config().build()
-    method = build_method(signal_world.recipe(), world.spec)
+    method, _, world = built(signal_world.recipe())
     tables = {
         split: extract(method, world, split, Sampling(num_views=2, seed=0))
         for split in ("train", "test", "ood_class")
     }
     assert set(labelled(tables)) == {"train", "test"}
+
     tables["test"].labels[:5] = -1
     assert len(labelled(tables)["test"]) == 27
     tables["train"].labels[:] = -1
@@ -265,18 +241,17 @@ def test_an_older_checkpoint_is_not_taken_in_silence(
 ) -> None:
     folder = shutil.copytree(run_dir, tmp_path / "run")
     [newest] = (folder / "checkpoints").iterdir()
-    older = manifest.read_files(newest)
-    shutil.copytree(newest, folder / "checkpoints" / "step_00000001")
-    (folder / "checkpoints" / "step_00000001" / "manifest.json").write_bytes(
-        manifest.describe(1, older, None, {})
-    )
+    contents = manifest.read_files(newest)
+    older = shutil.copytree(newest, newest.parent / "step_00000001")
+    (older / "manifest.json").write_bytes(manifest.describe(1, contents, None, {}))
     (newest / "state.json").write_text("")
+
     warnings: list[str] = []
     assert load(folder, warn=warnings.append).step == 1
     [warning] = warnings
-    assert "step_00000002/state.json is damaged" in warning and warning.endswith(
-        "going on from step 1"
-    )
+    assert "step_00000002/state.json is damaged" in warning
+    assert warning.endswith("going on from step 1")
+
     with pytest.raises(DataError):
         evaluate(folder, split="none", progress=False, device="cpu")
     assert "going on from step 1" in capfd.readouterr().err.replace("\n", " ")
@@ -308,9 +283,7 @@ def test_results_that_cannot_be_written(run_dir: Path, monkeypatch: pytest.Monke
         evaluate(run_dir, progress=False)
 
 
-def test_progress_is_silent_on_demand(
-    run_dir: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_progress_is_silent_on_demand(capfd: pytest.CaptureFixture[str]) -> None:
     for progress in (False, True):
         stages = Stages(progress)
         with stages("a stage"):
@@ -321,24 +294,25 @@ def test_progress_is_silent_on_demand(
         assert set(stages.seconds) == {"a stage"}
 
 
+@pytest.mark.parametrize("progress", [False, True])
+def test_what_evaluation_calls_is_silent_with_it(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch, progress: bool
+) -> None:
+    quiet = []
+
+    def spy(*_: object, **__: object) -> tuple[list[Record], dict[str, int]]:
+        quiet.append(display._quiet.get())
+        return [], {}
+
+    monkeypatch.setattr("seqjepa.evaluation.evaluate.measure", spy)
+    monkeypatch.setattr("seqjepa.evaluation.evaluate.write_atomically", lambda *_: None)
+    evaluate(run_dir, progress=progress, device="cpu")
+    assert quiet == [not progress] and not display._quiet.get()
+
+
 def test_records_are_plain() -> None:
     record = Record("model", "test", "class", "view", 1, "top1", 0.5)
     assert json.dumps(vars(record))
-
-
-def quick(**changes: object) -> Experiment:
-    recipe = replace(signal_world.recipe(), **changes)
-    return replace(
-        recipe,
-        evaluate=replace(
-            recipe.evaluate, linear_epochs=1, mlp_epochs=1, linear_regression_epochs=1
-        ),
-    )
-
-
-def built(experiment: Experiment) -> tuple:
-    world = experiment.world.build()
-    return build_method(experiment, world.spec), experiment, world
 
 
 class Glimpses(TableWorld):
@@ -347,7 +321,8 @@ class Glimpses(TableWorld):
 
     def whole(self, split: str, index: Indices) -> torch.Tensor:
         shown = torch.from_numpy(self.tables[split].labels[index]).clamp_min(0)
-        return (255 * torch.eye(3))[shown].to(torch.uint8)[:, :, None, None].expand(-1, -1, 20, 20)
+        colours = (255 * torch.eye(3)).to(torch.uint8)
+        return colours[shown][:, :, None, None].expand(-1, -1, 20, 20)
 
 
 def test_probes_on_whole_images_and_on_the_labelled_split() -> None:
@@ -361,51 +336,31 @@ def test_probes_on_whole_images_and_on_the_labelled_split() -> None:
     tables["train"] = replace(tables["train"], labels=np.full(64, -1))
     spec = replace(world.spec, splits=("train", "labelled", "val", "test"), probe_split="labelled")
     glimpses = Glimpses(spec, tables)
-    records, sizes = measure(
-        random_control(recipe, glimpses, CPU),
-        recipe,
-        glimpses,
-        split="test",
-        stages=Stages(progress=False),
-    )
+
+    method = random_control(recipe, glimpses, CPU)
+    records, sizes = measure(method, recipe, glimpses, split="test", stages=Stages(False))
+    assert sizes == {"train": 64, "test": 32}, "the labelled split is no test: probes learn there"
+
     found = {(r.features, r.input, r.views): r.value for r in records if r.task == "class"}
-    assert sizes == {"train": 64, "test": 32}, (
-        "the labelled split is where probes learn, and no test"
-    )
-    assert (
-        found["model", "image", 1]
-        == found["random", "image", 1]
-        == found["pixels", "image", 1]
-        == 1
-    )
+    for features in ("model", "random", "pixels"):
+        assert found[features, "image", 1] == 1
     assert found["model", "view", 1] < 0.5 and found["model", "sequence", 4] < 0.5
 
 
 def test_a_split_may_have_fewer_views_than_training() -> None:
     """It is asked about no longer sequences than it allows; nothing changes for the others."""
-    recipe = signal_world.recipe()
-    world = recipe.world.build()
+    method, recipe, world = built(signal_world.recipe())
     few = world.tables["ood_light"]
     world.tables["ood_light"] = replace(few, views=few.views[:, :3], poses=few.poses[:, :3])
     assert (world.views("ood_light"), world.views("test")) == (3, 6)
-    records, _ = measure(
-        build_method(recipe, world.spec), recipe, world, split="test", stages=Stages(False)
-    )
-    whole, _ = measure(
-        build_method(recipe, world.spec),
-        recipe,
-        recipe.world.build(),
-        split="test",
-        stages=Stages(False),
-    )
+    records, _ = measure(method, recipe, world, split="test", stages=Stages(False))
     for kind in ("mean", "logits", "sequence"):
-        assert {
-            record.views
-            for record in records
-            if (record.split, record.input) == ("ood_light", kind)
-        } == {1, 2, 3}
+        of_kind = [record for record in records if record.input == kind]
+        assert {r.views for r in of_kind if r.split == "ood_light"} == {1, 2, 3}
 
     def others(found: list[Record]) -> list[Record]:
         return [record for record in found if record.split != "ood_light"]
 
-    assert others(records) == others(whole) and max(record.views for record in others(whole)) == 4
+    whole, _ = measured(recipe)
+    assert others(records) == others(whole)
+    assert max(record.views for record in others(whole)) == 4

@@ -1,3 +1,5 @@
+"""Frozen features: which views they are of, and that nothing of the method changes."""
+
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,7 @@ def world() -> TableWorld:
 
 @pytest.fixture
 def method(world: TableWorld) -> Method:
-    """With BatchNorm statistics of some batches, as trained methods have."""
+    """A method with BatchNorm statistics of some batches, as trained ones have."""
     method = build_method(signal_world.recipe(), world.spec)
     batches = world.loader("train", num_views=3, batch_size=16, seed=0)
     with torch.no_grad():
@@ -44,9 +46,8 @@ def method(world: TableWorld) -> Method:
 
 def views_of(world: TableWorld, split: str = "test") -> SequenceBatch:
     index = np.arange(world.size(split))
-    return world.sequences(
-        split, index, SAMPLING.num_views, draw_key(SAMPLING.seed, split, 0, index)
-    )
+    key = draw_key(SAMPLING.seed, split, 0, index)
+    return world.sequences(split, index, SAMPLING.num_views, key)
 
 
 def test_features_are_the_encoders_in_eval_mode(world: TableWorld, method: Method) -> None:
@@ -66,8 +67,10 @@ def test_extraction_and_aggregation_change_nothing(world: TableWorld, method: Me
     before = {name: value.clone() for name, value in method.state_dict().items()}
     modes = [module.training for module in method.modules()]
     chance = torch.get_rng_state()
+
     table = extract(method, world, "train", SAMPLING)
     aggregate(method, table, world.spec.actions, windows(5, 3, 2))
+
     assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
     assert [module.training for module in method.modules()] == modes
     assert torch.equal(torch.get_rng_state(), chance)
@@ -81,22 +84,19 @@ def test_features_that_no_memory_holds_are_refused_at_once(
     sampling = Sampling(num_views=5, seed=3, draws=2)
     monkeypatch.setattr(features, "memory", lambda device: needed)
     extract(method, world, "test", sampling)
+
     monkeypatch.setattr(features, "memory", lambda device: needed - 1)
     monkeypatch.setattr(
         world, "sequences", lambda *arguments: pytest.fail("nothing is encoded"), raising=False
     )
-    with pytest.raises(
-        ConfigError,
-        match=r"32 objects of split 'test', .* lower evaluate\.objects .*evaluate\.encoded_views",
-    ):
+    cure = r"lower evaluate\.objects .*evaluate\.encoded_views"
+    with pytest.raises(ConfigError, match=rf"32 objects of split 'test', .* {cure}"):
         extract(method, world, "test", sampling)
-    with pytest.raises(
-        ConfigError, match=r"for evaluation, need .* lower evaluate\.objects"
-    ):  # and before a training that ends in it
+
+    # A training that would end in it does not begin.
+    with pytest.raises(ConfigError, match=rf"for evaluation, need .* {cure}"):
         train(signal_world.recipe(), tmp_path / "run", quiet=True, device="cpu")
     assert not (tmp_path / "run").exists()
-    monkeypatch.undo()
-    assert features.memory(torch.device("cpu")) > 1 << 28
 
 
 def test_modes_come_back_after_an_error(world: TableWorld, method: Method) -> None:
@@ -144,16 +144,13 @@ def test_sequences_are_what_the_method_says_of_them(world: TableWorld, condition
     encoder = recipe.encoder.build(3, world.spec.mean, world.spec.std)
     method = config.build(encoder, world.spec.actions).eval()
     batch = views_of(world)
-    orders = windows(5, 4, 2)
-    sequences = aggregate(
-        method, extract(method, world, "test", SAMPLING), world.spec.actions, orders
-    )
+    orders, actions = windows(5, 4, 2), world.spec.actions
+    sequences = aggregate(method, extract(method, world, "test", SAMPLING), actions, orders)
+
     for k, order in enumerate(orders.tolist()):
         for m in range(1, 5):
-            poses = batch.poses[:, order[:m]]
-            cut = SequenceBatch(
-                batch.views[:, order[:m]], world.spec.actions.along(poses), poses, batch.labels
-            )
+            views, poses = batch.views[:, order[:m]], batch.poses[:, order[:m]]
+            cut = SequenceBatch(views, actions.along(poses), poses, batch.labels)
             with torch.no_grad():
                 torch.testing.assert_close(sequences[:, k, m - 1], method.represent(cut).sequence)
 
@@ -171,10 +168,9 @@ def test_pixels_of_large_images_shrink() -> None:
     }
     spec = type(world.spec)(**{**vars(world.spec), "image_shape": (3, 32, 32)})
     device = torch.device("cpu")
-    small = extract_pixels(world, "test", SAMPLING, device).views
-    torch.testing.assert_close(
-        extract_pixels(TableWorld(spec, large), "test", SAMPLING, device).views, small
-    )
+    small = extract_pixels(world, "test", SAMPLING, device)
+    shrunk = extract_pixels(TableWorld(spec, large), "test", SAMPLING, device)
+    torch.testing.assert_close(shrunk.views, small.views)
 
 
 def test_windows_begin_at_even_distances() -> None:
@@ -206,17 +202,15 @@ def test_several_draws_stand_one_after_the_other(world: TableWorld, method: Meth
     are beginnings, or every view."""
     table = extract(method, world, "test", Sampling(num_views=3, seed=3, draws=4))
     index = np.arange(world.size("test"))
-    drawn = [
-        world.sequences("test", index, 3, draw_key(3, "test", draw, index)) for draw in range(4)
-    ]
-    assert table.views.shape[1] == 12 and torch.equal(
-        table.poses, torch.cat([batch.poses for batch in drawn], 1)
-    )
+    keys = [draw_key(3, "test", draw, index) for draw in range(4)]
+    drawn = [world.sequences("test", index, 3, key) for key in keys]
+    assert table.views.shape[1] == 12
+    assert torch.equal(table.poses, torch.cat([batch.poses for batch in drawn], 1))
     with frozen(method), torch.inference_mode():
         last = method.encoder(drawn[3].views[:, 2])
     torch.testing.assert_close(table.views[:, 11], last)
     assert (table.sequence_length, table.longest) == (None, 12)
-    assert windows(12, 2, 3, 3).tolist() == [[0, 1], [3, 4], [6, 7]] and windows(12, 3, 8, 3)[
-        :, 0
-    ].tolist() == [0, 3, 6, 9]
+
+    assert windows(12, 2, 3, 3).tolist() == [[0, 1], [3, 4], [6, 7]]
+    assert windows(12, 3, 8, 3)[:, 0].tolist() == [0, 3, 6, 9]
     assert windows(12, 1, 4, 3)[:, 0].tolist() == list(range(12))

@@ -16,11 +16,8 @@ Weights = dict[str, Tensor]
 
 def under(weights: Weights, prefix: str) -> Weights:
     """The weights below a prefix, without it."""
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in weights.items()
-        if name.startswith(prefix)
-    }
+    found = {name: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensor for name, tensor in found.items()}
 
 
 def linear(w: Weights, name: str, rows: Tensor) -> Tensor:
@@ -31,12 +28,8 @@ def linear(w: Weights, name: str, rows: Tensor) -> Tensor:
 def mlp(w: Weights, rows: Tensor, layers: int, *, last_norm: bool) -> Tensor:
     """Linear, BatchNorm and ReLU take turns as numbers 0, 1, 2, 3, 4, ..."""
     for layer in range(layers - 1):
-        hidden = batch_norm(
-            linear(w, str(3 * layer), rows),
-            w[f"{3 * layer + 1}.weight"],
-            w[f"{3 * layer + 1}.bias"],
-        )
-        rows = relu(hidden)
+        hidden, norm = linear(w, str(3 * layer), rows), 3 * layer + 1
+        rows = relu(batch_norm(hidden, w[f"{norm}.weight"], w[f"{norm}.bias"]))
     rows = linear(w, str(3 * (layers - 1)), rows)
     return batch_norm(rows) if last_norm else rows
 
@@ -50,11 +43,10 @@ def nt_xent(first: Tensor, second: Tensor, tau: float, least: float = -1.0) -> T
     rows = [*first, *second]
     size, total = len(first), 0.0
     for i, anchor in enumerate(rows):
-        scores = {
-            j: torch.clamp(cosine(anchor, other), min=least) / tau
-            for j, other in enumerate(rows)
-            if j != i
-        }
+        scores = {}
+        for j, other in enumerate(rows):
+            if j != i:
+                scores[j] = torch.clamp(cosine(anchor, other), min=least) / tau
         partner = (i + size) % (2 * size)
         total = total - (scores[partner] - torch.stack(list(scores.values())).logsumexp(0))
     return total / (2 * size)
@@ -101,8 +93,8 @@ def embed(w: Weights, actions: Tensor) -> Tensor:
 def gpt(
     w: Weights, sequences: list[list[Tensor]], sees, layers: int, heads: int
 ) -> list[list[Tensor]]:
-    """Pre-norm layers with GELU over sequences of tokens; `sees(layer, row, column)` says who looks
-    at whom."""
+    """Pre-norm layers with GELU over sequences of tokens; `sees(layer, row, column)` says whether
+    token `row` attends to token `column`."""
 
     def norm(name: str, x: Tensor) -> Tensor:
         return layer_norm(x, w[f"{name}.weight"], w[f"{name}.bias"])
@@ -119,21 +111,19 @@ def gpt(
                 [matrix[s : s + width] @ norm(p + "norm1", t) + bias[s : s + width] for t in x]
                 for s in (0, width, 2 * width)
             )
+
             new = []
             for i, token in enumerate(x):
                 seen = [j for j in range(len(x)) if sees(layer, i, j)]
                 parts = []
                 for head in range(heads):
                     part = slice(head * size, (head + 1) * size)
-                    share = torch.softmax(
-                        torch.stack([q[i][part] @ k[j][part] / math.sqrt(size) for j in seen]), 0
-                    )
+                    scores = [q[i][part] @ k[j][part] / math.sqrt(size) for j in seen]
+                    share = torch.softmax(torch.stack(scores), 0)
                     parts.append(sum(s * v[j][part] for s, j in zip(share, seen, strict=True)))
-                new.append(
-                    token
-                    + w[p + "self_attn.out_proj.weight"] @ torch.cat(parts)
-                    + w[p + "self_attn.out_proj.bias"]
-                )
+                attended = w[p + "self_attn.out_proj.weight"] @ torch.cat(parts)
+                new.append(token + attended + w[p + "self_attn.out_proj.bias"])
+
             x = []
             for token in new:
                 hidden = w[p + "linear1.weight"] @ norm(p + "norm2", token) + w[p + "linear1.bias"]

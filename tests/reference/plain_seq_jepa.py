@@ -28,11 +28,8 @@ def batch_norm(rows: Tensor, gain: Tensor | None = None, bias: Tensor | None = N
 def batch_norm_images(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     """The same for [N, C, H, W], over N, H and W."""
     n, c, h, w = x.shape
-    return (
-        batch_norm(x.permute(0, 2, 3, 1).reshape(-1, c), gain, bias)
-        .reshape(n, h, w, c)
-        .permute(0, 3, 1, 2)
-    )
+    pixels = batch_norm(x.permute(0, 2, 3, 1).reshape(-1, c), gain, bias)
+    return pixels.reshape(n, h, w, c).permute(0, 3, 1, 2)
 
 
 def convolution(x: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
@@ -70,13 +67,11 @@ def encoder(weights: Weights, prefix: str, images: Tensor, stride: int) -> Tenso
             step = 2 if stage > 1 and block == 0 else 1
             shortcut = x
             if step == 2:
-                shortcut = norm(
-                    convolution(x, w(f"{name}.downsample.0.weight"), 2, 0), f"{name}.downsample.1"
-                )
+                halved = convolution(x, w(f"{name}.downsample.0.weight"), 2, 0)
+                shortcut = norm(halved, f"{name}.downsample.1")
             x = relu(norm(convolution(x, w(f"{name}.conv1.weight"), step, 1), f"{name}.bn1"))
-            x = relu(
-                norm(convolution(x, w(f"{name}.conv2.weight"), 1, 1), f"{name}.bn2") + shortcut
-            )
+            x = norm(convolution(x, w(f"{name}.conv2.weight"), 1, 1), f"{name}.bn2")
+            x = relu(x + shortcut)
     return x.sum((2, 3)) / (x.shape[2] * x.shape[3])
 
 
@@ -86,13 +81,14 @@ def layer_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
 
 
 def attention(w: Weights, tokens: list[Tensor], heads: int) -> list[Tensor]:
-    """Each token's look at all tokens, head by head."""
+    """Let each token attend to all tokens, head by head."""
     width = len(tokens[0])
     size = width // heads
     q, k, v = (
         [w["in_proj_weight"][s : s + width] @ x + w["in_proj_bias"][s : s + width] for x in tokens]
         for s in (0, width, 2 * width)
     )
+
     out = []
     for query in q:
         seen = []
@@ -111,33 +107,23 @@ def aggregate(weights: Weights, tokens: list[Tensor], layers: int, heads: int) -
     at the end)."""
     x = [weights["aggregator.agg"], *tokens]
     for layer in range(layers):
-        w = {
-            name.removeprefix(f"aggregator.layers.{layer}."): tensor
-            for name, tensor in weights.items()
-        }
-        attended = attention(
-            {name.removeprefix("self_attn."): tensor for name, tensor in w.items()}, x, heads
-        )
-        x = [
-            layer_norm(a + b, w["norm1.weight"], w["norm1.bias"])
-            for a, b in zip(x, attended, strict=True)
-        ]
-        fed = [
-            w["linear2.weight"] @ relu(w["linear1.weight"] @ a + w["linear1.bias"])
-            + w["linear2.bias"]
-            for a in x
-        ]
-        x = [
-            layer_norm(a + b, w["norm2.weight"], w["norm2.bias"])
-            for a, b in zip(x, fed, strict=True)
-        ]
+        prefix = f"aggregator.layers.{layer}."
+        w = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+        own = {name.removeprefix("self_attn."): tensor for name, tensor in w.items()}
+
+        new = []
+        for token, attended in zip(x, attention(own, x, heads), strict=True):
+            a = layer_norm(token + attended, w["norm1.weight"], w["norm1.bias"])
+            hidden = relu(w["linear1.weight"] @ a + w["linear1.bias"])
+            fed = w["linear2.weight"] @ hidden + w["linear2.bias"]
+            new.append(layer_norm(a + fed, w["norm2.weight"], w["norm2.bias"]))
+        x = new
     return layer_norm(x[0], weights["aggregator.norm.weight"], weights["aggregator.norm.bias"])
 
 
 def predictor(w: Weights, rows: Tensor) -> Tensor:
-    hidden = relu(
-        batch_norm(rows @ w["predictor.0.weight"].T, w["predictor.1.weight"], w["predictor.1.bias"])
-    )
+    hidden = rows @ w["predictor.0.weight"].T
+    hidden = relu(batch_norm(hidden, w["predictor.1.weight"], w["predictor.1.bias"]))
     return hidden @ w["predictor.3.weight"].T + w["predictor.3.bias"]
 
 
@@ -154,35 +140,31 @@ def loss(
 ) -> Tensor:
     """Views [B, M + 1, C, H, W], normalised; actions [B, M, A]; dropout none."""
     batch, observed = actions.shape[:2]
-    z = encoder(
-        weights, "encoder", views[:, :observed].reshape(-1, *views.shape[2:]), stride
-    ).reshape(batch, observed, -1)
+    seen = views[:, :observed].reshape(-1, *views.shape[2:])
+    z = encoder(weights, "encoder", seen, stride).reshape(batch, observed, -1)
     last = [observed] if predict == "last" else range(1, observed + 1)
     wanted = torch.stack([views[b, m] for b in range(batch) for m in last])
     target = encoder(weights, "target_encoder.module", wanted, stride).detach()
     if condition != "none":
         rows = actions.reshape(-1, actions.shape[2]) @ weights["action_embedding.linear.weight"].T
         embedded = batch_norm(rows).reshape(batch, observed, -1)
+
     rows = []
     for b in range(batch):
         for m in last:
             tokens = [z[b, i] for i in range(m)]
             if condition in ("both", "aggregator"):
-                taken = [
-                    embedded[b, i] if i < m - 1 else torch.zeros_like(embedded[b, i])
-                    for i in range(m)
-                ]
-                tokens = [
-                    torch.cat([view, action]) for view, action in zip(tokens, taken, strict=True)
-                ]
+                none = torch.zeros_like(embedded[b, m - 1])
+                taken = [*embedded[b, : m - 1], none]
+                tokens = [torch.cat(pair) for pair in zip(tokens, taken, strict=True)]
             row = aggregate(weights, tokens, layers, heads)
-            rows.append(
-                torch.cat([row, embedded[b, m - 1]]) if condition in ("both", "predictor") else row
-            )
+            if condition in ("both", "predictor"):
+                row = torch.cat([row, embedded[b, m - 1]])
+            rows.append(row)
+
     predicted = predictor(weights, torch.stack(rows))
-    cosines = [
-        p @ t / (p @ p).sqrt() / (t @ t).sqrt() for p, t in zip(predicted, target, strict=True)
-    ]
+    pairs = zip(predicted, target, strict=True)
+    cosines = [p @ t / (p @ p).sqrt() / (t @ t).sqrt() for p, t in pairs]
     return 1 - sum(cosines) / len(cosines)
 
 

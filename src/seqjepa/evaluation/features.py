@@ -2,10 +2,9 @@
 changes a method.
 
 Axes beside those of `types`: N objects of a split, V cached views of each, K random sequences of
-    each.
+each.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,28 +16,33 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
+from seqjepa.devices import device_of, memory
 from seqjepa.errors import ConfigError, NonFiniteError
 from seqjepa.keys import draw_key
 from seqjepa.methods.base import Method
+from seqjepa.types import Indices
 from seqjepa.worlds.base import World
 
-IMAGES = 256  # per forward pass: what stays in a CPU's cache runs up to 1.5x faster than batches four times as large
-PIXELS = 16  # per side of the raw pixel control
+# Images per forward pass: what stays in a CPU's cache runs up to 1.5x faster than batches four
+# times as large.
+IMAGES = 256
+# Per side of the raw pixel control.
+PIXELS = 16
 
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """What evaluation knows of a split.
+    """Everything that evaluation knows of a split.
 
     Attributes:
         views: [N, V, D] float32, the features of each view.
         poses: [N, V, P] float32, every absolute factor of each view.
         labels: [N] int64 class index, -1 where unknown.
-        whole: [N, D] float32, the features of the whole images that views are made from; None where
-            there is no such thing.
-        sequence_length: where the order of views means something (`WorldSpec.ordered`), of how many
-            each sequence drawn is: sequences stand one after the other. Else None, and each
-            object's views stand in an order of its own at random.
+        whole: [N, D] float32, the features of the whole images that views are made from; None if
+            the world has none.
+        sequence_length: number of views in each drawn sequence if their order means something (see
+            `WorldSpec.ordered`): an object's sequences stand one after the other. Otherwise None:
+            each object's views stand in a random order of its own.
     """
 
     views: Tensor
@@ -56,37 +60,40 @@ class FeatureTable:
         return self.sequence_length or self.views.shape[1]
 
     def read(self, readout: Callable[[Tensor], Tensor]) -> Self:
-        """The same views in another representation, a function of features [..., D] (see
-        `Method.readouts`)."""
+        """Return the same views in another representation.
+
+        Args:
+            readout: a function of features [..., D], see `Method.readouts`.
+        """
+        # In parts: a readout may attend from every view to a whole context.
         with torch.inference_mode():
             views = torch.cat([readout(part) for part in self.views.split(IMAGES)])
-            return replace(
-                self, views=views, whole=None if self.whole is None else readout(self.whole)
-            )
+            whole = None if self.whole is None else readout(self.whole)
+        return replace(self, views=views, whole=whole)
 
     def where(self, chosen: Tensor) -> Self:
-        """The objects for which `chosen` [N] is true; the table itself if all are."""
+        """Return the objects for which `chosen` [N] is true; the table itself if all are."""
         if bool(chosen.all()):
             return self
-        whole = None if self.whole is None else self.whole[chosen]
         return replace(
             self,
             views=self.views[chosen],
             poses=self.poses[chosen],
             labels=self.labels[chosen],
-            whole=whole,
+            whole=None if self.whole is None else self.whole[chosen],
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """Which views of a split are looked at.
+    """The views of a split that are encoded.
 
     Attributes:
-        num_views: views of each object, V if they are drawn once.
+        num_views: views in each draw; if an object is drawn once, these are its V views.
         seed: of the views drawn, and of the choice of objects.
-        draws: so many sequences of that many views are drawn, and stand one after the other.
-        objects: at most so many of the split's objects, chosen at random; None for all.
+        draws: sequences of `num_views` views that are drawn of each object, and stand one after
+            the other.
+        objects: largest number of the split's objects, chosen at random; None for all.
     """
 
     num_views: int
@@ -94,11 +101,15 @@ class Sampling:
     draws: int = 1
     objects: int | None = None
 
+    def size(self, available: int) -> int:
+        """Return the number of objects that are taken out of those available."""
+        return min(available, self.objects or available)
+
 
 def extract(
     method: Method, world: World, split: str, sampling: Sampling, *, bf16: bool = False
 ) -> FeatureTable:
-    """The encoder's features, on the method's device.
+    """Return the encoder's features of a split, on the method's device.
 
     Args:
         method: in any mode; runs in eval mode without gradients and gets its mode back.
@@ -120,14 +131,14 @@ def extract(
         return features
 
     with frozen(method):
-        return _collect(encode, method.encoder.dim, world, split, sampling, device)
+        return _encode_split(encode, method.encoder.dim, world, split, sampling, device)
 
 
 def extract_pixels(
     world: World, split: str, sampling: Sampling, device: torch.device
 ) -> FeatureTable:
-    """The raw pixel control: the same views, area-averaged to 16x16 pixels (never enlarged) in 0..1
-    and flattened."""
+    """Return the raw pixel control: the same views, area-averaged to 16x16 pixels (never enlarged)
+    in 0..1 and flattened."""
     channels, *sides = world.spec.image_shape
     height, width = (min(PIXELS, side) for side in sides)
 
@@ -135,30 +146,106 @@ def extract_pixels(
         pixels = images.float() / 255 if images.dtype == torch.uint8 else images
         return F.adaptive_avg_pool2d(pixels, (height, width)).flatten(1)
 
-    return _collect(encode, channels * height * width, world, split, sampling, device)
+    return _encode_split(encode, channels * height * width, world, split, sampling, device)
+
+
+def require_memory(
+    world: World, split: str, sampling: Sampling, dim: int, device: torch.device
+) -> None:
+    """Raise a ConfigError if a table of features of width `dim` would not fit into the device's
+    memory."""
+    objects = sampling.size(world.size(split))
+    # Four bytes a number. Everything else, such as poses, is small beside the features.
+    needed = 4 * objects * sampling.draws * sampling.num_views * dim
+    available = memory(device)
+    if needed > available:
+        fewer = "evaluate.draws, evaluate.views" if world.spec.ordered else "evaluate.encoded_views"
+        raise ConfigError(
+            f"the features of {objects:,} objects of split {split!r}, for evaluation, need "
+            f"{needed / 1e9:,.1f} GB, the {device.type} has {available / 1e9:,.1f}: take a larger "
+            f"machine, or lower evaluate.objects (of training objects) or {fewer}"
+        )
+
+
+def _encode_split(
+    encode: Callable[[Tensor], Tensor],
+    dim: int,
+    world: World,
+    split: str,
+    sampling: Sampling,
+    device: torch.device,
+) -> FeatureTable:
+    """Encode images [n, C, H, W] to [n, dim], those of a few objects at a time."""
+    num_views = sampling.num_views
+    world.require(split, num_views)
+    require_memory(world, split, sampling, dim, device)
+    objects = _choose_objects(world.size(split), split, sampling)
+
+    # The views' features go straight to their place: joined at the end, they would need their
+    # memory twice. It is no tensor of inference mode, since probes are to be trained on it.
+    views = torch.empty(len(objects), sampling.draws * num_views, dim, device=device)
+    poses, labels, whole = [], [], []
+    step = max(1, IMAGES // num_views)
+    for start in range(0, len(objects), step):
+        part = objects[start : start + step]
+        keys = [draw_key(sampling.seed, split, draw, part) for draw in range(sampling.draws)]
+        drawn = [world.sequences(split, part, num_views, key).to(device) for key in keys]
+
+        found = [encode(batch.views.flatten(0, 1)).unflatten(0, (len(part), -1)) for batch in drawn]
+        views[start : start + step] = torch.cat(found, 1)
+        poses.append(torch.cat([batch.poses for batch in drawn], 1))
+        labels.append(drawn[0].labels)
+        images = world.whole(split, part)
+        if images is not None:
+            whole.append(encode(images.to(device)).float())
+
+    if not bool(torch.isfinite(views).all()):
+        raise NonFiniteError(
+            f"the features of split {split!r} are not finite: "
+            "the model, or an image in the data, is broken"
+        )
+    return FeatureTable(
+        views,
+        torch.cat(poses),
+        torch.cat(labels),
+        torch.cat(whole) if whole else None,
+        num_views if world.spec.ordered else None,
+    )
+
+
+def _choose_objects(available: int, split: str, sampling: Sampling) -> Indices:
+    """Return the objects to encode, in ascending order."""
+    objects = np.arange(available)
+    if sampling.objects is None or sampling.objects >= available:
+        return objects
+    generator = np.random.default_rng([sampling.seed, *split.encode()])
+    return np.sort(generator.choice(objects, sampling.objects, replace=False))
 
 
 def windows(available: int, length: int, rounds: int, sequence_length: int | None = None) -> Tensor:
-    """[rounds or fewer, length] int64: choices of a table's V views.
+    """Return choices of a table's V views, [rounds or fewer, length] int64.
 
-    Views in random order: cyclic runs that begin at even distances, which are random sequences and
-        overlap as little as can be. Where the
-    order means something (see `FeatureTable.sequence_length`): the beginnings of the sequences
-    drawn; of one view, every view."""
-    if sequence_length is not None and length == 1:
+    If the views stand in random order, these are cyclic runs that begin at even distances: random
+    sequences that overlap as little as possible. If the order means something (see
+    `FeatureTable.sequence_length`), these are the beginnings of the sequences drawn; for one view,
+    every view."""
+    # Of 8 views in random order, 4 rounds of 3: 0 1 2, 2 3 4, 4 5 6, 6 7 0.
+    if sequence_length is None:
+        rounds = min(rounds, available)
+        starts = torch.arange(rounds)[:, None] * available // rounds
+        return (starts + torch.arange(length)) % available
+
+    # Of 3 sequences of 4 views, 2 rounds of 3: 0 1 2, 4 5 6.
+    if length == 1:
         return torch.arange(available)[:, None]
-    if sequence_length is not None:
-        return torch.arange(min(rounds, available // sequence_length))[
-            :, None
-        ] * sequence_length + torch.arange(length)
-    rounds = min(rounds, available)
-    return (torch.arange(rounds)[:, None] * available // rounds + torch.arange(length)) % available
+    rounds = min(rounds, available // sequence_length)
+    return torch.arange(rounds)[:, None] * sequence_length + torch.arange(length)
 
 
 def aggregate(
     method: Method, table: FeatureTable, actions: ActionSpace, orders: Tensor, *, bf16: bool = False
 ) -> Tensor:
-    """What the method says of view sequences, from their cached features.
+    """Return the method's representations of view sequences, from their cached features.
 
     Args:
         method: that the table was extracted from.
@@ -174,29 +261,35 @@ def aggregate(
     Raises:
         NonFiniteError: if it is not finite.
     """
-    device, (draws, length) = table.views.device, orders.shape
+    device = table.views.device
+    draws, length = orders.shape
     parts = []
     with frozen(method):
         for rows in torch.arange(len(table), device=device).split(max(1, IMAGES // draws)):
+            # [n, V, .] -> [n, K, M, .] -> [n K, M, .]
             features = table.views[rows][:, orders].flatten(0, 1)
             moves = actions.along(table.poses[rows][:, orders].flatten(0, 1))
+
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 prefixes = [
                     method.aggregate(features[:, :m], moves[:, : m - 1])
                     for m in range(1, length + 1)
                 ]
                 parts.append(torch.stack(prefixes, 1).float().unflatten(0, (len(rows), draws)))
+
     sequences = torch.cat(parts)
     if not bool(torch.isfinite(sequences).all()):
         raise NonFiniteError(
-            f"the sequence representations of {len(table)} objects are not finite: the model is broken"
+            f"the sequence representations of {len(table)} objects are not finite: "
+            "the model is broken"
         )
     return sequences
 
 
 @contextmanager
 def frozen(method: Method) -> Iterator[None]:
-    """Eval mode inside, every module's own mode again afterwards."""
+    """Put a method into eval mode inside, and every module into its own mode again afterwards."""
+    # Every module has a mode of its own: a part of a method may be in eval mode during training.
     modes = [(module, module.training) for module in method.modules()]
     method.eval()
     try:
@@ -204,73 +297,3 @@ def frozen(method: Method) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def device_of(method: Method) -> torch.device:
-    """Where the method's parameters are."""
-    return next(method.parameters()).device
-
-
-def require_memory(
-    world: World, split: str, sampling: Sampling, dim: int, device: torch.device
-) -> None:
-    """Raise a ConfigError if a table of features of width `dim` would not fit into the device's
-    memory."""
-    objects = min(world.size(split), sampling.objects or world.size(split))
-    if (needed := 4 * objects * sampling.draws * sampling.num_views * dim) > (
-        there := memory(device)
-    ):
-        fewer = "evaluate.draws, evaluate.views" if world.spec.ordered else "evaluate.encoded_views"
-        raise ConfigError(
-            f"the features of {objects:,} objects of split {split!r}, for evaluation, need {needed / 1e9:,.1f} GB, the {device.type} has "
-            f"{there / 1e9:,.1f}: take a larger machine, or lower evaluate.objects (of training objects) or {fewer}"
-        )
-
-
-def memory(device: torch.device) -> int:
-    """All the bytes that a device has."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _collect(
-    encode: Callable[[Tensor], Tensor],
-    dim: int,
-    world: World,
-    split: str,
-    sampling: Sampling,
-    device: torch.device,
-) -> FeatureTable:
-    """Encode images [n, C, H, W] to [n, dim], those of a few objects at a time."""
-    num_views, seed = sampling.num_views, sampling.seed
-    world.require(split, num_views)
-    require_memory(world, split, sampling, dim, device)
-    index = np.arange(world.size(split))
-    if sampling.objects is not None and sampling.objects < len(index):
-        index = np.sort(
-            np.random.default_rng([seed, *split.encode()]).choice(
-                index, sampling.objects, replace=False
-            )
-        )
-    views = torch.empty(len(index), sampling.draws * num_views, dim, device=device)
-    poses, labels, whole = [], [], []
-    step = max(1, IMAGES // num_views)
-    for start in range(0, len(index), step):
-        part = index[start : start + step]
-        keys = [draw_key(seed, split, draw, part) for draw in range(sampling.draws)]
-        drawn = [world.sequences(split, part, num_views, key).to(device) for key in keys]
-        found = [encode(batch.views.flatten(0, 1)).unflatten(0, (len(part), -1)) for batch in drawn]
-        views[start : start + step] = torch.cat(found, 1)
-        poses.append(torch.cat([batch.poses for batch in drawn], 1))
-        labels.append(drawn[0].labels)
-        if (images := world.whole(split, part)) is not None:
-            whole.append(encode(images.to(device)).float())
-    if not bool(torch.isfinite(views).all()):
-        raise NonFiniteError(
-            f"the features of split {split!r} are not finite: the model, or an image in the data, is broken"
-        )
-    length = num_views if world.spec.ordered else None
-    return FeatureTable(
-        views, torch.cat(poses), torch.cat(labels), torch.cat(whole) if whole else None, length
-    )

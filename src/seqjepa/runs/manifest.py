@@ -6,10 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from seqjepa.distributed import world_size
+from seqjepa.devices import environment
 from seqjepa.errors import CheckpointError
 from seqjepa.files import json_bytes, sha256
 
@@ -19,23 +16,6 @@ NAME = "manifest.json"
 
 class DamagedError(CheckpointError):
     """One checkpoint is not as it was written; another one may be."""
-
-
-def environment(place: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the bits of a result depend on beside config and seed.
-
-    A resumed run is bit-exact only where this is the same.
-
-    Args:
-        place: device and precision, see `devices.place`.
-    """
-    versions = {"seqjepa": version("seqjepa"), "torch": torch.__version__, "numpy": np.__version__}
-    machine = {
-        "threads": torch.get_num_threads(),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "world_size": world_size(),
-    }
-    return versions | machine | dict(place)
 
 
 def changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from seqjepa import devices, distributed
 from seqjepa.config import Experiment, OptimConfig, TrainConfig, to_json
-from seqjepa.devices import fork_rng, use_bf16
+from seqjepa.devices import device_of, environment, fork_rng, use_bf16
 from seqjepa.display import Display, silenced
 from seqjepa.distributed import all_reduce_mean, rank, require_same, world_size
 from seqjepa.errors import CollapseError, Interrupted, NonFiniteError, Stopped
-from seqjepa.evaluation.features import Sampling, device_of, require_memory
+from seqjepa.evaluation.features import Sampling, require_memory
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
 from seqjepa.runs import checkpoint, manifest
@@ -211,7 +211,7 @@ def _restore(learner: Learner, run_dir: Path, run: RunFolder | None, display: Di
     # What was logged after the checkpoint is logged again.
     if run is not None:
         run.truncate_metrics(saved.state["metrics_position"])
-    if changed := manifest.changes(saved.environment, manifest.environment(learner.place)):
+    if changed := manifest.changes(saved.environment, environment(learner.place)):
         display.warn(f"resuming is not bit-exact: {', '.join(changed)}")
     return saved.step
 

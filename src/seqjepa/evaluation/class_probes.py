@@ -1,0 +1,133 @@
+"""Class of an object, by linear probes on one view, the mean of views, z_AGG and whole images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqjepa.evaluation.features import FeatureTable, windows
+from seqjepa.evaluation.metrics import top1
+from seqjepa.evaluation.probes import (
+    Inputs,
+    Probe,
+    classification,
+    concatenated,
+    fit,
+    generator_for,
+    per_prefix,
+    running_mean,
+)
+from seqjepa.evaluation.protocol import (
+    ROUNDS,
+    Protocol,
+    Record,
+    Tables,
+    longest_sequences,
+    test_tables,
+    view_inputs,
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A kind of input that the class is predicted from.
+
+    Attributes:
+        name: see `Record.input`.
+        inputs: of each split.
+        rounds: draws of each test object.
+    """
+
+    name: str
+    inputs: Mapping[str, Inputs]
+    rounds: int
+
+
+def classify(
+    protocol: Protocol, tables: Tables, sequences: Mapping[str, Tensor] | None
+) -> list[Record]:
+    """Return top-1 of linear probes on one view, on the mean of M views and on z_AGG of M views,
+    for each M a probe of its own; and of the mean of the logits that the probe of one view gives
+    for M views.
+
+    The views of a mean are drawn afresh in each epoch, z_AGG is one of the object's cached ones:
+    any advantage is the mean's. If the order of views means something, both read the beginnings of
+    the same sequences.
+
+    Args:
+        protocol: for the features in the tables.
+        tables: by split, what `labelled` returns.
+        sequences: by split, [N, K, M, S], z_AGG of all prefixes of K sequences
+            (`features.aggregate`); None if the features have none.
+    """
+    labels = tables["train"].labels
+    training = protocol.linear(protocol.config.linear_epochs)
+    longest = longest_sequences(protocol.config, tables)
+
+    records = []
+    for question in _questions(protocol, tables, sequences, longest):
+        name, objective = question.name, classification(labels)
+        generator = generator_for(protocol.seed, "class", name)
+        # An object's class does not depend on the rows that are picked of it.
+        probe = fit(question.inputs["train"], lambda _: labels, objective, training, generator)
+
+        for split, table in test_tables(tables):
+            inputs = question.inputs[split]
+            choices = inputs.test_choices(question.rounds)
+            logits = torch.cat([probe.predict(inputs, choice) for choice in choices])
+            records += _records(protocol, split, name, table.labels, logits)
+            # Averaged over views, the logits of this probe need no training of their own.
+            if name == "view":
+                logits = _mean_logits(protocol, probe, table, longest[split])
+                records += _records(protocol, split, "logits", table.labels, logits)
+    return records
+
+
+def _questions(
+    protocol: Protocol,
+    tables: Tables,
+    sequences: Mapping[str, Tensor] | None,
+    longest: Mapping[str, int],
+) -> list[Question]:
+    draws = protocol.config.draws
+    single, mean = {}, {}
+    for split, table in tables.items():
+        single[split] = view_inputs(table, 1, concatenated)
+        mean[split] = view_inputs(table, longest[split], running_mean)
+    questions = [Question("view", single, ROUNDS), Question("mean", mean, draws)]
+
+    # Whole images are asked about if all splits have them.
+    wholes = {split: table.whole for split, table in tables.items() if table.whole is not None}
+    if len(wholes) == len(tables):
+        images = {split: Inputs(whole[:, None], 1, concatenated) for split, whole in wholes.items()}
+        questions.append(Question("image", images, 1))
+
+    if sequences is not None:
+        prefixes = {split: Inputs(z_agg, 1, per_prefix) for split, z_agg in sequences.items()}
+        questions.append(Question("sequence", prefixes, draws))
+    return questions
+
+
+def _mean_logits(protocol: Protocol, probe: Probe, table: FeatureTable, longest: int) -> Tensor:
+    """Return the mean of the logits of M views, [draws N, M, C], over the same draws of views as
+    the mean of their features."""
+    views = table.views.shape[1]
+    inputs = view_inputs(table, 1, concatenated)
+    of_each = [probe.predict(inputs, choice)[:, 0] for choice in inputs.test_choices(views)]
+    # [N, V, C]: the logits of every view once. Each order then averages M of them.
+    logits = torch.stack(of_each, 1)
+    orders = windows(views, longest, protocol.config.draws, table.sequence_length)
+    return torch.cat([running_mean(logits[:, order]) for order in orders])
+
+
+def _records(
+    protocol: Protocol, split: str, name: str, labels: Tensor, logits: Tensor
+) -> list[Record]:
+    """Return top-1 for each M of logits [draws N, M, C], which are those of all N objects, draw
+    after draw."""
+    truth = labels.repeat(len(logits) // len(labels))
+    return [
+        Record(protocol.features, split, "class", name, m, "top1", top1(truth, of_m))
+        for m, of_m in enumerate(logits.unbind(1), 1)
+    ]

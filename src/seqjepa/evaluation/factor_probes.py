@@ -1,0 +1,126 @@
+"""Factors of views, by regression: the change between two views and the value of one."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqjepa.actions import ActionSpace, Group
+from seqjepa.evaluation.features import FeatureTable
+from seqjepa.evaluation.metrics import median_degrees, r2, r2_global
+from seqjepa.evaluation.probes import Training, concatenated, fit, generator_for, regression
+from seqjepa.evaluation.protocol import (
+    ROUNDS,
+    Protocol,
+    Record,
+    Tables,
+    test_tables,
+    view_inputs,
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A quantity of a group of factors, and the views that it is predicted from.
+
+    Attributes:
+        task: first word of `Record.task`.
+        input: see `Record.input`.
+        views: number of views in that input.
+    """
+
+    task: str
+    input: str
+    views: int
+
+
+QUESTIONS = (Question("relative", "pair", 2), Question("individual", "view", 1))
+
+
+def regress(protocol: Protocol, tables: Tables, space: ActionSpace) -> list[Record]:
+    """Return the figures of each group of factors: of its change, predicted from two views, and of
+    its value, predicted from one.
+
+    The outputs of a linear probe do not influence each other, so a single one predicts all groups
+    that need no MLP.
+
+    Args:
+        protocol: for the features in the tables.
+        tables: by split, `train` among them.
+        space: the groups, and their columns in the poses.
+    """
+    # An MLP for each group that needs one, since its outputs would share hidden units; one linear
+    # probe for all the rest.
+    linear = protocol.linear(protocol.config.linear_regression_epochs)
+    probes: list[tuple[tuple[str, ...], Training]] = [
+        ((group.name,), protocol.mlp()) for group in space.groups if _needs_mlp(group)
+    ]
+    rest = tuple(group.name for group in space.groups if not _needs_mlp(group))
+    if rest:
+        probes.append((rest, linear))
+
+    records = []
+    for names, training in probes:
+        for question in QUESTIONS:
+            records += _ask(protocol, question, tables, space.select(names), training)
+    return records
+
+
+def _ask(
+    protocol: Protocol, question: Question, tables: Tables, space: ActionSpace, training: Training
+) -> list[Record]:
+    """Return the figures of one probe, which predicts all groups of the space side by side."""
+    train = tables["train"]
+    inputs = {
+        split: view_inputs(table, question.views, concatenated) for split, table in tables.items()
+    }
+
+    def targets(choice: Tensor) -> Tensor:
+        return torch.cat(factors(train, space, choice), 1)
+
+    # The first choice of views stands for all: its targets give the widths, mean and spread.
+    sample = inputs["train"].test_choices(1)[0]
+    widths = [part.shape[1] for part in factors(train, space, sample)]
+    objective = regression(targets(sample))
+    generator = generator_for(protocol.seed, question.task, *(group.name for group in space.groups))
+    probe = fit(inputs["train"], targets, objective, training, generator)
+
+    records = []
+    for split, table in test_tables(tables):
+        choices = inputs[split].test_choices(ROUNDS)
+        predicted = torch.cat([probe.predict(inputs[split], choice)[:, 0] for choice in choices])
+        truths = [factors(table, space, choice) for choice in choices]
+
+        # Group by group: its columns of the predictions, and its truth in each round.
+        by_group = zip(space.groups, predicted.split(widths, 1), *truths, strict=True)
+        for group, columns, *truth in by_group:
+            about = (split, f"{question.task} {group.name}", question.input, question.views)
+            scores = _scores(group, torch.cat(truth), columns)
+            records += [Record(protocol.features, *about, *score) for score in scores.items()]
+    return records
+
+
+def factors(table: FeatureTable, space: ActionSpace, choice: Tensor) -> tuple[Tensor, ...]:
+    """Return [N, d] for each group: its action between the two views chosen (choice [N, 2]), or its
+    value in the one (choice [N, 1])."""
+    # [N, views, P], then of each group [N, views, p].
+    rows = torch.arange(len(table), device=choice.device)[:, None]
+    poses = table.poses[rows, choice]
+    own = [(group, poses[..., space.columns(group)]) for group in space.groups]
+    if choice.shape[1] == 1:
+        return tuple(group.absolute(pose[:, 0]) for group, pose in own)
+    return tuple(group.between(pose[:, 0], pose[:, 1]) for group, pose in own)
+
+
+def _needs_mlp(group: Group) -> bool:
+    """Return whether MLPs predict a group: rotations, crops and colour jitters; linear probes
+    predict all else (methods: section 4.2)."""
+    return group.is_rotation or group.name in ("crop", "jitter")
+
+
+def _scores(group: Group, truth: Tensor, predicted: Tensor) -> dict[str, float]:
+    scores = {"r2": r2(truth, predicted)}
+    if group.is_rotation:
+        scores["r2_global"] = r2_global(truth, predicted)
+        scores["median_degrees"] = median_degrees(truth, predicted)
+    return scores

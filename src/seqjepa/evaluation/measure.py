@@ -1,0 +1,221 @@
+"""Measurement of a method's frozen features and of two controls, on held-out objects.
+
+Every figure is measured on several kinds of features: the `model`'s, its readouts' if the method
+has any, a `random` model's (same architecture, untrained) and raw `pixels`. Beyond the paper's
+protocol: these controls, the splits out of distribution, and the mean of M views' z and of their
+logits beside their z_AGG."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from seqjepa.config import EvaluateConfig, Experiment
+from seqjepa.devices import device_of, use_bf16
+from seqjepa.display import warn
+from seqjepa.evaluation.class_probes import classify
+from seqjepa.evaluation.control import random_control
+from seqjepa.evaluation.factor_probes import regress
+from seqjepa.evaluation.features import (
+    FeatureTable,
+    Sampling,
+    aggregate,
+    extract,
+    extract_pixels,
+    frozen,
+    windows,
+)
+from seqjepa.evaluation.protocol import Protocol, Record, Tables, labelled, longest_sequences
+from seqjepa.methods.base import Method
+from seqjepa.worlds.base import World, WorldSpec
+
+# Steps of training a probe; with fewer it may hardly have left the mean.
+FEW_STEPS = 200
+
+
+class Stages:
+    """The stages of an evaluation: shown on the terminal, and the seconds that each took."""
+
+    def __init__(self, progress: bool) -> None:
+        self.console = Console(stderr=True, quiet=not progress)
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Show a status line while a stage lasts, and a plain line with its time when it is
+        done."""
+        began = time.perf_counter()
+        with self.console.status(f"{name} ..."):
+            yield
+        self.seconds[name] = time.perf_counter() - began
+        self.console.print(f"{name}: {self.seconds[name]:.1f} s", highlight=False)
+
+
+def measure(
+    method: Method, experiment: Experiment, world: World, *, split: str, stages: Stages
+) -> tuple[list[Record], dict[str, int]]:
+    """Return all figures of a method, which is left as it was, and the number of objects of each
+    split that they come from."""
+    # The splits. All have pairs of views, or the evaluation ends before anything is computed.
+    splits = _splits_to_probe(world.spec, split)
+    for source_split in splits.values():
+        world.require(source_split, 2)
+    samplings = _samplings(experiment, world, splits)
+    sizes = {name: samplings[name].size(world.size(splits[name])) for name in splits}
+    few = _few_steps(experiment.evaluate, sizes["train"])
+    if few:
+        warn(few)
+
+    # The control: what the architecture finds without training.
+    device = device_of(method)
+    with stages("random model"):
+        control = random_control(experiment, world, device)
+
+    # Each source of features: its tables, then its sequences, then its records.
+    measurement = _Measurement(experiment, world, device, splits, samplings, stages)
+    records = measurement.records("model", method, readouts=True)
+    records += measurement.records("random", control)
+    records += measurement.records("pixels", None)
+    return records, sizes
+
+
+def _splits_to_probe(spec: WorldSpec, split: str) -> dict[str, str]:
+    """Return the world's split for each name in records: `train`, the one asked for, and all that
+    are out of distribution."""
+    splits = {"train": spec.probe_split, split: split}
+    in_distribution = ("train", "val", "test", spec.probe_split)
+    others = [name for name in spec.splits if name not in in_distribution]
+    return splits | {name: name for name in others}
+
+
+def _samplings(
+    experiment: Experiment, world: World, splits: Mapping[str, str]
+) -> dict[str, Sampling]:
+    """Return the choice of views that are encoded, for each split."""
+    config = experiment.evaluate
+    draws, most = config.encoded(world.spec.ordered)
+    # A world that draws views without limit (None) has as many as are asked for.
+    return {
+        name: Sampling(
+            num_views=min(most, world.views(source_split) or most),
+            seed=experiment.seed,
+            draws=draws,
+            objects=config.objects if name == "train" else None,
+        )
+        for name, source_split in splits.items()
+    }
+
+
+def _few_steps(config: EvaluateConfig, objects: int) -> str:
+    """Return a warning if the probes would train for too few steps, since epochs over few objects
+    are few steps; else an empty string."""
+    enough = math.ceil(FEW_STEPS / math.ceil(objects / config.batch_size))
+    epochs = ("linear_epochs", "mlp_epochs", "linear_regression_epochs")
+    names = [name for name in epochs if getattr(config, name) < enough]
+    if not names:
+        return ""
+    options = " ".join(f"--{name.replace('_', '-')} {enough}" for name in names)
+    return (
+        f"probes of {objects} objects learn in fewer than {FEW_STEPS} steps "
+        f"and may find less than the features hold: evaluate with {options}"
+    )
+
+
+@dataclass(frozen=True)
+class _Measurement:
+    """The same measurement for each source of features.
+
+    Attributes:
+        experiment: that the features are of.
+        world: that they are measured on.
+        device: of features and probes.
+        splits: see `_splits_to_probe`.
+        samplings: the views of each split.
+        stages: for the terminal.
+    """
+
+    experiment: Experiment
+    world: World
+    device: torch.device
+    splits: Mapping[str, str]
+    samplings: Mapping[str, Sampling]
+    stages: Stages
+
+    def records(self, name: str, source: Method | None, *, readouts: bool = False) -> list[Record]:
+        """Return all figures of one source of features.
+
+        The tables die with this call: in large worlds those of one source fill the memory.
+
+        Args:
+            name: of the features, in records.
+            source: the method that makes them; None for raw pixels.
+            readouts: measure the method's other representations, too.
+        """
+        with self.stages(f"{name}: features"):
+            tables = {split: self._table(source, split) for split in self.splits}
+        known = labelled(tables)
+
+        # Only the class is probed on sequences.
+        sequences = None
+        if source is not None and source.aggregates and known:
+            with self.stages(f"{name}: sequences"):
+                sequences = self._sequences(source, known)
+        records = self._ask(name, tables, known, sequences)
+
+        # Readouts are functions of a single view, so they have no sequences.
+        if source is not None and readouts:
+            for readout, read in self._readouts(source).items():
+                with self.stages(f"{readout}: features"), frozen(source):
+                    read_tables = {split: table.read(read) for split, table in tables.items()}
+                records += self._ask(readout, read_tables, labelled(read_tables), None)
+        return records
+
+    def _table(self, source: Method | None, split: str) -> FeatureTable:
+        world, source_split, sampling = self.world, self.splits[split], self.samplings[split]
+        if source is None:
+            return extract_pixels(world, source_split, sampling, self.device)
+        return extract(source, world, source_split, sampling, bf16=self._bf16)
+
+    def _sequences(self, source: Method, tables: Tables) -> dict[str, Tensor]:
+        """Return z_AGG [N, K, M, S] of each split's sequences."""
+        config, actions = self.experiment.evaluate, self.world.spec.actions
+        longest = longest_sequences(config, tables)
+        sequences = {}
+        for split, table in tables.items():
+            views, length = table.views.shape[1], table.sequence_length
+            orders = windows(views, longest[split], config.draws, length)
+            sequences[split] = aggregate(source, table, actions, orders, bf16=self._bf16)
+        return sequences
+
+    def _ask(
+        self, name: str, tables: Tables, known: Tables, sequences: Mapping[str, Tensor] | None
+    ) -> list[Record]:
+        """Return the answers to all questions about one kind of features."""
+        protocol = Protocol(name, self.experiment.evaluate, self.experiment.seed)
+        records = []
+        if known:
+            with self.stages(f"{name}: class probes"):
+                records += classify(protocol, known, sequences)
+        with self.stages(f"{name}: factor probes"):
+            records += regress(protocol, tables, self.world.spec.factors)
+        return records
+
+    def _readouts(self, method: Method) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        """Return the method's other representations; the context that they may read is drawn from
+        the training objects."""
+        size = min(method.context_size, self.world.size("train"))
+        batches = self.world.loader(
+            "train", num_views=2, batch_size=size, seed=self.experiment.seed
+        )
+        context = next(batches).to(self.device)
+        with frozen(method), torch.inference_mode():
+            return method.readouts(context)
+
+    @property
+    def _bf16(self) -> bool:
+        return use_bf16(self.experiment.evaluate.precision, self.device)

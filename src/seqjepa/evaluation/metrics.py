@@ -1,0 +1,36 @@
+"""Figures that probes are judged by."""
+
+import numpy as np
+import roma
+import torch.nn.functional as F
+from sklearn.metrics import accuracy_score, r2_score
+from torch import Tensor
+
+
+def top1(truth: Tensor, logits: Tensor) -> float:
+    """Return the share of samples [n] whose largest of the logits [n, C] is the label's."""
+    return float(accuracy_score(truth.cpu().numpy(), logits.argmax(-1).cpu().numpy()))
+
+
+def r2(truth: Tensor, predicted: Tensor) -> float:
+    """Return the paper's R2 for [n, d]: each dimension's, averaged (scikit-learn's uniform
+    average). The mean predictor scores 0."""
+    # 1 - sum of (truth - prediction)^2 / sum of (truth - its mean)^2
+    true_values = truth.cpu().double().numpy()
+    predictions = predicted.cpu().double().numpy()
+    return float(r2_score(true_values, predictions, multioutput="uniform_average"))
+
+
+def r2_global(truth: Tensor, predicted: Tensor) -> float:
+    """Return SIE's and ContextSSL's R2 for [n, d]: around one mean over samples and dimensions. The
+    mean predictor scores more than 0."""
+    return r2(truth.reshape(-1, 1), predicted.reshape(-1, 1))
+
+
+def median_degrees(truth: Tensor, predicted: Tensor) -> float:
+    """Return the median angle between true unit quaternions [n, 4] and predicted ones of any
+    length; q and -q are the same rotation."""
+    # The angle of the rotation that is left: 2 arccos |<q, p>|.
+    unit = F.normalize(predicted.double(), dim=-1)
+    angles = roma.unitquat_geodesic_distance(truth.double(), unit)
+    return float(np.degrees(np.median(angles.cpu().numpy())))
