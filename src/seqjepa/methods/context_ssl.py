@@ -149,7 +149,7 @@ class ContextSSL(Method):
         return weighted(config, {"contrast": contrast, "regression": regression}, features)
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """Return z of a view after contexts of 0 .. 126 tokens, as many as `context` has.
+        """Return z of a view after contexts of 0 .. 126 tokens, as far as `context` reaches.
 
         Where there are several groups of actions, each shows contexts of its own.
         """

@@ -3,10 +3,10 @@
     p      = projector(f(x)),  p' = target_projector(f_ema(x)),  widths D - 4D - D/4
     loss   = mean over i = 1 .. M of 1 - cos(predictor([P(a_i); p_i]), sg p'_{M+1})
 
-a_i is the direct action, which takes view i to view M + 1; there is no aggregator. In the paper for
-saccades only; here for any world, since the action space gives direct actions. How the paper's
-80.04 % for M = 4 comes from patches is not known: evaluation shows one view, the mean of M views
-and the mean of their logits.
+a_i is the direct action, which takes view i to view M + 1; there is no aggregator. The paper has it
+for saccades only; here it is for any world, since the action space gives direct actions. How the
+paper's 80.04 % for M = 4 comes from patches is not known: evaluation shows one view, the mean of M
+views and the mean of their logits.
 """
 
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class ConvJEPA(Method):
         actions = self.actions.between(observed, batch.poses[:, -1:].expand_as(observed))
         joint = torch.cat([self.action_embedding(actions), self.projector(features)], -1)
         predicted = self.predictor(joint.flatten(0, 1)).unflatten(0, joint.shape[:2])
-        # One target [B, 1, D/4] for the M predictions [B, M, D/4].
+        # One target for all M predictions: [B, 1, width] against [B, M, width].
         target = self.target_projector(self.target_encoder(batch.views[:, -1:]))
         loss = cosine_loss(predicted, target).mean()
         return StepOutput(loss, {}, Representation.of_views(features))

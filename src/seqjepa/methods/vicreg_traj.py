@@ -4,9 +4,9 @@
     loss = VICReg(y_1, y_2) - 0.01 cos(u_1, u_2)
            u_1, u_2 the legs y_2 - y_1 and y_3 - y_2 as tangents at y_2
 
-VICReg on two of three views, a straight path of all. Deviation from seq-JEPA's release: y is
-normalised for the trajectory term, or u is no tangent. The original paper normalises too, but
-applies the term to the encoder's features.
+VICReg acts on two of the three views; the trajectory term straightens the path of all three.
+Deviation from seq-JEPA's release: y is normalised for the trajectory term, or u is no tangent. The
+original paper normalises too, but applies the term to the encoder's features.
 """
 
 from dataclasses import dataclass
