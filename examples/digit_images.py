@@ -1,8 +1,9 @@
-"""A folder of images, one sub-folder a class, as the worlds `augmented` and `saccades` read it:
-5,000 real MNIST digits.
+"""5,000 real MNIST digits as a folder of images, one sub-folder a class.
 
-python examples/digit_images.py data/digits
-seqjepa train augmented --world.path data/digits --run-dir runs/digits
+The worlds `augmented` and `saccades` read it.
+
+    python examples/digit_images.py data/digits
+    seqjepa train augmented --world.path data/digits --run-dir runs/digits
 """
 
 import sys
@@ -15,9 +16,8 @@ from PIL import Image
 
 def main(folder: Path) -> None:
     pixels, labels = mnist_data()
-    for number, (digit, label) in enumerate(
-        zip(pixels.reshape(-1, 28, 28).astype(np.uint8), labels.tolist(), strict=True)
-    ):
+    digits = pixels.reshape(-1, 28, 28).astype(np.uint8)
+    for number, (digit, label) in enumerate(zip(digits, labels.tolist(), strict=True)):
         path = folder / str(label) / f"{number:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(digit).save(path)

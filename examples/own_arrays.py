@@ -1,13 +1,14 @@
-"""Own data without writing a world: a folder of arrays, here with scikit-learn's digits turned and
-shifted by known amounts.
+"""Your own data as a folder of arrays, without writing a world.
+
+Here it holds scikit-learn's digits, turned and shifted by known amounts.
 
     python examples/own_arrays.py data/turned_digits
     seqjepa train arrays --world.path data/turned_digits --run-dir runs/turned_digits
     seqjepa evaluate runs/turned_digits
     seqjepa report runs/turned_digits --out runs/turned_digits/report
 
-For your own pictures, save the same four files: any number of objects, as many views of each, and
-    what you know of each view's pose.
+For your own pictures, save the same four files: any number of objects, the same number of views of
+each, and what you know of each view's pose.
 """
 
 import json
@@ -33,40 +34,40 @@ def main(folder: Path, /, objects: int = 1797, views: int = 12, seed: int = 0) -
     """Write views.npy, poses.npy, labels.npy and world.json.
 
     Args:
-        folder: where to.
+        folder: where to write them.
         objects: number of digits.
         views: of each digit.
         seed: of the poses.
     """
     digits = load_digits()
+    objects = min(objects, len(digits.images))
+
+    # Degrees and pixels, either way.
+    limits = np.array([90.0, 6.0, 6.0])
     random = np.random.default_rng(seed)
-    limits = np.array([90.0, 6.0, 6.0])  # degrees and pixels, either way
-    poses = random.uniform(-limits, limits, (min(objects, len(digits.images)), views, 3)).astype(
-        np.float32
-    )
-    images = np.stack(
-        [
-            [draw(digit, *pose) for pose in row]
-            for digit, row in zip(digits.images, poses.tolist(), strict=False)
-        ]
-    )
+    poses = random.uniform(-limits, limits, (objects, views, 3)).astype(np.float32)
+
+    images = []
+    for digit, row in zip(digits.images[:objects], poses.tolist(), strict=True):
+        images.append([draw(digit, *pose) for pose in row])
 
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "views.npy", images[..., None])  # [N, V, H, W, C] uint8, one grey channel
+    np.save(folder / "views.npy", np.array(images)[..., None])  # [N, V, H, W, C] uint8, C = 1
     np.save(folder / "poses.npy", poses)  # [N, V, P]
-    np.save(folder / "labels.npy", digits.target[: len(poses)])  # [N]
+    np.save(folder / "labels.npy", digits.target[:objects])  # [N]
     (folder / "world.json").write_text(json.dumps(WORLD, indent=2))
-    print(
-        f"{images.shape[0]} digits, {views} views each. Next: seqjepa train arrays --world.path {folder} --run-dir runs/turned_digits"
-    )
+
+    command = f"seqjepa train arrays --world.path {folder} --run-dir runs/turned_digits"
+    print(f"{objects} digits, {views} views each. Next: {command}")
 
 
 def draw(digit: np.ndarray, angle: float, right: float, down: float) -> np.ndarray:
-    """A digit [8, 8] with values 0..16, in the middle of 32 x 32 pixels, then turned (degrees,
-    counter-clockwise) and shifted (pixels)."""
-    glyph = Image.fromarray((digit * 255 / 16).astype(np.uint8)).resize(
-        (20, 20), Image.Resampling.BICUBIC
-    )
+    """Draw a digit [8, 8] with values 0..16 in the middle of 32 x 32 pixels.
+
+    It is turned (degrees, counter-clockwise), then shifted (pixels).
+    """
+    glyph = Image.fromarray((digit * 255 / 16).astype(np.uint8))
+    glyph = glyph.resize((20, 20), Image.Resampling.BICUBIC)
     canvas = Image.new("L", (32, 32))
     canvas.paste(glyph, (6, 6))
     return np.asarray(canvas.rotate(angle, Image.Resampling.BICUBIC, translate=(right, down)))

@@ -1,11 +1,13 @@
-"""Your own method in one file, here Barlow Twins (Zbontar et al. 2021): two views' features agree
-dimension by dimension and with no other.
+"""Your own method in one file, here Barlow Twins (Zbontar et al. 2021).
+
+Two views' features agree dimension by dimension, and different dimensions do not correlate.
 
     seqjepa train shapes_tiny --method examples/own_method.py --run-dir runs/barlow
     seqjepa evaluate runs/barlow --code examples/own_method.py
 
 A method says what it reads (`Config`) and what its loss is (`forward`); training, checkpoints,
-probes and reports are the library's."""
+probes and reports are the library's.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,8 +22,7 @@ from seqjepa.nn import Encoder
 
 @dataclass(frozen=True, kw_only=True)
 class Config(MethodConfig):
-    """What can be set, in a recipe and on the command line; the name of this file is the method's
-    `kind`.
+    """Settings, for a recipe and the command line; this file's name is the method's `kind`.
 
     Attributes:
         projector: the head; its last BatchNorm standardises each dimension, as the loss asks.
@@ -38,7 +39,7 @@ class Config(MethodConfig):
         not_negative(self, "off_diagonal")
 
     def build(self, encoder: Encoder, actions: ActionSpace) -> "BarlowTwins":
-        """The method."""
+        """Build the method."""
         return BarlowTwins(self, encoder)
 
 
@@ -51,13 +52,15 @@ class BarlowTwins(Method):
         self.projector = config.projector.build(encoder.dim)
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss and the features."""
+        """Return the loss and the features."""
         features = self.encoder(batch.views)
         first, second = gather(self.projector(features)).float().unbind(1)
+
+        # The projector's last BatchNorm has standardised both: the product is their correlation.
         correlation = first.T @ second / len(first)
         agree = (1 - correlation.diagonal()).square().sum()
         others = correlation.square().sum() - correlation.diagonal().square().sum()
+
+        loss = agree + self.off_diagonal * others
         terms = {"agree": agree.detach(), "others": others.detach()}
-        return StepOutput(
-            agree + self.off_diagonal * others, terms, Representation.of_views(features)
-        )
+        return StepOutput(loss, terms, Representation.of_views(features))

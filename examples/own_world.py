@@ -1,5 +1,6 @@
-"""Own data with code: a world in one file, here a window that wanders over scikit-learn's digits
-and sees a part at a time.
+"""Your own data with code: a world in one file.
+
+Here a window wanders over scikit-learn's digits and sees a part at a time.
 
     seqjepa train examples/own_world.py --run-dir runs/own
     seqjepa evaluate runs/own --code examples/own_world.py
@@ -7,7 +8,8 @@ and sees a part at a time.
 
 A world says what can be known of it (`spec`), how many objects a split has (`size`) and draws
 sequences of views (`sequences`); order, epochs and seeds are the library's. Views are made on the
-fly, so nothing is rendered beforehand and nothing is stored."""
+fly, so nothing is rendered beforehand and nothing is stored.
+"""
 
 from dataclasses import dataclass
 
@@ -36,8 +38,7 @@ FACTORS = ActionSpace(("row", "column"), (Group(name="gaze", dims=("row", "colum
 
 @dataclass(frozen=True, kw_only=True)
 class Config(WorldConfig):
-    """What can be set, in a recipe and on the command line; the name of this file is the world's
-    `kind`.
+    """Settings, for a recipe and the command line; this file's name is the world's `kind`.
 
     Attributes:
         window: side of what is seen, in pixels of the 32 x 32 pictures.
@@ -50,7 +51,7 @@ class Config(WorldConfig):
             raise ConfigError(f"world.window must be 8 to 31 pixels, got {self.window}")
 
     def build(self) -> "Windows":
-        """The world."""
+        """Build the world."""
         return Windows(self)
 
 
@@ -59,16 +60,19 @@ class Windows(World):
 
     def __init__(self, config: Config) -> None:
         digits = load_digits()
-        pictures = torch.nn.functional.interpolate(
-            torch.from_numpy(digits.images)[:, None] / 16, size=(32, 32), mode="bicubic"
-        )
+        small = torch.from_numpy(digits.images)[:, None] / 16
+        pictures = torch.nn.functional.interpolate(small, size=(32, 32), mode="bicubic")
         self.pictures = (pictures[:, 0].clamp(0, 1) * 255).byte().numpy()
         self.labels = digits.target.astype(np.int64)
-        order = np.random.RandomState(0).permutation(len(self.labels))  # splits are by object
-        self.objects = dict(
-            zip(("train", "val", "test"), np.split(order, [1400, 1600]), strict=True)
-        )
-        self.places = 33 - config.window  # in either direction
+
+        # Splits are by object: no digit is in two of them.
+        order = np.random.RandomState(0).permutation(len(self.labels))
+        train, val, test = np.split(order, [1400, 1600])
+        self.objects = {"train": train, "val": val, "test": test}
+
+        # Number of places for the window, in either direction.
+        self.places = 33 - config.window
+
         self.spec = WorldSpec(
             name="windows",
             image_shape=(1, config.window, config.window),
@@ -82,26 +86,29 @@ class Windows(World):
         )
 
     def size(self, split: str) -> int:
-        """How many digits a split has."""
+        """Return the number of digits of a split."""
         return len(self.objects[split])
 
     def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
-        """The digits through `num_views` windows at different places; the same key gives the same
-        places."""
+        """Show the digits through `num_views` windows at different places.
+
+        The same key gives the same places.
+        """
         objects = self.objects[split][index]
         row, column = np.divmod(choose_views(key, num_views, self.places**2), self.places)
-        windows = np.lib.stride_tricks.sliding_window_view(
-            self.pictures, self.spec.image_shape[1:], (1, 2)
-        )
+
+        # A view on memory, not a copy: [N, rows, columns, H, W].
+        shape = self.spec.image_shape[1:]
+        windows = np.lib.stride_tricks.sliding_window_view(self.pictures, shape, (1, 2))
         views = torch.from_numpy(windows[objects[:, None], row, column])[:, :, None]
+
         poses = torch.from_numpy(np.stack([row, column], -1).astype(np.float32))
-        return SequenceBatch(
-            views, FACTORS.along(poses), poses, torch.from_numpy(self.labels[objects])
-        )
+        labels = torch.from_numpy(self.labels[objects])
+        return SequenceBatch(views, FACTORS.along(poses), poses, labels)
 
 
 def recipe() -> Experiment:
-    """What `seqjepa train examples/own_world.py` runs."""
+    """Return the experiment that `seqjepa train examples/own_world.py` runs."""
     return Experiment(
         name="own_world",
         method=seq_jepa.Config(predict="every", action_width=32, dropout=0.0, ema_momentum=0.9),

@@ -31,8 +31,10 @@ class Inner:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(WorldConfig):
-    """A world's config with one field of every sort; as it stands in this file, it is of kind
-    `test_config`."""
+    """A world's config with one field of every sort.
+
+    Its kind is the name of this file, `test_config`.
+    """
 
     path: str = "somewhere"
     names: tuple[str, ...] = ("a", "b")
@@ -65,21 +67,18 @@ def test_round_trip_through_text():
 
 def test_kinds_are_module_names():
     data = to_json(experiment())
-    assert (
-        data["method"]["kind"] == "seq_jepa" == kind(SeqJEPAConfig)
-        and data["world"]["kind"] == "test_config"
-    )
+    assert data["method"]["kind"] == "seq_jepa" == kind(SeqJEPAConfig)
+    assert data["world"]["kind"] == "test_config"
     assert find_kind(MethodConfig, "seq_jepa") is SeqJEPAConfig
     with pytest.raises(ConfigError, match="unknown method 'seqjepa', did you mean 'seq_jepa'"):
         find_kind(MethodConfig, "seqjepa")
-    with pytest.raises(
-        ConfigError, match=r"unknown world 'shape', did you mean 'shapes'\? .* --code FILE"
-    ):
+    message = r"unknown world 'shape', did you mean 'shapes'\? .* --code FILE"
+    with pytest.raises(ConfigError, match=message):
         find_kind(WorldConfig, "shape")
 
 
 def changed(path: str, value: object) -> dict:
-    """The example's data with the value at a dotted path replaced, added, or removed (`...`)."""
+    """Return the example's data with the value at a dotted path set, or removed (`...`)."""
     data = json.loads(json.dumps(to_json(experiment())))
     *parents, last = path.split(".")
     where = data
@@ -166,10 +165,9 @@ def test_defaults_may_be_left_out_where_that_is_said():
 
 
 def test_differences_name_both_values():
-    old, new = (
-        to_json(experiment()),
-        to_json(replace(experiment(), seed=6, train=replace(experiment().train, steps=9))),
-    )
+    first = experiment()
+    second = replace(first, seed=6, train=replace(first.train, steps=9))
+    old, new = to_json(first), to_json(second)
     assert differences(old, old) == []
     assert differences(old, new) == ["train.steps: 3 there, 9 here", "seed: 5 there, 6 here"]
     del new["seed"]
@@ -177,8 +175,6 @@ def test_differences_name_both_values():
 
 
 def test_unknown_names_are_told_what_there_is():
-    assert (
-        unknown("split", "vall", ["train", "val"])
-        == "unknown split 'vall', did you mean 'val'? Known: train, val"
-    )
-    assert unknown("split", "zzz", ["train", "val"]) == "unknown split 'zzz'. Known: train, val"
+    near, far = (unknown("split", name, ["train", "val"]) for name in ("vall", "zzz"))
+    assert near == "unknown split 'vall', did you mean 'val'? Known: train, val"
+    assert far == "unknown split 'zzz'. Known: train, val"

@@ -1,10 +1,11 @@
-"""What the README shows runs as printed, only smaller; so does every recipe."""
+"""The README's snippets and commands run as printed, only smaller; so does every recipe."""
 
 import json
 import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,43 +23,32 @@ from seqjepa.worlds import shapes, threediebench
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
-COMMANDS = [
-    line
-    for language, block in BLOCKS
-    if not language
-    for line in block.splitlines()
-    if line.startswith("seqjepa ")
-]
+SHELL = "\n".join(block for language, block in BLOCKS if not language)
+COMMANDS = [line for line in SHELL.splitlines() if line.startswith("seqjepa ")]
 
 
 def small(experiment: Experiment) -> Experiment:
-    """The same in every choice that is none of size."""
+    """Return the experiment with other sizes and the same in every other choice."""
     world = experiment.world
     if isinstance(world, shapes.Config):
-        world = replace(
-            world, image_size=min(world.image_size, 32), train_objects=29, test_objects=29, views=6
-        )
+        side = min(world.image_size, 32)
+        world = replace(world, image_size=side, train_objects=29, test_objects=29, views=6)
     if isinstance(world, threediebench.Config):
         world = replace(world, path="3DIEBench", image_size=32, views=6)
+
+    one_epoch = {"linear_epochs": 1, "mlp_epochs": 1, "linear_regression_epochs": 1}
     return replace(
         experiment,
         world=world,
         encoder=replace(experiment.encoder, width=4),
         train=replace(experiment.train, steps=2, batch_size=4, log_every=1),
-        evaluate=replace(
-            experiment.evaluate,
-            views=2,
-            linear_epochs=1,
-            mlp_epochs=1,
-            linear_regression_epochs=1,
-            objects=16,
-        ),
+        evaluate=replace(experiment.evaluate, views=2, objects=16, **one_epoch),
     )
 
 
 @pytest.fixture
 def small_recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Recipes of all names, small; a working folder and a cache of one's own."""
+    """Make all recipes small; give the test a working folder and a cache of its own."""
     by_name = seqjepa.recipes.recipe
     for module in (seqjepa.recipes, train_command, benchmark_command):
         monkeypatch.setattr(module, "recipe", lambda name: lambda: small(by_name(name)()))
@@ -69,17 +59,16 @@ def small_recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_the_python_snippet(small_recipes: None) -> None:
     snippets = [block for language, block in BLOCKS if language == "python"]
     assert len(snippets) == 1
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(snippets[0], names)
-    assert [len(names[name].shape) for name in ("z", "z_agg", "z_next")] == [3, 2, 2]  # type: ignore[attr-defined]
+    assert [names[name].ndim for name in ("z", "z_agg", "z_next")] == [3, 2, 2]
     assert Path("runs/demo/results.json").exists()
 
 
 def write_images(folder: Path) -> None:
-    """Noise in two classes."""
-    for number, pixels in enumerate(
-        np.random.default_rng(0).integers(0, 256, (60, 40, 40, 3), np.uint8)
-    ):
+    """Write images of noise, in two classes."""
+    images = np.random.default_rng(0).integers(0, 256, (60, 40, 40, 3), np.uint8)
+    for number, pixels in enumerate(images):
         path = folder / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
@@ -100,8 +89,10 @@ def test_the_world_json() -> None:
 
 
 def ready(name: str) -> bool:
-    """Whether the recipe's data are there, or can be put there; those of other data sets have tests
-    of their own."""
+    """Return true if the recipe's data exist or a test can write them.
+
+    Recipes of other data sets have tests of their own.
+    """
     world = recipes()[name]().world
     return isinstance(world, threediebench.Config) or not hasattr(world, "path")
 

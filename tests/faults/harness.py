@@ -1,8 +1,7 @@
-"""Runs `seqjepa` commands in processes of their own, quickly: forked from a server that has
-imported everything once.
+"""A shell that runs `seqjepa` commands, each in a process of its own.
 
-A child is a process like any other: it can be killed, gets signals, and ends with the command's
-    exit code.
+It is quick: processes are forked from a server that has imported everything once. A child is a
+process like any other: it can be killed, gets signals, and ends with the command's exit code.
 """
 
 import json
@@ -36,7 +35,7 @@ _server.set_forkserver_preload(
 
 @dataclass(frozen=True)
 class Result:
-    """How a command ended; a negative code is the signal that ended it."""
+    """The end of a command; a negative code is the signal that ended it."""
 
     code: int
     output: str
@@ -56,7 +55,7 @@ class Child:
         return self.process.pid
 
     def wait(self, time_out: float = TIME_OUT) -> Result:
-        """Wait for its end; one that hangs is killed and fails the test."""
+        """Wait for the end; a command that hangs is killed and fails the test."""
         self.process.join(time_out)
         if self.process.exitcode is None:
             self.process.kill()
@@ -65,7 +64,7 @@ class Child:
         return Result(self.process.exitcode, self.output.read_text())
 
     def wait_for(self, condition: Callable[[], bool], time_out: float = TIME_OUT) -> None:
-        """Wait until something is the case while the command goes on."""
+        """Wait until a condition holds while the command goes on."""
         while not condition():
             assert self.process.is_alive(), f"ended too early:\n{self.output.read_text()}"
             assert time.monotonic() < self.began + time_out, (
@@ -76,7 +75,7 @@ class Child:
 
 @dataclass(frozen=True)
 class Shell:
-    """Where commands of one test leave their output, besides run folders."""
+    """The folder where commands of one test leave their output, besides run folders."""
 
     folder: Path
 
@@ -100,25 +99,25 @@ class Shell:
         sabotage: Mapping[int, Sabotage] | None = None,
         number: int = 2,
     ) -> list[Child]:
-        """Start `seqjepa ARGUMENTS` as so many ranks, with torchrun's environment, each perhaps
-        with a sabotage of its own."""
+        """Start `seqjepa ARGUMENTS` on several ranks, with torchrun's environment.
+
+        Each rank may have a sabotage of its own.
+        """
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        places = [
-            {
-                "RANK": f"{rank}",
-                "WORLD_SIZE": f"{number}",
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": f"{port}",
-            }
-            for rank in range(number)
-        ]
-        own = [(sabotage or {}).get(rank) for rank in range(number)]
-        return [
-            self.start(*arguments, sabotage=partial(_as_rank, place, first))
-            for place, first in zip(places, own, strict=True)
-        ]
+
+        shared = {
+            "WORLD_SIZE": f"{number}",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": f"{port}",
+        }
+        children = []
+        for rank in range(number):
+            variables = {"RANK": f"{rank}"} | shared
+            own = (sabotage or {}).get(rank)
+            children.append(self.start(*arguments, sabotage=partial(_as_rank, variables, own)))
+        return children
 
     def train_ranks(
         self,
@@ -127,7 +126,7 @@ class Shell:
         sabotage: Mapping[int, Sabotage] | None = None,
         number: int = 2,
     ) -> list[Result]:
-        """Train the tiny recipe on so many ranks to their end."""
+        """Train the tiny recipe on several ranks to their end."""
         children = self.start_ranks(
             "train", TINY, "--run-dir", run, *arguments, sabotage=sabotage, number=number
         )
@@ -138,17 +137,19 @@ class Shell:
         return self.run("train", TINY, "--run-dir", run, *arguments, sabotage=sabotage)
 
 
-def _as_rank(place: Mapping[str, str], sabotage: Sabotage | None) -> None:
-    os.environ.update(place)
+def _as_rank(variables: Mapping[str, str], sabotage: Sabotage | None) -> None:
+    os.environ.update(variables)
     if sabotage is not None:
         sabotage()
 
 
 def _run(arguments: list[str], output: Path, sabotage: Sabotage | None) -> None:
+    # Whatever is written to the terminal goes to the file, even from below Python.
     descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+
     torch.set_num_threads(1)
     if sabotage is not None:
         sabotage()
@@ -156,17 +157,17 @@ def _run(arguments: list[str], output: Path, sabotage: Sabotage | None) -> None:
 
 
 def steps(run: Path) -> list[int]:
-    """The steps of all finished checkpoints."""
+    """Return the steps of all finished checkpoints."""
     return list(checkpoint.committed(run / "checkpoints"))
 
 
 def digest(run: Path) -> str:
-    """The hash of the newest checkpoint."""
+    """Return the hash of the newest checkpoint."""
     return checkpoint.digest(checkpoint.committed(run / "checkpoints")[steps(run)[-1]])
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
-    """Every whole line of the log, without its times, which no run has twice."""
+    """Return every whole line of the log, without its times, which no run has twice."""
     path = run / "metrics.jsonl"
     text = path.read_text() if path.exists() else ""
     return [
@@ -177,15 +178,15 @@ def metrics(run: Path) -> list[dict[str, Any]]:
 
 
 def logged(run: Path) -> int:
-    """The last step in the log, 0 if there is none."""
+    """Return the last step in the log, 0 if there is none."""
     return metrics(run)[-1]["step"] if metrics(run) else 0
 
 
 def files(run: Path) -> set[str]:
-    """Every file of a run folder."""
+    """Return the names of all files of a run folder."""
     return {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
 
 
 def contents(run: Path) -> dict[str, bytes]:
-    """Every file of a run folder with what it holds."""
+    """Return all files of a run folder, by name, with their contents."""
     return {name: (run / name).read_bytes() for name in files(run)}

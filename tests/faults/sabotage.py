@@ -1,5 +1,7 @@
-"""What the tests do to a command before it starts. Each function is called in the command's own
-process, through `functools.partial`."""
+"""Sabotages of a command: functions called in its own process before it starts.
+
+Tests pass them through `functools.partial`.
+"""
 
 import errno
 import os
@@ -24,7 +26,7 @@ from seqjepa.worlds.table import TableWorld
 
 
 def kill_at_moment(moment: str, occurrence: int) -> None:
-    """SIGKILL at the n-th time (from 1) that writing comes to a named moment."""
+    """Kill the process at the n-th time (from 1) that writing comes to a named moment."""
     left = occurrence
 
     def at(now: str) -> None:
@@ -37,12 +39,12 @@ def kill_at_moment(moment: str, occurrence: int) -> None:
 
 
 def send_at_step(number: int, step: int) -> None:
-    """A signal to itself when the batch of a step (from 1) is drawn."""
+    """Send the process a signal when the batch of a step (from 1) is drawn."""
     _on_batch(step, lambda batch: os.kill(os.getpid(), number) or batch)
 
 
 def poison_pixel_at_step(value: float, step: int) -> None:
-    """One pixel of a step's batch becomes NaN or infinite."""
+    """Make one pixel of a step's batch NaN or infinite."""
 
     def poison(batch: SequenceBatch) -> SequenceBatch:
         views = batch.views.float() / 255
@@ -53,7 +55,7 @@ def poison_pixel_at_step(value: float, step: int) -> None:
 
 
 def poison_gradient_at_step(value: float, step: int) -> None:
-    """One gradient of a step becomes NaN or infinite, though the loss is fine."""
+    """Make one gradient of a step NaN or infinite, though the loss is fine."""
     forward, calls = SeqJEPA.forward, 0
 
     def poisoned(self: SeqJEPA, batch: SequenceBatch) -> Any:
@@ -67,7 +69,7 @@ def poison_gradient_at_step(value: float, step: int) -> None:
 
 
 def slow_step(seconds: float, step: int) -> None:
-    """The batch of a step (from 1) takes so long; says so when it begins."""
+    """Make the batch of a step (from 1) take some seconds; print a line when it begins."""
 
     def wait(batch: SequenceBatch) -> SequenceBatch:
         print(f"slow step {step}", flush=True)
@@ -78,7 +80,7 @@ def slow_step(seconds: float, step: int) -> None:
 
 
 def constant_encoder() -> None:
-    """The encoder says the same of every image."""
+    """Make the encoder's features the same for every image, up to rounding."""
     forward = Encoder.forward
 
     def constant(self: Encoder, images: Tensor) -> Tensor:
@@ -89,13 +91,12 @@ def constant_encoder() -> None:
 
 
 def threads(number: int) -> None:
-    """Another number of threads."""
+    """Compute with another number of threads."""
     torch.set_num_threads(number)
 
 
 def full_log(limit: int) -> None:
-    """Only the log meets a full disk: it cannot grow beyond so many bytes, while other files
-    can."""
+    """Let only the log meet a full disk: it cannot grow beyond a number of bytes."""
     log = RunFolder.log
 
     def limited(self: RunFolder, record: Mapping[str, Any]) -> None:
@@ -109,7 +110,7 @@ def full_log(limit: int) -> None:
 
 
 def other_pixels() -> None:
-    """The tiny world has other pixels than on other ranks or days."""
+    """Give the tiny world other pixels than on other ranks or days."""
     original = TableWorld.__init__
 
     def init(self: TableWorld, spec: WorldSpec, tables: Mapping[str, ViewTable]) -> None:
@@ -120,12 +121,12 @@ def other_pixels() -> None:
 
 
 def environment(**variables: str) -> None:
-    """Environment variables."""
+    """Set environment variables."""
     os.environ.update(variables)
 
 
 def full_disk_at_moment(moment: str, occurrence: int) -> None:
-    """Writing fails for want of room at the n-th time that it comes to a named moment."""
+    """Fail for want of room at the n-th time (from 1) that writing comes to a named moment."""
     left = occurrence
 
     def at(now: str) -> None:
@@ -138,16 +139,17 @@ def full_disk_at_moment(moment: str, occurrence: int) -> None:
 
 
 def _on_batch(step: int, change: Callable[[SequenceBatch], SequenceBatch]) -> None:
-    """Let the training batch of a step (from 1) pass through a function. Looks at batches of one
-    are left alone."""
+    """Let the training batch of a step (from 1) pass through a function.
+
+    Batches of one are left alone: they are looks at the data.
+    """
     original = World._batches
 
     def batches(
         self: World, split: str, num_views: int, batch_size: int, seed: int, start: int, places: Any
     ) -> Iterator[SequenceBatch]:
-        for number, batch in enumerate(
-            original(self, split, num_views, batch_size, seed, start, places), start + 1
-        ):
+        drawn = original(self, split, num_views, batch_size, seed, start, places)
+        for number, batch in enumerate(drawn, start + 1):
             yield change(batch) if batch_size > 1 and number == step else batch
 
     World._batches = batches  # type: ignore[method-assign]

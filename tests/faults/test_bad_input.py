@@ -1,5 +1,7 @@
-"""Rows 14 and 17 of the fault catalogue: bad options fail with one message and leave nothing
-behind; odd sizes of data do not matter."""
+"""Rows 14 and 17 of the fault catalogue: bad options, and odd sizes of data.
+
+Bad options fail with one message and leave nothing behind; odd sizes do not matter.
+"""
 
 from pathlib import Path
 
@@ -86,11 +88,6 @@ def test_a_wrong_option_is_one_message_and_nothing_written(
     assert not (tmp_path / "run").exists()
 
 
-def write(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
-
-
 @pytest.mark.parametrize(
     ("command", "recipe", "message"),
     [
@@ -106,7 +103,8 @@ def test_a_wrong_name_is_one_message(shell: Shell, command: str, recipe: str, me
 
 
 def test_a_file_that_is_no_recipe_says_what_it_lacks(shell: Shell, tmp_path: Path) -> None:
-    result = shell.run("train", write(tmp_path / "empty.py", ""))
+    (tmp_path / "empty.py").touch()
+    result = shell.run("train", tmp_path / "empty.py")
     assert result.code == 2 and "recipe()" in result.output
 
 
@@ -117,13 +115,11 @@ def test_debug_shows_where(shell: Shell, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("objects", ["8", "9", "17"])
 def test_epochs_that_do_not_divide_into_batches(shell: Shell, tmp_path: Path, objects: str) -> None:
-    """9 objects in batches of 8 would end each epoch with a batch of one, for which BatchNorm has
-    no statistics."""
+    """No batch has one sequence, for which BatchNorm has no statistics: 9 = 8 + 1 objects train."""
     result = shell.train(tmp_path / "run", "--world.objects", objects)
     assert result.code == 0, result.output
-    assert [line["views_seen"] for line in metrics(tmp_path / "run")] == [
-        24 * step for step in range(1, 13)
-    ]
+    seen = [line["views_seen"] for line in metrics(tmp_path / "run")]
+    assert seen == [24 * step for step in range(1, 13)]
 
 
 def test_help_is_no_error(shell: Shell) -> None:

@@ -14,6 +14,7 @@ import torch
 
 from faults import sabotage
 from faults.harness import Shell, contents, digest, metrics, steps
+from fixtures.malice import Malice
 from seqjepa.files import json_bytes, sha256
 
 NEWEST, OLDER = "step_00000010", "step_00000008"
@@ -21,7 +22,7 @@ NEWEST, OLDER = "step_00000010", "step_00000008"
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was stopped after step 10."""
+    """Return a run that was stopped after step 10."""
     folder = tmp_path_factory.mktemp("stopped")
     result = Shell(folder).train(
         folder / "run", sabotage=partial(sabotage.send_at_step, signal.SIGTERM, 10)
@@ -32,7 +33,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(stopped: Path, tmp_path: Path) -> Path:
-    """A copy of it, to be damaged."""
+    """Return a copy of it, to be damaged."""
     shutil.copytree(stopped, tmp_path / "run")
     return tmp_path / "run"
 
@@ -62,9 +63,8 @@ def test_resume_falls_back_to_the_newest_whole_checkpoint_and_says_so(
     path = run / "checkpoints" / NEWEST / name
     DAMAGE[damage](path)
     result = shell.train(run, "--resume")
-    assert result.code == 0 and str(path) in result.output and "step 8" in result.output, (
-        result.output
-    )
+    assert result.code == 0, result.output
+    assert str(path) in result.output and "step 8" in result.output
     assert digest(run) == digest(reference) and metrics(run) == metrics(reference)
     assert steps(run) == [8, 12]
 
@@ -77,12 +77,10 @@ def test_without_a_whole_checkpoint_training_does_not_start(
     for path in paths:
         DAMAGE[damage](path)
     before = contents(run)
+
     result = shell.train(run, "--resume")
-    assert (
-        result.code == 4
-        and all(str(path) in result.output for path in paths)
-        and "Traceback" not in result.output
-    )
+    assert result.code == 4 and all(str(path) in result.output for path in paths), result.output
+    assert "Traceback" not in result.output
     assert contents(run) == before
 
 
@@ -91,13 +89,9 @@ def vouch(folder: Path, **changes: object) -> None:
     path = folder / "manifest.json"
     body = json.loads(path.read_bytes()) | changes
     del body["sha256"]
-    body["files"] = {
-        name: {
-            "bytes": (folder / name).stat().st_size,
-            "sha256": sha256((folder / name).read_bytes()),
-        }
-        for name in body["files"]
-    }
+    for name in body["files"]:
+        data = (folder / name).read_bytes()
+        body["files"][name] = {"bytes": len(data), "sha256": sha256(data)}
     path.write_bytes(json_bytes(body | {"sha256": sha256(json_bytes(body))}))
 
 
@@ -107,16 +101,6 @@ def test_a_newer_format_says_which_version_it_needs(shell: Shell, run: Path) -> 
     result = shell.train(run, "--resume")
     assert result.code == 4 and "seqjepa 9.8.7" in result.output and result.output.count("\n") == 1
     assert contents(run) == before
-
-
-class Malice:
-    """Touches a file when unpickled."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (Path.touch, (self.marker,))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +124,7 @@ def test_a_pickle_called_safetensors_does_not_run(
 
 
 @pytest.mark.parametrize(
-    ("here", "there", "expected"),
+    ("options", "saved_with", "expected"),
     [
         (
             ["--encoder.width", "8"],
@@ -155,19 +139,17 @@ def test_a_pickle_called_safetensors_does_not_run(
     ],
 )
 def test_a_checkpoint_of_another_architecture_lists_the_keys(
-    shell: Shell, tmp_path: Path, here: list[str], there: list[str], expected: list[str]
+    shell: Shell, tmp_path: Path, options: list[str], saved_with: list[str], expected: list[str]
 ) -> None:
     run, other = tmp_path / "run", tmp_path / "other"
-    for folder, options in ((run, here), (other, there)):
-        assert (
-            shell.train(
-                folder, *options, sabotage=partial(sabotage.send_at_step, signal.SIGTERM, 1)
-            ).code
-            == 75
-        )
+    stop = partial(sabotage.send_at_step, signal.SIGTERM, 1)
+    assert shell.train(run, *options, sabotage=stop).code == 75
+    assert shell.train(other, *saved_with, sabotage=stop).code == 75
+
     shutil.rmtree(run / "checkpoints")
     shutil.copytree(other / "checkpoints", run / "checkpoints")
     before = contents(run)
-    result = shell.train(run, *here, "--resume")
+
+    result = shell.train(run, *options, "--resume")
     assert result.code == 4 and all(text in result.output for text in expected), result.output
     assert contents(run) == before

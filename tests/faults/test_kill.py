@@ -1,5 +1,7 @@
-"""Rows 1 and 2 of the fault catalogue: kill -9 at any moment, then --resume: the same bits, no
-litter, at most one interval done again."""
+"""Rows 1 and 2 of the fault catalogue: kill -9 at any moment, then --resume.
+
+The run ends in the same bits, leaves no litter and does at most one interval again.
+"""
 
 import random
 import subprocess
@@ -24,13 +26,16 @@ def assert_as_if_nothing_had_happened(run: Path, reference: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_30_times_at_random_moments(shell: Shell, reference: Path, tmp_path: Path) -> None:
-    chance, kills, runs = random.Random(0), 0, 0
     began = time.monotonic()
     assert shell.train(tmp_path / "timed").code == 0
     whole = time.monotonic() - began
+
+    chance, kills, runs = random.Random(0), 0, 0
     while kills < 30:
         run, code = tmp_path / f"run_{runs}", -1
         runs += 1
+
+        # Killed again and again, until it comes to its end.
         while code != 0:
             child = shell.start("train", TINY, "--run-dir", run, "--resume")
             child.process.join(chance.uniform(0.1, 1.1) * whole)
@@ -45,10 +50,9 @@ def test_killed_30_times_at_random_moments(shell: Shell, reference: Path, tmp_pa
 
 
 WRITES = ("after temporary file", "before rename", "after rename")
-FIRST_SAVE, FILES = (
-    3,
-    6,
-)  # config.json and world.json come first; a checkpoint is four files of tensors, the state, the manifest
+# config.json and world.json come before the first checkpoint. Each checkpoint is four files of
+# tensors, the state and the manifest.
+FIRST_SAVE, FILES = 3, 6
 
 
 @pytest.mark.parametrize(
@@ -66,35 +70,30 @@ FIRST_SAVE, FILES = (
 def test_killed_inside_a_save(
     shell: Shell, reference: Path, tmp_path: Path, moment: str, occurrence: int
 ) -> None:
-    killed = shell.train(
-        tmp_path / "run", sabotage=partial(sabotage.kill_at_moment, moment, occurrence)
-    )
+    run, kill = tmp_path / "run", partial(sabotage.kill_at_moment, moment, occurrence)
+    killed = shell.train(run, sabotage=kill)
     assert killed.code == -9, killed.output
-    assert logged(tmp_path / "run") - max(steps(tmp_path / "run"), default=0) <= INTERVAL
-    resumed = shell.train(tmp_path / "run", "--resume")
+    assert logged(run) - max(steps(run), default=0) <= INTERVAL
+
+    resumed = shell.train(run, "--resume")
     assert resumed.code == 0 and "warning" not in resumed.output, resumed.output
-    assert_as_if_nothing_had_happened(tmp_path / "run", reference)
+    assert_as_if_nothing_had_happened(run, reference)
 
 
 @pytest.mark.slow
 def test_killed_as_a_user_would_run_it(reference: Path, tmp_path: Path) -> None:
-    """Without the server that all other tests fork their commands from."""
-    command = [
-        sys.executable,
-        "-m",
-        "seqjepa.cli",
-        "train",
-        TINY,
-        "--run-dir",
-        str(tmp_path / "run"),
-        "--resume",
-    ]
+    """Do without the server that all other tests fork their commands from."""
+    run = tmp_path / "run"
+    options = ["--run-dir", str(run), "--resume"]
+    command = [sys.executable, "-m", "seqjepa.cli", "train", TINY, *options]
+
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
-    while logged(tmp_path / "run") < 5 and time.monotonic() < until:
+    while logged(run) < 5 and time.monotonic() < until:
         time.sleep(0.005)
     first.kill()
     assert first.wait(120) == -9
+
     second = subprocess.run(command, timeout=120, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr
-    assert_as_if_nothing_had_happened(tmp_path / "run", reference)
+    assert_as_if_nothing_had_happened(run, reference)

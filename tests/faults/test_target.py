@@ -1,5 +1,7 @@
-"""Row 13 of the fault catalogue: the target encoder gets no gradient, moves at every step, and
-follows its recurrence."""
+"""Row 13 of the fault catalogue: the target encoder follows its recurrence.
+
+It gets no gradient and moves at every step.
+"""
 
 import math
 from pathlib import Path
@@ -25,17 +27,14 @@ def test_the_target_follows_the_recurrence_in_double_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = tiny.recipe()
-    history: list[
-        tuple[Weights, Weights, Weights]
-    ] = []  # the target before, the encoder, the target after each step
+    # Of each step: the target before it, the encoder, the target after it.
+    history: list[tuple[Weights, Weights, Weights]] = []
     after_step = SeqJEPA.after_step
 
     def watched(self: SeqJEPA, progress: float) -> None:
         target = self.target_encoder.module
-        assert all(
-            parameter.grad is None and not parameter.requires_grad
-            for parameter in target.parameters()
-        )
+        for parameter in target.parameters():
+            assert parameter.grad is None and not parameter.requires_grad
         before, encoder = weights(target), weights(self.encoder)
         after_step(self, progress)
         history.append((before, encoder, weights(target)))
@@ -49,11 +48,10 @@ def test_the_target_follows_the_recurrence_in_double_precision(
     for step, (before, encoder, after) in enumerate(history, 1):
         assert any(not torch.equal(before[name], encoder[name]) for name in encoder)
         assert step == steps or any(not torch.equal(before[name], after[name]) for name in after)
-        momentum = (
-            1 - (1 - 0.996) * (math.cos(math.pi * step / steps) + 1) / 2
-        )  # seq-JEPA, section 3.2: from 0.996 to 1 along half a cosine
+
+        # seq-JEPA, section 3.2: from 0.996 to 1 along half a cosine.
+        momentum = 1 - (1 - 0.996) * (math.cos(math.pi * step / steps) + 1) / 2
         for name, weight in encoder.items():
             expected[name] = momentum * expected[name] + (1 - momentum) * weight
-            assert (after[name] - expected[name]).abs().max() <= 1e-6 * max(
-                1.0, float(expected[name].abs().max())
-            ), (step, name)
+            tolerance = 1e-6 * max(1.0, float(expected[name].abs().max()))
+            assert (after[name] - expected[name]).abs().max() <= tolerance, (step, name)

@@ -1,7 +1,7 @@
-"""A recipe and a world so small that a whole training run takes a second: coloured waves whose
-phase is the pose.
+"""A recipe and a world so small that a whole training run takes a second.
 
-Used as anyone would use their own: `seqjepa train tests/faults/tiny.py`.
+The images are coloured waves whose phase is the pose. Tests use the file as anyone would use their
+own: `seqjepa train tests/faults/tiny.py`.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ SPACE = ActionSpace(
 
 @dataclass(frozen=True, kw_only=True)
 class Config(WorldConfig):
-    """So many objects in each split, with so many views each."""
+    """The number of objects in each split, and of views of each object."""
 
     objects: int = 24
     views: int = 6
@@ -46,25 +46,25 @@ class Config(WorldConfig):
             mean=(0.5, 0.5, 0.5),
             std=(0.25, 0.25, 0.25),
         )
-        return TableWorld(
-            spec, {split: self._table(seed) for seed, split in enumerate(spec.splits)}
-        )
+        tables = {split: self._table(seed) for seed, split in enumerate(spec.splits)}
+        return TableWorld(spec, tables)
 
     def _table(self, seed: int) -> ViewTable:
         chance = np.random.default_rng(seed)
         labels = np.arange(self.objects) % len(CLASSES)
         poses = chance.random((self.objects, self.views, 2))
+        phase, brightness = poses[..., :1], poses[..., 1, None, None, None]
+
+        # Along x, a wave whose length is the class: [N, V, W], then [N, V, H, W, C].
         across = np.arange(16) / 16
-        waves = np.sin(2 * np.pi * (across * (1 + labels)[:, None, None] + poses[..., :1]))[
-            :, :, None, :, None
-        ]
+        waves = np.sin(2 * np.pi * (across * (1 + labels)[:, None, None] + phase))
         colours = chance.random((self.objects, 1, 16, 1, 3))
-        pixels = 255 * (0.5 + 0.4 * waves * colours) * (0.6 + 0.4 * poses[..., 1, None, None, None])
+        pixels = 255 * (0.5 + 0.4 * waves[:, :, None, :, None] * colours) * (0.6 + 0.4 * brightness)
         return ViewTable(pixels.astype(np.uint8), poses.astype(np.float32), labels.astype(np.int64))
 
 
 def recipe() -> Experiment:
-    """Twelve steps, a checkpoint every four, every step logged."""
+    """Return twelve steps, with a checkpoint every four and every step logged."""
     return Experiment(
         name="tiny",
         method=seq_jepa.Config(action_width=8, heads=2, layers=1, predictor_width=16),

@@ -1,4 +1,4 @@
-"""What every method promises, on every kind of world: one table of checks for all."""
+"""The promises of every method, on every kind of world: one table of checks for all."""
 
 import copy
 import math
@@ -33,8 +33,11 @@ WORLDS = ("signal", "shapes", "windows")
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory) -> dict[str, World]:
-    """Rotations in pixels, the renderer's scenes with two groups of actions, and windows of digits,
-    whose actions are shifts."""
+    """Return one world of each kind.
+
+    They show rotations in pixels, the renderer's scenes with two groups of actions, and windows of
+    digits, whose actions are shifts.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQJEPA_CACHE", str(tmp_path_factory.mktemp("cache")))
         scenes = shapes_world.Config(
@@ -49,51 +52,50 @@ def worlds(tmp_path_factory) -> dict[str, World]:
 
 
 def make(name: str, world: World, **changes) -> tuple[Method, object]:
-    """The method, and a batch for it."""
+    """Return the method, and a batch for it."""
     chosen = experiment(name, **changes)
-    batch = next(
-        world.loader(
-            "train", num_views=chosen.train.num_views, batch_size=chosen.train.batch_size, seed=3
-        )
-    )
+    num_views, batch_size = chosen.train.num_views, chosen.train.batch_size
+    batch = next(world.loader("train", num_views=num_views, batch_size=batch_size, seed=3))
     return build_method(chosen, world.spec), batch
 
 
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step(name, world, worlds):
-    """The loss is finite before and after; every trained parameter gets a gradient and no target
-    does; the batch stays as it was; the encoder's features and the representation have the shapes
-    that the seams name."""
+    """Take a training step: gradients, losses, the batch and shapes are as the seams say.
+
+    The loss is finite before and after; every trained parameter gets a gradient and no target does;
+    the batch stays as it was; features and representation have the shapes that the seams name.
+    """
     method, batch = make(name, worlds[world])
     torch.manual_seed(0)
     for parameter in method.parameters():
-        if parameter.requires_grad:  # zero-initialised ones would hide missing gradients behind them, and so would dead units
+        # Zero-initialised parameters would hide missing gradients behind them, as would dead units.
+        if parameter.requires_grad:
             torch.nn.init.normal_(parameter, mean=0.05, std=0.2)
     before = copy.deepcopy(batch)
     optimizer = build_optimizer(method, experiment(name).optim)
+
     output = method(batch)
     output.loss.backward()
     for key, parameter in method.named_parameters():
         if key.startswith("target_"):
             assert not parameter.requires_grad and parameter.grad is None, key
         else:
-            assert (
-                parameter.grad is not None
-                and parameter.grad.isfinite().all()
-                and parameter.grad.any()
-            ), key
+            assert parameter.grad is not None, key
+            assert parameter.grad.isfinite().all() and parameter.grad.any(), key
+
     optimizer.step()
     method.after_step(0.5)
     assert method(batch).loss.isfinite() and output.loss.shape == ()
     for field in ("views", "actions", "poses", "labels"):
         assert torch.equal(getattr(batch, field), getattr(before, field)), field
+
     size, length, dim = len(batch), batch.views.shape[1], method.encoder.dim
-    assert (
-        output.representation.views.shape[::2] == (size, dim)
-        and not output.representation.views.requires_grad
-    )
+    assert output.representation.views.shape[::2] == (size, dim)
+    assert not output.representation.views.requires_grad
     assert all(not term.requires_grad for term in output.terms.values())
+
     with torch.no_grad():
         whole = method.eval().represent(batch)
     assert whole.views.shape == (size, length, dim) and whole.sequence.shape[0] == size
@@ -109,19 +111,20 @@ def test_targets_move_and_nothing_else_does(name, worlds):
         for parameter in method.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     before = {key: value.clone() for key, value in method.state_dict().items()}
+
+    # At the end of a run tau is 1.
     method.after_step(1.0)
-    assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items()), (
-        "tau is 1 at the end"
-    )
+    assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items())
+
+    # In the middle 1 - tau is .004 / 2.
     method.after_step(0.5)
     averaged = [key for key, _ in method.named_parameters() if key.startswith("target_")]
     assert bool(averaged) == (name in ("byol", "conditional_byol", "conv_jepa", "seq_jepa"))
     for key, value in method.state_dict().items():
         if key in averaged:
             online = before[key.removeprefix("target_").replace(".module", "", 1)]
-            torch.testing.assert_close(
-                value, before[key] + 0.002 * (online - before[key]), rtol=0, atol=1e-6
-            )  # 1 - tau = .004 / 2
+            expected = before[key] + 0.002 * (online - before[key])
+            torch.testing.assert_close(value, expected, rtol=0, atol=1e-6)
         else:
             assert torch.equal(value, before[key]), key
 
@@ -153,73 +156,77 @@ def test_what_it_reads(name, worlds):
 @pytest.mark.parametrize("kind", ["mlp", "transformer"])
 @pytest.mark.parametrize("name", [name for name in NAMES if hasattr(config(name)(), "projector")])
 def test_projectors(name, kind, worlds):
-    """The "+" variants of Table 8 are a choice of every method that has a projector."""
+    """Choose the "+" variants of Table 8 for every method that has a projector."""
     projector = replace(config(name)().projector, kind=kind)
     if kind == "transformer" and name == "sie":
         projector = replace(projector, heads=2)
     method, batch = make(name, worlds["signal"], projector=projector)
+
     loss = method(batch).loss
     loss.backward()
     assert loss.isfinite()
-    heads = [
-        key
-        for key, _ in method.named_children()
-        if key.endswith("projector") and not key.startswith("target_")
-    ]
+
+    projectors = [key for key, _ in method.named_children() if key.endswith("projector")]
+    heads = [key for key in projectors if not key.startswith("target_")]
     assert heads == ["projector", "equivariant_projector"][: 1 + (name in ("equimod", "sie"))]
     for head in heads:
         found = dict(method.get_submodule(head).named_parameters())
-        assert all(
-            parameter.grad is not None and parameter.grad.isfinite().all()
-            for parameter in found.values()
-        )
+        for parameter in found.values():
+            assert parameter.grad is not None and parameter.grad.isfinite().all()
         assert any("self_attn" in key for key in found) == (kind == "transformer")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_trains_resumes_loads_and_is_evaluated(name, tmp_path):
-    """A run that was stopped after 2 of 4 steps ends in the same bits; what is loaded gives the
-    features that were trained."""
-    whole = train(experiment(name), tmp_path / "whole", quiet=True, device="cpu")
-    part = tmp_path / "part"
+    """A run that was stopped after 2 of 4 steps ends in the same bits, and loads.
+
+    The loaded model gives the features that were trained.
+    """
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    train(experiment(name), whole, quiet=True, device="cpu")
+
+    # Without its manifest the last checkpoint counts for nothing, as if the run had been stopped.
     train(experiment(name), part, quiet=True, device="cpu")
-    for folder in (part / "checkpoints").glob("step_00000004"):
-        (folder / "manifest.json").unlink()
+    (part / "checkpoints" / "step_00000004" / "manifest.json").unlink()
     train(experiment(name), part, resume=True, quiet=True, device="cpu")
-    digests = [
-        checkpoint.digest(folder / "checkpoints" / "step_00000004") for folder in (whole, part)
-    ]
-    assert digests[0] == digests[1]
+    digest, expected = (
+        checkpoint.digest(run / "checkpoints" / "step_00000004") for run in (part, whole)
+    )
+    assert digest == expected
+
     model = load(whole)
     views = torch.randint(0, 256, (2, 3, 3, 16, 16), dtype=torch.uint8)
     assert model.encode(views).shape == (2, 3, 16)
     assert torch.equal(model.encode(views.double() / 255), model.encode(views.float() / 255))
     assert model.aggregate(views, torch.zeros(2, 2, 4)).shape[0] == 2
+
     results = evaluate(whole, progress=False, device="cpu")
     inputs = {record["input"] for record in results["records"] if record["features"] == "model"}
-    assert inputs == {"view", "mean", "logits", "pair"} | (
-        {"sequence"} if model.method.aggregates else set()
-    )
+    sequence = {"sequence"} if model.method.aggregates else set()
+    assert inputs == {"view", "mean", "logits", "pair"} | sequence
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_refuses_what_does_not_fit(name, worlds):
     chosen, spec = experiment(name), worlds["signal"].spec
     reads = chosen.method.reads
+
     wrong = replace(chosen, train=replace(chosen.train, num_views=1))
     with pytest.raises(ConfigError, match=r"train\.num_views"):
         build_method(wrong, spec)
+
     if reads is not None:
-        with pytest.raises(
-            ConfigError,
-            match=rf"{name} reads {reads} views of a sequence: set train\.num_views to {reads}, got 5",
-        ):
-            build_method(replace(chosen, train=replace(chosen.train, num_views=5)), spec)
-        with pytest.raises(
-            ConfigError,
-            match=rf"{name} reads {reads} views of an object, those of world 'signal' have 1: set world\.views to at least {reads}",
-        ):
-            build_method(chosen, replace(spec, views_per_object=1))
+        wrong = replace(chosen, train=replace(chosen.train, num_views=5))
+        message = rf"{reads} views of a sequence: set train\.num_views to {reads}, got 5"
+        with pytest.raises(ConfigError, match=f"{name} reads {message}"):
+            build_method(wrong, spec)
+
+        few = replace(spec, views_per_object=1)
+        message = rf"{reads} views of an object, those of world 'signal' have 1"
+        cure = rf"set world\.views to at least {reads}"
+        with pytest.raises(ConfigError, match=f"{name} reads {message}: {cure}"):
+            build_method(chosen, few)
+
     blind = replace(spec, actions=spec.factors.select(()))
     if config(name).conditioned or name == "seq_jepa":
         with pytest.raises(ConfigError, match=r"name some in world\.actions"):
@@ -230,8 +237,10 @@ def test_refuses_what_does_not_fit(name, worlds):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_defaults_build_at_full_size(name):
-    """In the paper's recipe, with the paper's encoder; views per step stay within one
-    sequence's."""
+    """Build the method in the paper's recipe, with the paper's encoder.
+
+    The number of views per step stays the recipe's, within one sequence's views.
+    """
     chosen = with_method(shapes(), name)
     assert abs(chosen.train.batch_size * chosen.train.num_views - 512 * 4) < 4
     with torch.device("meta"):
@@ -243,29 +252,27 @@ def test_defaults_build_at_full_size(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_recipe_chose_holds_for_all_methods_and_nothing_else_does(name):
     default = config(name)()
-    assert (
-        with_method(shapes(), name).method == with_method(shapes_baseline(), name).method == default
-    )
+    for recipe in (shapes, shapes_baseline):
+        assert with_method(recipe(), name).method == default
     chosen = {"action_width": 64, "ema_momentum": 0.9, "predict": "every", "dropout": 0.0}
     known = {field.name: chosen[field.name] for field in fields(default) if field.name in chosen}
     assert with_method(shapes_tiny(), name).method == replace(default, **known)
 
 
 def test_what_only_has_the_same_name_does_not_carry_over():
-    aggregator = signal_world.recipe().method  # of one layer with two heads
-    assert (
-        aggregator.layers == 1
-        and with_method(signal_world.recipe(), "context_ssl").method == config("context_ssl")()
-    )
+    # The recipe's aggregator has one layer with two heads; ContextSSL has a transformer of its own.
+    recipe = signal_world.recipe()
+    assert recipe.method.layers == 1
+    assert with_method(recipe, "context_ssl").method == config("context_ssl")()
+
     weighted = replace(shapes_baseline(), method=config("vicreg")(invariance=25.0))
     assert with_method(weighted, "equimod").method == config("equimod")()
+
+    # Of a head all but the widths carries over: they are each method's own.
     head = ProjectorConfig(kind="transformer", dropout=0.0, widths=(1.0,))
-    chosen = with_method(
-        replace(shapes_baseline(), method=config("simclr")(projector=head)), "equimod"
-    ).method
-    assert chosen.projector == replace(
-        config("equimod")().projector, kind="transformer", dropout=0.0
-    ), "widths are each method's own"
+    headed = replace(shapes_baseline(), method=config("simclr")(projector=head))
+    expected = replace(config("equimod")().projector, kind="transformer", dropout=0.0)
+    assert with_method(headed, "equimod").method.projector == expected
 
 
 def test_contexts_are_whole_where_a_recipe_allows():
@@ -278,12 +285,9 @@ def test_contexts_are_whole_where_a_recipe_allows():
     [*map(config, NAMES), ProjectorConfig, EncoderConfig, OptimConfig, TrainConfig, EvaluateConfig],
 )
 def test_every_option_has_a_help_text(cls):
-    """The command line finds it by the field's own line in the docstring."""
-    assert [
-        field.name
-        for field in fields(cls)
-        if not re.search(rf"^ +{field.name}: \S", cls.__doc__, re.MULTILINE)
-    ] == []
+    """The command line finds a field's help by the field's own line in the docstring."""
+    for field in fields(cls):
+        assert re.search(rf"^ +{field.name}: \S", cls.__doc__, re.MULTILINE), field.name
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan])
@@ -299,6 +303,5 @@ def test_numbers_are_finite(name, value):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_short_file_each(name):
-    assert (
-        len((ROOT / "src" / "seqjepa" / "methods" / f"{name}.py").read_text().splitlines()) <= 220
-    )
+    path = ROOT / "src" / "seqjepa" / "methods" / f"{name}.py"
+    assert len(path.read_text().splitlines()) <= 220

@@ -1,6 +1,8 @@
 """seq-JEPA against an independent plain version, and the checks of the paper's properties."""
 
 import itertools
+import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,18 +22,15 @@ PREDICTS, CONDITIONS = ("last", "every"), ("both", "predictor", "aggregator", "n
 
 
 def make(num_views=4, action_dim=4, width=1, **fields) -> SeqJEPA:
-    """A small method whose weights are all random, zero-initialised ones too, and differ between
-    encoder and target."""
-    torch.manual_seed(0)
-    fields = {
-        "action_width": 4,
-        "layers": 2,
-        "heads": 2,
-        "dropout": 0.0,
-        "predictor_width": 12,
-    } | fields
-    config, space = Config(**fields), differences(action_dim)
+    """Return a small method with random weights, also where the method starts from zeros.
+
+    Encoder and target differ.
+    """
+    small = Config(action_width=4, layers=2, heads=2, dropout=0.0, predictor_width=12)
+    config, space = replace(small, **fields), differences(action_dim)
     config.validate(space, num_views, 6)
+
+    torch.manual_seed(0)
     method = config.build(EncoderConfig(width=width, stem="compact").build(3, MEAN, STD), space)
     for parameter in method.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
@@ -42,27 +41,32 @@ def batch(num_views=4, size=6, action_dim=4, pixels=8) -> SequenceBatch:
     generator = torch.Generator().manual_seed(1)
     views = torch.rand(size, num_views, 3, pixels, pixels, generator=generator)
     actions = torch.randn(size, num_views - 1, action_dim, generator=generator)
-    return SequenceBatch(
-        views, actions, torch.zeros(size, num_views, 1), torch.zeros(size, dtype=torch.int64)
-    )
+    poses, labels = torch.zeros(size, num_views, 1), torch.zeros(size, dtype=torch.int64)
+    return SequenceBatch(views, actions, poses, labels)
 
 
 def plain_loss(weights, data: SequenceBatch, config: Config) -> torch.Tensor:
-    views = (data.views.double() - torch.tensor(MEAN).double().view(3, 1, 1)) / torch.tensor(
-        STD
-    ).double().view(3, 1, 1)
-    how = {
-        "predict": config.predict,
-        "condition": config.condition,
-        "layers": config.layers,
-        "heads": config.heads,
-    }
-    return plain.loss(weights, views, data.actions.double(), stride=2, **how)
+    mean, std = (torch.tensor(values).double().view(3, 1, 1) for values in (MEAN, STD))
+    return plain.loss(
+        weights,
+        (data.views.double() - mean) / std,
+        data.actions.double(),
+        stride=2,
+        predict=config.predict,
+        condition=config.condition,
+        layers=config.layers,
+        heads=config.heads,
+    )
+
+
+def momentum(progress: float) -> float:
+    """Return tau, which rises from 0.996 to 1 along half a cosine (section 3.2)."""
+    return 1 - (1 - 0.996) * (math.cos(math.pi * progress) + 1) / 2
 
 
 @pytest.mark.parametrize(("predict", "condition"), list(itertools.product(PREDICTS, CONDITIONS)))
 def test_step_equals_plain_version(predict, condition):
-    """Equations 3 to 5: loss, gradients, an AdamW step and an EMA step."""
+    """Compare loss, gradients, an AdamW step and an EMA step with equations 3 to 5."""
     data, progress = batch(), 0.3
     method = make(predict=predict, condition=condition).double()
     double = SequenceBatch(data.views.double(), data.actions.double(), data.poses, data.labels)
@@ -72,37 +76,28 @@ def test_step_equals_plain_version(predict, condition):
     }
     names = [name for name, parameter in method.named_parameters() if parameter.requires_grad]
 
+    # Loss and gradients.
     loss = method(double).loss
     loss.backward()
     expected = plain_loss(weights, data, method.config)
-    gradients = dict(
-        zip(names, torch.autograd.grad(expected, [weights[name] for name in names]), strict=True)
-    )
     torch.testing.assert_close(loss, expected, rtol=0, atol=1e-9)
+    plain_gradients = torch.autograd.grad(expected, [weights[name] for name in names])
+    gradients = dict(zip(names, plain_gradients, strict=True))
     for name in names:
-        torch.testing.assert_close(
-            method.get_parameter(name).grad,
-            gradients[name],
-            rtol=1e-6,
-            atol=1e-9,
-            msg=f"gradient of {name}",
-        )
+        gradient, message = method.get_parameter(name).grad, f"gradient of {name}"
+        torch.testing.assert_close(gradient, gradients[name], rtol=1e-6, atol=1e-9, msg=message)
 
+    # The steps of optimizer and target; decay is for weights of two or more axes.
     optim = OptimConfig(lr=1e-2, weight_decay=0.1)
     build_optimizer(method, optim).step()
     method.after_step(progress)
-    tau = (
-        1
-        - (1 - 0.996) * (torch.cos(torch.tensor(torch.pi * progress, dtype=torch.float64)) + 1) / 2
-    )
+    tau = momentum(progress)
     for name in names:
         old = weights[name].detach()
-        new = plain.adamw_first_step(
-            old, gradients[name], optim.lr, optim.weight_decay * (old.ndim > 1)
-        )
-        torch.testing.assert_close(
-            method.get_parameter(name).detach(), new, rtol=0, atol=1e-5, msg=f"step of {name}"
-        )
+        decay = optim.weight_decay * (old.ndim > 1)
+        new = plain.adamw_first_step(old, gradients[name], optim.lr, decay)
+        parameter, message = method.get_parameter(name).detach(), f"step of {name}"
+        torch.testing.assert_close(parameter, new, rtol=0, atol=1e-5, msg=message)
         if name.startswith("encoder."):
             target = name.replace("encoder.", "target_encoder.module.", 1)
             moved = tau * weights[target].detach() + (1 - tau) * new
@@ -113,9 +108,8 @@ def test_step_equals_plain_version(predict, condition):
 def test_single_precision_agrees(predict):
     data, method = batch(), make(predict=predict)
     weights = {name: tensor.double() for name, tensor in method.state_dict().items()}
-    assert method(data).loss.item() == pytest.approx(
-        plain_loss(weights, data, method.config).item(), abs=1e-5
-    )
+    expected = plain_loss(weights, data, method.config).item()
+    assert method(data).loss.item() == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -132,13 +126,12 @@ def test_parameter_counts_of_the_paper(action_dim, stem, config, trainable):
         method = config.build(EncoderConfig(stem=stem).build(3, MEAN, STD), differences(action_dim))
     assert sum(p.numel() for p in method.parameters() if p.requires_grad) == trainable
     assert count(method.target_encoder) == (11_168_832 if stem == "cifar" else 11_176_512)
+
+    sizes = count(method.aggregator), count(method.predictor)
     if config.condition == "none":
-        assert (count(method.aggregator), count(method.predictor)) == (9_458_688, 1_051_136)
+        assert sizes == (9_458_688, 1_051_136)
     else:
-        assert (count(method.aggregator), count(method.predictor)) == (
-            14_770_560 + 1_280 + 640,
-            1_313_280,
-        )
+        assert sizes == (14_770_560 + 1_280 + 640, 1_313_280)
         assert count(method.action_embedding) == 128 * action_dim
 
 
@@ -151,27 +144,28 @@ def count(module: torch.nn.Module) -> int:
     [(128, "imagenet", 6.131), (64, "imagenet", 1.672), (32, "cifar", 5.867)],
 )
 def test_flops_of_a_step(pixels, stem, teraflops):
-    """P8, forward and backward, two operations per multiply-add: a target encoder that got
-    gradients would stand out."""
+    """P8, forward and backward, two operations per multiply-add.
+
+    A target encoder that got gradients would stand out.
+    """
+    action_dim = 9 if stem == "cifar" else 4
     with torch.device("meta"):
-        action_dim = 9 if stem == "cifar" else 4
-        method = Config().build(
-            EncoderConfig(stem=stem).build(3, MEAN, STD), differences(action_dim)
+        encoder = EncoderConfig(stem=stem).build(3, MEAN, STD)
+        method = Config().build(encoder, differences(action_dim))
+        data = SequenceBatch(
+            views=torch.zeros(512, 4, 3, pixels, pixels),
+            actions=torch.zeros(512, 3, action_dim),
+            poses=torch.zeros(512, 4, 1),
+            labels=torch.zeros(512, dtype=torch.int64),
         )
-        views, actions, poses = (
-            torch.zeros(512, 4, 3, pixels, pixels),
-            torch.zeros(512, 3, action_dim),
-            torch.zeros(512, 4, 1),
-        )
-        data = SequenceBatch(views, actions, poses, torch.zeros(512, dtype=torch.int64))
+
     with FlopCounterMode(display=False) as counter:
         method(data).loss.backward()
     assert counter.get_total_flops() / 1e12 == pytest.approx(teraflops, rel=0.01)
 
 
 def test_target_follows_recurrence_without_gradient():
-    """tau rises from 0.996 along half a cosine (section 3.2); the recurrence is redone in
-    float64."""
+    """Redo the target's recurrence in float64."""
     method, data, total = make(), batch(), 20
     optimizer = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=0.05)
     mean = [p.double() for p in method.target_encoder.parameters()]
@@ -181,39 +175,33 @@ def test_target_follows_recurrence_without_gradient():
         optimizer.step()
         before = [p.clone() for p in method.target_encoder.parameters()]
         method.after_step(step / total)
-        tau = (
-            1
-            - (1 - 0.996)
-            * (torch.cos(torch.tensor(torch.pi * step / total, dtype=torch.float64)) + 1)
-            / 2
-        )
+        after = list(method.target_encoder.parameters())
+        assert all(p.grad is None and not p.requires_grad for p in after)
+
+        # tau is 1 only at the end.
+        moved = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+        assert step == total or all(moved)
+
+        tau, online = momentum(step / total), method.encoder.parameters()
         mean = [
-            tau * m + (1 - tau) * p.detach().double()
-            for m, p in zip(mean, method.encoder.parameters(), strict=True)
+            tau * m + (1 - tau) * p.detach().double() for m, p in zip(mean, online, strict=True)
         ]
-        now = list(method.target_encoder.parameters())
-        assert all(p.grad is None and not p.requires_grad for p in now)
-        assert step == total or all(
-            not torch.equal(a, b) for a, b in zip(before, now, strict=True)
-        ), "tau is 1 only at the end"
-        for exact, p in zip(mean, now, strict=True):
+        for exact, p in zip(mean, after, strict=True):
             torch.testing.assert_close(p.double(), exact, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("averaged", [False, True])
 def test_target_buffers(averaged):
-    """The target keeps BatchNorm statistics of its own forward passes, unless they are averaged
-    too."""
+    """Check that the target keeps its own BatchNorm statistics, unless they are averaged too."""
     method = make(ema_buffers=averaged, ema_momentum=0.5)
     method(batch())
-    own = method.target_encoder.module.backbone.bn1.running_mean.clone()
-    theirs = method.encoder.backbone.bn1.running_mean
-    assert not torch.equal(own, theirs)
+    statistics = method.target_encoder.module.backbone.bn1
+    before, online = statistics.running_mean.clone(), method.encoder.backbone.bn1.running_mean
+    assert not torch.equal(before, online)
+
     method.after_step(0.0)
-    expected = (own + theirs) / 2 if averaged else own
-    torch.testing.assert_close(
-        method.target_encoder.module.backbone.bn1.running_mean, expected, rtol=0, atol=1e-7
-    )
+    expected = (before + online) / 2 if averaged else before
+    torch.testing.assert_close(statistics.running_mean, expected, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("predict", PREDICTS)
@@ -222,31 +210,28 @@ def test_order_of_view_action_pairs_does_not_matter(predict):
     method = make(num_views=5, predict=predict).eval()
     z, e = torch.randn(6, 4, 8), torch.randn(6, 3, 4)
     straight = method.aggregate(z, e)
-    torch.testing.assert_close(
-        straight, method.aggregate(z[:, [2, 0, 1, 3]], e[:, [2, 0, 1]]), rtol=1e-5, atol=1e-6
-    )
-    assert (straight - method.aggregate(z[:, [2, 0, 1, 3]], e)).abs().max() > 0.01, (
-        "actions belong to their views"
-    )
-    assert (straight - method.aggregate(z[:, [3, 0, 1, 2]], e[:, [2, 0, 1]])).abs().max() > 0.01, (
-        "the last view is special"
-    )
+
+    turned = method.aggregate(z[:, [2, 0, 1, 3]], e[:, [2, 0, 1]])
+    torch.testing.assert_close(straight, turned, rtol=1e-5, atol=1e-6)
+
+    views_only = method.aggregate(z[:, [2, 0, 1, 3]], e)
+    assert (straight - views_only).abs().max() > 0.01, "actions belong to their views"
+
+    other_last = method.aggregate(z[:, [3, 0, 1, 2]], e[:, [2, 0, 1]])
+    assert (straight - other_last).abs().max() > 0.01, "the last view is special"
 
 
 def test_one_view_depends_on_no_action():
     method, data = make(num_views=2), batch(num_views=2)
     output = method(data)
-    other = make(num_views=2)(SequenceBatch(data.views, -data.actions, data.poses, data.labels))
-    torch.testing.assert_close(
-        output.representation.sequence, other.representation.sequence, rtol=0, atol=0
-    )
+    other = make(num_views=2)(replace(data, actions=-data.actions))
+    assert torch.equal(output.representation.sequence, other.representation.sequence)
     assert output.loss != other.loss, "the predictor sees the action"
     assert method.aggregate(torch.randn(6, 1, 8), data.actions[:, :0]).shape == (6, 12)
 
 
 def test_representation_is_that_of_the_forward_pass():
-    """`forward`, `represent`, `aggregate` and `predict` tell the same story, whichever prefix was
-    asked for."""
+    """Compare `forward` with `represent`, `aggregate` and `predict`, for either objective."""
     data = batch()
     for predict in PREDICTS:
         method = make(predict=predict).eval()
@@ -256,34 +241,31 @@ def test_representation_is_that_of_the_forward_pass():
                 data.views[:, :3], data.actions[:, :2], data.poses[:, :3], data.labels
             )
             representation = method.represent(observed)
-            torch.testing.assert_close(output.representation.views, representation.views)
-            torch.testing.assert_close(output.representation.sequence, representation.sequence)
             predicted = method.predict(representation.views, data.actions)
             target = method.target_encoder(data.views[:, 3])
             loss = 1 - torch.cosine_similarity(predicted, target).mean()
+
+        torch.testing.assert_close(output.representation.views, representation.views)
+        torch.testing.assert_close(output.representation.sequence, representation.sequence)
         torch.testing.assert_close(output.terms["loss_last"], loss)
-        assert (
-            not output.representation.sequence.requires_grad
-            and not output.terms["loss_last"].requires_grad
-        )
+        assert not output.representation.sequence.requires_grad
+        assert not output.terms["loss_last"].requires_grad
 
 
 def test_every_prefix_counts_the_same():
     method, data = make(predict="every").eval(), batch()
     with torch.no_grad():
         z, target = method.encoder(data.views), method.target_encoder(data.views)
-        cosines = [
-            torch.cosine_similarity(
-                method.predict(z[:, :m], data.actions[:, :m]), target[:, m]
-            ).mean()
-            for m in (1, 2, 3)
-        ]
+        cosines = []
+        for m in (1, 2, 3):
+            predicted = method.predict(z[:, :m], data.actions[:, :m])
+            cosines.append(torch.cosine_similarity(predicted, target[:, m]).mean())
         torch.testing.assert_close(method(data).loss, 1 - torch.stack(cosines).mean())
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_training_goes_on_after_inference(condition):
-    """Nothing that inference mode made may be left in what training uses."""
+    """Check that inference mode leaves none of its tensors in what training uses."""
     method, data = make(predict="every", condition=condition), batch(size=3)
     with torch.inference_mode():
         method(data)
@@ -295,16 +277,17 @@ def test_training_goes_on_after_inference(condition):
 
 
 def test_bad_settings_are_refused():
-    for fields in (
-        {"heads": 0},
-        {"action_width": 0},
-        {"ema_momentum": 1.2},
-        {"dropout": 1.0},
-        {"layers": -1},
-        {"predictor_width": 0},
+    for field, value in (
+        ("heads", 0),
+        ("action_width", 0),
+        ("ema_momentum", 1.2),
+        ("dropout", 1.0),
+        ("layers", -1),
+        ("predictor_width", 0),
     ):
-        with pytest.raises(ConfigError, match=rf"method\.{next(iter(fields))}.*got"):
-            Config(**fields)
+        with pytest.raises(ConfigError, match=rf"method\.{field}.*got"):
+            Config(**{field: value})
+
     with pytest.raises(ConfigError, match=r"width 12 .* multiple of method\.heads = 5"):
         make(heads=5)
     with pytest.raises(ConfigError, match="at least 2, got 1"):
@@ -313,4 +296,5 @@ def test_bad_settings_are_refused():
         make(action_dim=0)
     with pytest.raises(ConfigError, match="aggregator sees no action"):
         make(num_views=2, condition="aggregator")
+
     assert make(action_dim=0, condition="none")(batch(action_dim=0)).loss.isfinite()

@@ -13,6 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from fixtures.malice import Malice
 from seqjepa import files
 from seqjepa.errors import CheckpointError, DiskError
 from seqjepa.runs import checkpoint, manifest
@@ -34,7 +35,7 @@ def latest(folder: Path) -> tuple[checkpoint.Checkpoint | None, list[str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two checkpoints, at steps 20 and 40."""
+    """Return a folder with two checkpoints, at steps 20 and 40."""
     save(tmp_path / "checkpoints", 20)
     save(tmp_path / "checkpoints", 40)
     return tmp_path / "checkpoints"
@@ -51,21 +52,15 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
             "none": torch.empty(0),
         }
     }
-    path = checkpoint.save(
-        tmp_path, 3, tensors, {"config_hash": "abc", "nested": {"x": [1, 0.1, None]}}
-    )
+    state = {"config_hash": "abc", "nested": {"x": [1, 0.1, None]}}
+    path = checkpoint.save(tmp_path, 3, tensors, state)
+
     found, warnings = latest(tmp_path)
     assert found is not None and not warnings
-    assert (found.path, found.step, found.state) == (
-        path,
-        3,
-        {"config_hash": "abc", "nested": {"x": [1, 0.1, None]}},
-    )
+    assert (found.path, found.step, found.state) == (path, 3, state)
     for name, tensor in tensors["method"].items():
-        assert (
-            torch.equal(found.tensors["method"][name], tensor)
-            and found.tensors["method"][name].dtype == tensor.dtype
-        )
+        saved = found.tensors["method"][name]
+        assert torch.equal(saved, tensor) and saved.dtype == tensor.dtype
     assert manifest.read(path)["config_hash"] == "abc"
     assert found.environment == manifest.environment({})
 
@@ -78,9 +73,9 @@ def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     for step in (5, 10, 15, 20):
         save(tmp_path, step)
     assert list(checkpoint.committed(tmp_path)) == [15, 20]
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(
-        2 * ["manifest.json", "method.safetensors", "probe.safetensors", "state.json"]
-    )
+    names = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    one = ["manifest.json", "method.safetensors", "probe.safetensors", "state.json"]
+    assert names == sorted(2 * one)
 
 
 def test_a_damaged_one_is_never_kept_in_place_of_a_whole_one(folder: Path) -> None:
@@ -127,9 +122,8 @@ def test_a_truncated_file_is_found_named_and_passed_over(
     folder: Path, name: str, length: Callable[[Path], int]
 ) -> None:
     path = folder / "step_00000040" / name
-    os.truncate(
-        path, min(length(folder / "step_00000040" / "method.safetensors"), path.stat().st_size - 1)
-    )
+    tensors = path.with_name("method.safetensors")
+    os.truncate(path, min(length(tensors), path.stat().st_size - 1))
     found, warnings = latest(folder)
     assert found is not None and found.step == 20
     assert len(warnings) == 1 and str(path) in warnings[0]
@@ -140,6 +134,7 @@ def test_each_of_50_flipped_bytes_is_found(folder: Path) -> None:
     paths = sorted((folder / "step_00000040").iterdir())
     places = [(path, chance.randrange(path.stat().st_size)) for path in chance.choices(paths, k=50)]
     assert {path for path, _ in places} == set(paths)
+
     for path, place in places:
         whole = path.read_bytes()
         flipped = bytes([whole[place] ^ 1 << chance.randrange(8)])
@@ -162,7 +157,9 @@ def test_a_folder_without_manifest_is_litter(folder: Path) -> None:
     (folder / "step_00000040" / "manifest.json").unlink()
     found, warnings = latest(folder)
     assert found is not None and found.step == 20 and not warnings
-    assert (folder / "step_00000040").exists()  # who only reads must not disturb a save under way
+
+    # A reader must not disturb a save under way; the writer removes the folder.
+    assert (folder / "step_00000040").exists()
     checkpoint.tidy(folder)
     assert [path.name for path in folder.iterdir()] == ["step_00000020"]
 
@@ -188,9 +185,8 @@ def test_when_all_are_damaged_each_is_named(folder: Path) -> None:
     (folder / "step_00000040" / "state.json").unlink()
     with pytest.raises(CheckpointError) as error:
         latest(folder)
-    assert "step_00000020/method.safetensors" in str(
-        error.value
-    ) and "step_00000040/state.json" in str(error.value)
+    assert "step_00000020/method.safetensors" in str(error.value)
+    assert "step_00000040/state.json" in str(error.value)
 
 
 def test_a_checkpoint_under_another_name_is_damaged(folder: Path) -> None:
@@ -200,7 +196,7 @@ def test_a_checkpoint_under_another_name_is_damaged(folder: Path) -> None:
 
 
 def rewrite(path: Path, **changes: object) -> None:
-    """A manifest with other entries that still vouches for itself."""
+    """Change entries of a manifest so that it still vouches for itself."""
     body = json.loads(path.read_bytes()) | changes
     body.pop("sha256")
     path.write_bytes(files.json_bytes(body | {"sha256": files.sha256(files.json_bytes(body))}))
@@ -223,14 +219,6 @@ def test_a_manifest_cannot_point_outside_its_folder(folder: Path) -> None:
     assert found is not None and found.step == 20
 
 
-class Malice:
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (Path.touch, (self.marker,))
-
-
 @pytest.mark.parametrize("zipped", [False, True])
 def test_a_pickle_in_place_of_tensors_is_refused_and_does_not_run(
     folder: Path, tmp_path: Path, zipped: bool
@@ -240,12 +228,13 @@ def test_a_pickle_in_place_of_tensors_is_refused_and_does_not_run(
         torch.save(Malice(marker), path)
     else:
         path.write_bytes(pickle.dumps(Malice(marker)))
+
+    # The manifest vouches for the pickle, so that it gets as far as it can.
     data = path.read_bytes()
-    entries = manifest.read(folder / "step_00000040")["files"]
-    rewrite(
-        folder / "step_00000040" / "manifest.json",
-        files=entries | {path.name: {"bytes": len(data), "sha256": files.sha256(data)}},
-    )
+    entries = manifest.read(path.parent)["files"]
+    entries[path.name] = {"bytes": len(data), "sha256": files.sha256(data)}
+    rewrite(path.with_name("manifest.json"), files=entries)
+
     found, warnings = latest(folder)
     assert found is not None and found.step == 20 and "no safetensors file" in warnings[0]
     assert not marker.exists()
@@ -263,9 +252,8 @@ def test_a_failing_disk_leaves_the_earlier_checkpoints_and_no_litter(
 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     monkeypatch.setattr(files, "at", fail)
-    with pytest.raises(
-        DiskError, match=r"step_00000060: No space left on device\. It needs [\d,]+ bytes"
-    ):
+    message = r"step_00000060: No space left on device\. It needs [\d,]+ bytes"
+    with pytest.raises(DiskError, match=message):
         save(folder, 60)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert not (folder / "step_00000060").exists()
@@ -274,14 +262,11 @@ def test_a_failing_disk_leaves_the_earlier_checkpoints_and_no_litter(
 def test_the_old_one_goes_only_after_the_new_one_verified(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        files,
-        "at",
-        lambda moment: (
-            moment == "before manifest"
-            and os.truncate(folder / "step_00000060" / "method.safetensors", 9)
-        ),
-    )
+    def cut(moment: str) -> None:
+        if moment == "before manifest":
+            os.truncate(folder / "step_00000060" / "method.safetensors", 9)
+
+    monkeypatch.setattr(files, "at", cut)
     with pytest.raises(CheckpointError, match=r"step_00000060.method\.safetensors is damaged"):
         save(folder, 60)
     assert {20, 40} <= set(checkpoint.committed(folder))
@@ -291,25 +276,21 @@ def test_digest_tells_tensors_and_steps_apart_and_nothing_else(tmp_path: Path) -
     reference = checkpoint.digest(save(tmp_path / "a", 1))
     assert checkpoint.digest(save(tmp_path / "b", 1)) == reference
     assert checkpoint.digest(save(tmp_path / "c", 1, seed=1)) != reference
+
     path = save(tmp_path / "d", 1)
     contents = checkpoint.latest(tmp_path / "d", print)
     assert contents is not None
-    assert (
-        checkpoint.digest(checkpoint.save(tmp_path / "e", 1, contents.tensors, {"seconds": 9}))
-        == reference
-    )
-    assert (
-        checkpoint.digest(checkpoint.save(tmp_path / "f", 2, contents.tensors, contents.state))
-        != reference
-    )
+    other_state = checkpoint.save(tmp_path / "e", 1, contents.tensors, {"seconds": 9})
+    assert checkpoint.digest(other_state) == reference
+    other_step = checkpoint.save(tmp_path / "f", 2, contents.tensors, contents.state)
+    assert checkpoint.digest(other_step) != reference
+
     os.truncate(path / "probe.safetensors", 3)
     with pytest.raises(CheckpointError):
         checkpoint.digest(path)
 
 
 def test_config_hash_does_not_depend_on_the_order_of_keys() -> None:
-    assert (
-        checkpoint.config_hash({"a": 1, "b": 2})
-        == checkpoint.config_hash({"b": 2, "a": 1})
-        != checkpoint.config_hash({"a": 1, "b": 3})
-    )
+    reference = checkpoint.config_hash({"a": 1, "b": 2})
+    assert checkpoint.config_hash({"b": 2, "a": 1}) == reference
+    assert checkpoint.config_hash({"a": 1, "b": 3}) != reference

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -66,9 +67,12 @@ def save(run: RunFolder, step: int) -> None:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    return {
-        str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()
-    }
+    files = [file for file in path.rglob("*") if file.is_file()]
+    return {str(file.relative_to(path)): file.read_bytes() for file in files}
+
+
+def log(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_a_new_folder_holds_the_config_and_no_lock_once_closed(tmp_path: Path) -> None:
@@ -81,7 +85,8 @@ def test_a_new_folder_holds_the_config_and_no_lock_once_closed(tmp_path: Path) -
 
 
 def test_config_comes_back_as_the_experiment(tmp_path: Path) -> None:
-    begin(tmp_path).__exit__(None, None, None)
+    with begin(tmp_path):
+        pass
     data = read_config(tmp_path)
     assert data["world"]["kind"] == __name__.rpartition(".")[2] and from_json(data) == EXPERIMENT
 
@@ -92,15 +97,15 @@ def test_the_path_of_the_home_folder_stays_out_of_it(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SECRET", "planted-secret")
     folder = str(tmp_path / "home" / "data")
-    with begin(tmp_path / "run", replace(EXPERIMENT, world=NoWorld(folder=folder))) as run:
+    experiment = replace(EXPERIMENT, world=NoWorld(folder=folder))
+    with begin(tmp_path / "run", experiment) as run:
         run.write_spec(SPEC)
         save(run, 1)
         everything = b"".join(contents(run.path).values())
     assert b"home" not in everything and b"planted-secret" not in everything
-    assert read_config(tmp_path / "run")["world"]["folder"] == folder
-    begin(
-        tmp_path / "run", replace(EXPERIMENT, world=NoWorld(folder=folder)), resume=True
-    ).__exit__(None, None, None)
+    assert read_config(run.path)["world"]["folder"] == folder
+    with begin(run.path, experiment, resume=True):
+        pass
 
 
 def test_a_second_writer_is_told_who_is_first(tmp_path: Path) -> None:
@@ -109,7 +114,8 @@ def test_a_second_writer_is_told_who_is_first(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=f"in use by process {os.getpid()} on"):
             begin(tmp_path, resume=True)
         assert contents(tmp_path) == before
-    begin(tmp_path).__exit__(None, None, None)
+    with begin(tmp_path):
+        pass
 
 
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
@@ -131,7 +137,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_an_owner_may_leave_at_any_moment(
     blocked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lock file vanishes between two looks at it."""
+    """Let the owner's lock file vanish between two looks at it."""
     lock, exists, flock = tmp_path / "lock", Path.exists, fcntl.flock
     lock.write_text("77 on there\n")
 
@@ -148,7 +154,8 @@ def test_an_owner_may_leave_at_any_moment(
         with pytest.raises(InUseError, match="in use by process 77 on there"):
             begin(tmp_path)
     else:
-        begin(tmp_path).__exit__(None, None, None)
+        with begin(tmp_path):
+            pass
 
 
 def test_another_config_is_refused_with_the_differing_keys(tmp_path: Path) -> None:
@@ -159,9 +166,8 @@ def test_another_config_is_refused_with_the_differing_keys(tmp_path: Path) -> No
     for resume in (False, True):
         with pytest.raises(ConfigError) as error:
             begin(tmp_path, other, resume=resume)
-        assert "train.steps: 10000 there, 11 here" in str(
-            error.value
-        ) and "seed: 0 there, 3 here" in str(error.value)
+        assert "train.steps: 10000 there, 11 here" in str(error.value)
+        assert "seed: 0 there, 3 here" in str(error.value)
         assert contents(tmp_path) == before
 
 
@@ -197,10 +203,10 @@ def test_resume_in_a_new_folder_starts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "world.json", "checkpoints"])
 def test_files_that_are_no_run_are_left_alone(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("mine")
+    (tmp_path / name).write_text("own")
     with pytest.raises(ConfigError, match=f"{name} but no config.json"):
         begin(tmp_path)
-    assert contents(tmp_path) == {name: b"mine"}
+    assert contents(tmp_path) == {name: b"own"}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]"])
@@ -268,15 +274,15 @@ def test_resuming_cuts_lines_logged_after_the_checkpoint(tmp_path: Path) -> None
         position = run.metrics_position()
         run.log({"step": 2, "loss": 0.2})
         save(run, 1)
+
+    # As after a kill while a line was written.
     with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 3, "lo')  # killed while writing
+        file.write('{"step": 3, "lo')
+
     with begin(tmp_path, resume=True) as run:
         run.truncate_metrics(position)
         run.log({"step": 2, "loss": 0.3})
-    assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [
-        {"step": 1, "loss": 0.1},
-        {"step": 2, "loss": 0.3},
-    ]
+    assert log(tmp_path) == [{"step": 1, "loss": 0.1}, {"step": 2, "loss": 0.3}]
 
 
 def test_a_log_shorter_than_the_checkpoint_noted_keeps_its_whole_lines(tmp_path: Path) -> None:
@@ -291,27 +297,28 @@ def test_a_log_shorter_than_the_checkpoint_noted_keeps_its_whole_lines(tmp_path:
 
 
 def test_a_full_disk_costs_lines_of_the_log_and_one_warning(tmp_path: Path) -> None:
+    path = tmp_path / "run"
     program = f"""
 import resource, signal
 from pathlib import Path
+from resource import RLIM_INFINITY, RLIMIT_FSIZE
 import test_folder as t
+
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-warnings = []
-with t.RunFolder.open(Path({str(tmp_path / "run")!r}), t.to_json(t.EXPERIMENT), resume=False, warn=warnings.append) as run:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50, resource.RLIM_INFINITY))
+path, warnings = Path({str(path)!r}), []
+with t.RunFolder.open(path, t.to_json(t.EXPERIMENT), resume=False, warn=warnings.append) as run:
+    resource.setrlimit(RLIMIT_FSIZE, (50, RLIM_INFINITY))
     for step in range(20):
         run.log({{"step": step, "loss": 0.25}})
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    resource.setrlimit(RLIMIT_FSIZE, (RLIM_INFINITY, RLIM_INFINITY))
     run.log({{"step": 20, "loss": 0.25}})
-assert len(warnings) == 1 and "metrics.jsonl" in warnings[0] and "training goes on" in warnings[0], warnings
+
+[warning] = warnings
+assert "metrics.jsonl" in warning and "training goes on" in warning, warning
 """
-    subprocess.run(
-        [sys.executable, "-c", program], timeout=60, check=True, cwd=Path(__file__).parent
-    )
-    assert [
-        json.loads(line)["step"]
-        for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    ] == [0, 20]
+    command, here = [sys.executable, "-c", program], Path(__file__).parent
+    subprocess.run(command, timeout=60, check=True, cwd=here)
+    assert [line["step"] for line in log(path)] == [0, 20]
 
 
 def test_the_spec_comes_back(tmp_path: Path) -> None:
@@ -332,44 +339,48 @@ def test_changed_data_is_refused(tmp_path: Path) -> None:
 
 
 def test_changed_contents_are_refused_unless_allowed(tmp_path: Path) -> None:
-    """A digest tells it; then the new data are the run's."""
-    told: list[str] = []
-    known, changed = (
-        replace(SPEC, data={"train.views": "a", "train.labels": views}) for views in ("b", "c")
-    )
-    with RunFolder.open(tmp_path, to_json(EXPERIMENT), resume=False, warn=told.append) as run:
+    """A digest shows the change; once allowed, the new data are the run's."""
+    warnings: list[str] = []
+    known = replace(SPEC, data={"train.views": "a", "train.labels": "b"})
+    changed = replace(SPEC, data={"train.views": "a", "train.labels": "c"})
+    with RunFolder.open(tmp_path, to_json(EXPERIMENT), resume=False, warn=warnings.append) as run:
         run.write_spec(known)
+
         with pytest.raises(DataError, match=r"data\.train\.labels: 'b' there, 'c' here") as error:
             run.write_spec(changed)
-        assert (
-            "--allow-changed-data" in str(error.value)
-            and "train.views" not in str(error.value)
-            and read_spec(tmp_path) == known
-        )
+        assert "--allow-changed-data" in str(error.value)
+        assert "train.views" not in str(error.value)
+        assert read_spec(tmp_path) == known
+
         run.write_spec(changed, allow_changed=True)
-        assert len(told) == 1 and "data.train.labels: 'b' there, 'c' here" in told[0]
+        assert len(warnings) == 1 and "data.train.labels: 'b' there, 'c' here" in warnings[0]
         run.write_spec(changed)
-    assert read_spec(tmp_path) == changed and len(told) == 1
+    assert read_spec(tmp_path) == changed and len(warnings) == 1
 
 
 def test_contents_count_where_both_are_known_and_then_statistics_do_not(tmp_path: Path) -> None:
-    """Runs of older versions and worlds without digests resume; CPUs differ in the last bits of a
-    mean."""
-    known = replace(SPEC, data={"train": "a"})
+    """Runs of older versions and worlds without digests resume.
+
+    CPUs differ in the last bits of a mean.
+    """
+    known, path = replace(SPEC, data={"train": "a"}), tmp_path / "world.json"
     with begin(tmp_path) as run:
+        # A run without digests goes on with them, but its statistics count.
         run.write_spec(SPEC)
         run.write_spec(known)
         with pytest.raises(DataError, match="mean"):
             run.write_spec(replace(known, mean=(0.2, 0.2, 0.2)))
-        old = json.loads((tmp_path / "world.json").read_bytes())
-        (tmp_path / "world.json").write_text(
-            json.dumps(
-                {key: value for key, value in old.items() if key not in ("data", "probe_split")}
-            )
-        )
+
+        # The file of an older version lacks what was added since.
+        old = json.loads(path.read_bytes())
+        del old["data"], old["probe_split"]
+        path.write_text(json.dumps(old))
         run.write_spec(known)
-        run.write_spec(replace(SPEC, views_per_object=9, data={"train": "a"}), allow_changed=True)
-        run.write_spec(replace(SPEC, views_per_object=9, data={"train": "a"}, mean=(0.2, 0.2, 0.2)))
+
+        # Where digests agree, another mean is no change.
+        more = replace(known, views_per_object=9)
+        run.write_spec(more, allow_changed=True)
+        run.write_spec(replace(more, mean=(0.2, 0.2, 0.2)))
 
 
 @pytest.mark.parametrize(

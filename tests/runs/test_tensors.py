@@ -1,4 +1,4 @@
-"""From modules and optimizers to named tensors and back, all or nothing."""
+"""Modules and optimizers become named tensors and come back, all or nothing."""
 
 import copy
 from pathlib import Path
@@ -14,9 +14,9 @@ from seqjepa.runs.tensors import optimizer_tensors, restore, restore_optimizer
 
 def network(width: int = 6) -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.Flatten(), nn.Linear(width * 4, 2)
-    ).to(memory_format=torch.channels_last)
+    head = (nn.Flatten(), nn.Linear(width * 4, 2))
+    module = nn.Sequential(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), *head)
+    return module.to(memory_format=torch.channels_last)
 
 
 def learn(module: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
@@ -28,13 +28,10 @@ def learn(module: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> No
 
 
 def adamw(module: nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
-    weights, others = (
-        [p for p in module.parameters() if p.ndim > 1],
-        [p for p in module.parameters() if p.ndim == 1],
-    )
-    return torch.optim.AdamW(
-        [{"params": weights}, {"params": others, "weight_decay": 0.0}], lr=1e-2, fused=fused
-    )
+    weights = [p for p in module.parameters() if p.ndim > 1]
+    others = [p for p in module.parameters() if p.ndim == 1]
+    groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=1e-2, fused=fused)
 
 
 @pytest.mark.parametrize("fused", [False, True])
@@ -56,21 +53,21 @@ def test_learning_goes_on_in_the_same_bits(tmp_path: Path, fused: bool) -> None:
     restore_optimizer(
         other_optimizer, other.named_parameters(), saved.tensors["optimizer"], "there"
     )
-    for each, its in ((module, optimizer), (other, other_optimizer)):
-        learn(each, its, 4)
+
+    learn(module, optimizer, 4)
+    learn(other, other_optimizer, 4)
     assert same(module.state_dict(), other.state_dict())
-    ours, theirs = (
-        optimizer_tensors(o, m.named_parameters())
-        for o, m in ((optimizer, module), (other_optimizer, other))
-    )
-    assert same(ours, theirs)
-    assert [state["exp_avg"].stride() for state in optimizer.state.values()] == [
-        s["exp_avg"].stride() for s in other_optimizer.state.values()
-    ]
+    expected = optimizer_tensors(optimizer, module.named_parameters())
+    assert same(optimizer_tensors(other_optimizer, other.named_parameters()), expected)
+    assert strides(other_optimizer) == strides(optimizer)
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def strides(optimizer: torch.optim.Optimizer) -> list[tuple[int, ...]]:
+    return [state["exp_avg"].stride() for state in optimizer.state.values()]
 
 
 def test_an_optimizer_before_its_first_step_comes_back_fresh(tmp_path: Path) -> None:
@@ -90,19 +87,16 @@ def test_another_architecture_lists_the_keys_and_loads_nothing() -> None:
         restore(module, tensors, "runs/a")
     text = str(error.value)
     assert "runs/a" in text and "1 missing: 3.bias" in text and "1 unexpected: extra" in text
-    assert (
-        "7 mis-shaped: 0.weight (float32 [8, 3, 3, 3], not float32 [6, 3, 3, 3])" in text
-        and "..." in text
-    )
+    assert "7 mis-shaped: 0.weight (float32 [8, 3, 3, 3], not float32 [6, 3, 3, 3])" in text
+    assert "..." in text
     assert same(before, module.state_dict())
 
 
 def test_another_type_is_not_cast_in_silence() -> None:
     module = network()
+    tensors = {key: value.bfloat16() for key, value in module.state_dict().items()}
     with pytest.raises(CheckpointError, match="bfloat16"):
-        restore(
-            module, {key: value.bfloat16() for key, value in module.state_dict().items()}, "there"
-        )
+        restore(module, tensors, "there")
 
 
 def test_another_optimizer_state_lists_the_keys_and_loads_nothing() -> None:
@@ -111,8 +105,7 @@ def test_another_optimizer_state_lists_the_keys_and_loads_nothing() -> None:
     learn(other, other_optimizer, 1)
     tensors = optimizer_tensors(other_optimizer, other.named_parameters())
     del tensors["exp_avg.3.bias"]
-    with pytest.raises(
-        CheckpointError, match=r"1 missing: exp_avg\.3\.bias\n.*mis-shaped: .*0\.weight"
-    ):
+    message = r"1 missing: exp_avg\.3\.bias\n.*mis-shaped: .*0\.weight"
+    with pytest.raises(CheckpointError, match=message):
         restore_optimizer(optimizer, module.named_parameters(), tensors, "there")
     assert not optimizer.state

@@ -1,4 +1,4 @@
-"""The training loop: what it logs, what it tells trackers, and what it leaves alone."""
+"""The training loop: its log, its trackers, and the state that it leaves alone."""
 
 import json
 import sys
@@ -28,51 +28,52 @@ def short(name: str, **changes):
 def test_logged_terms_are_of_all_micro_batches_and_a_failing_tracker_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    seen: list[int] = []
+    run, seen = tmp_path / "run", []
     forked: list[Any] = []
     fork_rng = torch.random.fork_rng
-    monkeypatch.setattr(
-        torch.random, "fork_rng", lambda devices=None: forked.append(devices) or fork_rng(devices)
-    )
+
+    def watched(devices: Any = None) -> Any:
+        forked.append(devices)
+        return fork_rng(devices)
 
     def fails(record: Mapping[str, Any]) -> None:
         raise OSError(28, "No space left on device")
 
+    def notes(record: Mapping[str, Any]) -> None:
+        seen.append(record["step"])
+
+    monkeypatch.setattr(torch.random, "fork_rng", watched)
     train(
         short("vicreg", accumulate=2),
-        tmp_path / "run",
+        run,
         quiet=True,
         device="cpu",
-        trackers=[lambda path: fails, lambda path: lambda record: seen.append(record["step"])],
+        trackers=[lambda path: fails, lambda path: notes],
     )
-    lines = [
-        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    ]
+
+    # The terms of the log make up its loss.
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for line in lines:
-        assert line["loss"] == pytest.approx(
-            10 * line["invariance"] + 10 * line["variance"] + line["covariance"], rel=1e-5
-        )
+        loss = 10 * line["invariance"] + 10 * line["variance"] + line["covariance"]
+        assert line["loss"] == pytest.approx(loss, rel=1e-5)
+
+    # Both trackers were called, one of them once.
     assert seen == [1, 2] == [line["step"] for line in lines]
-    assert (
-        capfd.readouterr().err.count(
-            "a tracker cannot write (No space left on device): training goes on without it"
-        )
-        == 1
-    )
-    assert forked and all(devices == [] for devices in forked), (
-        "no GPU's state is touched by a run on the CPU"
-    )
-    environment = load(tmp_path / "run").environment
+    warning = "a tracker cannot write (No space left on device): training goes on without it"
+    assert capfd.readouterr().err.count(warning) == 1
+
+    # A run on the CPU touches no GPU's state.
+    assert forked and all(devices == [] for devices in forked)
+    environment = load(run).environment
     assert environment["device"] == "cpu" and environment["precision"] == "fp32"
 
 
 def test_a_resumed_run_says_what_it_computed_with_before() -> None:
-    place = {"device": "cpu", "precision": "bf16"}
-    here = manifest.environment(place)
-    assert manifest.changes(here, here) == manifest.changes({}, here) == [], (
-        "of what was not noted nothing can be said"
-    )
-    assert manifest.changes(here, manifest.environment({"device": "GPU", "precision": "fp32"})) == [
+    before = manifest.environment({"device": "cpu", "precision": "bf16"})
+    now = manifest.environment({"device": "GPU", "precision": "fp32"})
+    assert manifest.changes(before, before) == []
+    assert manifest.changes({}, now) == [], "of what was not noted nothing can be said"
+    assert manifest.changes(before, now) == [
         "device: cpu there, GPU here",
         "precision: bf16 there, fp32 here",
     ]
@@ -92,10 +93,8 @@ def test_a_tracker_that_is_not_installed_is_refused_before_anything_is_written(
     with pytest.raises(ConfigError, match="pip install"):
         trackers.TRACKERS[name]()
     monkeypatch.chdir(tmp_path)
-    assert (
-        cli.run(["train", "shapes_tiny", "--track", name]) == 2
-        and f"seqjepa[{name}]" in capsys.readouterr().err
-    )
+    assert cli.run(["train", "shapes_tiny", "--track", name]) == 2
+    assert f"seqjepa[{name}]" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
 
 

@@ -27,11 +27,14 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class MethodConfig:
-    """Base of the frozen configs of methods; a method's own config adds its fields and knows how to build the method.
+    """Base of the frozen configs of methods.
+
+    A method's own config adds its fields and builds the method.
 
     Attributes:
         section: see `checks.Section`.
-        reads: how many views of a training sequence the method reads; None where it takes any number from two.
+        reads: number of views of a training sequence that the method reads; None where it takes any
+            number from two.
         conditioned: whether it needs actions.
     """
 
@@ -41,16 +44,19 @@ class MethodConfig:
 
     @property
     def uses_actions(self) -> bool:
-        """Whether the method is given actions: one that can do without is only where its fields say so."""
+        """True if the method is given actions.
+
+        A method that can do without overrides this: its fields say whether it uses them.
+        """
         return self.conditioned
 
     @property
     def batch_multiple(self) -> int:
-        """What (micro-)batches must be a multiple of."""
+        """Number that the size of a (micro-)batch must be a multiple of."""
         return 1
 
     def build(self, encoder: Encoder, actions: ActionSpace) -> "Method":
-        """The method around a freshly initialised encoder, for the actions that the world gives.
+        """Return the method around a freshly initialised encoder, for the world's actions.
 
         Raises:
             ConfigError: if the config does not fit encoder or actions.
@@ -58,31 +64,45 @@ class MethodConfig:
         raise NotImplementedError
 
     def validate(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
-        """Raise a ConfigError if the method cannot learn from (micro-)batches of so many sequences of so many views with such actions."""
+        """Check that the method can learn from the world's actions and from the batches.
+
+        Args:
+            actions: of the world.
+            num_views: in a training sequence.
+            batch_size: sequences in a (micro-)batch.
+
+        Raises:
+            ConfigError: if it cannot.
+        """
         name = type(self).__module__.rpartition(".")[2]
+
         if self.reads is None and num_views < 2:
             raise ConfigError(
-                f"{name} needs several views of a sequence: train.num_views must be at least 2, got {num_views}"
+                f"{name} needs several views of a sequence: "
+                f"train.num_views must be at least 2, got {num_views}"
             )
         if self.reads is not None and num_views != self.reads:
             raise ConfigError(
-                f"{name} reads {self.reads} views of a sequence: set train.num_views to {self.reads}, got {num_views}"
+                f"{name} reads {self.reads} views of a sequence: "
+                f"set train.num_views to {self.reads}, got {num_views}"
             )
         if self.conditioned and not actions.groups:
             raise ConfigError(
-                f"{name} is conditioned on actions and the world has none: name some in world.actions"
+                f"{name} is conditioned on actions and the world has none: "
+                "name some in world.actions"
             )
 
 
 class Method(nn.Module, ABC):
-    """An encoder with its training objective. `forward` is the loss, so that wrappers such as DDP and compile can wrap it.
+    """An encoder with its training objective.
 
-    A new method implements `forward`; one with an aggregator or a predictor overrides `aggregate` or `predict`, one with an EMA
-    `after_step`.
+    `forward` is the loss, so that wrappers such as DDP and compile can wrap it. A new method
+    implements `forward`; one with an aggregator or a predictor overrides `aggregate` or `predict`,
+    one with an EMA `after_step`.
 
     Attributes:
         aggregates: whether `aggregate` makes more of a sequence than its first view's features.
-        context_size: how many training sequences `readouts` asks for.
+        context_size: number of training sequences that `readouts` asks for.
     """
 
     aggregates: ClassVar[bool] = False
@@ -94,21 +114,26 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss of a batch, and the detached representation for probes.
+        """Return the loss of a batch, and the detached representation for probes.
 
-        Under several ranks its mean over them is the loss of the global batch: losses that compare samples gather them, others do not.
+        Under several ranks the mean over ranks is the loss of the global batch: losses that compare
+        samples gather them, others do not.
         """
 
     def after_step(self, progress: float) -> None:
-        """Called after each optimizer step; progress is the fraction of the run that is done, in (0, 1]."""
+        """Do what follows each optimizer step, such as an EMA; by default nothing.
+
+        Args:
+            progress: fraction of the run that is done, in (0, 1].
+        """
 
     def represent(self, batch: SequenceBatch) -> Representation:
-        """The representation of every view and of the whole sequence."""
+        """Return the representation of every view and of the whole sequence."""
         views = self.encoder(batch.views)
         return Representation(views, self.aggregate(views, batch.actions))
 
     def aggregate(self, features: Tensor, actions: Tensor) -> Tensor:
-        """One representation [B, S] of a sequence from its views' features.
+        """Return one representation [B, S] of each sequence from its views' features.
 
         Args:
             features: [B, T, D], outputs of the encoder.
@@ -117,7 +142,7 @@ class Method(nn.Module, ABC):
         return features[:, 0]
 
     def predict(self, features: Tensor, actions: Tensor) -> Tensor:
-        """The predicted features [B, D] of the view that comes after the last action.
+        """Return the predicted features [B, D] of the view that comes after the last action.
 
         Args:
             features: [B, T, D], outputs of the encoder on the observed views.
@@ -131,16 +156,22 @@ class Method(nn.Module, ABC):
         )
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """Other representations of a view that the method's paper reports, from the encoder's features [..., D] and by name.
+        """Return other representations of a view that the method's paper reports.
+
+        Each has a name and is a function of the encoder's features [..., D].
 
         Args:
-            context: training sequences, for methods that read a view beside others; `context_size` of them or as many as there are.
+            context: training sequences, for methods that read a view beside others; `context_size`
+                of them, or all that there are.
         """
         return {}
 
 
 def weighted(config: MethodConfig, terms: Mapping[str, Tensor], features: Tensor) -> StepOutput:
-    """The sum of loss terms, each times the config's field of its name, as the output of a method without an aggregator."""
+    """Return a step's output for a method without an aggregator, from its loss terms.
+
+    The loss is the sum of the terms, each times the config's field of its name.
+    """
     loss = torch.stack([getattr(config, name) * term for name, term in terms.items()]).sum()
     return StepOutput(
         loss,

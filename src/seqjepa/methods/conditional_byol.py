@@ -1,15 +1,17 @@
-"""Conditional BYOL, of seq-JEPA's comparison: BYOL whose predictor knows the action; a seq-JEPA of two views without aggregator.
+"""Conditional BYOL, of seq-JEPA's comparison: BYOL whose predictor knows the action.
 
     p    = projector(f(x)),  p' = target_projector(f_ema(x)),  e = P(a)
     loss = 2 - 2 cos(predictor([e; p_1]), sg p'_2)
 
-In one direction only, as the action is. Widths as in `byol`.
+It is a seq-JEPA of two views without aggregator. The loss has one direction only, as the action
+has. Widths as in `byol`.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import fraction, positive
@@ -27,7 +29,8 @@ class Config(MethodConfig):
 
     Attributes:
         projector: the head.
-        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of features.
+        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of
+            features.
         action_width: width of the action embedding.
         ema_momentum: of the target networks at the start; rises to 1 along half a cosine.
     """
@@ -43,13 +46,13 @@ class Config(MethodConfig):
         positive(self, "predictor_hidden", "action_width")
         fraction(self, "ema_momentum")
 
+    @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "ConditionalBYOL":
-        """See `MethodConfig.build`."""
         return ConditionalBYOL(self, encoder, actions.action_dim)
 
 
 class ConditionalBYOL(Method):
-    """The method of the module's docstring."""
+    """An action-conditioned predictor against EMA copies of encoder and projector."""
 
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
@@ -65,8 +68,9 @@ class ConditionalBYOL(Method):
         self.target_encoder, self.target_projector = EMATarget(encoder), EMATarget(self.projector)
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss on views [B, 2, ...]; the second view is seen by the target networks only."""
+        """Return the loss on views [B, 2, ...]; only the target networks see the second view."""
         features = self.encoder(batch.views[:, :1])
+        # The action leads from view 1 to view 2.
         embedded = self.action_embedding(batch.actions)[:, 0]
         predicted = self.predictor(torch.cat([embedded, self.projector(features)[:, 0]], -1))
         target = self.target_projector(self.target_encoder(batch.views[:, 1:]))[:, 0]

@@ -1,16 +1,21 @@
-"""ContextSSL (Gupta et al. 2024): a transformer that reads pairs of views as context and becomes equivariant to what the context shows.
+"""ContextSSL (Gupta et al. 2024): a transformer that reads pairs of views as its context.
 
     tokens   [f(x_k); a_k], [f(x+_k); 0] for the pairs k = 1 .. K of a context
-    z        = transformer(tokens): causal, a view never sees its own partner, each query row and layer drops each earlier pair with p 0.9
-    loss     = NT-Xent(z_k, z+_k; tau = 0.1, cosines from 1e-7 on) + 5 MSE(regressor(z / |z|), pose of x+_k)
+    z        = transformer(tokens): causal, a view never sees its own partner,
+               each query row and layer drops each earlier pair with p 0.9
+    loss     = NT-Xent(z_k, z+_k; tau = 0.1, cosines from 1e-7 on)
+             + 5 MSE(regressor(z / |z|), pose of x+_k)
 
-An action's groups are the environments: each batch lives in one of them, drawn at random, and the others' part of action and pose is left
-out. A view's pose is regressed from both tokens. The transformer is GPT-2's (pre-norm, GELU), 4 D wide, without positions.
+It becomes equivariant to what the context shows. An action's groups are the environments: each
+batch lives in one of them, drawn at random, and the others' part of action and pose is left out.
+A view's pose is regressed from both tokens. The transformer is GPT-2's (pre-norm, GELU), 4 D wide,
+without positions.
 
-Deviations: environments are the world's single groups, drawn evenly (originally rotation, or both hues); circular groups enter as wrapped
-differences and are regressed as (sin, cos). The original's optimizer is Adam, lr 2e-7 x pairs per batch, weight decay 1e-3, warm-up and
-cosine to 0; here it is the recipe's. `readouts` gives the paper's context sweep: a query [f(x); 0] after c tokens of training pairs from
-one group; every query sees the context and itself.
+Deviations: environments are the world's single groups, drawn evenly (originally rotation, or both
+hues); circular groups enter as wrapped differences and are regressed as (sin, cos). The original's
+optimizer is Adam, lr 2e-7 x pairs per batch, weight decay 1e-3, warm-up and cosine to 0; here it is
+the recipe's. `readouts` gives the paper's context sweep: a query [f(x); 0] after c tokens of
+training pairs from one group; every query sees the context and itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +26,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import fraction, not_negative, positive
@@ -66,33 +72,35 @@ class Config(MethodConfig):
         fraction(self, "drop_pairs")
         not_negative(self, "contrast", "regression")
 
+    @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "ContextSSL":
-        """See `MethodConfig.build`."""
         if (width := self.expansion * encoder.dim) % self.heads:
             raise ConfigError(
-                f"the transformer's width {width} (expansion x features) must be a multiple of method.heads = {self.heads}"
+                f"the transformer's width {width} (expansion x features) must be a multiple of "
+                f"method.heads = {self.heads}"
             )
         return ContextSSL(self, encoder, actions)
 
     @property
+    @override
     def batch_multiple(self) -> int:
-        """See `MethodConfig.batch_multiple`."""
         return self.pairs
 
+    @override
     def validate(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
-        """See `MethodConfig.check`."""
         super().validate(actions, num_views, batch_size)
         if batch_size % self.pairs:
-            what = (
-                "train.batch_size / train.accumulate (/ ranks) must be a multiple of method.pairs"
-            )
             raise ConfigError(
-                f"context_ssl reads whole contexts: {what} = {self.pairs}, got {batch_size}"
+                "context_ssl reads whole contexts: train.batch_size / train.accumulate (/ ranks) "
+                f"must be a multiple of method.pairs = {self.pairs}, got {batch_size}"
             )
 
 
 class ContextSSL(Method):
-    """The method of the module's docstring. Letters as there: B pairs of views in n contexts of K, D features, A action width."""
+    """A causal transformer over pairs of views, and a regressor of poses on its outputs.
+
+    Letters as above: B pairs of views in n contexts of K, D features, A action width.
+    """
 
     context_size: ClassVar[int] = max(CONTEXTS) // 2
 
@@ -100,6 +108,7 @@ class ContextSSL(Method):
         super().__init__(encoder)
         self.config, self.actions = config, actions
         features, width = encoder.dim, config.expansion * encoder.dim
+
         self.read_in = nn.Linear(features + actions.action_dim, width)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -108,6 +117,7 @@ class ContextSSL(Method):
             for _ in range(config.layers)
         )
         self.norm, self.read_out = nn.LayerNorm(width), nn.Linear(width, features)
+
         outputs = sum(group.absolute_dim for group in actions.groups)
         self.regressor = nn.Sequential(
             nn.Linear(features, 2 * features),
@@ -118,37 +128,36 @@ class ContextSSL(Method):
         )
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss on views [B, 2, ...]."""
-        config, size = self.config, len(batch)
+        """Return the loss on views [B, 2, ...]."""
+        config, groups = self.config, self.actions.groups
         features = self.encoder(batch.views)
-        groups = self.actions.groups
+
+        # The batch's environment is the same on all ranks: their rows meet in one loss.
         chosen = int(broadcast(torch.randint(len(groups), ())))
-        actions = batch.actions[:, 0] * _only(
-            chosen, [group.action_dim for group in groups], features
-        )
-        tokens = (
-            self._pairs(features, actions).unflatten(0, (-1, config.pairs)).flatten(1, 2)
-        )  # [n, 2 K, D + A]
-        z = F.normalize(
-            precise(
-                self._transform(tokens, self._random_masks(len(tokens), features)).view(size, 2, -1)
-            ),
-            dim=-1,
-        )
+        shown = _only(chosen, [group.action_dim for group in groups], features)
+        pairs = self._pairs(features, batch.actions[:, 0] * shown)  # [B, 2, D + A]
+
+        # n contexts of K pairs: [n, 2 K, D + A] to [n, 2 K, D], and back to pairs [B, 2, D].
+        tokens = pairs.unflatten(0, (-1, config.pairs)).flatten(1, 2)
+        out = self._transform(tokens, self._random_masks(len(tokens), features))
+        z = F.normalize(precise(out.view(len(batch), 2, -1)), dim=-1)
+
         contrast = nt_xent(gather(z[:, 0]), gather(z[:, 1]), config.temperature, least_cosine=1e-7)
-        told, truth = self.regressor(z), self.actions.absolute(batch.poses[:, 1:])
-        asked = _only(chosen, [group.absolute_dim for group in groups], truth)
-        regression = ((told - truth).square() * asked).mean((0, 1)).sum() / asked.sum()
+        predicted, truth = self.regressor(z), self.actions.absolute(batch.poses[:, 1:])
+        mask = _only(chosen, [group.absolute_dim for group in groups], truth)
+        regression = ((predicted - truth).square() * mask).mean((0, 1)).sum() / mask.sum()
         return weighted(config, {"contrast": contrast, "regression": regression}, features)
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """z of a view after contexts of 0 .. 126 tokens, as far as there are so many, of each group of actions where there are several."""
+        """Return z of a view after contexts of 0 .. 126 tokens, as far as `context` reaches.
+
+        Where there are several groups of actions, each shows contexts of its own.
+        """
         features, groups = self.encoder(context.views), self.actions.groups
         widths, found = [group.action_dim for group in groups], {}
         for number, group in enumerate(groups):
-            tokens = self._pairs(
-                features, context.actions[:, 0] * _only(number, widths, features)
-            ).flatten(0, 1)  # [2 K, D + A]
+            actions = context.actions[:, 0] * _only(number, widths, features)
+            tokens = self._pairs(features, actions).flatten(0, 1)  # [2 K, D + A]
             for c in CONTEXTS:
                 if c <= len(tokens):
                     name = f"context {c}, {group.name}" if c and len(groups) > 1 else f"context {c}"
@@ -156,28 +165,28 @@ class ContextSSL(Method):
         return found
 
     def _read(self, context: Tensor, features: Tensor) -> Tensor:
-        """Normalised outputs [..., D] of features [..., D], each after the same context [c, D + A]."""
+        """Return normalised z [..., D] of features [..., D], each after the context [c, D + A]."""
         found, c = [], len(context)
         for rows in features.flatten(0, -2).split(QUERIES):
-            queries = torch.cat(
-                [rows, rows.new_zeros(len(rows), context.shape[1] - rows.shape[1])], -1
-            )
+            queries = F.pad(rows, (0, context.shape[1] - rows.shape[1]))  # [f(x); 0]
+
+            # Queries share one pass: each sees the context and itself, and no other query.
             visible = torch.eye(c + len(rows), dtype=torch.bool, device=rows.device)
             visible[:c, :c] |= _earlier(c // 2, rows.device)
             visible[c:, :c] = True
-            out = self._transform(
-                torch.cat([context, queries])[None], [~visible] * self.config.layers
-            )
+
+            tokens = torch.cat([context, queries])[None]
+            out = self._transform(tokens, [~visible] * self.config.layers)
             found.append(F.normalize(precise(out[0, c:]), dim=-1))
         return torch.cat(found).view_as(features)
 
     def _pairs(self, features: Tensor, actions: Tensor) -> Tensor:
-        """The tokens [B, 2, D + A] of pairs, from features [B, 2, D] and actions [B, A]."""
+        """Return the tokens [B, 2, D + A] of pairs, from features [B, 2, D] and actions [B, A]."""
         moves = torch.stack([actions, torch.zeros_like(actions)], 1)
         return torch.cat([features, moves.to(features.dtype)], -1)
 
     def _transform(self, tokens: Tensor, masks: list[Tensor]) -> Tensor:
-        """Tokens [n, S, D + A] to outputs [n, S, D]; a layer's mask is true where a row must not look."""
+        """Map tokens [n, S, D + A] to [n, S, D]; a mask is true where a row must not look."""
         x = self.read_in(tokens)
         for layer, mask in zip(self.layers, masks, strict=True):
             x = layer(x, src_mask=mask)
@@ -185,32 +194,26 @@ class ContextSSL(Method):
         return out
 
     def _random_masks(self, contexts: int, like: Tensor) -> list[Tensor]:
-        """For each layer [n heads, 2 K, 2 K]: a row sees itself and those earlier pairs that are not dropped for it."""
-        config, device = self.config, like.device
-        itself, earlier = (
-            torch.eye(2 * config.pairs, dtype=torch.bool, device=device),
-            _earlier(config.pairs, device),
-        )
+        """Draw each layer's mask [n heads, 2 K, 2 K]: a row sees itself and some earlier pairs."""
+        config, pairs, device = self.config, self.config.pairs, like.device
+        itself = torch.eye(2 * pairs, dtype=torch.bool, device=device)
+        earlier = _earlier(pairs, device)
         masks = []
         for _ in range(config.layers):
-            kept = (
-                torch.rand(contexts, 2 * config.pairs, config.pairs, device=device)
-                >= config.drop_pairs
-            )
+            kept = torch.rand(contexts, 2 * pairs, pairs, device=device) >= config.drop_pairs
+            # A pair goes or stays whole; all heads of a context share the mask.
             blocked = ~(itself | (earlier & kept.repeat_interleave(2, -1)))
             masks.append(blocked.repeat_interleave(config.heads, 0))
         return masks
 
 
 def _earlier(pairs: int, device: torch.device) -> Tensor:
-    """[2 K, 2 K]: whether the column's token belongs to an earlier pair than the row's."""
+    """Return [2 K, 2 K], true where the column's token is of an earlier pair than the row's."""
     pair = torch.arange(pairs, device=device).repeat_interleave(2)
     return pair[None] < pair[:, None]
 
 
 def _only(chosen: int, widths: list[int], like: Tensor) -> Tensor:
-    """1 in the columns of one group, 0 in those of the others."""
-    columns = torch.cat(
-        [torch.full((width,), float(number == chosen)) for number, width in enumerate(widths)]
-    )
-    return columns.to(like.device)
+    """Return a row with 1 in the columns of one group, 0 in those of the others."""
+    parts = [torch.full((width,), float(number == chosen)) for number, width in enumerate(widths)]
+    return torch.cat(parts).to(like.device)

@@ -1,16 +1,19 @@
-"""Conv-JEPA (`Conv_IJEPA` in seq-JEPA's release): every observed view predicts the last one by the direct action to it; no aggregator.
+"""Conv-JEPA (`Conv_IJEPA` in seq-JEPA's release): every observed view predicts the last one.
 
     p      = projector(f(x)),  p' = target_projector(f_ema(x)),  widths D - 4D - D/4
-    loss   = mean over i = 1 .. M of 1 - cos(predictor([P(a_i); p_i]), sg p'_{M+1}),  a_i the action that takes view i to view M + 1
+    loss   = mean over i = 1 .. M of 1 - cos(predictor([P(a_i); p_i]), sg p'_{M+1})
 
-In the paper for saccades only; here for any world, since the action space gives direct actions. How the paper's 80.04 % for M = 4 comes
-from patches is not known: evaluation shows one view, the mean of M views and the mean of their logits.
+a_i is the direct action, which takes view i to view M + 1; there is no aggregator. The paper has it
+for saccades only; here it is for any world, since the action space gives direct actions. How the
+paper's 80.04 % for M = 4 comes from patches is not known: evaluation shows one view, the mean of M
+views and the mean of their logits.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import fraction, positive
@@ -28,7 +31,8 @@ class Config(MethodConfig):
 
     Attributes:
         projector: the head.
-        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of features.
+        predictor_hidden: width of the predictor's hidden layer, in multiples of the number of
+            features.
         action_width: width of the action embedding.
         ema_momentum: of the target networks at the start; rises to 1 along half a cosine.
     """
@@ -44,13 +48,13 @@ class Config(MethodConfig):
         positive(self, "predictor_hidden", "action_width")
         fraction(self, "ema_momentum")
 
+    @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "ConvJEPA":
-        """See `MethodConfig.build`."""
         return ConvJEPA(self, encoder, actions)
 
 
 class ConvJEPA(Method):
-    """The method of the module's docstring."""
+    """An action-conditioned predictor against EMA copies of encoder and projector."""
 
     def __init__(self, config: Config, encoder: Encoder, actions: ActionSpace) -> None:
         super().__init__(encoder)
@@ -66,13 +70,14 @@ class ConvJEPA(Method):
         self.target_encoder, self.target_projector = EMATarget(encoder), EMATarget(self.projector)
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss on views [B, M + 1, ...]."""
+        """Return the loss on views [B, M + 1, ...]."""
         features = self.encoder(batch.views[:, :-1])
-        here, there = batch.poses[:, :-1], batch.poses[:, -1:].expand_as(batch.poses[:, :-1])
-        joint = torch.cat(
-            [self.action_embedding(self.actions.between(here, there)), self.projector(features)], -1
-        )
+        # Batches hold the actions between neighbours; the direct ones to the last view need poses.
+        observed = batch.poses[:, :-1]
+        actions = self.actions.between(observed, batch.poses[:, -1:].expand_as(observed))
+        joint = torch.cat([self.action_embedding(actions), self.projector(features)], -1)
         predicted = self.predictor(joint.flatten(0, 1)).unflatten(0, joint.shape[:2])
+        # One target for all M predictions: [B, 1, width] against [B, M, width].
         target = self.target_projector(self.target_encoder(batch.views[:, -1:]))
         loss = cosine_loss(predicted, target).mean()
         return StepOutput(loss, {}, Representation.of_views(features))

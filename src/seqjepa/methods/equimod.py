@@ -1,15 +1,17 @@
-"""EquiMod (Devillers and Lefort 2023), as in seq-JEPA's comparison: SimCLR on one head, prediction by the action on another.
+"""EquiMod (Devillers and Lefort 2023), as in seq-JEPA's comparison: SimCLR and a prediction.
 
     i    = projector(f(x)),  e = equivariant_projector(f(x)),  each D - 2D - 2D - D/4
     loss = NT-Xent(i_1, i_2; tau = 0.1) + NT-Xent(predictor([P(a); e_1]), e_2; tau = 0.1)
 
-As in seq-JEPA's release, both views are augmented and actions are relative; EquiMod itself predicts from an unaugmented view.
+SimCLR acts on one head, prediction by the action on another. As in seq-JEPA's release, both views
+are augmented and actions are relative; EquiMod itself predicts from an unaugmented view.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import not_negative, positive
@@ -45,13 +47,13 @@ class Config(MethodConfig):
         positive(self, "action_width", "temperature")
         not_negative(self, "invariance", "equivariance")
 
+    @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "EquiMod":
-        """See `MethodConfig.build`."""
         return EquiMod(self, encoder, actions.action_dim)
 
 
 class EquiMod(Method):
-    """The method of the module's docstring."""
+    """Two heads: one for SimCLR, one with an action-conditioned predictor."""
 
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
@@ -63,9 +65,10 @@ class EquiMod(Method):
         self.predictor = mlp(config.action_width + width, (width,), last="norm")
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss on views [B, 2, ...]."""
+        """Return the loss on views [B, 2, ...]."""
         features = self.encoder(batch.views)
         first, second = gather(self.projector(features)).unbind(1)
+        # From here on the second head, whose first view the action turns into the second.
         source, target = self.equivariant_projector(features).unbind(1)
         embedded = self.action_embedding(batch.actions)[:, 0]
         predicted = self.predictor(torch.cat([embedded, source], -1))

@@ -1,15 +1,17 @@
-"""SEN (Park et al. 2022) in its contrastive form, as in seq-JEPA's comparison: one view and the action predict the other view.
+"""SEN (Park et al. 2022), as in seq-JEPA's comparison: a view and the action predict the other.
 
     p    = projector(f(x)),  e = P(a)
     loss = NT-Xent(predictor([e; p_1]), p_2; tau = 0.5)
 
-There is no invariance term. The predictor is one Linear and BatchNorm; the original's energy hinge and delta prediction are not used.
+This is its contrastive form. There is no invariance term. The predictor is one Linear and
+BatchNorm; the original's energy hinge and delta prediction are not used.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import positive
@@ -40,13 +42,13 @@ class Config(MethodConfig):
     def __post_init__(self) -> None:
         positive(self, "action_width", "temperature")
 
+    @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "SEN":
-        """See `MethodConfig.build`."""
         return SEN(self, encoder, actions.action_dim)
 
 
 class SEN(Method):
-    """The method of the module's docstring."""
+    """A head with an action-conditioned predictor."""
 
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
@@ -58,7 +60,7 @@ class SEN(Method):
         )
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss on views [B, 2, ...]."""
+        """Return the loss on views [B, 2, ...]."""
         features = self.encoder(batch.views)
         first, second = self.projector(features).unbind(1)
         embedded = self.action_embedding(batch.actions)[:, 0]

@@ -1,11 +1,14 @@
-"""SIE (Garrido, Najman, LeCun 2023), as in seq-JEPA's comparison: half of the features is invariant, half equivariant by a hypernetwork.
+"""SIE (Garrido, Najman, LeCun 2023), as in seq-JEPA's comparison: half invariant, half equivariant.
 
-    h    = f(x) = [h_inv; h_equi],  i = projector(h_inv),  e = equivariant_projector(h_equi),  each D/2 - 2D - 2D - 2D
+    h    = f(x) = [h_inv; h_equi],  i = projector(h_inv),  e = equivariant_projector(h_equi),
+           each D/2 - 2D - 2D - 2D
     ê    = W(a) e_1,  W(a) linear in the action a: the zero action gives the zero map
-    loss = 10 MSE(i_1, i_2) + 4.5 MSE(ê, e_2) + 10 [(v(y_1) + v(y_2)) / 2 + v(ê) / 2] + 1 (c(y_1) + c(y_2)),  y = [i; e]
+    loss = 10 MSE(i_1, i_2) + 4.5 MSE(ê, e_2)
+         + 10 [(v(y_1) + v(y_2)) / 2 + v(ê) / 2] + 1 (c(y_1) + c(y_2)),  y = [i; e]
 
-v and c are VICReg's variance and covariance terms. W(a) e is computed as the sum over the action's entries a_k of a_k (W_k e), which is
-the same and needs no weight matrix for each sample.
+v and c are VICReg's variance and covariance terms. W is a hypernetwork. W(a) e is computed as the
+sum over the action's entries a_k of a_k (W_k e), which is the same and needs no weight matrix for
+each sample.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +17,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import not_negative
@@ -33,7 +37,8 @@ class Config(MethodConfig):
     Attributes:
         projector: each of the two heads, its widths in multiples of the number of all features.
         invariance: coefficient of the distance between the two views' invariant projections.
-        equivariance: coefficient of the distance between the predicted equivariant projection and the second view's.
+        equivariance: coefficient of the distance between the predicted equivariant projection and
+            the second view's.
         variance: coefficient of the hinge on the projections' standard deviations.
         predicted_variance: the same of the predicted projection's.
         covariance: coefficient of the penalty on the projections' covariances.
@@ -53,11 +58,12 @@ class Config(MethodConfig):
             self, "invariance", "equivariance", "variance", "predicted_variance", "covariance"
         )
 
+    @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "SIE":
-        """See `MethodConfig.build`."""
         if encoder.dim % 2:
             raise ConfigError(
-                f"sie halves the features: their number must be even, got {encoder.dim}. Change the encoder"
+                "sie halves the features: their number must be even, "
+                f"got {encoder.dim}. Change the encoder"
             )
         return SIE(self, encoder, actions.action_dim)
 
@@ -71,32 +77,32 @@ class Hypernetwork(nn.Module):
         self.width = width
 
     def forward(self, embeddings: Tensor, actions: Tensor) -> Tensor:
-        """Embeddings [B, E] and actions [B, A] to [B, E]."""
+        """Map embeddings [B, E] by actions [B, A] to [B, E]."""
+        # maps[:, :, k] is W_k, the weight matrix of the action's entry k.
         maps = self.linear.weight.view(self.width, self.width, -1)
-        return torch.einsum(
-            "bjk,bk->bj",
-            torch.einsum("bi,jik->bjk", embeddings, maps),
-            actions.to(embeddings.dtype),
-        )
+        mapped = torch.einsum("bi,jik->bjk", embeddings, maps)  # W_k e of every entry k
+        return torch.einsum("bjk,bk->bj", mapped, actions.to(embeddings.dtype))
 
 
 class SIE(Method):
-    """The method of the module's docstring."""
+    """A head on each half of the features, and a hypernetwork that predicts the second."""
 
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
         self.config = config
-        half, how = encoder.dim // 2, config.projector
-        self.projector = how.build(half, hidden_bias=True, last="bare", of=encoder.dim)
-        self.equivariant_projector = how.build(half, hidden_bias=True, last="bare", of=encoder.dim)
+        half, head = encoder.dim // 2, config.projector
+        self.projector = head.build(half, hidden_bias=True, last="bare", of=encoder.dim)
+        self.equivariant_projector = head.build(half, hidden_bias=True, last="bare", of=encoder.dim)
         self.predictor = Hypernetwork(action_dim, self.equivariant_projector.dim)
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss on views [B, 2, ...]."""
+        """Return the loss on views [B, 2, ...]."""
         features = self.encoder(batch.views)
         invariant, equivariant = features.chunk(2, -1)
         content, pose = self.projector(invariant), self.equivariant_projector(equivariant)
         predicted = gather(self.predictor(pose[:, 0], batch.actions[:, 0]))
+
+        # Variances and covariances are statistics of the global batch: rows of all ranks.
         content, pose = gather(content), gather(pose)
         first, second = torch.cat([content, pose], -1).unbind(1)
         terms = {
@@ -109,7 +115,7 @@ class SIE(Method):
         return weighted(self.config, terms, features)
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """The two halves of the features."""
+        """Return the two halves of the features."""
         return {
             "invariant half": lambda features: features.chunk(2, -1)[0],
             "equivariant half": lambda features: features.chunk(2, -1)[1],

@@ -1,13 +1,17 @@
-"""SimCLR (Chen et al. 2020), as in seq-JEPA's comparison: two views of an object attract, all other views of the batch repel.
+"""SimCLR (Chen et al. 2020), as in seq-JEPA's comparison: two views attract, all others repel.
 
     p    = projector(f(x))                      D - 4D - 4D - 4D, BatchNorm after each layer
     loss = NT-Xent(p_1, p_2; tau = 0.5)
 
-Both views go through encoder and projector together, so BatchNorm sees them as one batch (SimCLR; the release normalises each apart).
+The two views are of one object, the others are all other views of the batch. Both views go through
+encoder and projector together, so BatchNorm sees them as one batch (SimCLR; the release normalises
+each apart).
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
+
+from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import positive
@@ -37,13 +41,13 @@ class Config(MethodConfig):
     def __post_init__(self) -> None:
         positive(self, "temperature")
 
+    @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "SimCLR":
-        """See `MethodConfig.build`."""
         return SimCLR(self, encoder)
 
 
 class SimCLR(Method):
-    """The method of the module's docstring."""
+    """An encoder with a head."""
 
     def __init__(self, config: Config, encoder: Encoder) -> None:
         super().__init__(encoder)
@@ -51,8 +55,9 @@ class SimCLR(Method):
         self.projector = config.projector.build(encoder.dim)
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss on views [B, 2, ...]."""
+        """Return the loss on views [B, 2, ...]."""
         features = self.encoder(batch.views)
+        # The other views of the batch that repel are those of all ranks.
         first, second = gather(self.projector(features)).unbind(1)
         loss = nt_xent(first, second, self.temperature)
         return StepOutput(loss, {}, Representation.of_views(features))

@@ -1,14 +1,16 @@
-"""VICReg (Bardes et al. 2022), as in seq-JEPA's comparison: two views' projections agree, vary and do not correlate.
+"""VICReg (Bardes et al. 2022), as in seq-JEPA's comparison: projections agree, vary, decorrelate.
 
     y    = projector(f(x))                      D - 4D - 4D - 4D, no BatchNorm at the end
     loss = 10 MSE(y_1, y_2) + 10 (v(y_1) + v(y_2)) / 2 + 1 (c(y_1) + c(y_2))
 
-v is the hinge on standard deviations, c the penalty on covariances (`seqjepa.losses`). Coefficients are the paper's; the release's command
-line has 25, 25, 1.
+v is the hinge on standard deviations, c the penalty on covariances (`seqjepa.losses`). Coefficients
+are the paper's; the release's command line has 25, 25, 1.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
+
+from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import not_negative
@@ -42,13 +44,13 @@ class Config(MethodConfig):
     def __post_init__(self) -> None:
         not_negative(self, "invariance", "variance", "covariance")
 
+    @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "VICReg":
-        """See `MethodConfig.build`."""
         return VICReg(self, encoder)
 
 
 class VICReg(Method):
-    """The method of the module's docstring."""
+    """An encoder with a head that ends without BatchNorm."""
 
     def __init__(self, config: Config, encoder: Encoder) -> None:
         super().__init__(encoder)
@@ -56,7 +58,8 @@ class VICReg(Method):
         self.projector = config.projector.build(encoder.dim, hidden_bias=True, last="bare")
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss on views [B, 2, ...]."""
+        """Return the loss on views [B, 2, ...]."""
         features = self.encoder(batch.views)
+        # Variances and covariances are statistics of the global batch: rows of all ranks.
         first, second = gather(self.projector(features)).unbind(1)
         return weighted(self.config, vicreg_terms(first, second), features)

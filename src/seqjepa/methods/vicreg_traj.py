@@ -1,14 +1,18 @@
-"""VICReg-Traj (trajectory regularisation, ECCV 2024), as in seq-JEPA's comparison: VICReg on two of three views, a straight path of all.
+"""VICReg-Traj (trajectory regularisation, ECCV 2024), as in seq-JEPA's comparison.
 
     y    = projector(f(x)) of views 1, 2, 3
-    loss = VICReg(y_1, y_2) - 0.01 cos(u_1, u_2),  u_1, u_2 the legs y_2 - y_1 and y_3 - y_2 as tangents at y_2
+    loss = VICReg(y_1, y_2) - 0.01 cos(u_1, u_2)
+           u_1, u_2 the legs y_2 - y_1 and y_3 - y_2 as tangents at y_2
 
-Deviation from seq-JEPA's release: y is normalised for the trajectory term, or u is no tangent. The original paper normalises too, but
-applies the term to the encoder's features.
+VICReg acts on two of the three views; the trajectory term straightens the path of all three.
+Deviation from seq-JEPA's release: y is normalised for the trajectory term, or u is no tangent. The
+original paper normalises too, but applies the term to the encoder's features.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
+
+from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import not_negative
@@ -44,13 +48,13 @@ class Config(MethodConfig):
     def __post_init__(self) -> None:
         not_negative(self, "invariance", "variance", "covariance", "trajectory")
 
+    @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "VICRegTraj":
-        """See `MethodConfig.build`."""
         return VICRegTraj(self, encoder)
 
 
 class VICRegTraj(Method):
-    """The method of the module's docstring."""
+    """An encoder with a head that ends without BatchNorm."""
 
     def __init__(self, config: Config, encoder: Encoder) -> None:
         super().__init__(encoder)
@@ -58,8 +62,9 @@ class VICRegTraj(Method):
         self.projector = config.projector.build(encoder.dim, hidden_bias=True, last="bare")
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """The loss on views [B, 3, ...]."""
+        """Return the loss on views [B, 3, ...]."""
         features = self.encoder(batch.views)
+        # Variances and covariances are statistics of the global batch: rows of all ranks.
         first, second, third = gather(self.projector(features)).unbind(1)
         terms = vicreg_terms(first, second) | {"trajectory": trajectory_loss(first, second, third)}
         return weighted(self.config, terms, features)
