@@ -169,6 +169,7 @@ def _fits(views: Path, plan: Plan) -> bool:
 
 def _build(task: str, folder: Path, plans: Mapping[str, Plan]) -> None:
     """Render all views of some splits, none of which is finished and whole."""
+    # A finished split that is rendered again is damaged, and has no record of progress to go by.
     for split in plans:
         if (folder / split / "views.npy").exists():
             shutil.rmtree(folder / split)
@@ -266,6 +267,8 @@ def _whole_chunks(
         with unfinished.open("rb") as file:
             if file.read(len(header)) != header:
                 return [], []
+
+            # Later chunks may be whole, but what is appended must follow what is kept.
             for digest in digests:
                 data = file.read(chunk_bytes)
                 if sha256(data) != digest:

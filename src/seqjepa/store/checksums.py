@@ -38,6 +38,7 @@ class Checksums:
                     f"{self.folder / 'views.npy'} is damaged at object {row}, view {view}: "
                     "delete the folder, it is made again"
                 )
+        # Only now: a damaged view is found again each time it is read.
         self.seen[places] = True
 
 

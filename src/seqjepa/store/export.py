@@ -229,6 +229,7 @@ def _render(folder: Path, job: RenderJob, quality: int) -> dict[str, str]:
 
 
 def _write_object(folder: Path, views: Views, poses: npt.NDArray[np.float32], quality: int) -> None:
+    # Renamed when all of it is written: an object's folder is complete or not there.
     half = _half(folder)
     half.mkdir(parents=True)
     for number, (view, pose) in enumerate(zip(views, poses, strict=True)):

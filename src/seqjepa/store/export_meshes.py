@@ -85,6 +85,7 @@ class Config:
         def source(number: int) -> str:
             return _source(models[number], archived)
 
+        # Options that decide the files; the number of processes does not.
         names = ("views", "image_size", "seed", "val_fraction", "test_fraction")
         return RenderJob(
             key={

@@ -103,6 +103,7 @@ class FolderStore(Store):
 
     @override
     def table(self, rows: Indices, views: int, size: int) -> ViewTable:
+        # Published views are numbered from 0, those of unlisted objects from anywhere.
         if self.unlisted:
             numbers = np.array([self.numbers(row)[:views] for row in rows.tolist()])
         else:

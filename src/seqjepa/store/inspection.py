@@ -38,6 +38,7 @@ def inspect(path: Path) -> Report | None:
 
 def _has_latents(path: Path) -> bool:
     """Return whether an object in 3DIEBench's layout is among the first things in a folder."""
+    # A few things of each are enough, where a folder of photos may hold millions.
     for name in itertools.islice(path.iterdir(), 20):
         for thing in itertools.islice(name.iterdir() if name.is_dir() else (), 3):
             if thing.is_dir() and any(thing.glob("latent_*.npy")):

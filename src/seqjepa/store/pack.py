@@ -113,6 +113,7 @@ class PackedStore(Store):
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.manifest = folder, read_manifest(folder)
+        # The images are large, so their contents are verified when they are read.
         for name in {*self.manifest.files, IMAGES, INDEX}:
             _compare(folder, name, self.manifest.files.get(name), contents=name != IMAGES)
 
@@ -199,6 +200,7 @@ def checksum(data: bytes) -> int:
 
     Every single flipped byte changes it, and it takes less time than copying the bytes.
     """
+    # Zeros fill the last word, and add nothing to the sum.
     padded = data + bytes(-len(data) % 8)
     return int(np.frombuffer(padded, "<u8").sum(dtype=np.uint64))
 

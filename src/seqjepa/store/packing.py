@@ -94,6 +94,7 @@ def pack(
 
 
 def _check(coding: Coding, size: int | None, quality: int, views: int) -> None:
+    # Pixels are summed in words of 8 bytes: 3 S^2 is a multiple of that if 4 divides S.
     if coding == "raw" and (size is None or size < 8 or size % 4):
         raise ConfigError(
             f"raw views need --size, a multiple of 4 from 8 on, such as 128; got {size}"
@@ -164,6 +165,7 @@ def _whole(folder: Path, objects: int, views: int) -> Iterator[bytes]:
         if index.read(len(header)) != header or images.read(len(MAGIC)) != MAGIC:
             return
 
+        # The first word of doubt ends it: what comes after is packed again.
         for _ in range(objects):
             data = index.read(views * RECORD.itemsize)
             if len(data) < views * RECORD.itemsize:

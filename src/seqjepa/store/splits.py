@@ -56,6 +56,7 @@ def read_listing(folder: Path) -> Listing:
     if not names:
         raise DataError(f"{folder} has no split files: {WHERE_FROM}")
 
+    # Objects are numbered through, split after split in order of names.
     places: list[str] = []
     labels, splits = [], {}
     for name in names:
