@@ -90,7 +90,7 @@ def npy_bytes(array: npt.NDArray[Any]) -> bytes:
 
 def npy_header(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> bytes:
     """Return the bytes before the data in a .npy file of that type and shape."""
-    # Version 1.0 whatever NumPy chooses by itself, so that the bytes never change.
+    # Version 1.0 explicitly: caches and packs are compared with these bytes.
     header = io.BytesIO()
     described = np.lib.format.dtype_to_descr(np.dtype(dtype))
     np.lib.format.write_array_header_1_0(
