@@ -152,6 +152,7 @@ def writing(folder: Path, note: str, options: Any, made: str) -> Iterator[None]:
     """Be the only writer of a folder that holds the product of one set of options.
 
     The folder is made if need be. The options are noted in it before anything else is written.
+    Errors of the disk while it lasts become one that says so.
 
     Args:
         folder: the value of the option --out.
@@ -163,20 +164,22 @@ def writing(folder: Path, note: str, options: Any, made: str) -> Iterator[None]:
         InUseError: if another process writes to the folder.
         ConfigError: if the folder holds other things, or the product of other options; nothing has
             been changed.
-        OSError: if it cannot be written to.
+        DiskError: if it cannot be written to.
     """
     path, data = folder / note, json_bytes(options)
-    folder.mkdir(parents=True, exist_ok=True)
+    remedy = "Free space or choose another --out, then run it again"
+    with disk_errors(f"cannot write to {folder}", remedy):
+        folder.mkdir(parents=True, exist_ok=True)
 
-    # Look before locking too: a folder with other things in it is left without a lock file.
-    _is_noted(path, data, made)
-    lock = acquire(folder, "--out")
-    try:
-        if not _is_noted(path, data, made):
-            write_atomically(path, data)
-        yield
-    finally:
-        release(folder, lock)
+        # Look before locking too: a folder with other things in it is left without a lock file.
+        _is_noted(path, data, made)
+        lock = acquire(folder, "--out")
+        try:
+            if not _is_noted(path, data, made):
+                write_atomically(path, data)
+            yield
+        finally:
+            release(folder, lock)
 
 
 def _is_noted(note: Path, data: bytes, made: str) -> bool:

@@ -202,7 +202,7 @@ def test_a_mesh_that_became_another_is_drawn_again_and_no_other(
     render(collection(4), new)
     assert contents(out) == contents(new)
     after = written(out)
-    assert {path.parent.name for path in before if after[path] != before[path]} == {"0"}
+    assert {path.parent.name[-1] for path in before if after[path] != before[path]} == {"0"}
 
 
 def test_meshes_that_the_labels_name_and_that_are_missing_are_listed(

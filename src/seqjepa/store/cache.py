@@ -107,7 +107,7 @@ def cached_tables(
             folder.mkdir(parents=True, exist_ok=True)
             waiting = f"waiting for another process: {doing} {name} in {folder}"
             with locked(folder, "" if rank() else waiting):
-                # A process that this one waited for has done the work.
+                # Another process may have done the work while this one waited.
                 tables |= _open_finished(folder, absent)
                 if left := _without(plans, tables):
                     write_atomically(folder / "key.json", json_bytes(key))

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from seqjepa.display import progress
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.files import disk_errors, json_bytes, write_atomically, writing
+from seqjepa.files import json_bytes, write_atomically, writing
 from seqjepa.reading.pixels import encode
 from seqjepa.store.cache import Plan
 from seqjepa.store.splits import write_split
@@ -138,12 +138,7 @@ def export(job: RenderJob, out: str | Path, *, quality: int = 95) -> dict[str, s
         raise ConfigError(f"quality must lie in 1..100, got {quality}")
 
     folder = Path(out).expanduser()
-    options = {**job.key, "quality": quality}
-    remedy = "Free space or choose another --out, then run it again"
-    with (
-        disk_errors(f"cannot write to {folder}", remedy),
-        writing(folder, NOTE, options, "rendered"),
-    ):
+    with writing(folder, NOTE, {**job.key, "quality": quality}, "rendered"):
         # Half objects are those of an interrupted export, for this one is the only writer.
         for half in folder.glob("*/.*.tmp"):
             shutil.rmtree(half)

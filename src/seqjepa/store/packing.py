@@ -16,7 +16,7 @@ import numpy.typing as npt
 from seqjepa import files
 from seqjepa.display import progress
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.files import disk_errors, writing
+from seqjepa.files import writing
 from seqjepa.reading.npy import npy_header
 from seqjepa.reading.pixels import check_size, decode, encode
 from seqjepa.store.folder import FolderStore, read_image, read_latent
@@ -85,11 +85,7 @@ def pack(
     _read_object(store, options, 0)
 
     folder = Path(out).expanduser()
-    remedy = "Free space or choose another --out, then run it again"
-    with (
-        disk_errors(f"cannot write the pack {folder}", remedy),
-        writing(folder, NOTE, asdict(options), "packed"),
-    ):
+    with writing(folder, NOTE, asdict(options), "packed"):
         _build(folder, store, options)
 
 
