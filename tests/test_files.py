@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whoever else writes them."""
+"""Files that are whole or not there, whatever other processes write."""
 
 import multiprocessing
 import os
@@ -27,17 +27,16 @@ def test_two_processes_that_write_the_same_file_do_not_disturb_each_other(
     def meanwhile(now: str) -> None:
         if now == moment and not others:
             others.append(None)
-            others.append(in_another_process(lambda: write_atomically(path, b"theirs")))
-            assert path.read_bytes() == b"theirs"
+            others.append(in_another_process(lambda: write_atomically(path, b"other")))
+            assert path.read_bytes() == b"other"
 
     monkeypatch.setattr(files, "at", meanwhile)
-    write_atomically(path, b"mine")
-    assert (
-        others == [None, 0] and path.read_bytes() == b"mine" and list(tmp_path.iterdir()) == [path]
-    )
+    write_atomically(path, b"own")
+    assert others == [None, 0]
+    assert path.read_bytes() == b"own" and list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_write_left_is_cleared_away_by_the_next_and_what_another_file_needs_is_not(
+def test_the_next_write_clears_away_what_a_killed_one_left_and_nothing_else(
     tmp_path: Path,
 ) -> None:
     def killed() -> None:
@@ -46,17 +45,19 @@ def test_what_a_killed_write_left_is_cleared_away_by_the_next_and_what_another_f
 
     assert in_another_process(killed) == 9
     (left,) = tmp_path.iterdir()
-    alive = left.with_name(
-        f"{left.name.removesuffix('.tmp').rpartition('.')[0]}.{os.getppid()}.tmp"
-    )
+
+    # The temporary file of a process that lives.
+    machine = left.name.removesuffix(".tmp").rpartition(".")[0]
+    alive = left.with_name(f"{machine}.{os.getppid()}.tmp")
     alive.touch()
+
     write_atomically(tmp_path / "other", b"whole")
     assert len(list(tmp_path.iterdir())) == 3
     write_atomically(tmp_path / "file", b"whole")
     assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "file", tmp_path / "other", alive])
 
 
-def test_who_waits_for_a_lock_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_waiting_for_a_lock_is_announced(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def hold() -> None:
         with locked(tmp_path):
             (tmp_path / "held").touch()

@@ -13,29 +13,28 @@ UNSAFE_CALLS = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "torch.jit.load
 
 
 def unsafe(source: str) -> list[str]:
-    """Whatever in a source could run code from a file."""
+    """Return the imports and calls of a source that could run code from a file."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found += [
-                alias.name for alias in node.names if alias.name.split(".")[0] in UNSAFE_MODULES
-            ]
-        elif (
-            isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in UNSAFE_MODULES
-        ):
-            found.append(node.module or "")
-        elif isinstance(node, ast.Call):
-            name, settings = (
-                ast.unparse(node.func),
-                {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords},
-            )
-            if (
-                name in UNSAFE_CALLS
-                or (name == "torch.load" and settings.get("weights_only") != "True")
-                or settings.get("allow_pickle", "False") != "False"
-            ):
-                found.append(ast.unparse(node))
+            found += [alias.name for alias in node.names if unsafe_module(alias.name)]
+        elif isinstance(node, ast.ImportFrom) and unsafe_module(node.module or ""):
+            found.append(node.module)
+        elif isinstance(node, ast.Call) and unsafe_call(node):
+            found.append(ast.unparse(node))
     return found
+
+
+def unsafe_module(name: str) -> bool:
+    return name.partition(".")[0] in UNSAFE_MODULES
+
+
+def unsafe_call(call: ast.Call) -> bool:
+    name = ast.unparse(call.func)
+    settings = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    if name == "torch.load" and settings.get("weights_only") != "True":
+        return True
+    return name in UNSAFE_CALLS or settings.get("allow_pickle", "False") != "False"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)

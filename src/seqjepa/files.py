@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are written whole or not at all, folders with one writer, and digests."""
 
 import fcntl
 import hashlib
@@ -18,14 +18,13 @@ LOCK = "lock"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Put a file there as a whole or not at all: a temporary file beside it, forced to the disk,
-    then renamed.
+    """Write a file as a whole or not at all.
 
-    Several processes may write the same file: one of them is the last. What killed ones left is
-        cleared away by the next.
+    A temporary file beside it is forced to the disk, then renamed. Several processes may write the
+    same file: the last one wins. The next write clears away what killed ones left.
 
     Raises:
-        OSError: if it cannot be written; what was there is as it was.
+        OSError: if it cannot be written; the file is then as it was before.
     """
     temporary = _temporary(path)
     try:
@@ -40,36 +39,44 @@ def write_atomically(path: Path, data: bytes) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+    # A rename survives a power cut only once the folder is on the disk too.
     at("after rename")
     sync(path.parent)
 
 
 def _temporary(path: Path) -> Path:
-    """A name beside a file that is this process's own. What processes of this machine that are no
-    more left under theirs is removed."""
-    mine = f"{path.name}.{socket.gethostname()}."
+    """Return this process's temporary name beside a file.
+
+    Also removes the file's temporary files that dead processes of this machine left.
+    """
+    own = f"{path.name}.{socket.gethostname()}."
+    pattern = re.compile(re.escape(own) + r"(\d+)\.tmp")
     for other in path.parent.glob("*.tmp"):
-        if (match := re.fullmatch(re.escape(mine) + r"(\d+)\.tmp", other.name)) and not _lives(
-            int(match[1])
-        ):
+        match = pattern.fullmatch(other.name)
+        if match and not _is_alive(int(match[1])):
             other.unlink(missing_ok=True)
-    return path.with_name(f"{mine}{os.getpid()}.tmp")
+    return path.with_name(f"{own}{os.getpid()}.tmp")
 
 
-def _lives(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it lives, and is somebody else's
+        pass  # it is alive, and another user's
     return True
 
 
 @contextmanager
 def locked(folder: Path, waiting: str = "") -> Iterator[None]:
-    """One process at a time; others wait, which they say on stderr if there is something to say.
-    The folder's file `lock` stays there."""
+    """Let one process at a time in; the others wait.
+
+    Args:
+        folder: its file `lock` is made if need be, and stays.
+        waiting: a line for stderr if this process has to wait; empty for none.
+    """
     with (folder / LOCK).open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,12 +87,13 @@ def locked(folder: Path, waiting: str = "") -> Iterator[None]:
 
 
 def acquire(folder: Path, option: str) -> int:
-    """Become the one writer of a folder, until `release`. The kernel frees the lock of a process
-    that died, whoever has its pid now.
+    """Become the only writer of a folder, until `release`.
+
+    The kernel frees the lock of a process that died, whatever process has its number now.
 
     Args:
-        folder: that is there.
-        option: by which another folder can be chosen.
+        folder: an existing one.
+        option: the option that chooses another folder, for the message.
 
     Returns:
         The lock's descriptor, for `release`.
@@ -104,19 +112,21 @@ def acquire(folder: Path, option: str) -> int:
             raise InUseError(
                 f"{folder} is in use by process {owner}: wait for it, or choose another {option}"
             ) from error
+
+        # The last owner may have removed the file between our open and our lock. What we hold then
+        # has no name any more and keeps nobody out: try again.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), lock.stat()):
                 break
-        os.close(
-            descriptor
-        )  # its owner removed it between our open and our lock: what we hold has no name any more
+        os.close(descriptor)
+
     os.truncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
     return descriptor
 
 
 def release(folder: Path, descriptor: int) -> None:
-    """Let others write, see `acquire`."""
+    """Let others write to a folder again, see `acquire`."""
     with suppress(OSError):
         (folder / LOCK).unlink()
     os.close(descriptor)
@@ -139,51 +149,65 @@ def disk_errors(failed: str, remedy: str = "") -> Iterator[None]:
 
 @contextmanager
 def writing(folder: Path, note: str, options: Any, made: str) -> Iterator[None]:
-    """Be the one writer of a folder; made if it is not there. What it is made from is noted there
-    first.
+    """Be the only writer of a folder that holds the product of one set of options.
+
+    The folder is made if need be. The options are noted in it before anything else is written.
+    Errors of the disk while it lasts become one that says so.
 
     Args:
-        folder: of the option --out.
-        note: name of the file that says what all is made from.
-        options: JSON data that it must hold.
-        made: a participle for messages, such as `packed`.
+        folder: the value of the option --out.
+        note: name of the file that holds the options.
+        options: JSON data.
+        made: a past participle for messages, such as `packed`.
 
     Raises:
         InUseError: if another process writes to the folder.
-        ConfigError: if it holds something else, or what was made from other options; nothing has
+        ConfigError: if the folder holds other things, or the product of other options; nothing has
             been changed.
-        OSError: if it cannot be written to.
+        DiskError: if it cannot be written to.
     """
     path, data = folder / note, json_bytes(options)
-    folder.mkdir(parents=True, exist_ok=True)
-    _is_noted(path, data, made)  # a folder of somebody else's gets no lock
-    lock = acquire(folder, "--out")
-    try:
-        if not _is_noted(path, data, made):
-            write_atomically(path, data)
-        yield
-    finally:
-        release(folder, lock)
+    remedy = "Free space or choose another --out, then run it again"
+    with disk_errors(f"cannot write to {folder}", remedy):
+        folder.mkdir(parents=True, exist_ok=True)
+
+        # Look before locking too: a folder with other things in it is left without a lock file.
+        _is_noted(path, data, made)
+        lock = acquire(folder, "--out")
+        try:
+            if not _is_noted(path, data, made):
+                write_atomically(path, data)
+            yield
+        finally:
+            release(folder, lock)
 
 
-def _is_noted(path: Path, data: bytes, made: str) -> bool:
-    """Whether the options are noted, which they are not in a folder that holds nothing but
-    leftovers of a killed command."""
-    if path.exists():
-        if path.read_bytes() != data:
-            raise ConfigError(
-                f"{path.parent} was {made} with other options or from other objects, see {path}: choose another --out"
-            )
-        return True
-    if any(other.name != LOCK and other.suffix != ".tmp" for other in path.parent.iterdir()):
+def _is_noted(note: Path, data: bytes, made: str) -> bool:
+    """Return True if the note holds the data, False if the folder is still empty.
+
+    Locks and temporary files, which a killed command leaves, count as nothing.
+
+    Raises:
+        ConfigError: if the note holds other data, or other files are there without a note.
+    """
+    folder = note.parent
+    if note.exists():
+        if note.read_bytes() == data:
+            return True
         raise ConfigError(
-            f"{path.parent} is not empty and holds no {path.name}, so it was not {made} by us: choose another --out"
+            f"{folder} was {made} with other options or from other objects, see {note}: "
+            "choose another --out"
+        )
+    if any(other.name != LOCK and other.suffix != ".tmp" for other in folder.iterdir()):
+        raise ConfigError(
+            f"{folder} is not empty and holds no {note.name}, so it was not {made} by us: "
+            "choose another --out"
         )
     return False
 
 
 def sync(folder: Path) -> None:
-    """Make the names in a folder last through a power cut."""
+    """Make the names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -192,26 +216,26 @@ def sync(folder: Path) -> None:
 
 
 def force(file: BinaryIO) -> None:
-    """To the disk."""
+    """Make what was written to an open file survive a power cut."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def json_bytes(data: Any) -> bytes:
-    """JSON data in the one form whose bytes depend on nothing but the data."""
+    """Return JSON data in the one form whose bytes depend on nothing but the data."""
     return json.dumps(data, indent=1, sort_keys=True).encode()
 
 
 def sha256(data: bytes) -> str:
-    """As hexadecimal digits."""
+    """Return the SHA-256 of bytes, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
-    """Of a file's contents, as hexadecimal digits."""
+    """Return the SHA-256 of a file's contents, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def at(moment: str) -> None:
-    """A named moment of writing. It does nothing; the fault tests put a kill here."""
+    """Mark a named moment of writing: it does nothing, the fault tests put a kill here."""

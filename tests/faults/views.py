@@ -1,5 +1,7 @@
-"""The tiny recipe on views of objects in files: `seqjepa train tests/faults/views.py --world.path
-FOLDER`."""
+"""The tiny recipe on views of objects in files.
+
+seqjepa train tests/faults/views.py --world.path FOLDER
+"""
 
 from dataclasses import replace
 
@@ -9,7 +11,7 @@ from seqjepa.worlds import threediebench
 
 
 def recipe() -> Experiment:
-    """Two steps."""
+    """Return an experiment of two steps."""
     base = tiny.recipe()
     return replace(
         base,

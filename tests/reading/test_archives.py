@@ -1,5 +1,4 @@
-"""Folders and archives from strangers: what is whole is read, what is dangerous or damaged is
-refused with its name."""
+"""Folders and archives from strangers: whole ones are read, others refused with their name."""
 
 import gzip
 import io
@@ -65,14 +64,12 @@ def test_whatever_the_form_the_files_are_the_same(tmp_path: Path, form: str) -> 
         make_zip(path)
     else:
         make_tar(path, mode=f"w:{form[4:]}")
+
     assert contents(path) == FILES and list(contents(path)) == list(FILES)
     assert is_archive(path) == (form != "folder")
     for member in members(path):
-        assert (
-            member.size == len(FILES[member.name])
-            and str(path) in member.where
-            and member.name in member.where
-        )
+        assert member.size == len(FILES[member.name])
+        assert str(path) in member.where and member.name in member.where
 
 
 def test_folders_and_dots_are_no_files(tmp_path: Path) -> None:
@@ -83,25 +80,21 @@ def test_folders_and_dots_are_no_files(tmp_path: Path) -> None:
 
 
 def test_a_zip_with_backslashes_has_the_same_folders(tmp_path: Path) -> None:
-    path = make_zip(
-        tmp_path / "windows.zip",
-        {"a\\": b"", **{f".\\{name}".replace("/", "\\"): data for name, data in FILES.items()}},
-    )
+    files = {f".\\{name}".replace("/", "\\"): data for name, data in FILES.items()}
+    path = make_zip(tmp_path / "windows.zip", {"a\\": b"", **files})
     assert contents(path) == FILES
-    files = Files(path)
-    assert (
-        files.names("a") == ["a/1.txt", "a/b/2.txt"]
-        and files.read("a/b/2.txt", 9999) == FILES["a/b/2.txt"]
-    )
+
+    found = Files(path)
+    assert found.names("a") == ["a/1.txt", "a/b/2.txt"]
+    assert found.read("a/b/2.txt", 9999) == FILES["a/b/2.txt"]
 
 
 def test_files_of_a_zip_and_a_folder_may_be_read_later(tmp_path: Path) -> None:
     for path in (make_zip(tmp_path / "data.zip"), make_folder(tmp_path / "data")):
         iteration = members(path)
         found = [next(iteration) for _ in FILES]
-        assert all(member.lasting for member in found) and [
-            member.read(9999) for member in reversed(found)
-        ] == list(reversed(FILES.values()))
+        assert all(member.lasting for member in found)
+        assert [member.read(9999) for member in found[::-1]] == list(FILES.values())[::-1]
     assert not any(member.lasting for member in members(make_tar(tmp_path / "data.tar.gz")))
 
 
@@ -131,35 +124,31 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_that_leave_the_folder(tmp_path: Path, name: str) -> None:
-    one = {"x": b"x"}
-    for path in (
-        make_tar(tmp_path / "a.tar", rename(name), "w", one),
-        make_zip(tmp_path / "a.zip", {name: b"x"}),
-    ):
-        with pytest.raises(
-            DataError, match="points outside the archive: get it from its publisher"
-        ):
+    tar = make_tar(tmp_path / "a.tar", rename(name), "w", {"x": b"x"})
+    message = "points outside the archive: get it from its publisher"
+    for path in (tar, make_zip(tmp_path / "a.zip", {name: b"x"})):
+        with pytest.raises(DataError, match=message):
             read_all(path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.tar", "a.zip"]
 
 
 @pytest.mark.parametrize("name", ["a..b", "..a/b", "a...", "it's: fine", "a b/ü"])
 def test_names_that_only_look_like_it(tmp_path: Path, name: str) -> None:
-    for path in (
-        make_tar(tmp_path / "a.tar", mode="w", files={name: b"x"}),
-        make_zip(tmp_path / "a.zip", {name: b"x"}),
-    ):
-        assert contents(path) == {name: b"x"}
+    files = {name: b"x"}
+    tar = make_tar(tmp_path / "a.tar", mode="w", files=files)
+    for path in (tar, make_zip(tmp_path / "a.zip", files)):
+        assert contents(path) == files
 
 
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
 )
 def test_links_and_devices_in_a_tar(tmp_path: Path, kind: bytes) -> None:
+    path = make_tar(tmp_path / "a.tar", link(kind), "w")
     with pytest.raises(
         DataError, match=r"a.tar:a/1.txt is a link or device, which is not followed"
     ):
-        read_all(make_tar(tmp_path / "a.tar", link(kind), "w"))
+        read_all(path)
 
 
 def test_a_link_in_a_zip(tmp_path: Path) -> None:
@@ -173,13 +162,12 @@ def test_a_link_in_a_zip(tmp_path: Path) -> None:
 
 def test_a_zip_or_tar_that_unpacks_to_hundreds_of_times_its_size(tmp_path: Path) -> None:
     zeros = {"zeros.jpg": bytes(4 << 20)}
-    paths = make_zip(tmp_path / "a.zip", zeros), make_tar(tmp_path / "a.tar.gz", files=zeros)
-    paths += (
-        make_tar(
-            tmp_path / "many.tar.gz",
-            files={f"{number}.jpg": bytes(1 << 18) for number in range(16)},
-        ),
-    )
+    many = {f"{number}.jpg": bytes(1 << 18) for number in range(16)}
+    paths = [
+        make_zip(tmp_path / "a.zip", zeros),
+        make_tar(tmp_path / "a.tar.gz", files=zeros),
+        make_tar(tmp_path / "many.tar.gz", files=many),
+    ]
     for path in paths:
         assert path.stat().st_size < 20_000
         with pytest.raises(DataError, match=r"unpacks from [\d,]+ to [\d,]+ bytes, beyond reason"):
@@ -205,10 +193,10 @@ def test_a_tar_header_of_a_gigabyte_is_not_read(tmp_path: Path, kind: bytes) -> 
     info.type, info.size = kind, 1 << 30
     with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
         file.write(info.tobuf(tarfile.GNU_FORMAT) + bytes(100_000))
+
     assert not is_archive(tmp_path / "a.tar.gz")
-    with pytest.raises(
-        DataError, match=r"damaged tar file, or no archive at all .*1,073,741,824 bytes"
-    ):
+    message = r"damaged tar file, or no archive at all .*1,073,741,824 bytes"
+    with pytest.raises(DataError, match=message):
         read_all(tmp_path / "a.tar.gz")
 
 
@@ -231,10 +219,10 @@ def test_two_files_of_one_name(tmp_path: Path) -> None:
         archive.writestr("same.txt", "1")
         archive.writestr("same.txt", "2")
     make_tar(tmp_path / "a.tar", rename("./same.txt"), "w")
+
+    message = r"same\.txt is there twice: get the archive from its publisher"
     for name in ("a.zip", "a.tar"):
-        with pytest.raises(
-            DataError, match=r"same\.txt is there twice: get the archive from its publisher"
-        ):
+        with pytest.raises(DataError, match=message):
             read_all(tmp_path / name)
 
 
@@ -242,27 +230,30 @@ def test_an_encrypted_zip(tmp_path: Path) -> None:
     data = bytearray(make_zip(tmp_path / "a.zip", {"x.txt": b"secret"}).read_bytes())
     data[data.index(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(
-        DataError, match=r"x\.txt is encrypted: unpack it yourself and name the folder"
-    ):
+    message = r"x\.txt is encrypted: unpack it yourself and name the folder"
+    with pytest.raises(DataError, match=message):
         read_all(tmp_path / "a.zip")
 
 
 @pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
 def test_a_cut_archive_is_found_wherever_it_was_cut(tmp_path: Path, form: str) -> None:
-    path = (
-        make_zip(tmp_path / "a.zip")
-        if form == "zip"
-        else make_tar(tmp_path / f"a.{form}", mode=f"w:{form[4:]}")
-    )
+    path = tmp_path / f"a.{form}"
+    if form == "zip":
+        make_zip(path)
+    else:
+        make_tar(path, mode=f"w:{form[4:]}")
     whole = path.read_bytes()
-    end = (
-        len(whole) if form != "tar" else 512 * -(-len(whole.rstrip(b"\0")) // 512) + 512
-    )  # a tar is padded
+
+    # A plain tar is padded: it is whole with one block of zeros after its last member.
+    end = len(whole)
+    if form == "tar":
+        end = 512 * -(-len(whole.rstrip(b"\0")) // 512) + 512
+
     for length in {*range(0, end, max(1, end // 40)), *range(0, end, 512), end - 1}:
         path.write_bytes(whole[:length])
         with pytest.raises(DataError, match=r"a\.(zip|tar|tar\.gz).*: get it again"):
             read_all(path)
+
     path.write_bytes(whole[:end])
     assert contents(path) == FILES
 
@@ -271,11 +262,9 @@ def test_a_cut_archive_is_found_wherever_it_was_cut(tmp_path: Path, form: str) -
 def test_a_flipped_byte_in_what_is_read_is_found(tmp_path: Path, form: str) -> None:
     path = make_zip(tmp_path / "a.zip") if form == "zip" else make_tar(tmp_path / "a.tar.gz")
     whole = path.read_bytes()
-    place = (
-        whole.index(FILES["c.bin"][2000:2010])
-        if FILES["c.bin"][2000:2010] in whole
-        else len(whole) // 2
-    )
+    place = whole.find(FILES["c.bin"][2000:2010])
+    if place < 0:
+        place = len(whole) // 2
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with pytest.raises(DataError, match=r"a\.(zip|tar\.gz).* get it again"):
         read_all(path)
@@ -286,9 +275,8 @@ def test_a_damaged_header_in_a_tar_does_not_end_it_in_silence(tmp_path: Path) ->
     data = bytearray(path.read_bytes())
     data[data.index(b"c.bin") + 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(
-        DataError, match=r"a\.tar is a damaged tar file.*no member and no end at byte"
-    ):
+    message = r"a\.tar is a damaged tar file.*no member and no end at byte"
+    with pytest.raises(DataError, match=message):
         read_all(path)
 
 
@@ -305,25 +293,25 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
 
 def test_a_member_larger_than_its_kind_may_be(tmp_path: Path) -> None:
     member = Member("x", "archive:x", 100, lambda: io.BytesIO(bytes(100)))
-    with pytest.raises(
-        DataError, match="archive:x has 100 bytes, more than the 99 such a file may have"
-    ):
+    message = "archive:x has 100 bytes, more than the 99 such a file may have"
+    with pytest.raises(DataError, match=message):
         member.read(99)
     with pytest.raises(DataError, match="archive:x ends after 7 bytes of 100"):
         Member("x", "archive:x", 100, lambda: io.BytesIO(bytes(7))).read(200)
 
 
 def test_fingerprints_change_with_the_files_that_count(tmp_path: Path) -> None:
+    def text(name: str) -> bool:
+        return name.endswith(".txt")
+
     folder = make_folder(tmp_path / "data")
-    whole, texts = file_state(folder), file_state(folder, lambda name: name.endswith(".txt"))
+    whole, texts = file_state(folder), file_state(folder, text)
     assert whole == file_state(folder) != texts
     (folder / "new.bin").touch()
-    assert (
-        file_state(folder) != whole
-        and file_state(folder, lambda name: name.endswith(".txt")) == texts
-    )
+    assert file_state(folder) != whole and file_state(folder, text) == texts
     (folder / "a" / "1.txt").rename(folder / "a" / "3.txt")
-    assert file_state(folder, lambda name: name.endswith(".txt")) != texts
+    assert file_state(folder, text) != texts
+
     archive = make_zip(tmp_path / "a.zip")
     before = file_state(archive)
     os.utime(archive, ns=(5, 5))

@@ -1,5 +1,4 @@
-"""The reader of CIFAR's pickles: what the real pickler wrote comes back, everything else is refused
-before it can do anything."""
+"""The reader of CIFAR's pickles: plain data come back, all else is refused without effect."""
 
 import pickle
 import struct
@@ -26,13 +25,11 @@ DATA = {
 
 
 def same(found: object, wanted: object) -> bool:
-    if isinstance(wanted, np.ndarray):
-        return (
-            isinstance(found, np.ndarray)
-            and found.dtype == wanted.dtype
-            and np.array_equal(found, wanted)
-        )
-    return found == wanted
+    if not isinstance(wanted, np.ndarray):
+        return found == wanted
+    if not isinstance(found, np.ndarray) or found.dtype != wanted.dtype:
+        return False
+    return np.array_equal(found, wanted)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +45,9 @@ def test_what_python_3_pickled_comes_back(data: dict[object, object]) -> None:
 def test_what_python_2_pickled_comes_back_as_bytes() -> None:
     fields = cifar_fields(*cifar_samples())
     written = pickled_by_python2(fields)
-    assert (
-        b"cnumpy.core.multiarray\n_reconstruct\n" in written
-        and pickle.BINUNICODE not in written[:40]
-    )
+    assert b"cnumpy.core.multiarray\n_reconstruct\n" in written
+    assert pickle.BINUNICODE not in written[:40]
+
     found, wanted = read_pickle(written, "file"), pickle.loads(written, encoding="bytes")
     assert found.keys() == wanted.keys() == {key.encode() for key in fields}
     assert all(same(found[key], wanted[key]) for key in wanted)
@@ -63,20 +59,15 @@ def test_large_items_need_their_long_forms() -> None:
         "many": list(range(3000)),
         "text": ["x" * 70_000],
     }
-    for written in (pickle.dumps(data, 2), pickled_by_python2(data)):
-        found = {
-            key if isinstance(key, str) else key.decode(): value
-            for key, value in read_pickle(written, "file").items()
-        }
-        assert (
-            same(found["data"], data["data"])
-            and found["many"] == data["many"]
-            and len(found["text"][0]) == 70_000
-        )
+    for written, key in ((pickle.dumps(data, 2), str), (pickled_by_python2(data), str.encode)):
+        found = read_pickle(written, "file")
+        assert same(found[key("data")], data["data"])
+        assert found[key("many")] == data["many"]
+        assert len(found[key("text")][0]) == 70_000
 
 
 class Malice:
-    """Touches a file when unpickled."""
+    """An object that touches a file when it is unpickled."""
 
     def __init__(self, marker: Path, function: object = Path.touch) -> None:
         self.marker, self.function = marker, function
@@ -88,10 +79,8 @@ class Malice:
 @pytest.mark.parametrize("protocol", range(6))
 def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path: Path, protocol: int) -> None:
     written = pickle.dumps({"data": Malice(tmp_path / "marker")}, protocol)
-    with pytest.raises(
-        DataError,
-        match=r"evil/train is no pickle of plain data and uint8 arrays .*: get the data set",
-    ):
+    message = r"evil/train is no pickle of plain data and uint8 arrays .*: get the data set"
+    with pytest.raises(DataError, match=message):
         read_pickle(written, "evil/train")
     assert not (tmp_path / "marker").exists()
     pickle.loads(written)
@@ -144,12 +133,13 @@ def test_what_is_no_plain_data_is_refused(written: bytes, said: str) -> None:
 
 
 def test_a_small_file_cannot_ask_for_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (
-        b"X" + struct.pack("<I", 1 << 16) + b"a" * (1 << 16) + b"q\x00X\x06\x00\x00\x00latin1q\x01"
-    )
+    # A text of 64 KiB and the name of a code go to the memo, then are used again and again.
+    text = b"X" + struct.pack("<I", 1 << 16) + b"a" * (1 << 16) + b"q\x00"
+    text += b"X\x06\x00\x00\x00latin1q\x01"
     again = b"c_codecs\nencode\nh\x00h\x01\x86R"
     with pytest.raises(DataError, match="more bytes than it has itself"):
         read_pickle(b"\x80\x02" + text + 1000 * again + b".", "file")
+
     monkeypatch.setattr(pickles, "MOST_STEPS", 1000)
     with pytest.raises(DataError, match="more than 1,000 instructions"):
         read_pickle(b"\x80\x02" + 2000 * b"]" + b".", "file")

@@ -15,6 +15,7 @@ from fixtures.published import jpeg, png
 from seqjepa.errors import DataError
 from seqjepa.reading.pixels import decode
 
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SQUARES = np.kron(
     np.array(
         [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]], [[0, 0, 0], [128, 64, 32]]],
@@ -36,13 +37,13 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def test_a_png_comes_back_as_it_was_and_a_jpeg_nearly() -> None:
     assert np.array_equal(decode(png(SQUARES), "file"), SQUARES)
-    assert (
-        abs(decode(jpeg(SQUARES, quality=95, subsampling=0), "file").astype(int) - SQUARES).max()
-        < 16
-    )
+    found = decode(jpeg(SQUARES, quality=95, subsampling=0), "file")
+    assert abs(found.astype(int) - SQUARES).max() < 16
 
 
-LYING = {  # by EXIF's orientation, what stands in the file: where its first row and column lie in the upright image
+# By EXIF's orientation, the image in the file; the comments say where its first row and column lie
+# in the upright image.
+LYING = {
     1: lambda upright: upright,  # top, left
     2: lambda upright: upright[:, ::-1],  # top, right
     3: lambda upright: upright[::-1, ::-1],  # bottom, right
@@ -76,7 +77,7 @@ WIDTH = struct.pack(">HHI", 0x0100, 2, 4) + b"abc\0"  # no number
 )
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_broken_exif_is_no_harm_and_cut_pixels_are(exif: bytes, turn: int) -> None:
-    """Turned so far as it can be read."""
+    """It is turned as far as its EXIF can be read."""
     data = jpeg(SQUARES, quality=95, subsampling=0)
     odd = data[:2] + b"\xff\xe1" + struct.pack(">H", 8 + len(exif)) + b"Exif\0\0" + exif + data[2:]
     assert np.array_equal(decode(odd, "file"), np.rot90(decode(data, "file"), turn))
@@ -94,34 +95,33 @@ def test_gray_is_three_equal_channels_and_one_bit_is_black_and_white() -> None:
 def test_16_bits_keep_their_upper_8() -> None:
     deep = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
     assert np.array_equal(decode(saved(Image.fromarray(deep)), "file")[..., 0], deep >> 8)
-    header, rows = (
-        chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)),
-        b"\0" + bytes([200, 1, 100, 2, 50, 3, 0, 4, 255, 5, 7, 6]),
-    )
-    colour = (
-        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    )
-    assert decode(colour, "file").tolist() == [[[200, 100, 50], [0, 255, 7]]]
+
+    # Pillow writes no PNG of 16 bits in colour.
+    rows = b"\0" + bytes([200, 1, 100, 2, 50, 3, 0, 4, 255, 5, 7, 6])
+    colour = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0))
+    colour += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    assert decode(SIGNATURE + colour, "file").tolist() == [[[200, 100, 50], [0, 255, 7]]]
 
 
 def test_transparency_is_laid_over_white() -> None:
+    def decoded(data: bytes) -> list[list[int]]:
+        [row] = decode(data, "file").tolist()
+        return row
+
+    white = [255, 255, 255]
     pixels = np.array([[[200, 100, 0, 0], [200, 100, 0, 255], [200, 100, 0, 128]]], np.uint8)
-    assert decode(png(pixels), "file").tolist() == [
-        [[255, 255, 255], [200, 100, 0], [227, 177, 127]]
-    ]
-    assert decode(png(np.array([[[60, 0], [60, 255]]], np.uint8)), "file").tolist() == [
-        [[255] * 3, [60] * 3]
-    ]
+    assert decoded(png(pixels)) == [white, [200, 100, 0], [227, 177, 127]]
+    gray = np.array([[[60, 0], [60, 255]]], np.uint8)
+    assert decoded(png(gray)) == [white, [60, 60, 60]]
+
     palette = Image.new("P", (2, 1))
     palette.putpalette([10, 20, 30, 40, 50, 60])
     palette.putdata([0, 1])
-    assert decode(saved(palette, transparency=0), "file").tolist() == [[[255] * 3, [40, 50, 60]]]
-    assert decode(saved(palette, transparency=b"\x00\xff"), "file").tolist() == [
-        [[255] * 3, [40, 50, 60]]
-    ]
-    assert decode(
-        saved(Image.new("RGB", (1, 1), (1, 2, 3)), transparency=(1, 2, 3)), "file"
-    ).tolist() == [[[255] * 3]]
+    assert decoded(saved(palette, transparency=0)) == [white, [40, 50, 60]]
+    assert decoded(saved(palette, transparency=b"\x00\xff")) == [white, [40, 50, 60]]
+
+    key = Image.new("RGB", (1, 1), (1, 2, 3))
+    assert decoded(saved(key, transparency=(1, 2, 3))) == [white]
 
 
 def test_cmyk_becomes_rgb() -> None:
@@ -132,13 +132,11 @@ def test_cmyk_becomes_rgb() -> None:
 def test_sizes() -> None:
     wide = np.random.default_rng(0).integers(256, size=(20, 30, 3), dtype=np.uint8)
     image = Image.fromarray(wide)
-    assert np.array_equal(decode(png(wide), "file", (20, 30)), wide) and np.array_equal(
-        decode(png(wide[:, :20]), "file", 20), wide[:, :20]
-    )
-    assert np.array_equal(
-        decode(png(wide), "file", (8, 16)),
-        np.asarray(image.resize((16, 8), Image.Resampling.BICUBIC)),
-    )
+    assert np.array_equal(decode(png(wide), "file", (20, 30)), wide)
+    assert np.array_equal(decode(png(wide[:, :20]), "file", 20), wide[:, :20])
+
+    stretched = image.resize((16, 8), Image.Resampling.BICUBIC)
+    assert np.array_equal(decode(png(wide), "file", (8, 16)), np.asarray(stretched))
     middle = image.resize((10, 10), Image.Resampling.BICUBIC, box=(5, 0, 25, 20))
     assert np.array_equal(decode(png(wide), "file", 10), np.asarray(middle))
     assert decode(png(wide), "file", 40).shape == (40, 40, 3), "small ones are enlarged"
@@ -149,29 +147,25 @@ def test_a_jpeg_is_shrunk_while_decoded_only_where_nothing_is_left_to_resample()
     data = jpeg(np.stack([16 * row, 16 * column, 128 + chance], -1).clip(0, 255).astype(np.uint8))
     whole = decode(data, "whole")
     assert whole.shape == (16, 16, 3)
-    for size in (4, 2, (8, 8)):
-        wanted = (size, size) if isinstance(size, int) else size
-        found, filtered = (
-            decode(data, "small", size),
-            np.asarray(Image.fromarray(whole).resize(wanted, Image.Resampling.BICUBIC)),
-        )
-        assert found.shape == (*wanted, 3) and 0 < np.abs(found.astype(int) - filtered).mean() < 8
-    for size in (6, (4, 8), (12, 12)):
+
+    def filtered(size: int | tuple[int, int]) -> np.ndarray:
         height, width = (size, size) if isinstance(size, int) else size
-        assert np.array_equal(
-            decode(data, "other", size),
-            Image.fromarray(whole).resize((width, height), Image.Resampling.BICUBIC),
-        )
+        image = Image.fromarray(whole).resize((width, height), Image.Resampling.BICUBIC)
+        return np.asarray(image)
+
+    for size in (4, 2, (8, 8)):
+        found, wanted = decode(data, "small", size), filtered(size)
+        assert found.shape == wanted.shape
+        assert 0 < np.abs(found.astype(int) - wanted).mean() < 8
+    for size in (6, (4, 8), (12, 12)):
+        assert np.array_equal(decode(data, "other", size), filtered(size))
 
 
 def bomb(width: int, height: int, kind: str = "png") -> bytes:
-    """A few bytes that claim to be a large image."""
+    """Return a few bytes that claim to be a large image."""
     if kind == "png":
-        return (
-            b"\x89PNG\r\n\x1a\n"
-            + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(bytes(1000)))
-        )
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        return SIGNATURE + header + chunk(b"IDAT", zlib.compress(bytes(1000)))
     small = jpeg(np.zeros((8, 8, 3), np.uint8))
     place = small.index(b"\xff\xc0") + 5
     return small[:place] + struct.pack(">HH", height, width) + small[place + 4 :]
@@ -214,12 +208,12 @@ def test_what_is_broken_is_named(case: str) -> None:
 def test_a_text_that_unpacks_to_a_gigabyte_is_refused() -> None:
     packer = zlib.compressobj(9)
     packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
-    start = len(b"\x89PNG\r\n\x1a\n") + 25
-    for kind, data in ((b"zTXt", b"a\0\0" + packed), (b"iCCP", b"a\0\0" + packed)):
-        with pytest.raises(
-            DataError, match=r"is no whole JPEG or PNG image .*[Dd]ecompressed data too large"
-        ):
-            decode(WHOLE["png"][:start] + chunk(kind, data) + WHOLE["png"][start:], "file")
+    start = len(SIGNATURE) + 25
+    message = r"is no whole JPEG or PNG image .*[Dd]ecompressed data too large"
+    for kind in (b"zTXt", b"iCCP"):
+        text = chunk(kind, b"a\0\0" + packed)
+        with pytest.raises(DataError, match=message):
+            decode(WHOLE["png"][:start] + text + WHOLE["png"][start:], "file")
 
 
 def test_a_short_text_is_no_harm() -> None:
@@ -229,7 +223,7 @@ def test_a_short_text_is_no_harm() -> None:
 
 
 def chunks(data: bytes) -> list[bytes]:
-    """The kind and contents of each part of a PNG."""
+    """Return the kind and contents of each part of a PNG."""
     found, place = [], 8
     while place < len(data):
         size = struct.unpack(">I", data[place : place + 4])[0]
@@ -267,10 +261,9 @@ def test_a_png_with_any_parts_decodes_or_is_refused(extras: list[tuple[int, byte
     parts = list(PALETTE)
     for place, kind, data in extras:
         parts.insert(place % (len(parts) + 1), kind + data)
+    odd = SIGNATURE + b"".join(chunk(part[:4], part[4:]) for part in parts)
     try:
-        decode(
-            b"\x89PNG\r\n\x1a\n" + b"".join(chunk(part[:4], part[4:]) for part in parts), "file", 8
-        )
+        decode(odd, "file", 8)
     except DataError as error:
         assert str(error).startswith("file ")
 

@@ -1,5 +1,4 @@
-"""The cache of rendered views: built once, whole or not there, whatever happens to the builder or
-the disk."""
+"""The cache of rendered views: built once and whole, whatever happens to builder or disk."""
 
 import json
 import multiprocessing
@@ -22,16 +21,13 @@ KEY = {"version": 1, "size": 4}
 
 
 def pixels(start: int, stop: int) -> np.ndarray:
-    everything = np.random.default_rng(0).integers(
-        256, size=(OBJECTS, VIEWS, *SHAPE), dtype=np.uint8
-    )
-    return everything[start:stop]
+    chance = np.random.default_rng(0)
+    return chance.integers(256, size=(OBJECTS, VIEWS, *SHAPE), dtype=np.uint8)[start:stop]
 
 
 def plan(render=pixels, objects=OBJECTS) -> Plan:
-    return Plan(
-        np.zeros((objects, VIEWS, 2), np.float32), np.zeros(objects, np.int64), SHAPE, render
-    )
+    poses, labels = np.zeros((objects, VIEWS, 2), np.float32), np.zeros(objects, np.int64)
+    return Plan(poses, labels, SHAPE, render)
 
 
 def counted(calls: list[int]):
@@ -45,9 +41,8 @@ def counted(calls: list[int]):
 
 
 def build(calls: list[int] | None = None, key=KEY) -> np.ndarray:
-    return cached_tables("test", key, {"train": plan(counted(calls if calls is not None else []))})[
-        "train"
-    ].views
+    counting = plan(counted([] if calls is None else calls))
+    return cached_tables("test", key, {"train": counting})["train"].views
 
 
 @pytest.fixture(autouse=True)
@@ -67,17 +62,11 @@ def test_views_are_rendered_once_and_mapped(root: Path) -> None:
     calls: list[int] = []
     assert np.array_equal(build(calls), pixels(0, OBJECTS)) and calls == [0, 8, 16, 24, 32]
     again = build(calls)
-    assert (
-        isinstance(again, np.memmap)
-        and np.array_equal(again, pixels(0, OBJECTS))
-        and len(calls) == 5
-    )
-    assert {path.name for path in root.rglob("*") if path.is_file()} == {
-        "lock",
-        "key.json",
-        "views.npy",
-        "manifest.json",
-    }
+    assert isinstance(again, np.memmap) and np.array_equal(again, pixels(0, OBJECTS))
+    assert len(calls) == 5
+
+    names = {path.name for path in root.rglob("*") if path.is_file()}
+    assert names == {"lock", "key.json", "views.npy", "manifest.json"}
     assert json.loads(only(root, "*/key.json").read_text()) == KEY
 
 
@@ -194,17 +183,14 @@ def test_a_build_killed_before_its_last_rename_needs_no_rendering(
             raise Killed
         return replace(self, target)
 
-    odd = plan(objects=37)  # the last chunk is short
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", kill)
         with pytest.raises(Killed):
-            cached_tables("test", KEY, {"train": odd})
-    views = cached_tables(
-        "test",
-        KEY,
-        {"train": plan(lambda start, stop: pytest.fail("nothing is left to render"), 37)},
-    )["train"].views
-    assert np.array_equal(views, pixels(0, 37))
+            cached_tables("test", KEY, {"train": plan(objects=37)})  # the last chunk is short
+
+    calls: list[int] = []
+    table = cached_tables("test", KEY, {"train": plan(counted(calls), 37)})["train"]
+    assert np.array_equal(table.views, pixels(0, 37)) and calls == []
 
 
 @pytest.mark.parametrize("most", [cache.LARGE, 0])
@@ -212,9 +198,8 @@ def test_a_build_killed_before_its_last_rename_needs_no_rendering(
 def test_a_build_killed_after_its_last_chunk_needs_no_rendering(
     root: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int
 ) -> None:
-    """Before and after the rename that finishes it: what vouches for the views is there by then."""
+    """Kills before and after the last rename find all that vouches for the views on the disk."""
     monkeypatch.setattr(cache, "LARGE", most)
-
     method = "replace" if name == "views.partial.npy" else "unlink"
     original = getattr(Path, method)
 
@@ -232,7 +217,7 @@ def test_a_build_killed_after_its_last_chunk_needs_no_rendering(
     assert np.array_equal(build(calls), pixels(0, OBJECTS)) and calls == []
 
 
-def test_a_complete_cache_is_opened_without_a_lock(
+def test_a_finished_cache_is_opened_without_a_lock(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build()
@@ -240,10 +225,9 @@ def test_a_complete_cache_is_opened_without_a_lock(
     assert np.array_equal(build(), pixels(0, OBJECTS))
 
 
-def test_who_waits_for_a_builder_says_so(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    child = multiprocessing.get_context("fork").Process(
-        target=_build_slowly, args=(0.1, root / "count")
-    )
+def test_waiting_for_a_builder_is_announced(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=_build_slowly, args=(0.1, root / "count"))
     child.start()
     while not (root / "count").exists():
         time.sleep(0.005)
@@ -267,13 +251,15 @@ def _build_slowly(seconds: float, count: Path) -> None:
 
 def test_a_build_killed_at_any_moment_is_resumed(root: Path) -> None:
     context = multiprocessing.get_context("fork")
+
+    def recorded() -> int:
+        records = [json.loads(path.read_text()) for path in root.glob("*/train/progress.json")]
+        return max(map(len, records), default=0)
+
     for chunks in range(1, 5):
         child = context.Process(target=_build_slowly, args=(0.05, root / "count"))
         child.start()
-        while child.is_alive() and not any(
-            len(json.loads(path.read_text())) >= chunks
-            for path in root.glob("*/train/progress.json")
-        ):
+        while child.is_alive() and recorded() < chunks:
             time.sleep(0.005)
         time.sleep(0.01 * chunks)
         os.kill(child.pid, signal.SIGKILL)
@@ -293,7 +279,7 @@ def test_of_several_builders_one_builds(root: Path) -> None:
     assert count.read_text().split() == ["0", "8", "16", "24", "32"]
 
 
-def test_a_full_disk_is_said_in_one_line_and_the_build_resumed(root: Path) -> None:
+def test_a_full_disk_is_one_line_and_the_build_resumed(root: Path) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
@@ -326,28 +312,26 @@ def table() -> ViewTable:
 
 def test_views_of_a_large_table_are_verified_when_they_are_read(root: Path, large: None) -> None:
     build()
-    assert {path.name for path in only(root, "*/train").iterdir()} == {
-        "views.npy",
-        "sums.npy",
-        "manifest.json",
-    }
+    names = {path.name for path in only(root, "*/train").iterdir()}
+    assert names == {"views.npy", "sums.npy", "manifest.json"}
+
+    # Damage object 17, view 2.
     views = only(root, "*/train/views.npy")
     data = bytearray(views.read_bytes())
     size = int(np.prod(SHAPE))
-    data[len(data) - size * VIEWS * OBJECTS + size * (VIEWS * 17 + 2) + 5] ^= (
-        64  # object 17, view 2
-    )
+    data[len(data) - size * VIEWS * OBJECTS + size * (VIEWS * 17 + 2) + 5] ^= 64
     views.write_bytes(data)
+
     found, everything = table(), np.arange(OBJECTS)
     assert np.array_equal(found.images(everything, np.array([[0, 1]])), pixels(0, OBJECTS)[:, :2])
+    message = r"train/views\.npy is damaged at object 17, view 2: delete the folder"
     for _ in ("first", "again"):
-        with pytest.raises(
-            DataError, match=r"train/views\.npy is damaged at object 17, view 2: delete the folder"
-        ):
+        with pytest.raises(DataError, match=message):
             found.images(np.array([16, 17]), np.array([[0, 1], [1, 2]]))
-    chosen = ViewTable(
-        found.views, found.poses[:2], found.labels[:2], np.array([3, 17]), found.checksums
-    )
+
+    # A table of some objects names the damaged one by its place in the file.
+    rows = np.array([3, 17])
+    chosen = ViewTable(found.views, found.poses[:2], found.labels[:2], rows, found.checksums)
     with pytest.raises(DataError, match="object 17, view 2"):
         chosen.images(np.array([1]), np.array([[2]]))
 
@@ -387,9 +371,8 @@ def test_header_size_and_sums_of_a_large_table_are_verified(
 
 def test_a_resumed_build_has_all_sums(large: None) -> None:
     interrupted(24)
-    assert np.array_equal(
-        table().images(np.arange(OBJECTS), np.arange(VIEWS)[None]), pixels(0, OBJECTS)
-    )
+    found = table().images(np.arange(OBJECTS), np.arange(VIEWS)[None])
+    assert np.array_equal(found, pixels(0, OBJECTS))
 
 
 def test_what_does_not_fit_on_the_disk_is_not_begun(

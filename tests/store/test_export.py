@@ -1,5 +1,4 @@
-"""Export to the layout of 3DIEBench: what is read back is what was rendered, and an interrupted
-export goes on."""
+"""Export to the layout of 3DIEBench: it reads back as rendered, and goes on after a kill."""
 
 import os
 import resource
@@ -24,12 +23,13 @@ def run(out: Path, world: Config = WORLD, **options: int) -> None:
 
 
 def snapshot(folder: Path) -> dict[Path, tuple[bytes, int]]:
-    """Every file, with what it holds and when it was written."""
-    return {
-        path: (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in folder.rglob("*.*")
-        if path.is_file()
-    }
+    """Return every file's contents and time of writing."""
+    files = [path for path in folder.rglob("*.*") if path.is_file()]
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): data for path, (data, _) in snapshot(folder).items()}
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +41,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_split_files_name_every_object_and_its_class(exported: Path) -> None:
     for split, plan in WORLD.plans().items():
-        places, labels = (
-            np.load(exported / f"{split}_{what}.npy") for what in ("images", "labels")
-        )
+        places = np.load(exported / f"{split}_images.npy")
+        labels = np.load(exported / f"{split}_labels.npy")
         assert places.dtype.kind == "U" and labels.dtype == np.int64
         assert np.array_equal(labels, plan.labels) and len(set(places)) == len(labels)
+
         for place, label in zip(places, labels, strict=True):
-            assert (
-                place.startswith(f"/{WORLD.classes[label]}/")
-                and place.endswith("/")
-                and place.count("/") == 3
-            )
+            assert place.startswith(f"/{WORLD.classes[label]}/")
+            assert place.endswith("/") and place.count("/") == 3
             assert (exported / place.strip("/")).is_dir()
+
     folders = {path for path in exported.glob("*/*") if path.is_dir()}
     assert len(folders) == 20 + 5 * 6
 
@@ -78,9 +76,8 @@ def test_what_is_there_is_left_alone(exported: Path) -> None:
     run(exported)
     after = snapshot(exported)
     assert before.keys() == after.keys()
-    assert [
-        path for path in before if before[path] != after[path] and path.parent != exported
-    ] == []
+    changed = [path for path in before if before[path] != after[path]]
+    assert all(path.parent == exported for path in changed)
 
 
 def test_an_interrupted_export_is_completed(
@@ -103,9 +100,7 @@ def test_an_interrupted_export_is_completed(
         run(tmp_path)
     assert all(len(list(folder.iterdir())) == 6 for folder in tmp_path.glob("*/[!.]*"))
     run(tmp_path)
-    assert {
-        str(path.relative_to(tmp_path)): data for path, (data, _) in snapshot(tmp_path).items()
-    } == {str(path.relative_to(exported)): data for path, (data, _) in snapshot(exported).items()}
+    assert contents(tmp_path) == contents(exported)
     assert not list(tmp_path.glob("*/.*"))
 
 
@@ -114,10 +109,8 @@ def test_chunks_change_nothing(
 ) -> None:
     monkeypatch.setattr(exporting, "CHUNK", 5)
     run(tmp_path)
-    pictures = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.jpg")]
-    assert len(pictures) == 50 * 3 and all(
-        (tmp_path / path).read_bytes() == (exported / path).read_bytes() for path in pictures
-    )
+    assert len(list(tmp_path.rglob("*.jpg"))) == 50 * 3
+    assert contents(tmp_path) == contents(exported)
 
 
 def test_a_folder_of_something_else_is_refused(exported: Path, tmp_path: Path) -> None:
@@ -135,19 +128,16 @@ def test_a_folder_of_something_else_is_refused(exported: Path, tmp_path: Path) -
 def test_one_writer_at_a_time(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second is refused at once; what the first has half done stays, and the folder is whole in
-    the end."""
+    """The second is refused at once and leaves alone what the first has half done."""
     refused, write = [], exporting._write_object
+    message = rf"{tmp_path} is in use by process {os.getpid()} on .* choose another --out"
 
     def meanwhile(folder: Path, *arguments: object) -> None:
         if not refused:
             refused.append(None)
             half = folder.parent / ".half.tmp"
             half.mkdir(parents=True)
-            with pytest.raises(
-                InUseError,
-                match=rf"{tmp_path} is in use by process {os.getpid()} on .* choose another --out",
-            ):
+            with pytest.raises(InUseError, match=message):
                 run(tmp_path)
             half.rmdir()
             refused.append(folder)
@@ -155,10 +145,7 @@ def test_one_writer_at_a_time(
 
     monkeypatch.setattr(exporting, "_write_object", meanwhile)
     run(tmp_path)
-    assert len(refused) == 2
-    assert {path.relative_to(tmp_path) for path in snapshot(tmp_path)} == {
-        path.relative_to(exported) for path in snapshot(exported)
-    }
+    assert len(refused) == 2 and contents(tmp_path) == contents(exported)
     assert not (tmp_path / "lock").exists()
 
 
@@ -185,27 +172,27 @@ def test_objects_from_another_source_are_rendered_again(tmp_path: Path) -> None:
             yield np.full((2, 16, 16, 3), 10 * ord(sources[number]) % 256, np.uint8)
 
     def job() -> RenderJob:
-        poses, places = np.zeros((3, 2, 7), np.float32), [f"thing/{number}" for number in range(3)]
         return RenderJob(
-            {},
-            places,
-            np.zeros(3, np.int64),
-            poses,
-            render,
-            lambda good: {"train": good},
-            lambda number: sources[number],
+            key={},
+            places=[f"thing/{number}" for number in range(3)],
+            labels=np.zeros(3, np.int64),
+            poses=np.zeros((3, 2, 7), np.float32),
+            render=render,
+            split=lambda good: {"train": good},
+            source=lambda number: sources[number],
         )
 
     export(job(), tmp_path)
     before = snapshot(tmp_path / "thing")
     export(job(), tmp_path)
     assert asked == [0, 1, 2] and snapshot(tmp_path / "thing") == before
+
     sources[1] = "z"
     export(job(), tmp_path)
     after = snapshot(tmp_path / "thing")
-    assert asked == [0, 1, 2, 1] and {
-        path.parent.name for path in before if before[path] != after[path]
-    } == {"1"}
+    assert asked == [0, 1, 2, 1]
+    assert {path.parent.name for path in before if before[path] != after[path]} == {"1"}
+
     (tmp_path / "sources.json").write_text("cut")
     export(job(), tmp_path)
     assert asked[4:] == [0, 1, 2], "of what is not known"
@@ -225,15 +212,17 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_object(tmp_path: Path) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    noise = np.random.default_rng(0).integers(256, size=(4, 2, 64, 64, 3), dtype=np.uint8)
-    noise[:2] = 0  # of which two small pictures fit
+    # The pictures of noise are too large for the limit, those of the first two objects fit.
+    pixels = np.random.default_rng(0).integers(256, size=(4, 2, 64, 64, 3), dtype=np.uint8)
+    pixels[:2] = 0
     plan = Plan(
         np.zeros((4, 2, 7), np.float32),
         np.zeros(4, np.int64),
         (64, 64, 3),
-        lambda start, stop: noise[start:stop],
+        lambda start, stop: pixels[start:stop],
     )
     job = plan_job({"train": plan}, ("thing",), {})
+
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
     try:
@@ -242,11 +231,8 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_object(tmp_path: Pat
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "\n" not in str(caught.value)
-    assert {path.name for path in (tmp_path / "thing").glob("[!.]*")} == {
-        "train_000000",
-        "train_000001",
-    }
+    objects = [f"train_00000{number}" for number in range(4)]
+    assert sorted(path.name for path in (tmp_path / "thing").glob("[!.]*")) == objects[:2]
+
     export(job, tmp_path)
-    assert {path.name for path in (tmp_path / "thing").iterdir()} == {
-        f"train_00000{n}" for n in range(4)
-    }
+    assert sorted(path.name for path in (tmp_path / "thing").iterdir()) == objects

@@ -1,6 +1,6 @@
-"""A collection of meshes to the files of 3DIEBench: layout, splits, skipping, determinism,
-resuming."""
+"""A collection of meshes to the files of 3DIEBench: layout, splits, skipping, resuming."""
 
+import hashlib
 import json
 import os
 import signal
@@ -16,7 +16,7 @@ from fixtures.mesh_files import box_obj, mtl, write
 from fixtures.published import zipped
 from seqjepa.commands.data import render as command
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.render.meshes.collection import find_models
+from seqjepa.render.meshes.collection import Collection, MeshFile, find_models
 from seqjepa.render.meshes.workers import Task, draw
 from seqjepa.store.export import export
 from seqjepa.store.export_meshes import Config
@@ -49,6 +49,11 @@ def render(meshes: Path, out: Path, **options) -> dict[str, str]:
     return export(Config(**(SMALL | options)).job(find_models(meshes)), out)
 
 
+def read_latents(folder: Path) -> np.ndarray:
+    """Return the latents [3, 7] of an object."""
+    return np.stack([np.load(folder / f"latent_{view}.npy") for view in range(3)])
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -68,38 +73,67 @@ def test_layout(meshes: Path, rendered: Path) -> None:
     every = {split: np.load(rendered / f"{split}_images.npy") for split in ("train", "val", "test")}
     labels = {split: np.load(rendered / f"{split}_labels.npy") for split in every}
     whole = np.concatenate(list(every.values()))
-    assert (
-        whole.dtype.kind == "U" and len(whole) == len(set(whole)) == 14 and f"/{BAD}/" not in whole
-    )
-    assert [list(np.bincount(labels[split], minlength=3)) for split in every] == [
-        [7, 1, 1],
-        [1, 1, 0],
-        [2, 1, 0],
-    ]
-    for split, where in every.items():
-        for place, label in zip(where, labels[split], strict=True):
+    assert whole.dtype.kind == "U" and f"/{BAD}/" not in whole
+    assert len(whole) == len(set(whole)) == 14
+
+    # Chairs, lamps and the plane of each split.
+    counts = {split: np.bincount(labels[split], minlength=3).tolist() for split in every}
+    assert counts == {"train": [7, 1, 1], "val": [1, 1, 0], "test": [2, 1, 0]}
+
+    for split, places in every.items():
+        for place, label in zip(places, labels[split], strict=True):
             folder = rendered / place.strip("/")
-            assert (
-                folder.parent.name == ["chair", "lamp", "plane"][label]
-                and len(list(folder.iterdir())) == 6
-            )
-            latents = np.stack([np.load(folder / f"latent_{view}.npy") for view in range(3)])
+            assert folder.parent.name == ["chair", "lamp", "plane"][label]
+            assert len(list(folder.iterdir())) == 6
+            latents = read_latents(folder)
             assert latents.shape == (3, 7) and latents.dtype == np.float64
             assert (abs(latents[:, :3]) <= np.pi / 2).all() and (latents[:, 3:] >= 0).all()
+
+
+def test_pictures_are_those_of_the_latents(meshes: Path, rendered: Path) -> None:
     model = next(model for model in find_models(meshes).models if model.place == "lamp/1")
-    views = draw(
-        Task(
-            model,
-            np.stack([np.load(rendered / f"lamp/1/latent_{view}.npy") for view in range(3)]).astype(
-                np.float32
-            ),
-            16,
-        )
-    )
+    latents = read_latents(rendered / "lamp/1").astype(np.float32)
+    views = draw(Task(model, latents, 16))
     assert not isinstance(views, str)
     for view in range(3):
         with Image.open(rendered / f"lamp/1/image_{view}.jpg") as image:
             assert abs(np.asarray(image).astype(int) - views[view]).mean() < 4
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize(("val", "test"), [(0.1, 0.2), (0.05, 0.9), (0.45, 0.5), (0.3, 0.3)])
+def test_the_same_objects_are_held_out_as_ever(seed: int, val: float, test: float) -> None:
+    """Classes of 1 to 24 objects, of which some could not be rendered."""
+    names = [(f"class{size}", str(number)) for size in range(1, 25) for number in range(size)]
+    models = tuple(MeshFile("", Path(), "", *name) for name in names)
+    good = [number for number in range(len(models)) if number % 7]
+
+    config = Config(views=1, seed=seed, val_fraction=val, test_fraction=test)
+    found = config.job(Collection(models)).split(good)
+    places = {number: models[number].place for number in good}
+    assert found == first_splits(places, seed, val, test)
+    assert sorted(number for numbers in found.values() for number in numbers) == good
+
+
+def first_splits(
+    places: dict[int, str], seed: int, val_fraction: float, test_fraction: float
+) -> dict[str, list[int]]:
+    """Return the splits by the formula of version 0.1.0, written out."""
+    splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+    for name in sorted({place.split("/")[0] for place in places.values()}):
+        members = [(place, n) for n, place in places.items() if place.split("/")[0] == name]
+        members.sort(key=lambda one: hashlib.sha256(f"{seed}/{one[0]}".encode()).digest())
+        order = [n for _, n in members]
+
+        size = len(order)
+        test = max(1, round(test_fraction * size)) if size >= 3 else 0
+        val = max(1, round(val_fraction * size)) if size >= 3 else 0
+        if test + val >= size:
+            test, val = min(test, 1), min(val, 1)
+        splits["test"] += order[:test]
+        splits["val"] += order[test : test + val]
+        splits["train"] += order[test + val :]
+    return {split: sorted(members) for split, members in splits.items()}
 
 
 def test_what_was_skipped_is_noted_and_can_be_repaired(
@@ -114,10 +148,8 @@ def test_what_was_skipped_is_noted_and_can_be_repaired(
     write(tmp_path / "in", {"a/0.obj": box_obj(), "a/1.obj": "nothing"})
     assert list(render(tmp_path / "in", tmp_path / "out")) == ["a/1"]
     write(tmp_path / "in", {"a/1.obj": box_obj()})
-    assert (
-        render(tmp_path / "in", tmp_path / "out") == {}
-        and not (tmp_path / "out" / "skipped.json").exists()
-    )
+    assert render(tmp_path / "in", tmp_path / "out") == {}
+    assert not (tmp_path / "out" / "skipped.json").exists()
     assert len(np.load(tmp_path / "out" / "train_images.npy")) == 2
 
 
@@ -157,86 +189,66 @@ def test_a_mesh_that_became_another_is_drawn_again_and_no_other(
         write(tmp_path / "in", {"a/0.obj": box_obj((1, height, 1)), "a/1.obj": box_obj((2, 1, 1))})
         return zipped(tmp_path / "in", tmp_path / f"{height}.zip") if archived else tmp_path / "in"
 
-    render(collection(1), tmp_path / "out")
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/*/*.jpg")}
-    render(collection(1), tmp_path / "out")
-    assert before == {
-        path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/*/*.jpg")
-    }
-    render(collection(4), tmp_path / "out")
-    render(collection(4), tmp_path / "new")
-    assert contents(tmp_path / "out") == contents(tmp_path / "new")
-    assert {path.parent.name[-1] for path in before if path.stat().st_mtime_ns != before[path]} == {
-        "0"
-    }
+    def written(out: Path) -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in out.glob("*/*/*.jpg")}
+
+    out, new = tmp_path / "out", tmp_path / "new"
+    render(collection(1), out)
+    before = written(out)
+    render(collection(1), out)
+    assert before == written(out)
+
+    render(collection(4), out)
+    render(collection(4), new)
+    assert contents(out) == contents(new)
+    after = written(out)
+    assert {path.parent.name[-1] for path in before if after[path] != before[path]} == {"0"}
 
 
-def test_meshes_that_the_labels_name_and_that_are_not_there_are_told(
+def test_meshes_that_the_labels_name_and_that_are_missing_are_listed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "in", {"0.obj": box_obj()})
-    (tmp_path / "labels.csv").write_text("file,class\n0.obj,box\ngone.obj,box\n")
-    options = (
-        "--labels",
-        tmp_path / "labels.csv",
-        "--out",
-        tmp_path / "out",
-        "--views",
-        "1",
-        "--image-size",
-        "16",
-        "--processes",
-        "1",
-    )
-    command.main([str(part) for part in ("meshes", tmp_path / "in", *options)])
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,class\n0.obj,box\ngone.obj,box\n")
+    paths = f"{tmp_path / 'in'} --labels {labels} --out {tmp_path / 'out'}"
+    command.main(f"meshes {paths} --views 1 --image-size 16 --processes 1".split())
+
     said = capsys.readouterr().out
     assert "1 that the labels name are not there:\n  gone.obj\n" in said and "skipped" not in said
     assert not (tmp_path / "out" / "skipped.json").exists()
 
 
 def test_killed_and_rendered_on(meshes: Path, tmp_path: Path) -> None:
-    shell, out = Shell(tmp_path), tmp_path / "out"
-    command = [
-        "data",
-        "render",
-        "meshes",
-        meshes,
-        "--out",
-        out,
-        "--views",
-        "20",
-        "--image-size",
-        "32",
-        "--processes",
-    ]
-    child = shell.start(*command, "2")
+    shell, out, whole = Shell(tmp_path), tmp_path / "out", tmp_path / "whole"
+    command = ("data", "render", "meshes", meshes, "--views", "20", "--image-size", "32")
+    child = shell.start(*command, "--out", out, "--processes", "2")
     child.wait_for(lambda: len(list(out.glob("*/[!.]*"))) >= 2)
-    mine = [
-        int(path.name)
-        for path in Path("/proc").glob("[0-9]*")
-        if _descends(int(path.name), child.pid)
-    ]  # none on macOS
+    workers = _descendants(child.pid)
     os.kill(child.pid, signal.SIGKILL)
     assert child.wait().code == -9
-    assert all(
-        len(list(folder.iterdir())) == 40 for folder in out.glob("*/[!.]*") if folder.is_dir()
-    )
+
+    finished = [folder for folder in out.glob("*/[!.]*") if folder.is_dir()]
+    assert all(len(list(folder.iterdir())) == 40 for folder in finished)
+
+    # No worker is left behind.
     end = time.monotonic() + 60
-    while any(
-        Path(f"/proc/{pid}").exists() and "Z" not in _state(pid) for pid in mine
-    ):  # no worker is left behind
+    while any(Path(f"/proc/{pid}").exists() and "Z" not in _state(pid) for pid in workers):
         assert time.monotonic() < end
         time.sleep(0.05)
-    result = shell.run(*command, "1")
+
+    result = shell.run(*command, "--out", out, "--processes", "1")
     assert result.code == 0, result.output
-    assert (
-        "14 objects: chair 10, lamp 3, plane 1" in result.output
-        and "1 skipped" in result.output
-        and BAD in result.output
-    )
-    whole = tmp_path / "whole"
-    assert shell.run(*[whole if part == out else part for part in command], "1").code == 0
+    assert "14 objects: chair 10, lamp 3, plane 1" in result.output
+    assert "1 skipped" in result.output and BAD in result.output
+    assert shell.run(*command, "--out", whole, "--processes", "1").code == 0
     assert contents(whole) == contents(out) and not list(out.glob("*/.*"))
+
+
+def _descendants(pid: int) -> list[int]:
+    """Return the processes below one; none on macOS."""
+    pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return [other for other in pids if _descends(other, pid)]
 
 
 def _state(pid: int) -> str:

@@ -1,5 +1,4 @@
-"""Digests of data: equal for equal data, different for any that a user would call changed, cheap
-for data that do not fit into memory."""
+"""Digests of data: equal for equal data, different for changed ones, cheap for large ones."""
 
 import numpy as np
 import pytest
@@ -23,13 +22,9 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_any_change_of_a_small_array_is_told(change: str) -> None:
-    assert (
-        digest(DATA)
-        == digest(DATA.copy())
-        == digest(np.asfortranarray(DATA))
-        != digest(CHANGES[change])
-    )
+def test_any_change_of_a_small_array_is_noticed(change: str) -> None:
+    assert digest(DATA) == digest(DATA.copy()) == digest(np.asfortranarray(DATA))
+    assert digest(DATA) != digest(CHANGES[change])
 
 
 def test_texts_stand_for_data() -> None:

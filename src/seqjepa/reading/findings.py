@@ -1,4 +1,4 @@
-"""What `seqjepa data check` finds in the files of a data set."""
+"""Findings of `seqjepa data check` in the files of a data set."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,12 +11,12 @@ from seqjepa.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one look at a data set.
 
     Attributes:
         good: whether it is as expected.
-        what: what was found; if it is not good, what was expected and what to do, with the file's
-            name.
+        what: what was found; if it is not good, also what was expected and what to do, with the
+            file's name.
     """
 
     good: bool
@@ -25,7 +25,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found.
+    """All findings in one data set.
 
     Attributes:
         format: the data set or layout that this was taken for.
@@ -47,24 +47,25 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether all is as expected."""
+        """True if every finding is good."""
         return all(finding.good for finding in self.findings)
 
 
 def checksum(path: Path, published: str) -> Finding:
-    """Whether a file has its published MD5; some 3 seconds for each gigabyte."""
+    """Compare a file with its published MD5; takes some 3 seconds for each gigabyte."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if found == published:
         return Finding(True, f"{path.name} has the published MD5 {found}")
     return Finding(
         False,
-        f"{path} has MD5 {found}, published is {published}: it is damaged or incomplete, download it again",
+        f"{path} has MD5 {found}, published is {published}: it is damaged or incomplete, download "
+        "it again",
     )
 
 
 def count(path: Path, what: str, found: int, published: int) -> Finding:
-    """Whether as many of something are there as in the published data set."""
+    """Compare a number of things with the published one."""
     if found == published:
         return Finding(True, f"{found:,} {what}")
     return Finding(

@@ -10,19 +10,20 @@ import numpy.typing as npt
 
 from seqjepa.errors import DataError
 
-# What numpy raises at a file that cannot be read, a bad header, a short file, or objects, which need pickle.
+# Errors of NumPy at a file that cannot be read, a bad header, a short file, or objects, which need
+# pickle.
 BROKEN_NPY = (OSError, EOFError, MemoryError, ValueError, OverflowError, SyntaxError, TokenError)
 
 
 def open_array(
     path: Path, wanted: str, remedy: str = "save it with numpy.save"
 ) -> npt.NDArray[Any]:
-    """The array in a .npy file, mapped into memory.
+    """Return the array in a .npy file, mapped into memory.
 
     Args:
-        path: of the file.
+        path: the file.
         wanted: what is expected in it, for messages.
-        remedy: what to do if it is not there.
+        remedy: what to do if it is missing.
 
     Raises:
         DataError: if the file is missing, unreadable, damaged, or holds what needs pickle.
@@ -38,23 +39,25 @@ def open_array(
 
 
 def read_bytes(path: Path, most: int, remedy: str = "get it again") -> bytes:
-    """All bytes of a file.
+    """Return all bytes of a file.
 
     Args:
-        path: of the file.
-        most: that it may have.
-        remedy: what to do if it is not there.
+        path: the file.
+        most: number of bytes that it may have.
+        remedy: what to do if it is missing.
 
     Raises:
         DataError: if it is missing, unreadable, or has more than `most`.
     """
     try:
+        # One byte more shows that a file is too large, however large it is.
         with path.open("rb") as file:
             data = file.read(most + 1)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: {remedy}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
     if len(data) > most:
         raise DataError(
             f"{path} has more than {most:,} bytes, which such a file cannot have: get it again"
@@ -63,7 +66,7 @@ def read_bytes(path: Path, most: int, remedy: str = "get it again") -> bytes:
 
 
 def parse(data: bytes, path: Path, wanted: str) -> npt.NDArray[Any]:
-    """The array that the bytes of a .npy file hold.
+    """Return the array that the bytes of a .npy file hold.
 
     Raises:
         DataError: if they are damaged, or hold what needs pickle.
@@ -71,21 +74,23 @@ def parse(data: bytes, path: Path, wanted: str) -> npt.NDArray[Any]:
     try:
         array: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except BROKEN_NPY as error:
+        reason = str(error) or type(error).__name__
         raise DataError(
-            f"{path} is no whole .npy file of {wanted} ({str(error) or type(error).__name__}): get it again"
+            f"{path} is no whole .npy file of {wanted} ({reason}): get it again"
         ) from error
     return array
 
 
 def npy_bytes(array: npt.NDArray[Any]) -> bytes:
-    """What `numpy.save` writes."""
+    """Return the bytes that `numpy.save` writes."""
     data = io.BytesIO()
     np.save(data, array, allow_pickle=False)
     return data.getvalue()
 
 
 def npy_header(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> bytes:
-    """What stands before the data in a .npy file of that type and shape."""
+    """Return the bytes before the data in a .npy file of that type and shape."""
+    # Version 1.0 explicitly: caches and packs are compared with these bytes.
     header = io.BytesIO()
     described = np.lib.format.dtype_to_descr(np.dtype(dtype))
     np.lib.format.write_array_header_1_0(

@@ -1,8 +1,9 @@
-"""CIFAR's pickles without Python's unpickler, which runs whatever a file tells it to.
+"""A reader of CIFAR's pickles without Python's unpickler, which runs any code that a file names.
 
-Of the pickle machine (PEP 307; `pickletools` describes every instruction) just those instructions
-are there that write plain data and numpy's uint8 arrays with protocol 2, from Python 2 or 3.
-Whatever else a file asks for is refused before anything comes of it."""
+The pickle machine (PEP 307; `pickletools` describes every instruction) is cut down to the
+instructions for plain data and numpy's uint8 arrays, written with protocol 2 by Python 2 or 3.
+Everything else that a file asks for is refused before it can have an effect.
+"""
 
 import struct
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from seqjepa.errors import DataError
 
 MOST_STEPS = 4_000_000  # instructions; CIFAR-100's training file has some 400,000
+# Names that arrays and bytes are pickled with. None of them is ever imported or called.
 GLOBALS = {
     "numpy ndarray",
     "numpy dtype",
@@ -24,11 +26,16 @@ GLOBALS = {
 
 
 class Refused(ValueError):
-    """What a file asks for is not needed for plain data."""
+    """A request in a file that plain data do not need."""
 
 
 class Made:
-    """What a file wants called, one of `GLOBALS`, and once it is built an array's value."""
+    """A function that a file names, or its result; nothing is ever called.
+
+    Attributes:
+        what: one of `GLOBALS`, or the kind of the result, `array` or `uint8`.
+        value: of an array, once it is built.
+    """
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -36,11 +43,13 @@ class Made:
 
 
 def read_pickle(data: bytes, name: str) -> Any:
-    """The dicts, lists, tuples, strings, bytes, numbers and uint8 arrays in a pickle.
+    """Return the plain data in a pickle.
+
+    They are dicts, lists, tuples, strings, bytes, numbers and uint8 arrays.
 
     Args:
         data: the file's bytes.
-        name: of the file, for messages.
+        name: the file's name, for messages.
 
     Raises:
         DataError: if it is damaged or asks for anything else.
@@ -49,19 +58,29 @@ def read_pickle(data: bytes, name: str) -> Any:
         return _plain(_Machine(data).run())
     except (ValueError, LookupError, TypeError, struct.error) as error:
         raise DataError(
-            f"{name} is no pickle of plain data and uint8 arrays ({error}): get the data set from its publisher"
+            f"{name} is no pickle of plain data and uint8 arrays ({error}): get the data set from "
+            "its publisher"
         ) from error
 
 
 def _plain(value: Any) -> Any:
-    """With a dict's arrays in place of what they were made of."""
+    """Return a value, a dict with arrays in place of the `Made` ones."""
     if not isinstance(value, dict):
         return value
     return {key: item.value if isinstance(item, Made) else item for key, item in value.items()}
 
 
 class _Machine:
-    """A stack, marks into it, and a memo of what was made before."""
+    """The cut-down pickle machine.
+
+    Attributes:
+        data: the file's bytes.
+        at: the place of the next one.
+        encoded: characters turned into bytes so far.
+        stack: the values under construction.
+        marks: heights of the stack at which groups of values begin.
+        memo: values to use again, by their numbers.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at, self.encoded = data, 0, 0
@@ -70,6 +89,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
+        """Return the value that the file's instructions make."""
         for _ in range(MOST_STEPS):
             code = self.take(1)
             if code == b".":
@@ -80,7 +100,7 @@ class _Machine:
         raise Refused(f"more than {MOST_STEPS:,} instructions")
 
     def take(self, size: int) -> bytes:
-        """The next bytes of the file."""
+        """Return the next bytes of the file."""
         if not 0 <= size <= len(self.data) - self.at:
             raise Refused(
                 f"it ends at byte {len(self.data)}, {size:,} more are announced at byte {self.at}"
@@ -89,56 +109,65 @@ class _Machine:
         return self.data[self.at - size : self.at]
 
     def number(self, form: str) -> int:
-        """The next bytes as a little-endian number."""
+        """Return the next bytes as a little-endian number."""
         return int(struct.unpack(f"<{form}", self.take(struct.calcsize(form)))[0])
 
     def line(self) -> str:
-        """The next bytes up to the end of the line."""
+        """Return the next bytes up to the end of the line, as text."""
         text = self.take(self.data.index(b"\n", self.at) - self.at).decode("ascii")
         self.take(1)
         return text
 
     def above_mark(self) -> list[Any]:
-        """What was put on the stack since the last mark."""
+        """Take the items off the stack that came since the last mark."""
         return self.top(len(self.stack) - self.marks.pop())
 
     def top(self, size: int) -> list[Any]:
-        """The last items of the stack."""
+        """Take the last items off the stack."""
         if not 0 <= size <= len(self.stack):
             raise Refused("nothing left on its stack")
         items = self.stack[len(self.stack) - size :]
         del self.stack[len(self.stack) - size :]
         return items
 
+    # Instructions, by their bytes in `STEPS` below.
+
     def protocol(self) -> None:
         if (version := self.number("B")) != 2:
             raise Refused(f"protocol {version}, not 2")
 
     def name_global(self) -> None:
+        """Put a name on the stack in place of the function, if it is one that arrays need."""
         name = f"{self.line()} {self.line()}"
         if name not in GLOBALS:
             raise Refused(f"it wants {name.replace(' ', '.')!r}")
         self.stack.append(Made(name))
 
     def call(self) -> None:
+        """Put the result of a call on the stack: bytes, or a mark of an array or type to come."""
         function, arguments = self.top(2)
         match function, arguments:
             case Made(what="_codecs encode", value=None), (str() as text, "latin1" | "latin-1"):
+                # A small file could have the same text encoded again and again.
                 self.encoded += len(text)
-                if self.encoded > len(self.data):  # the same text again and again
+                if self.encoded > len(self.data):
                     raise Refused("more bytes than it has itself")
                 self.stack.append(text.encode("latin-1"))
-            case Made(what=what, value=None), (Made(what="numpy ndarray"), *_) if what.endswith(
-                "_reconstruct"
-            ):
+
+            # The array's shape and bytes follow in `build`.
+            case (
+                Made(what=what, value=None),
+                (Made(what="numpy ndarray"), *_),
+            ) if what.endswith("_reconstruct"):
                 self.stack.append(Made("array"))
+
             case Made(what="numpy dtype", value=None), ("u1" | b"u1", *_):
                 self.stack.append(Made("uint8"))
             case _:
                 raise Refused("a call of something else than an array of uint8")
 
     def build(self) -> None:
-        """Fill in an array: (1, shape, uint8, whether in Fortran's order, bytes)."""
+        """Fill in an array; its state is (1, shape, uint8, in Fortran's order or not, bytes)."""
         made, state = self.top(2)
         match made, state:
             case Made(what="array", value=None), (
@@ -148,11 +177,13 @@ class _Machine:
                 False | 0,
                 bytes() as data,
             ):
-                made.value = np.frombuffer(data, np.uint8).reshape(
-                    [_length(axis) for axis in shape]
-                )
+                axes = [_length(axis) for axis in shape]
+                made.value = np.frombuffer(data, np.uint8).reshape(axes)
+
+            # Byte order and the like, which single bytes do not have.
             case Made(what="uint8"), (int(), *_):
-                pass  # byte order and the like, of which one byte has none
+                pass
+
             case _:
                 raise Refused("an array of something else than uint8")
         self.stack.append(made)

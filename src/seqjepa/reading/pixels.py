@@ -18,6 +18,7 @@ FORMATS = ("JPEG", "PNG")
 TEXTURES = ("JPEG", "PNG", "BMP", "TGA", "WEBP", "GIF")
 MOST_PIXELS = 64_000_000  # a file that claims more is refused before anything is decoded
 MOST_BYTES = 256_000_000  # of a file
+# Errors of Pillow at a damaged file.
 BROKEN = (
     OSError,
     SyntaxError,
@@ -28,26 +29,28 @@ BROKEN = (
     EOFError,
     struct.error,
     zlib.error,
-)  # Pillow's
-BLOCK = 16  # images that a thread decodes at a time: handing over single ones costs as much as a tenth of decoding them
+)
+# Images that a thread decodes at a time: handing over single ones costs up to a tenth of decoding.
+BLOCK = 16
+DRAFTS = (2, 4, 8)  # how many times smaller a JPEG can be decoded
 
 
 def decode(
     data: bytes, name: str, size: int | tuple[int, int] | None = None
 ) -> npt.NDArray[np.uint8]:
-    """The pixels of a JPEG or PNG, [H, W, 3].
+    """Return the pixels of a JPEG or PNG, [H, W, 3].
 
-    Turned upright as EXIF says, or left as it stands where EXIF is broken; transparency is laid
-    over white; gray, palette, CMYK and 16-bit images become RGB with 8 bits.
+    The image is turned upright as EXIF says, or left as it stands if EXIF is broken. Transparency
+    is laid over white. Gray, palette, CMYK and 16-bit images become RGB with 8 bits.
 
     Args:
         data: the file's bytes.
-        name: of the file, for messages.
+        name: the file's name, for messages.
         size: None for the image as it is; S for its middle square as [S, S, 3], the shorter side
-            shrunk or enlarged to S; (H, W) for the whole image stretched to that. Resampled
-            bicubically, with a filter as wide as it shrinks; but a JPEG of just 2, 4 or 8 times
-            that size is shrunk while it is decoded, which takes a third of the time and differs
-            less from filtering than filters do.
+            shrunk or enlarged to S; (H, W) for the whole image stretched to that. Resampling is
+            bicubic, with a filter as wide as it shrinks. A JPEG of just 2, 4 or 8 times that size
+            is shrunk while it is decoded: that takes a third of the time, and differs less from
+            filtering than filters do.
 
     Raises:
         DataError: if the file is empty, too large, truncated, damaged or no JPEG or PNG.
@@ -55,65 +58,79 @@ def decode(
     with _opened(data, name) as image:
         if size is not None:
             height, width = (size, size) if isinstance(size, int) else size
-            if any(image.size == (scale * width, scale * height) for scale in (2, 4, 8)):
+            if any(image.size == (scale * width, scale * height) for scale in DRAFTS):
                 image.draft(None, (width, height))
-        image.load()  # so that what is wrong with the pixels is told apart from what is wrong with EXIF
-        with suppress(*BROKEN):  # EXIF's, of which the orientation comes first
+
+        # Pixels first: broken pixels are an error, while broken EXIF is not.
+        image.load()
+        with suppress(*BROKEN):
             ImageOps.exif_transpose(image, in_place=True)
         return np.asarray(_fit(_rgb(image), size))
 
 
 def check_size(data: bytes, name: str, size: int, option: str) -> None:
-    """Raise a ConfigError that names the option if an image would have to be enlarged to have
-    `size` pixels a side."""
+    """Raise a ConfigError if an image would have to be enlarged to have `size` pixels a side.
+
+    Args:
+        data: the file's bytes.
+        name: the file's name, for messages.
+        size: pixels of the shorter side, at least.
+        option: the name of the option that holds `size`, for messages.
+    """
     with _opened(data, name) as image:
         width, height = image.size
     if min(width, height) < size:
         raise ConfigError(
-            f"{option} is {size}, but {name} has {width} x {height} pixels: enlarging adds nothing, so set it to no more"
+            f"{option} is {size}, but {name} has {width} x {height} pixels and would have to be "
+            f"enlarged: set it to at most {min(width, height)}"
         )
 
 
 @contextmanager
 def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
-    """The image, of which only the header has been read; what is wrong with it becomes a
-    DataError."""
+    """Open an image, of which only the header is read; its errors become DataErrors."""
     if not data:
         raise DataError(f"{name} is empty: get the file again")
+
+    # Pillow knows dozens of formats; strangers' files reach the readers of these only.
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise DataError(
-                    f"{name} claims {image.width} x {image.height} pixels, more than {MOST_PIXELS:,}: shrink it or leave it out"
+                    f"{name} claims {image.width} x {image.height} pixels, more than "
+                    f"{MOST_PIXELS:,}: shrink it or leave it out"
                 )
             yield image
+
     except Image.DecompressionBombError as error:
         raise DataError(
             f"{name} claims more than {MOST_PIXELS:,} pixels ({error}): shrink it or leave it out"
         ) from error
     except BROKEN as error:
-        said = (
-            "of another format, or damaged at its beginning"
-            if isinstance(error, UnidentifiedImageError)
-            else error
-        )
+        reason = str(error)
+        if isinstance(error, UnidentifiedImageError):
+            reason = "of another format, or damaged at its beginning"
         raise DataError(
-            f"{name} is no whole {' or '.join(FORMATS)} image ({said}): get the file again or leave it out"
+            f"{name} is no whole {' or '.join(FORMATS)} image ({reason}): get the file again or "
+            "leave it out"
         ) from error
 
 
 def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
-    """The pixels [H, W, 4] of a picture that Pillow has opened but not read yet, as libraries hand
-    over textures; alpha 255 is opaque.
+    """Return the pixels [H, W, 4] of a picture that Pillow has opened but not read yet.
+
+    Libraries hand over textures in that state; alpha 255 is opaque.
 
     Raises:
         DataError: if it is too large, damaged or in no format of pictures.
     """
     if image.format not in TEXTURES or image.width * image.height > MOST_PIXELS:
         raise DataError(
-            f"{name} is {image.format}, {image.width} x {image.height}: expected {', '.join(TEXTURES)}, at most {MOST_PIXELS:,} pixels"
+            f"{name} is {image.format}, {image.width} x {image.height}: expected "
+            f"{', '.join(TEXTURES)}, at most {MOST_PIXELS:,} pixels"
         )
     try:
+        # 16 bits, of which `_rgb` keeps the upper 8 and plain conversion does not.
         if image.mode.startswith("I"):
             return np.asarray(_rgb(image).convert("RGBA"))
         return np.asarray(image.convert("RGBA"))
@@ -124,7 +141,9 @@ def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
 def decode_all(
     number: int, read: Callable[[int], tuple[bytes, str]], size: int
 ) -> npt.NDArray[np.uint8]:
-    """Many images [number, S, S, 3], side by side in threads, for Pillow does not hold the GIL.
+    """Return many images [number, S, S, 3], decoded side by side.
+
+    Threads do that, for Pillow does not hold the GIL.
 
     Args:
         number: of images.
@@ -146,8 +165,10 @@ def decode_all(
 
 
 def encode(pixels: npt.NDArray[np.uint8], quality: int) -> bytes:
-    """A JPEG of [H, W, 3] whose colour is not subsampled. Pillow, writing to a file itself, does
-    not notice a disk that takes only half."""
+    """Return a JPEG of [H, W, 3] whose colour is not subsampled.
+
+    Write the bytes yourself: Pillow does not notice a disk that takes only half of a file.
+    """
     jpeg = io.BytesIO()
     Image.fromarray(pixels).save(jpeg, "JPEG", quality=quality, subsampling=0)
     return jpeg.getvalue()
@@ -159,8 +180,10 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip to 8
+    # Pillow would clip 16 bits to 8.
+    if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image, np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         over = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
@@ -168,17 +191,12 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _fit(image: Image.Image, size: int | tuple[int, int] | None) -> Image.Image:
+    """Return the image in a size as `decode` takes it; one that has it already is untouched."""
     if size is None:
         return image
-    if isinstance(size, tuple):
-        height, width = size
-        return (
-            image
-            if image.size == (width, height)
-            else image.resize((width, height), Image.Resampling.BICUBIC)
-        )
-    return (
-        image
-        if image.size == (size, size)
-        else ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    )
+    height, width = (size, size) if isinstance(size, int) else size
+    if image.size == (width, height):
+        return image
+    if isinstance(size, int):
+        return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return image.resize((width, height), Image.Resampling.BICUBIC)

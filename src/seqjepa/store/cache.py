@@ -1,9 +1,9 @@
 """Rendered or decoded views on disk: built once, resumable, verified, memory-mapped.
 
-What is verified when: a table of up to 4 GiB byte for byte whenever it is opened; of a larger one
-    size, header and checksums then, and each
-view the first time it is read (`sums.py`). An unfinished table is compared with what was written,
-chunk by chunk, before it is completed."""
+A table of up to 4 GiB is verified byte for byte whenever it is opened. Of a larger one, size,
+header and checksums are verified then, and each view the first time it is read (`checksums.py`).
+An unfinished table is compared with what was written, chunk by chunk, before it is completed.
+"""
 
 import errno
 import hashlib
@@ -14,30 +14,37 @@ import shutil
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import Progress
 
+from seqjepa.display import progress
 from seqjepa.distributed import rank
-from seqjepa.errors import DataError, DiskError
-from seqjepa.files import file_sha256, force, json_bytes, locked, sha256, sync, write_atomically
+from seqjepa.errors import DataError
+from seqjepa.files import (
+    disk_errors,
+    file_sha256,
+    force,
+    json_bytes,
+    locked,
+    sha256,
+    sync,
+    write_atomically,
+)
 from seqjepa.reading.npy import npy_bytes, npy_header
 from seqjepa.store.checksums import Checksums
 from seqjepa.store.table import ViewTable
 
 FORMAT = 1
 CHUNK = 256  # objects rendered between two records of progress
-LARGE = 4 << 30  # bytes; verifying so many takes seconds
+LARGE = 4 << 30  # bytes; verifying that many takes seconds
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to make the views of one split.
+    """Instructions for making the views of one split.
 
     Attributes:
         poses: [N, V, P] float32.
@@ -56,171 +63,189 @@ class Plan:
 
     @property
     def table_shape(self) -> tuple[int, ...]:
-        """[N, V, H, W, C]."""
+        """Shape of all views, [N, V, H, W, C]."""
         return (*self.poses.shape[:2], *self.image_shape)
 
 
 def cache_root() -> Path:
-    """Where caches live: $SEQJEPA_CACHE, else `seqjepa` in the user's cache folder."""
+    """Return the folder of all caches: $SEQJEPA_CACHE, else one in the user's cache folder."""
     if place := os.environ.get("SEQJEPA_CACHE"):
         return Path(place)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqjepa"
 
 
 def cache_folder(name: str, key: Mapping[str, Any]) -> Path:
-    """Where the cache of that name and key lives."""
-    fingerprint = hashlib.sha256(
-        json.dumps({"format": FORMAT, **key}, sort_keys=True).encode()
-    ).hexdigest()
+    """Return the folder of the cache with that name and key."""
+    text = json.dumps({"format": FORMAT, **key}, sort_keys=True)
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()
     return cache_root() / f"{name}-{fingerprint[:12]}"
 
 
 def cached_tables(
     name: str, key: Mapping[str, Any], plans: Mapping[str, Plan], doing: str = "rendering"
 ) -> dict[str, ViewTable]:
-    """The tables of all splits, rendered if need be; a damaged split is rendered again.
+    """Return the tables of all splits; a split that is missing or damaged is rendered first.
 
     Args:
-        name: of the world.
+        name: the world's.
         key: everything the views depend on; another key is another cache.
         plans: one per split.
-        doing: what making the views is called beside the progress.
+        doing: the name of making the views, for the progress bar.
 
     Raises:
         DiskError: if the cache folder cannot be written.
+        DataError: if views just written do not read back right.
     """
     folder = cache_folder(name, key)
-    try:
-        tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
-        absent = {split: plan for split, plan in plans.items() if tables[split] is None}
-        if absent:  # a complete cache may be nobody's to write to
+    remedy = "Free space or set SEQJEPA_CACHE to another folder"
+    with disk_errors(f"cannot keep views in {folder}", remedy):
+        tables = _open_finished(folder, plans)
+
+        # A finished cache may be read-only, so it is opened without a lock.
+        absent = _without(plans, tables)
+        if absent:
             folder.mkdir(parents=True, exist_ok=True)
-            with locked(
-                folder, "" if rank() else f"waiting for another process: {doing} {name} in {folder}"
-            ):  # then the work is done
-                if left := {
-                    split: plan
-                    for split, plan in absent.items()
-                    if _open(folder / split, plan) is None
-                }:
+            waiting = f"waiting for another process: {doing} {name} in {folder}"
+            with locked(folder, "" if rank() else waiting):
+                # Another process may have done the work while this one waited.
+                tables |= _open_finished(folder, absent)
+                if left := _without(plans, tables):
                     write_atomically(folder / "key.json", json_bytes(key))
                     _build(f"{doing} {name}", folder, left)
-                tables |= {split: _open(folder / split, plan) for split, plan in absent.items()}
-    except OSError as error:
-        raise DiskError(
-            f"cannot keep views in {folder}: {error.strerror or error}. Free space or set SEQJEPA_CACHE to another folder"
-        ) from error
-    found = {split: table for split, table in tables.items() if table is not None}
-    if missing := plans.keys() - found.keys():
+                    tables |= _open_finished(folder, left)
+
+    if missing := sorted(_without(plans, tables)):
         raise DataError(
-            f"views just written to {folder} do not read back right: {', '.join(sorted(missing))}. Is the disk failing?"
+            f"views just written to {folder} do not read back right: {', '.join(missing)}. "
+            "Is the disk failing?"
         )
-    return found
+    return {split: tables[split] for split in plans}
+
+
+def _without(plans: Mapping[str, Plan], tables: Mapping[str, ViewTable]) -> dict[str, Plan]:
+    """Return the plans that have no table."""
+    return {split: plan for split, plan in plans.items() if split not in tables}
+
+
+def _open_finished(folder: Path, plans: Mapping[str, Plan]) -> dict[str, ViewTable]:
+    """Return the tables of the splits that are finished and whole."""
+    tables = {split: _open(folder / split, plan) for split, plan in plans.items()}
+    return {split: table for split, table in tables.items() if table is not None}
 
 
 def _open(folder: Path, plan: Plan) -> ViewTable | None:
-    """The table of a finished split that is as written, so far as that is verified at once, else
-    None."""
+    """Return the table of a split, or None if it is unfinished or not as it was written.
+
+    The views of a large table are verified later, when they are read.
+    """
     views, sums = folder / "views.npy", folder / "sums.npy"
+    checksums = None
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-        large = "sums" in manifest
-        whole = (
-            file_sha256(sums) == manifest["sums"] and _fits(views, plan)
-            if large
-            else file_sha256(views) == manifest["sha256"]
-        )
-        if not whole:
-            return None
-        checks = Checksums(np.load(sums), folder) if large else None
+        if "sums" in manifest:
+            contents = manifest["sums"]
+            if file_sha256(sums) != contents or not _fits(views, plan):
+                return None
+            checksums = Checksums(np.load(sums), folder)
+        else:
+            contents = manifest["sha256"]
+            if file_sha256(views) != contents:
+                return None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return ViewTable(
-        np.load(views, mmap_mode="r"),
-        plan.poses,
-        plan.labels,
-        checksums=checks,
-        contents=manifest["sums" if large else "sha256"],
-    )
+
+    mapped = np.load(views, mmap_mode="r")
+    return ViewTable(mapped, plan.poses, plan.labels, checksums=checksums, contents=contents)
 
 
 def _fits(views: Path, plan: Plan) -> bool:
-    """Whether size and header are those of the table."""
+    """Return whether a file's size and header are those of the planned table."""
     header = npy_header(np.uint8, plan.table_shape)
+    if views.stat().st_size != len(header) + math.prod(plan.table_shape):
+        return False
     with views.open("rb") as file:
-        return (
-            views.stat().st_size == len(header) + math.prod(plan.table_shape)
-            and file.read(len(header)) == header
-        )
+        return file.read(len(header)) == header
 
 
 def _build(task: str, folder: Path, plans: Mapping[str, Plan]) -> None:
-    for damaged in [folder / split for split in plans if (folder / split / "views.npy").exists()]:
-        shutil.rmtree(damaged)
-    wanted = sum(math.prod(plan.table_shape) for plan in plans.values())
-    begun = sum(
-        path.stat().st_size
-        for split in plans
-        for path in (folder / split).glob("views.partial.npy")
-    )
-    if (free := shutil.disk_usage(folder).free) < wanted - begun:
-        raise OSError(
-            errno.ENOSPC,
-            f"they need {(wanted - begun) / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free",
-        )
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task(
-            task, total=sum(math.prod(plan.table_shape[:2]) for plan in plans.values())
-        )
+    """Render all views of some splits, none of which is finished and whole."""
+    # A finished split that is rendered again is damaged, and has no record of progress to go by.
+    for split in plans:
+        if (folder / split / "views.npy").exists():
+            shutil.rmtree(folder / split)
+    _require_space(folder, plans)
+
+    views = sum(math.prod(plan.table_shape[:2]) for plan in plans.values())
+    with progress(task, views) as advance:
         for split, plan in plans.items():
-            _build_split(folder / split, plan, partial(progress.advance, bar))
+            _build_split(folder / split, plan, advance)
+
+
+def _require_space(folder: Path, plans: Mapping[str, Plan]) -> None:
+    """Raise an OSError if the views that are still to be rendered do not fit on the disk."""
+    needed = 0
+    for split, plan in plans.items():
+        needed += math.prod(plan.table_shape)
+        unfinished = folder / split / "views.partial.npy"
+        if unfinished.exists():
+            needed -= unfinished.stat().st_size
+
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        reason = f"they need {needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free"
+        raise OSError(errno.ENOSPC, reason)
 
 
 def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> None:
-    """Append chunk after chunk to a file beside the final one; a killed build goes on after the
-    chunks that are on the disk as rendered.
+    """Render a split's views into its folder; a killed build is continued.
 
-    The file is written, not mapped: on a full disk, writing to a sparse map kills the process
-        without a word. It gets its name when all
-    that vouches for it is on the disk, and the record of progress goes after that: whenever the
-        build is killed, no chunk is lost.
+    Chunk after chunk is appended to a file beside the final one. The chunks of a killed build that
+    are on the disk as rendered are kept.
     """
     folder.mkdir(exist_ok=True)
-    unfinished, record, chunk = (
-        folder / "views.partial.npy",
-        folder / "progress.json",
-        plan.chunk or CHUNK,
-    )
-    objects, per_object = plan.table_shape[:2]
-    view, header = math.prod(plan.image_shape), npy_header(np.uint8, plan.table_shape)
-    size = per_object * view
-    digests, sums = _whole_chunks(unfinished, record, header, chunk * size, view)
+    unfinished, record = folder / "views.partial.npy", folder / "progress.json"
+    header = npy_header(np.uint8, plan.table_shape)
+    objects, views = plan.table_shape[:2]
+    view_bytes = math.prod(plan.image_shape)
+    object_bytes = views * view_bytes
+    chunk = plan.chunk or CHUNK
+
+    chunk_bytes = chunk * object_bytes
+    digests, sums = _whole_chunks(unfinished, record, header, chunk_bytes, view_bytes)
     done = min(len(digests) * chunk, objects)
-    advance(done * per_object)
+    advance(done * views)
+
+    # The file is written, not mapped: on a full disk, writing to a sparse map kills the process
+    # without a word.
     with unfinished.open("ab") as file:
-        file.truncate(len(header) + done * size if done else 0)
+        file.truncate(len(header) + done * object_bytes if done else 0)
         file.write(b"" if done else header)
         for start in range(done, objects, chunk):
             stop = min(start + chunk, objects)
             data = plan.render(start, stop).tobytes()
             file.write(data)
             force(file)
+
             digests.append(sha256(data))
-            sums += _crc32s(data, view)
+            sums += _crc32s(data, view_bytes)
             write_atomically(record, json_bytes(digests))
-            advance((stop - start) * per_object)
-    write_atomically(
-        folder / "manifest.json",
-        json_bytes({"format": FORMAT, **_seal(unfinished, sums, (objects, per_object))}),
-    )
+            advance((stop - start) * views)
+
+    # The views get their name once all that vouches for them is on the disk. The record of
+    # progress goes last: no kill, whenever it comes, loses a chunk.
+    manifest = {"format": FORMAT, **_seal(unfinished, sums, (objects, views))}
+    write_atomically(folder / "manifest.json", json_bytes(manifest))
     unfinished.replace(folder / "views.npy")
     sync(folder)
     record.unlink()
 
 
 def _seal(views: Path, sums: list[int], shape: tuple[int, int]) -> dict[str, str]:
-    """What the manifest says of finished views: their digest, or that of the checksums of every
-    view."""
+    """Return a digest of finished views for the manifest.
+
+    It is the digest of the views' bytes or, if they are many, of the file of all their checksums,
+    which is written here.
+    """
     if views.stat().st_size <= LARGE:
         return {"sha256": file_sha256(views)}
     data = npy_bytes(np.array(sums, np.uint32).reshape(shape))
@@ -229,10 +254,12 @@ def _seal(views: Path, sums: list[int], shape: tuple[int, int]) -> dict[str, str
 
 
 def _whole_chunks(
-    unfinished: Path, record: Path, header: bytes, size: int, view: int
+    unfinished: Path, record: Path, header: bytes, chunk_bytes: int, view_bytes: int
 ) -> tuple[list[str], list[int]]:
-    """Of those chunks of a killed build that are as they were rendered, up to the first that is
-    not: digests, and checksums of views."""
+    """Return digests of a killed build's chunks, and checksums of their views.
+
+    They are of the chunks that are as they were rendered, up to the first that is not.
+    """
     whole: list[str] = []
     sums: list[int] = []
     try:
@@ -240,18 +267,22 @@ def _whole_chunks(
         with unfinished.open("rb") as file:
             if file.read(len(header)) != header:
                 return [], []
+
+            # Later chunks may be whole, but what is appended must follow what is kept.
             for digest in digests:
-                if sha256(data := file.read(size)) != digest:
+                data = file.read(chunk_bytes)
+                if sha256(data) != digest:
                     break
                 whole.append(digest)
-                sums += _crc32s(data, view)
+                sums += _crc32s(data, view_bytes)
     except (FileNotFoundError, ValueError):
         return [], []
     return whole, sums
 
 
-def _crc32s(data: bytes, size: int) -> list[int]:
-    """Of each view of so many bytes."""
+def _crc32s(data: bytes, view_bytes: int) -> list[int]:
+    """Return the CRC-32 of each view in the bytes of many."""
+    view = memoryview(data)
     return [
-        zlib.crc32(memoryview(data)[start : start + size]) for start in range(0, len(data), size)
+        zlib.crc32(view[start : start + view_bytes]) for start in range(0, len(data), view_bytes)
     ]

@@ -1,15 +1,15 @@
-"""Rendered worlds as files, in the layout of 3DIEBench (Garrido et al. 2023), for loaders that were
-written for it.
+"""Export of rendered worlds to the layout of 3DIEBench (Garrido et al. 2023), for other loaders.
 
     <out>/<class>/<object>/image_<i>.jpg     view i of an object
     <out>/<class>/<object>/latent_<i>.npy    its factors, float64 [P]
     <out>/<split>_images.npy                 the split's objects, strings such as
-    "/chair/train_000012/" <out>/<split>_labels.npy                 their classes, int64
-    <out>/render.json                        what the files were rendered from <out>/sources.json
-    of each object that was made from a file, a digest of that <out>/skipped.json
-    objects that could not be rendered, if there are any, and why
+                                             "/chair/train_000012/"
+    <out>/<split>_labels.npy                 their classes, int64
+    <out>/render.json                        what the files were rendered from
+    <out>/sources.json                       of each object made from a file, a digest of that
+    <out>/skipped.json                       objects that could not be rendered, if any, and why
 
-Unlike there, the JPEGs' red is red: the original's channels are swapped.
+Unlike in the original, whose channels are swapped, the JPEGs' red is red.
 """
 
 import itertools
@@ -25,16 +25,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import Progress
 
-from seqjepa.errors import ConfigError, DataError, DiskError
+from seqjepa.display import progress
+from seqjepa.errors import ConfigError, DataError
 from seqjepa.files import json_bytes, write_atomically, writing
 from seqjepa.reading.pixels import encode
 from seqjepa.store.cache import Plan
 from seqjepa.store.splits import write_split
 
-CHUNK = 16  # objects of a plan rendered at a time, and objects waiting to be written: few enough for memory, enough for every core
+# Objects of a plan rendered at a time, and objects waiting to be written: few enough for memory,
+# enough for every core.
+CHUNK = 16
 NOTE, SOURCES, SKIPPED = "render.json", "sources.json", "skipped.json"
 
 Views = npt.NDArray[np.uint8]
@@ -56,11 +57,10 @@ class RenderJob:
         places: [N], `<class>/<object>`.
         labels: [N], classes.
         poses: [N, V, P].
-        render: views [V, H, W, C] of each of the objects that are named by their numbers, in that
-            order.
-        split: which of the objects that could be rendered make up each split.
-        source: a digest of the file that an object is made from, by its number; an object of
-            another one is rendered again. None where the key says all.
+        render: from numbers of objects to the views [V, H, W, C] of each, in that order.
+        split: from the numbers of the objects that could be rendered to those of each split.
+        source: from an object's number to a digest of the file that it is made from; an object of
+            another one is rendered again. None if the key says all.
     """
 
     key: Mapping[str, Any]
@@ -75,35 +75,54 @@ class RenderJob:
 def plan_job(
     plans: Mapping[str, Plan], classes: Sequence[str], key: Mapping[str, Any]
 ) -> RenderJob:
-    """The job of exporting the splits of a rendered world; `classes` are names, which labels are
-    indices into."""
+    """Return the job of exporting the splits of a rendered world.
+
+    Args:
+        plans: one per split.
+        classes: names; labels are indices into them.
+        key: see `RenderJob`.
+    """
+    # Split of each object of the job, and its number there.
     owner = [(split, number) for split, plan in plans.items() for number in range(len(plan.labels))]
 
+    def place(split: str, number: int) -> str:
+        return f"{classes[plans[split].labels[number]]}/{split}_{number:06d}"
+
+    def chunk_of(index: int) -> tuple[str, int]:
+        split, number = owner[index]
+        return split, number // CHUNK
+
     def render(numbers: Sequence[int]) -> Iterator[Views | Skip]:
-        for (split, chunk), group in itertools.groupby(
-            (owner[n] for n in numbers), lambda one: (one[0], one[1] // CHUNK)
-        ):
+        # A plan renders chunks, even if only some of their objects are asked for.
+        for (split, chunk), indices in itertools.groupby(numbers, chunk_of):
             start = chunk * CHUNK
-            views = plans[split].render(start, min(start + CHUNK, len(plans[split].labels)))
-            yield from (views[number - start] for _, number in group)
+            stop = min(start + CHUNK, len(plans[split].labels))
+            views = plans[split].render(start, stop)
+            for index in indices:
+                yield views[owner[index][1] - start]
+
+    def split_up(numbers: Sequence[int]) -> dict[str, list[int]]:
+        return {split: [n for n in numbers if owner[n][0] == split] for split in plans}
 
     return RenderJob(
-        key,
-        [f"{classes[plans[split].labels[number]]}/{split}_{number:06d}" for split, number in owner],
-        np.concatenate([plan.labels for plan in plans.values()]),
-        np.concatenate([plan.poses for plan in plans.values()]),
-        render,
-        lambda numbers: {split: [n for n in numbers if owner[n][0] == split] for split in plans},
+        key=key,
+        places=[place(split, number) for split, number in owner],
+        labels=np.concatenate([plan.labels for plan in plans.values()]),
+        poses=np.concatenate([plan.poses for plan in plans.values()]),
+        render=render,
+        split=split_up,
     )
 
 
 def export(job: RenderJob, out: str | Path, *, quality: int = 95) -> dict[str, str]:
-    """Render a job's objects to files. An object's folder is complete or not there, so an
-    interrupted export goes on where it was; objects whose source has changed are rendered again.
+    """Render a job's objects to files.
+
+    An object's folder is complete or not there, so an interrupted export is continued. Objects
+    whose source has changed are rendered again.
 
     Args:
         job: what to render. A folder begun from another key is left alone.
-        out: the folder; made if it is not there.
+        out: the folder; made if need be.
         quality: of the JPEGs, 1 to 100; colour is not subsampled.
 
     Returns:
@@ -117,101 +136,95 @@ def export(job: RenderJob, out: str | Path, *, quality: int = 95) -> dict[str, s
     """
     if not 1 <= quality <= 100:
         raise ConfigError(f"quality must lie in 1..100, got {quality}")
+
     folder = Path(out).expanduser()
-    try:
-        with writing(folder, NOTE, {**job.key, "quality": quality}, "rendered"):
-            for half in folder.glob(
-                "*/.*.tmp"
-            ):  # of an interrupted export, for this is the only one
-                shutil.rmtree(half)
-            _remove_changed(folder, job)
-            skipped = _render(folder, job, quality)
-            _write_lists(folder, job, skipped)
-    except OSError as error:
-        raise DiskError(
-            f"cannot write to {folder}: {error.strerror or error}. Free space or choose another --out, then run it again"
-        ) from error
+    with writing(folder, NOTE, {**job.key, "quality": quality}, "rendered"):
+        # Half objects are those of an interrupted export, for this one is the only writer.
+        for half in folder.glob("*/.*.tmp"):
+            shutil.rmtree(half)
+        _remove_changed(folder, job)
+        skipped = _render(folder, job, quality)
+        _write_lists(folder, job, skipped)
     return skipped
 
 
 def _remove_changed(folder: Path, job: RenderJob) -> None:
-    """Remove the objects that were made from other files than they would be now, and note what all
-    are made from.
+    """Remove the objects that were made from other files than they would be now.
 
-    The note comes after removing and before rendering: so it is true of every object that is there,
-        whenever this is killed.
+    The files that all are made from are noted.
     """
     if job.source is None:
         return
-    note, known, sources = folder / SOURCES, dict[str, str](), dict[str, str]()
-    with suppress(FileNotFoundError, ValueError):  # what is not known is rendered again
+
+    # Objects without a readable note are rendered again.
+    note = folder / SOURCES
+    known: dict[str, str] = {}
+    with suppress(FileNotFoundError, ValueError):
         known = json.loads(note.read_bytes())
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        for number, place in progress.track(
-            list(enumerate(job.places)), description="looking at what there is"
-        ):
+
+    sources: dict[str, str] = {}
+    with progress("looking at what is there", len(job.places)) as advance:
+        for number, place in enumerate(job.places):
             sources[place] = job.source(number)
-            if known.get(place) != sources[place] and (folder / place).exists():
-                shutil.rmtree((folder / place).rename(_half(folder / place)))
+            made = folder / place
+            if known.get(place) != sources[place] and made.exists():
+                shutil.rmtree(made.rename(_half(made)))
+            advance(1)
+
+    # After removing and before rendering the note is true of every object that is there, whenever
+    # this is killed.
     write_atomically(note, json_bytes(known | sources))
 
 
 def _write_lists(folder: Path, job: RenderJob, skipped: Mapping[str, str]) -> None:
-    """The split files, and the list of what is in none."""
+    """Write the split files, and the list of the objects that are in no split."""
     if skipped:
         write_atomically(folder / SKIPPED, json_bytes(skipped))
     else:
         (folder / SKIPPED).unlink(missing_ok=True)
     if len(skipped) == len(job.places):
+        first = next(iter(skipped.values()))
         raise DataError(
-            f"none of {len(skipped):,} objects could be rendered, see {folder / SKIPPED}; the first: {next(iter(skipped.values()))}"
+            f"none of {len(skipped):,} objects could be rendered, see {folder / SKIPPED}; the "
+            f"first: {first}"
         )
+
     good = [number for number, place in enumerate(job.places) if place not in skipped]
     for split, numbers in job.split(good).items():
         write_split(folder, split, [job.places[n] for n in numbers], job.labels[list(numbers)])
 
 
 def _render(folder: Path, job: RenderJob, quality: int) -> dict[str, str]:
-    """Write the objects that are not there yet; those that cannot be rendered, and why.
+    """Write the objects that are not there yet; return those that cannot be rendered, and why.
 
     JPEGs are made side by side, for PIL does not hold the GIL, while the next objects are rendered.
     """
-    missing, skipped = (
-        [n for n, place in enumerate(job.places) if not (folder / place).exists()],
-        dict[str, str](),
-    )
-    views, waiting = job.poses.shape[1], deque[Future[None]]()
-    with (
-        Progress(console=Console(stderr=True), transient=True) as progress,
-        ThreadPoolExecutor() as pool,
-    ):
-        task = progress.add_task(
-            "rendering",
-            total=len(job.places) * views,
-            completed=(len(job.places) - len(missing)) * views,
-        )
+    missing = [n for n, place in enumerate(job.places) if not (folder / place).exists()]
+    objects, views = job.poses.shape[:2]
+    skipped: dict[str, str] = {}
+    waiting = deque[Future[None]]()
+    with progress("rendering", objects * views) as advance, ThreadPoolExecutor() as pool:
+        advance((objects - len(missing)) * views)
         for number, rendered in zip(missing, job.render(missing), strict=True):
+            place, poses = job.places[number], job.poses[number]
             if isinstance(rendered, Skip):
-                skipped[job.places[number]] = rendered.reason
+                skipped[place] = rendered.reason
             else:
-                waiting.append(
-                    pool.submit(
-                        _write_object,
-                        folder / job.places[number],
-                        rendered,
-                        job.poses[number],
-                        quality,
-                    )
-                )
+                write = pool.submit(_write_object, folder / place, rendered, poses, quality)
+                waiting.append(write)
+
+            # More objects in memory than this would keep no more cores busy.
             if len(waiting) > CHUNK:
                 waiting.popleft().result()
-            progress.advance(task, views)
-        for future in waiting:
-            future.result()
+            advance(views)
+
+        for write in waiting:
+            write.result()
     return skipped
 
 
 def _write_object(folder: Path, views: Views, poses: npt.NDArray[np.float32], quality: int) -> None:
+    # Renamed when all of it is written: an object's folder is complete or not there.
     half = _half(folder)
     half.mkdir(parents=True)
     for number, (view, pose) in enumerate(zip(views, poses, strict=True)):
@@ -221,5 +234,5 @@ def _write_object(folder: Path, views: Views, poses: npt.NDArray[np.float32], qu
 
 
 def _half(folder: Path) -> Path:
-    """What an object's folder is called while it is not whole."""
+    """Return the name of an object's folder while it is not complete."""
     return folder.with_name(f".{folder.name}.tmp")

@@ -1,12 +1,15 @@
-"""Views of objects as files, in the layout in which 3DIEBench is published (Garrido et al. 2023):
+"""Views of objects as files, in the layout in which 3DIEBench is published (Garrido et al. 2023).
 
     <folder>/<class>/<object>/image_<i>.jpg     view i of an object
     <folder>/<class>/<object>/latent_<i>.npy    its factors, [7] numbers in the order of
-    `scene.LATENTS` <folder>/<split>_images.npy                 the split's objects, strings such as
-    "/02691156/dc8d.../" <folder>/<split>_labels.npy                 their classes, integers
+                                                `scene.LATENTS`
+    <folder>/<split>_images.npy                 the split's objects, strings such as
+                                                "/02691156/dc8d.../"
+    <folder>/<split>_labels.npy                 their classes, integers
 
-Opening reads the split files and the names of the objects' folders, images and latents only when
-they are asked for: there may be millions."""
+There may be millions of files: opening reads only the split files and the names of the objects'
+folders. Images and latents are read when they are asked for.
+"""
 
 import hashlib
 import os
@@ -18,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from seqjepa.errors import DataError
 from seqjepa.reading.npy import parse, read_bytes
@@ -27,6 +31,7 @@ from seqjepa.store.splits import Listing, find_objects, read_listing
 from seqjepa.store.table import ViewTable
 from seqjepa.types import Indices
 
+IMAGE, LATENT = "image_{}.jpg", "latent_{}.npy"
 SAMPLE = 256  # objects of a split that are compared when a run is resumed
 MOST_LATENT_BYTES = 4096  # a latent has 184
 FEWER = "get it again, or set world.views to what every object has"
@@ -36,8 +41,8 @@ class Store(ABC):
     """Views of objects on disk, in one form or another.
 
     Attributes:
-        folder: where.
-        listing: which objects.
+        folder: the folder that holds them.
+        listing: the objects.
     """
 
     folder: Path
@@ -45,15 +50,15 @@ class Store(ABC):
 
     @abstractmethod
     def fewest(self) -> tuple[int, str]:
-        """How many views every object has at least, and the place of one that has no more."""
+        """Return the number of views of the object with the fewest, and its place."""
 
     @abstractmethod
     def table(self, rows: Indices, views: int, size: int) -> ViewTable:
-        """The first `views` views of the objects `rows`, with S = `size` pixels per side.
+        """Return the first `views` views of the objects `rows`, with S = `size` pixels per side.
 
         Raises:
             ConfigError: if the views are smaller than that.
-            DataError: if files are missing or damaged, here or when views are asked for.
+            DataError: if files are missing or damaged, now or when views are asked for.
         """
 
 
@@ -61,7 +66,7 @@ class FolderStore(Store):
     """Files in the published layout.
 
     Args:
-        folder: that holds them.
+        folder: the folder that holds them.
         unlisted: take every object that is found, as split `ood`, whatever the split files say;
             views may then begin at any number.
 
@@ -72,14 +77,15 @@ class FolderStore(Store):
     def __init__(self, folder: Path, *, unlisted: bool = False) -> None:
         if not folder.is_dir():
             raise DataError(
-                f"there is no folder {folder}; it must hold <class>/<object>/image_<i>.jpg, and split files beside the classes"
+                f"there is no folder {folder}; it must hold <class>/<object>/image_<i>.jpg, and "
+                "split files beside the classes"
             )
         self.folder, self.unlisted = folder, unlisted
         self.listing = find_objects(folder) if unlisted else read_listing(folder)
         _check_folders(folder, self.listing.places)
 
     def numbers(self, row: int) -> list[int]:
-        """The numbers of an object's views, in order."""
+        """Return the numbers of an object's views, in order."""
         folder = self.folder / self.listing.places[row]
         try:
             with os.scandir(folder) as found:
@@ -90,25 +96,28 @@ class FolderStore(Store):
             ) from error
         return sorted(int(name[6:-4]) for name in names if re.fullmatch(r"image_\d+\.jpg", name))
 
+    @override
     def fewest(self) -> tuple[int, str]:
-        """See `Store.fewest`. Every object's folder is read: some ten seconds for 50,000."""
+        """Read every object's folder, see `Store.fewest`: some ten seconds for 50,000."""
         return min((len(self.numbers(row)), place) for row, place in enumerate(self.listing.places))
 
+    @override
     def table(self, rows: Indices, views: int, size: int) -> ViewTable:
-        """See `Store.table`. Every object's last view must be there, so that one with too few is
-        told before training."""
+        # Published views are numbered from 0, those of unlisted objects from anywhere.
         if self.unlisted:
             numbers = np.array([self.numbers(row)[:views] for row in rows.tolist()])
         else:
             numbers = np.broadcast_to(np.arange(views), (len(rows), views))
         files = _Files(self.folder, [self.listing.places[row] for row in rows.tolist()], numbers)
+
+        # An object with too few views is found now, not in the middle of training.
         for row in range(len(rows)):
-            file_size(files.path(row, views - 1, "image_{}.jpg"))
+            file_size(files.path(row, views - 1, IMAGE))
+
         check_size(*files.image(0, 0), size, "world.image_size")
         images = Images(files.image, (*numbers.shape, size, size, 3))
-        return ViewTable(
-            images, _Latents(files), self.listing.labels[rows], contents=files.contents()
-        )
+        labels = self.listing.labels[rows]
+        return ViewTable(images, _Latents(files), labels, contents=files.contents())
 
 
 @dataclass(frozen=True)
@@ -116,8 +125,8 @@ class _Files:
     """The files of some objects.
 
     Attributes:
-        folder: that they are in.
-        places: [N].
+        folder: the folder they are in.
+        places: [N], of the objects.
         numbers: [N, V], of their views.
     """
 
@@ -129,27 +138,25 @@ class _Files:
         return self.folder / self.places[row] / name.format(self.numbers[row, view])
 
     def image(self, row: int, view: int) -> tuple[bytes, str]:
-        """The bytes of an image file and its name."""
-        return read_image(self.path(row, view, "image_{}.jpg"))
+        """Return the bytes of an image file and its name."""
+        return read_image(self.path(row, view, IMAGE))
 
     def contents(self) -> str:
-        """A digest of some objects' images, spread evenly: of all their sizes, and of the bytes of
-        one image each.
+        """Return a digest of some objects' images, spread evenly.
 
-        Times of change are left out, so that a copy is the same.
+        It covers all their sizes, and the bytes of one image each. Times of change are left out, so
+        that a copy has the same digest.
 
         Raises:
             DataError: if one is missing.
         """
-        digest, (objects, views) = hashlib.sha256(), self.numbers.shape
-        for row in np.unique(
-            np.linspace(0, objects - 1, min(SAMPLE, objects)).astype(np.int64)
-        ).tolist():
-            sizes = [file_size(self.path(row, view, "image_{}.jpg")) for view in range(views)]
-            digest.update(
-                f"{self.places[row]} {sizes}".encode(errors="surrogateescape")
-                + self.image(row, row % views)[0]
-            )
+        objects, views = self.numbers.shape
+        sample = np.linspace(0, objects - 1, min(SAMPLE, objects)).astype(np.int64)
+        digest = hashlib.sha256()
+        for row in np.unique(sample).tolist():
+            sizes = [file_size(self.path(row, view, IMAGE)) for view in range(views)]
+            digest.update(f"{self.places[row]} {sizes}".encode(errors="surrogateescape"))
+            digest.update(self.image(row, row % views)[0])
         return digest.hexdigest()
 
 
@@ -169,9 +176,8 @@ class Images:
     def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.uint8]:
         rows, views = np.broadcast_arrays(*at)
         flat = list(zip(rows.ravel().tolist(), views.ravel().tolist(), strict=True))
-        return decode_all(len(flat), lambda place: self.read(*flat[place]), self.shape[2]).reshape(
-            *rows.shape, *self.shape[2:]
-        )
+        decoded = decode_all(len(flat), lambda place: self.read(*flat[place]), self.shape[2])
+        return decoded.reshape(*rows.shape, *self.shape[2:])
 
 
 @dataclass(frozen=True)
@@ -188,24 +194,23 @@ class _Latents:
     def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.float32]:
         rows, views = np.broadcast_arrays(*at)
         found = [
-            read_latent(self.files.path(row, view, "latent_{}.npy"))
+            read_latent(self.files.path(row, view, LATENT))
             for row, view in zip(rows.flat, views.flat, strict=True)
         ]
         return np.array(found, np.float32).reshape(*rows.shape, len(LATENTS))
 
 
 def read_image(path: Path) -> tuple[bytes, str]:
-    """The bytes of an image file, and its name for messages.
+    """Return the bytes of an image file, and its name for messages.
 
     Raises:
         DataError: if it is missing, unreadable or too large.
     """
-    data = read_bytes(path, MOST_BYTES, FEWER)
-    return data, str(path)
+    return read_bytes(path, MOST_BYTES, FEWER), str(path)
 
 
 def file_size(path: Path) -> int:
-    """In bytes.
+    """Return a file's size in bytes.
 
     Raises:
         DataError: if the file is missing.
@@ -217,7 +222,7 @@ def file_size(path: Path) -> int:
 
 
 def read_latent(path: Path) -> npt.NDArray[np.float64]:
-    """The factors of a view, [7].
+    """Read the factors of a view, [7].
 
     Raises:
         DataError: if the file is missing or holds anything but seven finite numbers.
@@ -225,34 +230,35 @@ def read_latent(path: Path) -> npt.NDArray[np.float64]:
     data = read_bytes(path, MOST_LATENT_BYTES, FEWER)
     latent = parse(data, path, f"{len(LATENTS)} numbers")
     if latent.shape != (len(LATENTS),) or latent.dtype.kind != "f":
-        names = ", ".join(LATENTS)
-        raise DataError(
-            f"{path} must hold {len(LATENTS)} floats ({names}), got {latent.dtype} {list(latent.shape)}: get the file again"
-        )
+        expected = f"{len(LATENTS)} floats ({', '.join(LATENTS)})"
+        got = f"{latent.dtype} {list(latent.shape)}"
+        raise DataError(f"{path} must hold {expected}, got {got}: get the file again")
+
     found = latent.astype(np.float64)
     if not np.isfinite(found).all():
         raise DataError(
-            f"{path} holds a factor that is not finite ({found.tolist()}): get the file again or leave the object out"
+            f"{path} holds a factor that is not finite ({found.tolist()}): get the file again or "
+            "leave the object out"
         )
     return found
 
 
 def _check_folders(folder: Path, places: Iterable[str]) -> None:
-    """Raise a DataError if objects have no folder; classes are listed, for asking for each of
-    50,000 objects takes longer."""
-    found: dict[str, set[str]] = {}
+    """Raise a DataError if objects have no folder."""
+    # Each class is listed once: asking for each of 50,000 objects takes longer.
+    objects: dict[str, set[str]] = {}
     missing = []
     for place in places:
-        name, thing = place.split("/")
-        if name not in found:
-            found[name] = (
-                {path.name for path in (folder / name).iterdir()}
-                if (folder / name).is_dir()
-                else set()
-            )
-        if thing not in found[name]:
+        class_name, object_name = place.split("/")
+        if class_name not in objects:
+            class_folder = folder / class_name
+            found = class_folder.iterdir() if class_folder.is_dir() else ()
+            objects[class_name] = {path.name for path in found}
+        if object_name not in objects[class_name]:
             missing.append(place)
+
     if missing:
         raise DataError(
-            f"{folder} has no folder {missing[0]}, which its split files name ({len(missing)} missing): get the images again"
+            f"{folder} has no folder {missing[0]}, which its split files name "
+            f"({len(missing)} missing): get the images again"
         )

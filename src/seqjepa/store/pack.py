@@ -1,16 +1,16 @@
-"""Views of objects packed: three large files for millions of small ones, with random access to
-every view.
+"""Packs of views: three large files instead of millions of small ones, with random access.
 
-    <folder>/images.bin          the images, one behind the other, those of an object together: JPEG
-    files as they were, or raw pixels <folder>/index.npy           [N, V] records (`RECORD`): where
-    each image stands, its check sum, its factors, the record's check sum
-    <folder>/<split>_images.npy  split files as in the layout of 3DIEBench (`seqjepa.store.splits`),
-    and <split>_labels.npy <folder>/pack.json           with which options it was begun; written
-    first <folder>/manifest.json       sizes and digests of all of them; written last
+    <folder>/images.bin          all images, those of an object together: JPEG files or raw pixels
+    <folder>/index.npy           [N, V] records (`RECORD`): place of each image, its checksum and
+                                 factors, and the record's own checksum
+    <folder>/<split>_images.npy  split files as in the layout of 3DIEBench (`seqjepa.store.splits`)
+    <folder>/<split>_labels.npy
+    <folder>/pack.json           the options it was begun with; written first
+    <folder>/manifest.json       sizes and digests of all the others; written last
 
-Nothing is believed: opening compares every size, and every digest but that of the images; each
-    image has a check sum that is looked at
-whenever it is read. So a damaged pack is found without reading all of it first.
+Nothing is trusted. Opening compares every size, and every digest but that of the images; each image
+has a checksum that is verified whenever it is read. So a damaged pack is found without reading all
+of it first.
 """
 
 import json
@@ -22,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.files import file_sha256
@@ -44,9 +45,10 @@ RECORD = np.dtype(
         ("own_checksum", "<u8"),
     ]
 )
+# The first bytes of the images' file. Without them raw pixels would begin on a page, and copying
+# them would take three times as long: where source and destination lie a few bytes apart modulo
+# 4,096, each load of a processor waits for the store before it.
 MAGIC = b"seqjepa pack of views\n".ljust(64, b"\0")
-"""The images' first bytes. Raw pixels would else begin on a page, and copying them take three times as long: where source and destination
-lie a few bytes apart modulo 4,096, each load of a processor waits for the store before it."""
 AGAIN = "run `seqjepa data pack` once more with the same options, which mends it"
 
 Coding = Literal["jpeg", "raw"]
@@ -54,7 +56,7 @@ Coding = Literal["jpeg", "raw"]
 
 @dataclass(frozen=True, kw_only=True)
 class Digest:
-    """What a file must be.
+    """Size and contents that a file must have.
 
     Attributes:
         bytes: its size.
@@ -67,11 +69,11 @@ class Digest:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How views are packed.
+    """Options a pack is made with.
 
     Attributes:
         coding: `jpeg` files or `raw` pixels.
-        size: pixels per side that they were brought to; None for JPEG files as they were.
+        size: pixels per side of resized views; None for JPEG files kept as they were.
         quality: of JPEGs that were encoded anew; None if none were.
         views: V, of each object.
         listing: digest of the names of the objects, their splits and labels.
@@ -86,12 +88,12 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class PackManifest:
-    """What stands in `manifest.json`.
+    """Contents of `manifest.json`.
 
     Attributes:
         format: version of the packed form.
-        options: how it was packed.
-        files: by name, what each must be.
+        options: those it was packed with.
+        files: a digest of each file, by its name.
     """
 
     format: int
@@ -103,7 +105,7 @@ class PackedStore(Store):
     """A finished pack.
 
     Args:
-        folder: that `seqjepa data pack` wrote.
+        folder: one that `seqjepa data pack` wrote.
 
     Raises:
         DataError: if it is unfinished or damaged.
@@ -111,54 +113,61 @@ class PackedStore(Store):
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.manifest = folder, read_manifest(folder)
+        # The images are large, so their contents are verified when they are read.
         for name in {*self.manifest.files, IMAGES, INDEX}:
             _compare(folder, name, self.manifest.files.get(name), contents=name != IMAGES)
+
         self.listing = read_listing(folder)
         self.file = (folder / IMAGES).open("rb", buffering=0)
         self.index: npt.NDArray[np.void] = np.load(folder / INDEX, mmap_mode="r")
-        if self.index.dtype != RECORD or self.index.shape != (
-            len(self.listing.places),
-            self.manifest.options.views,
-        ):
+        shape = (len(self.listing.places), self.manifest.options.views)
+        if self.index.dtype != RECORD or self.index.shape != shape:
             raise DataError(f"{folder / INDEX} does not fit the other files of the pack: {AGAIN}")
 
+    @override
     def fewest(self) -> tuple[int, str]:
-        """See `Store.fewest`."""
         return self.manifest.options.views, self.listing.places[0]
 
+    @override
     def table(self, rows: Indices, views: int, size: int) -> ViewTable:
-        """See `Store.table`."""
         options = self.manifest.options
         if options.coding == "raw" and size != options.size:
             raise ConfigError(
-                f"{self.folder} holds raw views of {options.size} pixels a side, world.image_size is {size}: make them equal"
+                f"{self.folder} holds raw views of {options.size} pixels a side, "
+                f"world.image_size is {size}: make them equal"
             )
+
         shape = (len(self.index), views, size, size, 3)
+        images: Images | _Pixels
         if options.coding == "jpeg":
             check_size(*self.jpeg(int(rows[0]), 0), size, "world.image_size")
-        sha256 = self.manifest.files[IMAGES].sha256
-        images = Images(self.jpeg, shape) if options.coding == "jpeg" else _Pixels(self, shape)
+            images = Images(self.jpeg, shape)
+        else:
+            images = _Pixels(self, shape)
+
         return ViewTable(
             images,
             self.index["latent"][rows, :views].astype(np.float32),
             self.listing.labels[rows],
             rows,
-            contents=sha256,
+            contents=self.manifest.files[IMAGES].sha256,
         )
 
     def jpeg(self, row: int, view: int) -> tuple[bytes, str]:
-        """The bytes of a JPEG file, as they were when they were packed, and its name for
-        messages."""
+        """Return the bytes of a JPEG file as it was packed, and its name for messages.
+
+        Raises:
+            DataError: if they are damaged.
+        """
         record, name = self.index[row, view], self.name(row, view)
-        data = os.pread(
-            self.file.fileno(), int(record["length"]), int(record["offset"])
-        )  # from several threads, unlike seeking
+        # Several threads read the file: pread does not move a position that they share.
+        data = os.pread(self.file.fileno(), int(record["length"]), int(record["offset"]))
         if checksum(data) != record["checksum"]:
             raise DataError(f"{name} is damaged: {AGAIN}")
         return data, name
 
     def name(self, row: int, view: int) -> str:
-        """What a view is called in messages."""
+        """Return a view's name for messages."""
         return f"{self.folder / IMAGES}: view {view} of object {self.listing.places[row]}"
 
 
@@ -169,70 +178,78 @@ class _Pixels:
 
     def __init__(self, store: PackedStore, shape: tuple[int, ...]) -> None:
         self.store, self.shape = store, shape
-        self.pixels = np.memmap(
-            store.folder / IMAGES, np.uint8, "r", len(MAGIC), (*store.index.shape, *shape[2:])
-        )
+        # The file holds all views of an object, of which the table may want only the first ones.
+        stored = (*store.index.shape, *shape[2:])
+        self.pixels = np.memmap(store.folder / IMAGES, np.uint8, "r", len(MAGIC), stored)
 
     def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.uint8]:
         found: npt.NDArray[np.uint8] = self.pixels[at]
+
+        # The same sum as `checksum`, of all views at once: raw views are multiples of 8 bytes.
         sums = found.reshape(*found.shape[:-3], -1).view("<u8").sum(-1)
-        if (bad := np.argwhere(sums != self.store.index["checksum"][at])).size:
+        bad = np.argwhere(sums != self.store.index["checksum"][at])
+        if bad.size:
             rows, views = np.broadcast_arrays(*at)
-            raise DataError(
-                f"{self.store.name(rows[tuple(bad[0])], views[tuple(bad[0])])} is damaged: {AGAIN}"
-            )
+            first = tuple(bad[0])
+            raise DataError(f"{self.store.name(rows[first], views[first])} is damaged: {AGAIN}")
         return found
 
 
 def checksum(data: bytes) -> int:
-    """The sum of 64-bit words, modulo 2^64: every single flipped byte changes it, and it takes less
-    time than to copy the bytes."""
-    return int(np.frombuffer(data + bytes(-len(data) % 8), "<u8").sum(dtype=np.uint64))
+    """Return the sum of 64-bit words, modulo 2^64.
+
+    Every single flipped byte changes it, and it takes less time than copying the bytes.
+    """
+    # Zeros fill the last word, and add nothing to the sum.
+    padded = data + bytes(-len(data) % 8)
+    return int(np.frombuffer(padded, "<u8").sum(dtype=np.uint64))
 
 
 def is_pack(folder: Path) -> bool:
-    """Whether a folder is a pack, or one that is unfinished."""
+    """Return whether a folder is a pack, finished or not."""
     return (folder / NOTE).is_file()
 
 
 def read_manifest(folder: Path) -> PackManifest:
-    """What a pack says of itself.
+    """Read the manifest of a pack.
 
     Raises:
-        DataError: if it is unfinished, damaged or of a newer version.
+        DataError: if the pack is unfinished, damaged or of a newer version.
     """
     path = folder / MANIFEST
     try:
         data = json.loads(path.read_bytes())
-        if (
-            isinstance(data, Mapping)
-            and isinstance(data.get("format"), int)
-            and data["format"] > FORMAT
-        ):
+
+        # A newer format may have other fields: say so before they are missed.
+        version = data.get("format") if isinstance(data, Mapping) else None
+        if isinstance(version, int) and version > FORMAT:
             raise DataError(
-                f"{path} has format {data['format']}, this version of seqjepa reads up to {FORMAT}: update seqjepa"
+                f"{path} has format {version}, this version of seqjepa reads up to {FORMAT}: "
+                "update seqjepa"
             )
         return build_dataclass(PackManifest, data)
     except FileNotFoundError as error:
         raise DataError(
-            f"{folder} is an unfinished pack: run `seqjepa data pack` once more with the same options, which goes on"
+            f"{folder} is an unfinished pack: run `seqjepa data pack` once more with the same "
+            "options, which goes on"
         ) from error
     except (OSError, ValueError, ConfigError) as error:
         raise DataError(f"{path} is damaged ({error}): {AGAIN}") from error
 
 
 def digest(path: Path) -> Digest:
-    """What a file is."""
+    """Return a file's size and digest."""
     return Digest(bytes=path.stat().st_size, sha256=file_sha256(path))
 
 
 def _compare(folder: Path, name: str, expected: Digest | None, *, contents: bool) -> None:
-    """Raise a DataError if a file is not as it was written."""
-    path = folder / name
-    if expected is None or path.parent != folder:
-        raise DataError(
-            f"{folder / MANIFEST} is damaged, file {name!r} should not stand there, or is not there: {AGAIN}"
-        )
+    """Raise a DataError if a file is not as it was written; contents are compared if asked for."""
+    path, manifest = folder / name, folder / MANIFEST
+    if expected is None:
+        raise DataError(f"{manifest} is damaged, it does not list {name}: {AGAIN}")
+    if path.parent != folder:
+        raise DataError(f"{manifest} is damaged, it lists {name!r} outside the pack: {AGAIN}")
+
     try:
         size = path.stat().st_size
     except OSError as error:

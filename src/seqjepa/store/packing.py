@@ -1,10 +1,9 @@
-"""Making a pack (`seqjepa.store.pack`): every file read, checked and put in its place; a killed
-build goes on where it was."""
+"""Making of packs (`seqjepa.store.pack`): every file is read, checked and put in its place."""
 
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -13,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import Progress
 
 from seqjepa import files
-from seqjepa.errors import ConfigError, DataError, DiskError
+from seqjepa.display import progress
+from seqjepa.errors import ConfigError, DataError
 from seqjepa.files import writing
 from seqjepa.reading.npy import npy_header
 from seqjepa.reading.pixels import check_size, decode, encode
@@ -39,7 +37,7 @@ from seqjepa.store.pack import (
 )
 from seqjepa.store.splits import Listing, write_split
 
-CHUNK = 32  # objects between two moments at which all is on the disk
+CHUNK = 32  # objects between two moments at which everything is on the disk
 
 
 def pack(
@@ -52,18 +50,19 @@ def pack(
     views: int = 50,
     unlisted: bool = False,
 ) -> None:
-    """Pack a folder in 3DIEBench's layout. What is there already, whole and from the same options,
-    is kept.
+    """Pack a folder in 3DIEBench's layout.
+
+    A pack begun with the same options is continued: what is there and whole is kept.
 
     Args:
         source: the folder.
-        out: where the pack goes; made if it is not there.
+        out: the pack's folder; made if need be.
         coding: `jpeg` keeps files byte for byte, or with `size` encodes them anew; `raw` stores
-            pixels, for which `size` must be given.
+            pixels and needs `size`.
         size: pixels per side.
         quality: of JPEGs that are encoded anew, 1 to 100.
         views: of each object, the first ones.
-        unlisted: every object that is found, as split `ood`, whatever split files say.
+        unlisted: pack every object that is found, as split `ood`, whatever split files say.
 
     Raises:
         InUseError: if another process packs there.
@@ -74,35 +73,24 @@ def pack(
     _check(coding, size, quality, views)
     store = FolderStore(Path(source).expanduser(), unlisted=unlisted)
     encoded = coding == "jpeg" and size is not None
-    names = json.dumps(
-        [
-            store.listing.places,
-            store.listing.labels.tolist(),
-            {k: v.tolist() for k, v in store.listing.splits.items()},
-        ]
-    )
     options = Options(
         coding=coding,
         size=size,
         quality=quality if encoded else None,
         views=views,
-        listing=files.sha256(names.encode()),
+        listing=_listing_digest(store.listing),
     )
-    _read_object(store, options, 0)  # what does not fit is refused before anything is written
+
+    # Options that do not fit the files are refused before anything is written.
+    _read_object(store, options, 0)
+
     folder = Path(out).expanduser()
-    try:
-        with (
-            writing(folder, NOTE, asdict(options), "packed"),
-            Progress(console=Console(stderr=True), transient=True) as progress,
-        ):
-            _build(folder, store, options, progress)
-    except OSError as error:
-        raise DiskError(
-            f"cannot write the pack {folder}: {error.strerror or error}. Free space or choose another --out, then run it again"
-        ) from error
+    with writing(folder, NOTE, asdict(options), "packed"):
+        _build(folder, store, options)
 
 
 def _check(coding: Coding, size: int | None, quality: int, views: int) -> None:
+    # Pixels are summed in words of 8 bytes: 3 S^2 is a multiple of that if 4 divides S.
     if coding == "raw" and (size is None or size < 8 or size % 4):
         raise ConfigError(
             f"raw views need --size, a multiple of 4 from 8 on, such as 128; got {size}"
@@ -115,47 +103,55 @@ def _check(coding: Coding, size: int | None, quality: int, views: int) -> None:
         raise ConfigError(f"--views must be at least 2, got {views}")
 
 
-def _build(folder: Path, store: FolderStore, options: Options, progress: Progress) -> None:
-    """All files, the manifest last."""
+def _listing_digest(listing: Listing) -> str:
+    splits = {name: rows.tolist() for name, rows in listing.splits.items()}
+    names = json.dumps([listing.places, listing.labels.tolist(), splits])
+    return files.sha256(names.encode())
+
+
+def _build(folder: Path, store: FolderStore, options: Options) -> None:
+    """Write all files of a pack, the manifest last."""
     objects = len(store.listing.places)
-    task = progress.add_task("looking at what is there", total=objects)
-    done, found = _survey(folder, objects, options.views, partial(progress.advance, task))
+    done, images = _survey("looking at what is there", folder, objects, options.views)
+
+    # From the first change to the last verification, the pack counts as unfinished.
     missing = done < objects
     if missing:
         (folder / MANIFEST).unlink(missing_ok=True)
-        progress.reset(task, description="packing", total=objects, completed=done)
-    _append(folder, store, options, done, found.bytes, partial(progress.advance, task))
+    _append(folder, store, options, done, images.bytes)
     if missing:
-        progress.reset(task, description="verifying", total=objects)
-        done, found = _survey(folder, objects, options.views, partial(progress.advance, task))
-    if done < objects:
-        raise DataError(
-            f"{folder / IMAGES} does not read back as it was written. Is the disk failing?"
-        )
-    contents = {IMAGES: found, INDEX: digest(folder / INDEX)} | _write_splits(folder, store.listing)
+        done, images = _survey("verifying", folder, objects, options.views)
+        if done < objects:
+            raise DataError(
+                f"{folder / IMAGES} does not read back as it was written. Is the disk failing?"
+            )
+
+    contents = {IMAGES: images, INDEX: digest(folder / INDEX)}
+    contents |= _write_splits(folder, store.listing)
     files.at("before manifest")
-    files.write_atomically(
-        folder / MANIFEST,
-        files.json_bytes(asdict(PackManifest(format=FORMAT, options=options, files=contents))),
-    )
+    manifest = asdict(PackManifest(format=FORMAT, options=options, files=contents))
+    files.write_atomically(folder / MANIFEST, files.json_bytes(manifest))
 
 
-def _survey(
-    folder: Path, objects: int, views: int, advance: Callable[[float], None]
-) -> tuple[int, Digest]:
-    """How many objects are on the disk as they were packed, up to the first that is not, and what a
-    file of just their images is."""
+def _survey(task: str, folder: Path, objects: int, views: int) -> tuple[int, Digest]:
+    """Return the number of whole objects up to the first that is not, and their images' digest.
+
+    It is the digest of a file of just these images. The task is the name of the progress bar.
+    """
     number, size, seen = 0, len(MAGIC), hashlib.sha256(MAGIC)
-    for data in _whole(folder, objects, views):
-        seen.update(data)
-        number, size = number + 1, size + len(data)
-        advance(1)
+    with progress(task, objects) as advance:
+        for data in _whole(folder, objects, views):
+            seen.update(data)
+            number, size = number + 1, size + len(data)
+            advance(1)
     return number, Digest(bytes=size, sha256=seen.hexdigest())
 
 
 def _whole(folder: Path, objects: int, views: int) -> Iterator[bytes]:
-    """The images, as one, of each object that is on the disk as it was packed, up to the first that
-    is not."""
+    """Yield the joined images of each object that is as it was packed, up to the first that is not.
+
+    An object is whole if its records and each of its images have the checksums of the index.
+    """
     header = npy_header(RECORD, (objects, views))
     with (
         suppress(FileNotFoundError),
@@ -164,6 +160,8 @@ def _whole(folder: Path, objects: int, views: int) -> Iterator[bytes]:
     ):
         if index.read(len(header)) != header or images.read(len(MAGIC)) != MAGIC:
             return
+
+        # The first word of doubt ends it: what comes after is packed again.
         for _ in range(objects):
             data = index.read(views * RECORD.itemsize)
             if len(data) < views * RECORD.itemsize:
@@ -171,13 +169,12 @@ def _whole(folder: Path, objects: int, views: int) -> Iterator[bytes]:
             records = np.frombuffer(data, RECORD)
             if (_own_checksums(records) != records["own_checksum"]).any():
                 return
+
             start = images.tell()
             data = images.read(int(records["length"].sum()))
+            begins, lengths = (records["offset"] - start).tolist(), records["length"].tolist()
             parts = [
-                data[at : at + length]
-                for at, length in zip(
-                    (records["offset"] - start).tolist(), records["length"].tolist(), strict=True
-                )
+                data[begin : begin + length] for begin, length in zip(begins, lengths, strict=True)
             ]
             if [checksum(part) for part in parts] != records["checksum"].tolist():
                 return
@@ -185,36 +182,32 @@ def _whole(folder: Path, objects: int, views: int) -> Iterator[bytes]:
 
 
 def _own_checksums(records: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
-    """Of the index's records [V]: the sum of their other words."""
-    total: npt.NDArray[np.uint64] = records.view("<u8").reshape(len(records), -1)[:, :-1].sum(1)
+    """Return each record's own checksum [V]: the sum of its other words."""
+    words = records.view("<u8").reshape(len(records), -1)
+    total: npt.NDArray[np.uint64] = words[:, :-1].sum(1)
     return total
 
 
-def _append(
-    folder: Path,
-    store: FolderStore,
-    options: Options,
-    done: int,
-    end: int,
-    advance: Callable[[float], None],
-) -> None:
-    """Pack the objects from number `done` on, whose images begin at byte `end`: the images of some,
-    then their records, both forced to the disk. What stands behind the objects before is cut
-    off."""
-    objects, header = (
-        len(store.listing.places),
-        npy_header(RECORD, (len(store.listing.places), options.views)),
-    )
+def _append(folder: Path, store: FolderStore, options: Options, done: int, end: int) -> None:
+    """Pack all objects but the first `done` ones, whose images end at byte `end`.
+
+    What stands behind these is cut off.
+    """
+    objects = len(store.listing.places)
+    header = npy_header(RECORD, (objects, options.views))
     read = partial(_read_object, store, options)
     with (
         (folder / IMAGES).open("ab") as images,
         (folder / INDEX).open("ab") as index,
         ThreadPoolExecutor() as pool,
+        progress("packing", objects) as advance,
     ):
         index.truncate(len(header) + done * options.views * RECORD.itemsize if done else 0)
         index.write(b"" if done else header)
         images.truncate(end if done else 0)
         images.write(b"" if done else MAGIC)
+        advance(done)
+
         for start in range(done, objects, CHUNK):
             chunk = list(pool.map(read, range(start, min(start + CHUNK, objects))))
             for records, data in chunk:
@@ -222,6 +215,8 @@ def _append(
                 records["own_checksum"] = _own_checksums(records)
                 images.write(data)
                 end += len(data)
+
+            # Images reach the disk before the records that vouch for them.
             files.force(images)
             files.at("after images")
             index.writelines(records.tobytes() for records, _ in chunk)
@@ -233,38 +228,47 @@ def _append(
 def _read_object(
     store: FolderStore, options: Options, row: int
 ) -> tuple[npt.NDArray[np.void], bytes]:
-    """The records [V] of an object, with offsets from its first image on, and its images, each of
-    which has been decoded once."""
+    """Read an object, decoding each of its images once.
+
+    Returns:
+        Its records [V], with offsets from its first image on, and its joined images.
+
+    Raises:
+        ConfigError: if an image is smaller than the pack's.
+        DataError: if a file is missing or damaged.
+    """
     folder, numbers = store.folder / store.listing.places[row], store.numbers(row)
     if len(numbers) < options.views:
         raise DataError(
-            f"{folder} has {len(numbers)} views, --views asks for {options.views}: ask for fewer, or get the object again"
+            f"{folder} has {len(numbers)} views, --views asks for {options.views}: ask for fewer, "
+            "or get the object again"
         )
+
     records, images, end = np.zeros(options.views, RECORD), [], 0
     for record, number in zip(records, numbers, strict=False):
-        data, name = read_image(folder / f"image_{number}.jpg")
-        pixels = decode(data, name, options.size)
-        if options.size is not None:
-            check_size(data, name, options.size, "--size")
-            data = (
-                pixels.tobytes()
-                if options.coding == "raw"
-                else encode(pixels, options.quality or 95)
-            )
-        latent = read_latent(folder / f"latent_{number}.npy")
-        record["offset"], record["length"], record["checksum"], record["latent"] = (
-            end,
-            len(data),
-            checksum(data),
-            latent,
-        )
+        data = _read_view(folder / f"image_{number}.jpg", options)
+        record["offset"], record["length"], record["checksum"] = end, len(data), checksum(data)
+        record["latent"] = read_latent(folder / f"latent_{number}.npy")
         images.append(data)
         end += len(data)
     return records, b"".join(images)
 
 
+def _read_view(path: Path, options: Options) -> bytes:
+    """Return the bytes to pack for an image file, after decoding it once to be sure of it."""
+    data, name = read_image(path)
+    pixels = decode(data, name, options.size)
+    if options.size is None:
+        return data
+
+    check_size(data, name, options.size, "--size")
+    if options.coding == "raw":
+        return pixels.tobytes()
+    return encode(pixels, options.quality or 95)
+
+
 def _write_splits(folder: Path, listing: Listing) -> dict[str, Digest]:
-    """The split files, and what they are."""
+    """Write the split files and return their digests."""
     written = [
         write_split(folder, name, [listing.places[n] for n in rows], listing.labels[rows])
         for name, rows in listing.splits.items()

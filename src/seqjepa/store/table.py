@@ -1,4 +1,4 @@
-"""The views of a split, all on disk: a table of N objects with V views each."""
+"""A table of the views of one split: N objects with V views each."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,21 +10,22 @@ from seqjepa.errors import DataError
 from seqjepa.store.checksums import Checksums
 from seqjepa.types import Indices
 
+STATISTICS_VIEWS = 4096  # views that pixel statistics are computed from, roughly
+
 
 class Stored(Protocol):
-    """What a table asks of what it holds: an array, or something that reads files when it is asked
-    for elements."""
+    """The part of an array that a table needs: it may also be a reader of files."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As of an array."""
+        """Shape, as of an array."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """As of an array."""
+        """Type of the elements, as of an array."""
 
     def __getitem__(self, at: tuple[Indices, Indices], /) -> npt.NDArray[Any]:
-        """Elements [B, T, ...] at (objects [B, 1], views [B, T])."""
+        """Return the elements [B, T, ...] at (objects [B, 1], views [B, T])."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class ViewTable:
         views: [N, V, H, W, C] uint8: an array, usually a memory map, or image files.
         poses: [N, V, P] float32.
         labels: [N] int64, -1 where unknown.
-        rows: [N], where the objects stand in `views`, which may then hold those of other splits
-            too; None where it holds these, in order.
-        checksums: of `views`, where these are checked when they are read.
-        contents: a digest of the bytes of `views`, where it is known; for `WorldSpec.data`.
+        rows: [N], the objects' places in `views`, which may then hold those of other splits too;
+            None if it holds exactly these, in order.
+        checksums: those of `views`, if each view is to be verified when it is read.
+        contents: a digest of the bytes of `views`, if it is known; for `WorldSpec.data`.
     """
 
     views: Stored
@@ -50,44 +51,47 @@ class ViewTable:
 
     def __post_init__(self) -> None:
         if len(self.views.shape) != 5 or self.views.dtype != np.uint8:
-            raise DataError(
-                f"views must be uint8 [N, V, H, W, C], got {self.views.dtype} {list(self.views.shape)}"
-            )
+            got = f"{self.views.dtype} {list(self.views.shape)}"
+            raise DataError(f"views must be uint8 [N, V, H, W, C], got {got}")
+
         size = (self.views if self.rows is None else self.rows).shape[0]
-        if len(self.poses.shape) != 3 or self.poses.shape[:2] != (size, self.views.shape[1]):
-            raise DataError(
-                f"poses must be [N={size}, V={self.views.shape[1]}, P], got {list(self.poses.shape)}"
-            )
+        views = self.views.shape[1]
+        if len(self.poses.shape) != 3 or self.poses.shape[:2] != (size, views):
+            raise DataError(f"poses must be [N={size}, V={views}, P], got {list(self.poses.shape)}")
         if self.labels.shape != (size,):
             raise DataError(f"labels must be [N={size}], got {list(self.labels.shape)}")
 
     def images(self, index: Indices, chosen: Indices) -> npt.NDArray[np.uint8]:
-        """[B, T, H, W, C]: the views `chosen` [B, T] of the objects `index` [B].
+        """Return the views `chosen` [B, T] of the objects `index` [B], as [B, T, H, W, C].
 
         Raises:
             DataError: if one is not as it was written to the cache.
         """
         rows = index if self.rows is None else self.rows[index]
-        places = np.broadcast_arrays(rows[:, None], chosen)
-        picked: npt.NDArray[np.uint8] = self.views[places[0], places[1]]
+        objects, views = np.broadcast_arrays(rows[:, None], chosen)
+        picked: npt.NDArray[np.uint8] = self.views[objects, views]
         if self.checksums is not None:
-            self.checksums.verify((places[0], places[1]), picked)
+            self.checksums.verify((objects, views), picked)
         return picked
 
 
 def pixel_statistics(table: ViewTable) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, of pixels in 0..1, over all views of objects spread
-    evenly, some 4,096 views in all."""
-    everything = np.arange(table.views.shape[1])[None]
+    """Return mean and standard deviation per channel, of pixels in 0..1.
+
+    They are of all views of objects spread evenly, some 4,096 views in all.
+    """
+    objects, views = len(table.labels), table.views.shape[1]
+    all_views = np.arange(views)[None]
+
+    # Counting the 256 values is exact and needs no floats until the end.
     counts = np.zeros((table.views.shape[-1], 256), np.int64)
-    for place in range(
-        0, len(table.labels), max(1, len(table.labels) * table.views.shape[1] // 4096)
-    ):
-        pixels = table.images(np.array([place]), everything).reshape(-1, len(counts))
+    for index in range(0, objects, max(1, objects * views // STATISTICS_VIEWS)):
+        pixels = table.images(np.array([index]), all_views).reshape(-1, len(counts))
         counts += [np.bincount(channel, minlength=256) for channel in pixels.T]
-    shares, value = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
-    mean = shares @ value
-    std = np.sqrt(
-        np.maximum(shares @ value**2 - mean**2, 1e-6)
-    )  # no channel is constant to the encoder, which divides by it
+
+    shares, values = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
+    mean = shares @ values
+    variance = shares @ values**2 - mean**2
+    # The encoder divides by the deviation, so a constant channel gets a small one instead of 0.
+    std = np.sqrt(np.maximum(variance, 1e-6))
     return tuple(mean.tolist()), tuple(std.tolist())
