@@ -22,6 +22,7 @@ from seqjepa.evaluation.measure import Stages, measure
 from seqjepa.evaluation.protocol import Protocol, Record, labelled
 from seqjepa.model import build_method, load
 from seqjepa.runs import manifest
+from seqjepa.runs.config_file import load_config
 from seqjepa.training.loop import train
 from seqjepa.types import Indices
 from seqjepa.worlds.table import TableWorld
@@ -74,7 +75,7 @@ def test_results_are_written_as_returned(run_dir: Path, results: dict) -> None:
 
     assert results["format"] == 1
     assert (results["seed"], results["step"], results["split"]) == (0, 2, "test")
-    assert to_json(from_json(results["experiment"])) == to_json(signal_world.recipe())
+    assert to_json(from_json(load_config(results["experiment"]))) == to_json(signal_world.recipe())
     assert results["sizes"] == {"train": 64, "test": 32, "ood_class": 32, "ood_light": 32}
     assert set(results["versions"]) == {"python", "seqjepa", "torch", "numpy", "scikit-learn"}
 
@@ -241,7 +242,7 @@ def test_an_older_checkpoint_is_not_taken_in_silence(
 ) -> None:
     folder = shutil.copytree(run_dir, tmp_path / "run")
     [newest] = (folder / "checkpoints").iterdir()
-    contents = manifest.read_files(newest)
+    _, contents = manifest.read_files(newest)
     older = shutil.copytree(newest, newest.parent / "step_00000001")
     (older / "manifest.json").write_bytes(manifest.describe(1, contents, None, {}))
     (newest / "state.json").write_text("")
