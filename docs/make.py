@@ -22,7 +22,7 @@ from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import charts, style
 from seqjepa.report.benchmark.entries import Entry, entries
 from seqjepa.report.benchmark.pareto import draw_pareto
-from seqjepa.report.benchmark.table import markdown, table
+from seqjepa.report.benchmark.table import benchmark_table, markdown
 from seqjepa.report.runs import Run, Variant, group
 from seqjepa.report.strips import draw_strips
 from seqjepa.report.style import Picture, picture
@@ -157,7 +157,7 @@ def _compared(found: list[Entry]) -> str:
     first = {claims.contender(run): run.folder for run in reversed(runs("benchmark/*"))}
     first["seq_jepa:predict=every"] = DOCS / "results" / "shapes_tiny_seed0.json"
     links = {name: path.relative_to(DOCS).as_posix() for name, path in first.items()}
-    return markdown(table(found), links) if found else "*Not measured yet.*"
+    return markdown(benchmark_table(found), links) if found else "*Not measured yet.*"
 
 
 def _variant(label: str, pattern: str) -> Variant:

@@ -16,7 +16,7 @@ SECTIONS = ("sequences", "results", "maps", "neighbours", "training", "settings"
 
 @pytest.fixture(scope="module")
 def written(run_dir: Path, quick: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report([run_dir], tmp_path_factory.mktemp("write_report") / "new" / "folder")
+    return write_report([run_dir], tmp_path_factory.mktemp("report") / "new" / "folder")
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def test_seeds_are_one_and_variants_stand_side_by_side(run_dir: Path, tmp_path: 
     head = next(rows for rows in found.tables if "test" in rows[0])[1]
     controls = [
         f"{name} · predict {which}"
-        for name in ("random features", "raw pixels")
+        for name in ("untrained features", "raw pixels")
         for which in ("lastn = 2", "every")
     ]
     assert head == ["", "predict lastn = 2", "predict every", *controls]
@@ -212,13 +212,13 @@ def test_seeds_are_one_and_variants_stand_side_by_side(run_dir: Path, tmp_path: 
 def test_variants_share_controls_that_are_the_same(run_dir: Path) -> None:
     run = runs.read_run(run_dir)
     both = [runs.Variant(label, (run,)) for label in ("one", "two")]
-    assert [column.label for column in tables.columns(both)] == [
+    assert [column.label for column in tables.results_columns(both)] == [
         "one",
         "two",
-        "random features",
+        "untrained features",
         "raw pixels",
     ]
-    assert [len(column.runs) for column in tables.columns(both)] == [1, 1, 1, 1], (
+    assert [len(column.runs) for column in tables.results_columns(both)] == [1, 1, 1, 1], (
         "the same control twice is no second sample"
     )
 
@@ -234,6 +234,6 @@ def test_figures_in_words() -> None:
     assert tables.text(None, "r2") == "–"
     assert tables.text(tables.Value(0.876, float("nan"), 1), "top1") == "87.6"
     assert tables.text(tables.Value(-0.0126, 0.002, 3), "r2") == "−0.013 ± 0.002"
-    assert tables.name_input(("class", "mean", 1, "top1")) == "mean of 1 view’s z"
+    assert tables.Question("class", "mean", 1, "top1").input_label == "mean of 1 view’s z"
     settings = {"1, 2,000": [1, 2000], "–": None, "yes": True, "1e-05": 1e-5, "none": []}
     assert [page.setting(value) for value in settings.values()] == list(settings)

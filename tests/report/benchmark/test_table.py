@@ -14,9 +14,9 @@ from seqjepa.config import Experiment, to_json
 from seqjepa.recipes import every_method
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import style
-from seqjepa.report.benchmark.entries import Entry, columns, entries, shown_views
+from seqjepa.report.benchmark.entries import Entry, entries, figures_of_merit, shown_views
 from seqjepa.report.benchmark.pareto import draw_pareto, pareto
-from seqjepa.report.benchmark.table import figures, markdown, table
+from seqjepa.report.benchmark.table import benchmark_table, line_as_json, markdown
 from seqjepa.worlds import arrays
 
 Figures = tuple[
@@ -143,11 +143,11 @@ predict every instead of last.
 
 
 def test_in_markdown(three: list[Entry]) -> None:
-    assert markdown(table(three), {"sie": "sie_seed0/config.json"}) == PAGE
+    assert markdown(benchmark_table(three), {"sie": "sie_seed0/config.json"}) == PAGE
 
 
 def test_one_seed_has_no_spread_and_one_contender_no_best(three: list[Entry]) -> None:
-    page = markdown(table(three[:1]))
+    page = markdown(benchmark_table(three[:1]))
     assert (
         "| vicreg_traj | – | 70.0 | 80.0 | 79.0 | 0.050 |" in page
         and "- One seed." in page
@@ -170,7 +170,7 @@ def test_who_did_not_learn_is_said(three: list[Entry]) -> None:
     )
     assert (
         "- Did not learn in this recipe, z being no better than untrained features: simclr.\n"
-        in markdown(table(found))
+        in markdown(benchmark_table(found))
     )
     assert "Did not learn" not in PAGE, "R² alone is enough"
 
@@ -183,7 +183,7 @@ def test_settings_of_several_methods_are_told_together() -> None:
     found = entries(
         [(c.name, results(c.experiment, numbers)) for c in chosen], {c.name: True for c in chosen}
     )
-    assert [note for note in table(found).notes if note.startswith("Not the")] == [
+    assert [note for note in benchmark_table(found).notes if note.startswith("Not the")] == [
         "Not the method's defaults in byol: ema_momentum 0.9 instead of 0.996.",
         "Not the method's defaults in equimod, sen: action_width 64 instead of 128.",
     ]
@@ -199,14 +199,14 @@ def test_precision_is_what_was_computed_in_where_results_know_it() -> None:
         results(c.experiment, numbers) | {"trained": {"precision": p}}
         for c, p in zip(chosen, precisions, strict=True)
     ]
-    notes = table(
+    notes = benchmark_table(
         entries(
             [(c.name, data) for c, data in zip(chosen, given, strict=True)],
             {c.name: True for c in chosen},
         )
     ).notes
     assert "Except byol: train.precision fp32 instead of bf16." in notes
-    alone = table(entries([("sen", given[1])], {"sen": True})).notes
+    alone = benchmark_table(entries([("sen", given[1])], {"sen": True})).notes
     assert "precision bf16" in alone[1] and "auto" not in alone[1]
 
 
@@ -224,24 +224,24 @@ def test_all_is_not_called_none() -> None:
         ],
         {"vicreg": True},
     )
-    assert "world (actions all," in table(found).notes[1]
+    assert "world (actions all," in benchmark_table(found).notes[1]
 
 
 def test_numbers_of_json(three: list[Entry]) -> None:
-    [*_, seq_jepa], heads = three, columns(three)
+    [*_, seq_jepa], heads = three, figures_of_merit(three)
     assert [head.key for head in heads][:2] == ["top1_view", "top1_mean"]
-    found = figures([seq_jepa], "model", heads)
+    found = line_as_json([seq_jepa], "model", heads)
     assert found["top1_mean"] == {
         "values": [0.89, 0.91],
         "mean": 0.9,
         "std": pytest.approx(0.02 / 2**0.5),
     }, "in the seeds' order"
-    assert figures(three, "random", heads)["top1_sequence"]["values"] == [0.145, 0.145], (
+    assert line_as_json(three, "random", heads)["top1_sequence"]["values"] == [0.145, 0.145], (
         "of the first contender that has it"
     )
-    assert figures([three[0]], "model", heads)["top1_view"][
+    assert line_as_json([three[0]], "model", heads)["top1_view"][
         "std"
-    ] is None and "top1_sequence" not in figures([three[0]], "model", heads)
+    ] is None and "top1_sequence" not in line_as_json([three[0]], "model", heads)
 
 
 def test_views_are_as_many_as_all_contenders_have() -> None:
@@ -256,7 +256,7 @@ def test_views_are_as_many_as_all_contenders_have() -> None:
 
 
 def test_another_group_than_rotation(three: list[Entry]) -> None:
-    heads = columns(three, "light")
+    heads = figures_of_merit(three, "light")
     assert [head.title for head in heads][4:] == [("relative light", "R²")]
 
 
@@ -318,7 +318,7 @@ def crowd() -> Iterator[list[Entry]]:
 
 def test_names_in_the_figure_cover_nothing_of_each_other(crowd: list[Entry]) -> None:
     drawn = draw(crowd)
-    assert len(drawn.names) == len(crowd) + 1, "and of the readouts those on the draw_pareto"
+    assert len(drawn.names) == len(crowd) + 1, "and of the readouts those on the front"
     assert (
         "sie · equivariant half" in drawn.names
         and "seq_jepa · predict=every, condition=none" in drawn.names
@@ -349,7 +349,7 @@ def test_the_figure_says_what_it_shows(three: list[Entry]) -> None:
     words = [text.get_text() for text in axes.get_legend().get_texts()]
     assert (
         words[:2] == ["not conditioned on actions", "conditioned on actions"]
-        and words[-1] == "Pareto draw_pareto"
+        and words[-1] == "Pareto front"
     )
     marks = {line.get_color(): line for line in axes.lines if len(line.get_xdata()) == 1}
     assert set(marks) == {style.RANDOM, style.Z, style.AGG}
