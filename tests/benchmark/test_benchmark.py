@@ -1,5 +1,4 @@
-"""A benchmark: who contends, what is refused, that no run is lost or done twice, and what the table
-says."""
+"""A benchmark: its contenders, its refusals, its table, and that no run is lost or done twice."""
 
 import json
 import shutil
@@ -56,7 +55,7 @@ def recipe(**world) -> Experiment:
 
 
 def bench(out: Path, methods=PAIR, experiment: Experiment | None = None, **options):
-    """A benchmark of the pair, and what it said."""
+    """Run a benchmark of the pair; return its outcome and the lines it said."""
     lines: list[str] = []
     outcome = benchmark(
         experiment or recipe(), methods, out, device="cpu", quiet=True, say=lines.append, **options
@@ -77,13 +76,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("benchmark") / "out"
     outcome, lines = bench(out, seeds=2)
     assert not outcome.failures and outcome.elsewhere == 0
-    started = [
-        line.partition(": done in")[0].replace("seq_jepa:predict=every", "ours") for line in lines
-    ]
-    assert started == [
-        "1/4 ours, seed 0",
+    ours = "seq_jepa:predict=every"
+    assert [line.partition(": done in")[0] for line in lines] == [
+        f"1/4 {ours}, seed 0",
         "2/4 vicreg, seed 0",
-        "3/4 ours, seed 1",
+        f"3/4 {ours}, seed 1",
         "4/4 vicreg, seed 1",
     ]
     return out
@@ -112,7 +109,7 @@ def figure(folder: Path, task: str, source: str, views: int, metric: str) -> flo
 
 
 def times(out: Path) -> dict[Path, int]:
-    """When the files of the runs were last written."""
+    """Return the times at which the files of the runs were last written."""
     return {path: path.stat().st_mtime_ns for path in out.glob("*_seed*/**/*") if path.is_file()}
 
 
@@ -146,8 +143,14 @@ def test_a_contender_is_a_method_with_the_recipes_other_settings() -> None:
 
 
 def test_values_are_json_or_words() -> None:
-    text = 'seq_jepa:world.actions=["rotation","light_hue"],dropout=0.25,ema_buffers=true,evaluate.objects=null,condition="none"'
-    [found] = contenders([text], shapes_tiny())
+    settings = (
+        'world.actions=["rotation","light_hue"]',
+        "dropout=0.25",
+        "ema_buffers=true",
+        "evaluate.objects=null",
+        'condition="none"',
+    )
+    [found] = contenders([f"seq_jepa:{','.join(settings)}"], shapes_tiny())
     experiment = found.experiment
     assert (
         experiment.world.actions == ("rotation", "light_hue")
@@ -354,13 +357,15 @@ def test_other_settings_or_recipes_do_not_mix(out: Path) -> None:
     longer = replace(recipe(), train=replace(recipe().train, steps=3))
     with pytest.raises(
         ConfigError,
-        match=r"another configuration; choose another --out or undo:\n  train.steps: 2 there, 3 here",
+        match=r"another configuration; choose another --out or undo:\n"
+        r"  train.steps: 2 there, 3 here",
     ):
         bench(out, experiment=longer, resume=True)
     shutil.rmtree(out / FOLDERS[1])
     with pytest.raises(
         ConfigError,
-        match=r"vicreg_seed1 has run with other settings; choose another --out or undo:\n  train.steps: 2 th",
+        match=r"vicreg_seed1 has run with other settings; choose another --out or undo:\n"
+        r"  train.steps: 2 there",
     ):
         bench(out, ["vicreg"], experiment=longer)
     with pytest.raises(
@@ -371,7 +376,7 @@ def test_other_settings_or_recipes_do_not_mix(out: Path) -> None:
 
 
 def other_digests(folder: Path) -> None:
-    """As if the run had been made with other pixels."""
+    """Change the folder as if the run had been made with other pixels."""
     spec = json.loads((folder / "world.json").read_text())
     (folder / "world.json").write_text(
         json.dumps(spec | {"data": spec["data"] | {"test.views": "others"}})
@@ -383,7 +388,8 @@ def test_runs_on_other_data_do_not_mix(out: Path) -> None:
         other_digests(out / name)
     with pytest.raises(
         DataError,
-        match=r"the data is not what .*_seed\d was run on; restore it, or choose another --out:\n  data.test.vi",
+        match=r"the data is not what .*_seed\d was run on; "
+        r"restore it, or choose another --out:\n  data.test.vi",
     ):
         bench(out, ["simclr"], resume=True)
     assert not (out / "simclr_seed0").exists()
@@ -392,7 +398,8 @@ def test_runs_on_other_data_do_not_mix(out: Path) -> None:
     (out / FOLDERS[0] / "results.json").unlink()
     with pytest.raises(
         DataError,
-        match=r"the data is not what .*_seed0 was begun with; restore it, or choose another --out:\n  data.test",
+        match=r"the data is not what .*_seed0 was begun with; "
+        r"restore it, or choose another --out:\n  data.test",
     ):
         bench(out, resume=True)
 
