@@ -17,7 +17,7 @@ from seqjepa.report.strips import show, to_images
 
 NEIGHBOURS = 5
 QUERIES = 4  # drawn
-COMPARED = 1000  # queries of the figures over the sample, at most about so many
+COMPARED = 1000  # least number of queries of the figures over the sample, where it is larger
 TITLES = {"z": "Neighbours in z", "agg": "Neighbours in z_AGG"}
 
 
@@ -62,7 +62,7 @@ def nearest(features: Floats, owner: Ints, queries: Ints) -> Ints:
 
 
 def spaced(count: int) -> Ints:
-    """Return about `COMPARED` indices of that many items, evenly spaced."""
+    """Return evenly spaced indices of the items, `COMPARED` or up to twice as many."""
     return np.arange(0, count, max(1, count // COMPARED))
 
 
