@@ -13,7 +13,7 @@ import torch
 
 import seqjepa
 from seqjepa import cli
-from seqjepa.benchmark.standings import finished
+from seqjepa.benchmark.standings import read_finished
 from seqjepa.config import from_json
 from seqjepa.model import read_experiment
 from seqjepa.report.runs import read_run
@@ -87,7 +87,7 @@ def test_results_are_read_for_reports_and_benchmarks(old: Path) -> None:
     for name in ("arrays", "shapes"):
         run = read_run(old / "runs" / name)
         assert run.results is not None and run.config == run.results["experiment"]
-        assert finished(run.folder) is not None
+        assert read_finished(run.folder) is not None
         assert from_json(run.config) == read_experiment(run.folder)
 
 

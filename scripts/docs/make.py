@@ -25,7 +25,7 @@ from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import charts, style
 from seqjepa.report.benchmark.entries import Entry, entries
 from seqjepa.report.benchmark.pareto import draw_pareto
-from seqjepa.report.benchmark.table import markdown, table
+from seqjepa.report.benchmark.table import benchmark_table, markdown
 from seqjepa.report.runs import Run, Variant, group, read_results
 from seqjepa.report.strips import draw_strips
 from seqjepa.report.style import Picture, picture
@@ -227,7 +227,7 @@ def _compared(found: list[Entry]) -> str:
     first["seq_jepa:predict=every"] = DOCS / "results" / "shapes_tiny_seed0.json"
     links = {name: path.relative_to(DOCS).as_posix() for name, path in first.items()}
 
-    lines = markdown(table(found), links).split("\n")
+    lines = markdown(benchmark_table(found), links).split("\n")
     return "\n".join(wrap(line) if line.startswith("- ") else line for line in lines)
 
 

@@ -54,6 +54,13 @@ def progress(task: str, total: float) -> Iterator[Callable[[float], None]]:
         yield lambda units: shown.advance(bar, units)
 
 
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Show a line of text on stderr while it lasts, unless `silenced`."""
+    with Console(stderr=True, quiet=_quiet.get()).status(text):
+        yield
+
+
 def warn(message: str) -> None:
     """Print a warning on stderr that stays, `silenced` or not."""
     Console(stderr=True).print(

@@ -134,6 +134,21 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
     return method
 
 
+def require_fit(experiment: Experiment) -> None:
+    """Raise an error if method, encoder and world do not fit, as far as the outline shows.
+
+    It takes no time beside building the world, which may read or render for minutes.
+
+    Raises:
+        ConfigError: if they do not fit together.
+        DataError: if the world's objects have too few views.
+    """
+    outline = experiment.world.outline()
+    if outline is not None:
+        build_method(experiment, outline)
+        outline.require_views(experiment.train.num_views)
+
+
 def read_experiment(folder: Path) -> Experiment:
     """Read the experiment of a run.
 

@@ -1,5 +1,4 @@
-"""A benchmark: who contends, what is refused, that no run is lost or done twice, and what the table
-says."""
+"""A benchmark: its contenders, its refusals, its table, and that no run is lost or done twice."""
 
 import json
 import shutil
@@ -56,7 +55,7 @@ def recipe(**world) -> Experiment:
 
 
 def bench(out: Path, methods=PAIR, experiment: Experiment | None = None, **options):
-    """A benchmark of the pair, and what it said."""
+    """Run a benchmark of the pair; return its outcome and the lines it said."""
     lines: list[str] = []
     outcome = benchmark(
         experiment or recipe(), methods, out, device="cpu", quiet=True, say=lines.append, **options
@@ -77,13 +76,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("benchmark") / "out"
     outcome, lines = bench(out, seeds=2)
     assert not outcome.failures and outcome.elsewhere == 0
-    started = [
-        line.partition(": done in")[0].replace("seq_jepa:predict=every", "ours") for line in lines
-    ]
-    assert started == [
-        "1/4 ours, seed 0",
+    ours = "seq_jepa:predict=every"
+    assert [line.partition(": done in")[0] for line in lines] == [
+        f"1/4 {ours}, seed 0",
         "2/4 vicreg, seed 0",
-        "3/4 ours, seed 1",
+        f"3/4 {ours}, seed 1",
         "4/4 vicreg, seed 1",
     ]
     return out
@@ -112,7 +109,7 @@ def figure(folder: Path, task: str, source: str, views: int, metric: str) -> flo
 
 
 def times(out: Path) -> dict[Path, int]:
-    """When the files of the runs were last written."""
+    """Return the times at which the files of the runs were last written."""
     return {path: path.stat().st_mtime_ns for path in out.glob("*_seed*/**/*") if path.is_file()}
 
 
@@ -129,51 +126,43 @@ def test_a_contender_is_a_method_with_the_recipes_other_settings() -> None:
         "vicreg",
         "seq_jepa:train.num_views=2,condition=none",
     ]
-    assert (
-        own.experiment.method == replace(base.method, predict="last")
-        and own.experiment.name == "shapes_tiny_seq_jepa:predict=last"
-    )
+    assert own.experiment.method == replace(base.method, predict="last")
+    assert own.experiment.name == "shapes_tiny_seq_jepa:predict=last"
     assert replace(own.experiment, method=base.method, name=base.name) == base
     assert plain.experiment.method == vicreg.Config()
     assert plain.experiment.train == replace(base.train, num_views=2, batch_size=128)
-    assert (
-        plain.experiment.optim == base.optim
-        and plain.experiment.world == base.world
-        and plain.experiment.encoder == base.encoder
-    )
+    assert plain.experiment.optim == base.optim
+    assert plain.experiment.world == base.world
+    assert plain.experiment.encoder == base.encoder
     assert changed.experiment.method == replace(base.method, condition="none")
     assert changed.experiment.train == replace(base.train, num_views=2, batch_size=128)
 
 
 def test_values_are_json_or_words() -> None:
-    text = 'seq_jepa:world.actions=["rotation","light_hue"],dropout=0.25,ema_buffers=true,evaluate.objects=null,condition="none"'
-    [found] = contenders([text], shapes_tiny())
-    experiment = found.experiment
-    assert (
-        experiment.world.actions == ("rotation", "light_hue")
-        and experiment.evaluate.objects is None
+    settings = (
+        'world.actions=["rotation","light_hue"]',
+        "dropout=0.25",
+        "ema_buffers=true",
+        "evaluate.objects=null",
+        'condition="none"',
     )
-    assert (
-        experiment.method.dropout,
-        experiment.method.ema_buffers,
-        experiment.method.condition,
-    ) == (0.25, True, "none")
+    [found] = contenders([f"seq_jepa:{','.join(settings)}"], shapes_tiny())
+    experiment, method = found.experiment, found.experiment.method
+    assert experiment.world.actions == ("rotation", "light_hue")
+    assert experiment.evaluate.objects is None
+    assert (method.dropout, method.ema_buffers, method.condition) == (0.25, True, "none")
 
 
 def test_views_per_step_stay_equal() -> None:
     train = TrainConfig(batch_size=64, num_views=4)
-    assert [(t.batch_size, t.num_views) for t in (with_views(train, n) for n in (2, 3, 4, 8))] == [
-        (128, 2),
-        (85, 3),
-        (64, 4),
-        (32, 8),
-    ]
-    assert with_views(replace(train, accumulate=8), 3).batch_size == 80, (
-        "a multiple of the micro-batches"
-    )
-    assert [
-        with_views(replace(train, batch_size=size), 2, 64).batch_size for size in (80, 64, 8)
-    ] == [128, 128, 16], "no whole context"
+    for num_views, batch_size in ((2, 128), (3, 85), (4, 64), (8, 32)):
+        changed = with_views(train, num_views)
+        assert (changed.num_views, changed.batch_size) == (num_views, batch_size)
+    micro = with_views(replace(train, accumulate=8), 3)
+    assert micro.batch_size == 80, "a multiple of the micro-batches"
+    for before, after in ((80, 128), (64, 128), (8, 16)):
+        whole = with_views(replace(train, batch_size=before), 2, 64)
+        assert whole.batch_size == after, "whole contexts, if there is one"
     assert with_views(replace(train, batch_size=160, accumulate=2), 2, 64).batch_size == 256
     for found in contenders([*every_method(), "seq_jepa:train.num_views=8"], shapes_tiny()):
         chosen = found.experiment.train
@@ -192,20 +181,16 @@ def test_all_is_every_method_of_the_package() -> None:
     assert [c.name for c in found] == names
     conditioned = {c.name for c in found if c.experiment.method.uses_actions}
     assert set(names) - conditioned == {"byol", "simclr", "vicreg", "vicreg_traj"}
-    assert not contenders(["seq_jepa:condition=none"], shapes_tiny())[
-        0
-    ].experiment.method.uses_actions
+    [blind] = contenders(["seq_jepa:condition=none"], shapes_tiny())
+    assert not blind.experiment.method.uses_actions
 
 
 def test_a_method_of_ones_own(tmp_path: Path) -> None:
     shutil.copy(vicreg.__file__, tmp_path / "bench_own.py")
-    first, second = contenders(
-        [f"{tmp_path}/bench_own.py", f"{tmp_path}/bench_own.py:variance=5"], recipe()
-    )
-    assert (first.name, second.name) == (
-        "bench_own",
-        "bench_own:variance=5",
-    ) and second.experiment.method.variance == 5
+    own = f"{tmp_path}/bench_own.py"
+    first, second = contenders([own, f"{own}:variance=5"], recipe())
+    assert (first.name, second.name) == ("bench_own", "bench_own:variance=5")
+    assert second.experiment.method.variance == 5
     assert to_json(first.experiment)["method"]["kind"] == "bench_own"
 
 
@@ -262,11 +247,8 @@ def test_a_benchmark_ends_with_table_data_and_figure(finished: Path) -> None:
         ("seq_jepa:predict=every", "seq_jepa", True, 2),
     ]
     assert [(c["steps"], c["views_seen"]) for c in (first, second)] == [(2, 48), (2, 48)]
-    assert (
-        first["parameters"] > 0
-        and first["training_seconds"]["mean"] > 0
-        and first["runs"][0]["machine"]["device"] == "cpu"
-    )
+    assert first["parameters"] > 0 and first["training_seconds"]["mean"] > 0
+    assert first["runs"][0]["machine"]["device"] == "cpu"
     for contender in (first, second):
         folders = [finished / Path(run["results"]).parent for run in contender["runs"]]
         for key, question in {
@@ -354,13 +336,15 @@ def test_other_settings_or_recipes_do_not_mix(out: Path) -> None:
     longer = replace(recipe(), train=replace(recipe().train, steps=3))
     with pytest.raises(
         ConfigError,
-        match=r"another configuration; choose another --out or undo:\n  train.steps: 2 there, 3 here",
+        match=r"another configuration; choose another --out or undo:\n"
+        r"  train.steps: 2 there, 3 here",
     ):
         bench(out, experiment=longer, resume=True)
     shutil.rmtree(out / FOLDERS[1])
     with pytest.raises(
         ConfigError,
-        match=r"vicreg_seed1 has run with other settings; choose another --out or undo:\n  train.steps: 2 th",
+        match=r"vicreg_seed1 has run with other settings; choose another --out or undo:\n"
+        r"  train.steps: 2 there",
     ):
         bench(out, ["vicreg"], experiment=longer)
     with pytest.raises(
@@ -371,7 +355,7 @@ def test_other_settings_or_recipes_do_not_mix(out: Path) -> None:
 
 
 def other_digests(folder: Path) -> None:
-    """As if the run had been made with other pixels."""
+    """Change the folder as if the run had been made with other pixels."""
     spec = json.loads((folder / "world.json").read_text())
     (folder / "world.json").write_text(
         json.dumps(spec | {"data": spec["data"] | {"test.views": "others"}})
@@ -383,7 +367,8 @@ def test_runs_on_other_data_do_not_mix(out: Path) -> None:
         other_digests(out / name)
     with pytest.raises(
         DataError,
-        match=r"the data is not what .*_seed\d was run on; restore it, or choose another --out:\n  data.test.vi",
+        match=r"the data is not what .*_seed\d was run on; "
+        r"restore it, or choose another --out:\n  data.test.vi",
     ):
         bench(out, ["simclr"], resume=True)
     assert not (out / "simclr_seed0").exists()
@@ -392,7 +377,8 @@ def test_runs_on_other_data_do_not_mix(out: Path) -> None:
     (out / FOLDERS[0] / "results.json").unlink()
     with pytest.raises(
         DataError,
-        match=r"the data is not what .*_seed0 was begun with; restore it, or choose another --out:\n  data.test",
+        match=r"the data is not what .*_seed0 was begun with; "
+        r"restore it, or choose another --out:\n  data.test",
     ):
         bench(out, resume=True)
 
@@ -482,15 +468,10 @@ def test_a_contender_that_diverges_does_not_lose_the_others(out: Path) -> None:
     wild = "simclr:optim.lr=1e30"
     outcome, lines = bench(out, [wild, *PAIR], resume=True)
     [error] = outcome.failures
-    assert (
-        isinstance(error, NonFiniteError)
-        and str(error).startswith(f"{wild}, seed 0: ")
-        and "not finite" in str(error)
-    )
-    assert (
-        lines[0].startswith(f"1/3 {wild}, seed 0: failed after")
-        and lines[2] == "3/3 vicreg, seed 0: already done"
-    )
+    assert isinstance(error, NonFiniteError)
+    assert str(error).startswith(f"{wild}, seed 0: ") and "not finite" in str(error)
+    assert lines[0].startswith(f"1/3 {wild}, seed 0: failed after")
+    assert lines[2] == "3/3 vicreg, seed 0: already done"
     found = {line.label: line.n for line in outcome.table.lines}
     assert found[wild] == "0 (1 failed)" and found["vicreg"] == "2" and outcome.elsewhere == 0
     again, _ = bench(out, ["vicreg"], resume=True)
@@ -535,24 +516,17 @@ def run(
 
 
 def test_the_command(run, tmp_path: Path) -> None:
-    code, said, _ = run(
-        "--methods",
-        "vicreg",
-        "simclr:optim.lr=1e30",
-        "--world.objects",
-        "24",
-        "--train.log-every=1",
-    )
-    assert (
-        code == 5
-        and "2/2 simclr:optim.lr=1e30, seed 0: failed" in said
-        and "done: runs/benchmark_signal/benchmark.md" in said
-    )
-    assert (
-        "0 (1 failed)" in said
-        and "raw pixels" in said
-        and (tmp_path / "runs/benchmark_signal/benchmark.png").exists()
-    )
+    methods = ("--methods", "vicreg", "simclr:optim.lr=1e30")
+    code, said, _ = run(*methods, "--world.objects", "24", "--train.log-every=1")
+    assert code == 5
+    for text in (
+        "2/2 simclr:optim.lr=1e30, seed 0: failed",
+        "done: runs/benchmark_signal/benchmark.md",
+        "0 (1 failed)",
+        "raw pixels",
+    ):
+        assert text in said
+    assert (tmp_path / "runs/benchmark_signal/benchmark.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
-    """Coarse pictures, and the first two features in place of UMAP, which compiles for ten
-    seconds."""
+    """Coarse pictures, and the first two features instead of UMAP, which compiles for seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(style.PARAMETERS, "savefig.dpi", 40)
         patch.setattr(maps, "umap", lambda features: features[:, :2])

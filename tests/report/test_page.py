@@ -1,4 +1,5 @@
 import base64
+import itertools
 import json
 import re
 import shutil
@@ -11,12 +12,13 @@ import pytest
 from fixtures.run_copies import copy_run
 from seqjepa.report import page, runs, tables, write_report
 
+CONTROLLED = ("model", "random", "pixels")
 SECTIONS = ("sequences", "results", "maps", "neighbours", "training", "settings")
 
 
 @pytest.fixture(scope="module")
 def written(run_dir: Path, quick: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report([run_dir], tmp_path_factory.mktemp("write_report") / "new" / "folder")
+    return write_report([run_dir], tmp_path_factory.mktemp("report") / "new" / "folder")
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +66,10 @@ def test_page_needs_nothing_but_itself(html: str) -> None:
     for tag, attributes in found.tags:
         assert tag not in ("script", "link", "iframe", "object")
         for name in ("src", "href", "srcset", "poster", "data", "action"):
-            assert attributes.get(name, "#").startswith(("data:image/png;base64,", "#")), (
-                tag,
-                attributes[name],
-            )
-    assert (
-        "http://" not in html
-        and "https://" not in html
-        and "url(" not in html
-        and "@import" not in html
-    )
+            address = attributes.get(name, "#")
+            assert address.startswith(("data:image/png;base64,", "#")), (tag, address)
+    for address in ("http://", "https://", "url(", "@import"):
+        assert address not in html
 
 
 def test_page_has_every_section_and_every_picture_a_text(html: str) -> None:
@@ -106,13 +102,12 @@ def test_page_tells_nothing_of_where_it_was_made(run_dir: Path, html: str) -> No
 
 def test_table_shows_the_figures_of_results_json(run_dir: Path, html: str) -> None:
     records = json.loads((run_dir / "results.json").read_text())["records"]
-    shown = {
-        (r["task"], r["input"], r["views"], r["metric"], r["split"], r["features"]): r["value"]
-        for r in records
-    }
-    splits, columns = ["test", "ood_class", "ood_light"], ["model", "random", "pixels"]
+    keys = ("task", "input", "views", "metric", "split", "features")
+    figures = {tuple(record[key] for key in keys): record["value"] for record in records}
+    columns = list(itertools.product(["test", "ood_class", "ood_light"], CONTROLLED))
     table = next(rows for rows in Page(html).tables if "test" in rows[0])
     assert table[0] == ["", "test", "unseen class", "unseen light"]
+
     rows = {row[0]: row[1:] for row in table[2:] if len(row) > 1}
     questions = {
         "z of one view": ("class", "view", 1, "top1"),
@@ -120,28 +115,19 @@ def test_table_shows_the_figures_of_results_json(run_dir: Path, html: str) -> No
         "zAGG of 4 views": ("class", "sequence", 4, "top1"),
     }
     for label, question in questions.items():
-        expected = [shown.get((*question, split, column)) for split in splits for column in columns]
-        assert rows[label] == [
-            "–" if value is None else f"{100 * value:.1f}" for value in expected
-        ], label
-    rotation = [row[1:] for row in table if row[0] == "rotation, median error, °"]
+        shares = [figures.get((*question, *column)) for column in columns]
+        assert rows[label] == ["–" if x is None else f"{100 * x:.1f}" for x in shares], label
+
+    shown = [row[1:] for row in table if row[0] == "rotation, median error, °"]
     for row, kind in zip(
-        rotation,
-        (("relative rotation", "pair", 2), ("individual rotation", "view", 1)),
-        strict=True,
+        shown, (("relative rotation", "pair", 2), ("individual rotation", "view", 1)), strict=True
     ):
-        assert row == [
-            f"{shown[(*kind, 'median_degrees', split, column)]:.1f}"
-            for split in splits
-            for column in columns
-        ]
+        degrees = [figures[(*kind, "median_degrees", *column)] for column in columns]
+        assert row == [f"{x:.1f}" for x in degrees]
+
     [light, _] = [row[1:] for row in table if row[0] == "light, R²"]
-    expected = [
-        shown[("relative light", "pair", 2, "r2", split, column)]
-        for split in splits
-        for column in columns
-    ]
-    assert light == [f"{value:.3f}".replace("-", "−") for value in expected]
+    r2 = [figures[("relative light", "pair", 2, "r2", *column)] for column in columns]
+    assert light == [f"{x:.3f}".replace("-", "−") for x in r2]
 
 
 def test_before_evaluation_the_rest_is_shown(run_dir: Path, tmp_path: Path) -> None:
@@ -170,57 +156,39 @@ def test_seeds_are_one_and_variants_stand_side_by_side(run_dir: Path, tmp_path: 
 
     seed = copy_run(run_dir, tmp_path / "seed", lambda config: config.update(seed=1), shift=0.0625)
     every = copy_run(run_dir, tmp_path / "every", other, shift=0.03125)
-    text = write_report([run_dir, seed, every, run_dir], tmp_path / "out").read_text(
-        encoding="utf-8"
+    page = write_report([run_dir, seed, every, run_dir], tmp_path / "out")
+    table = next(
+        rows for rows in Page(page.read_text(encoding="utf-8")).tables if "test" in rows[0]
     )
-    found = Page(text)
-    head = next(rows for rows in found.tables if "test" in rows[0])[1]
     controls = [
         f"{name} · predict {which}"
-        for name in ("random features", "raw pixels")
+        for name in ("untrained features", "raw pixels")
         for which in ("lastn = 2", "every")
     ]
-    assert head == ["", "predict lastn = 2", "predict every", *controls]
+    assert table[1] == ["", "predict lastn = 2", "predict every", *controls]
+
+    asked = {"features": "model", "split": "test", "input": "view", "task": "class"}
     records = json.loads((run_dir / "results.json").read_text())["records"]
-    [value] = [
-        r["value"]
-        for r in records
-        if (r["features"], r["split"], r["input"], r["task"]) == ("model", "test", "view", "class")
-    ]
+    [value] = [r["value"] for r in records if asked.items() <= r.items()]
     both = [100 * value, 100 * value + 6.25]
-    row = next(
-        row
-        for rows in found.tables
-        if "test" in rows[0]
-        for row in rows
-        if row[0] == "z of one view"
-    )
+    row = next(row for row in table if row[0] == "z of one view")
     assert row[1:3] == [
         f"{statistics.mean(both):.1f} ± {statistics.stdev(both):.1f}",
         f"{100 * value + 3.125:.1f}",
     ]
+
     assert len(list((tmp_path / "out").glob("[12]_*_map_*.png"))) == 2 * 3, "maps of each variant"
-    names = {path.stem for path in (tmp_path / "out").glob("training_*.png")}
-    assert {
-        "training_loss",
-        "training_loss_last_view_only",
-        "training_effective_rank_z",
-        "training_effective_rank_z_agg",
-    } < names
+    names = {path.stem.removeprefix("training_") for path in page.parent.glob("training_*.png")}
+    assert {"loss", "loss_last_view_only", "effective_rank_z", "effective_rank_z_agg"} < names
 
 
 def test_variants_share_controls_that_are_the_same(run_dir: Path) -> None:
     run = runs.read_run(run_dir)
     both = [runs.Variant(label, (run,)) for label in ("one", "two")]
-    assert [column.label for column in tables.columns(both)] == [
-        "one",
-        "two",
-        "random features",
-        "raw pixels",
-    ]
-    assert [len(column.runs) for column in tables.columns(both)] == [1, 1, 1, 1], (
-        "the same control twice is no second sample"
-    )
+    columns = tables.results_columns(both)
+    labels = ["one", "two", "untrained features", "raw pixels"]
+    assert [column.label for column in columns] == labels
+    assert all(len(column.runs) == 1 for column in columns), "no second sample of a control"
 
 
 def test_mathematics_is_set_and_the_rest_escaped() -> None:
@@ -234,6 +202,6 @@ def test_figures_in_words() -> None:
     assert tables.text(None, "r2") == "–"
     assert tables.text(tables.Value(0.876, float("nan"), 1), "top1") == "87.6"
     assert tables.text(tables.Value(-0.0126, 0.002, 3), "r2") == "−0.013 ± 0.002"
-    assert tables.name_input(("class", "mean", 1, "top1")) == "mean of 1 view’s z"
+    assert tables.Question("class", "mean", 1, "top1").input_label == "mean of 1 view’s z"
     settings = {"1, 2,000": [1, 2000], "–": None, "yes": True, "1e-05": 1e-5, "none": []}
     assert [page.setting(value) for value in settings.values()] == list(settings)

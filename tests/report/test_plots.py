@@ -11,13 +11,10 @@ from seqjepa.report import charts, curves, maps, runs, sample, strips, style
 
 
 def labelled(figure: Figure) -> bool:
-    """Whether all axes of a plot say what they are; a colour bar needs one label only."""
+    """Return True if the main axes of a plot have a title and labels."""
     main = figure.axes[0]
-    return bool(
-        main.get_title(loc="left")
-        and main.get_xlabel()
-        and (main.get_ylabel() or main.get_yticklabels())
-    )
+    upwards = main.get_ylabel() or main.get_yticklabels()
+    return bool(main.get_title(loc="left") and main.get_xlabel() and upwards)
 
 
 def test_axes_are_labelled(run_dir: Path) -> None:
@@ -40,12 +37,9 @@ def test_axes_are_labelled(run_dir: Path) -> None:
 
 def test_every_logged_figure_is_drawn_once(run_dir: Path) -> None:
     run = runs.read_run(run_dir)
-    logged = {
-        **run.metrics,
-        "entropy": run.metrics["loss"],
-        "new/first": run.metrics["loss"],
-        "new/second": run.metrics["loss"],
-    }
+    logged = dict(run.metrics)
+    for key in ("entropy", "new/first", "new/second"):
+        logged[key] = run.metrics["loss"]
     [variant] = runs.group([replace(run, metrics=logged)])
     shown = {panel.title: figure.axes[0] for panel, figure in curves.training([variant])}
     assert len(shown["Entropy"].lines) == 1 and len(shown["New"].lines) == 2
@@ -104,11 +98,9 @@ def test_actions_in_words() -> None:
 
 
 def test_globes_are_seen_from_the_camera_of_shapes() -> None:
-    """A right-handed view: the world's up is up in the picture, x to the left of a camera on the y
-    side."""
+    """The world's up is up in the picture, x to the left of a camera on the y side."""
     right, up, towards = strips.VIEWPOINT
-    assert np.allclose(strips.VIEWPOINT @ strips.VIEWPOINT.T, np.eye(3)) and np.allclose(
-        np.cross(right, up), towards
-    )
+    assert np.allclose(strips.VIEWPOINT @ strips.VIEWPOINT.T, np.eye(3))
+    assert np.allclose(np.cross(right, up), towards), "right-handed"
     assert np.allclose(strips.VIEWPOINT @ [0, 0, 1], np.array([0, 1, 1]) / np.sqrt(2))
     assert np.allclose(strips.VIEWPOINT @ [1, 0, 0], [-1, 0, 0])

@@ -37,12 +37,8 @@ def test_nearest_are_those_of_other_objects() -> None:
 
 def test_nearness_of_class_and_rotation(run_dir: Path) -> None:
     labels = np.arange(60) % 3
-    made = a_sample(
-        np.random.default_rng(0).normal(size=(60, 2, 4)),
-        labels.tolist(),
-        np.eye(3)[labels],
-        run_dir,
-    )
+    z = np.random.default_rng(0).normal(size=(60, 2, 4))
+    made = a_sample(z, labels.tolist(), np.eye(3)[labels], run_dir)
     assert neighbours.nearness(made, "agg").same_class == 1
     assert neighbours.nearness(made, "chance").same_class == pytest.approx(1 / 3, abs=0.1)
     rotations = made.rotations
@@ -52,21 +48,17 @@ def test_nearness_of_class_and_rotation(run_dir: Path) -> None:
 
 
 def test_unlabelled_objects(run_dir: Path) -> None:
-    made = a_sample(
-        np.random.default_rng(0).normal(size=(8, 2, 4)),
-        [-1] * 8,
-        np.random.default_rng(1).normal(size=(8, 4)),
-        run_dir,
-    )
+    z = np.random.default_rng(0).normal(size=(8, 2, 4))
+    agg = np.random.default_rng(1).normal(size=(8, 4))
+    made = a_sample(z, [-1] * 8, agg, run_dir)
     assert np.isnan(neighbours.nearness(made, "z").same_class)
     assert neighbours.examples(made, 4) == [0] and maps.legend(made) == []
     assert len(neighbours.draw_neighbours(made, "z").axes) == 6
 
 
 def test_a_long_class_leaves_room_for_the_angle(run_dir: Path) -> None:
-    made = a_sample(
-        np.random.default_rng(0).normal(size=(8, 2, 4)), [0] * 8, np.zeros((8, 4)), run_dir
-    )
+    z = np.random.default_rng(0).normal(size=(8, 2, 4))
+    made = a_sample(z, [0] * 8, np.zeros((8, 4)), run_dir)
     named = replace(made, spec=replace(made.spec, classes=("kitchenware", *made.spec.classes[1:])))
     query, *found = [axes.get_xlabel() for axes in neighbours.draw_neighbours(named, "z").axes]
     assert query == "kitchenware" and len(found) == 5
@@ -84,16 +76,9 @@ def test_the_factor_that_colours_a_map(run_dir: Path) -> None:
     plain = replace(made.spec, factors=ActionSpace(made.spec.factors.pose, (signal_world.LIGHT,)))
     assert [factor.name for factor in maps.factors(replace(made, spec=plain))] == ["light"]
     turned = Group(name="turn", dims=("x", "y", "z", "light"), kind="quaternion")
-    factors = maps.factors(
-        replace(
-            made, spec=replace(made.spec, factors=ActionSpace(made.spec.factors.pose, (turned,)))
-        )
-    )
-    assert [factor.name for factor in factors] == [
-        "rotation about x",
-        "rotation about y",
-        "rotation about z",
-    ]
+    space = ActionSpace(made.spec.factors.pose, (turned,))
+    factors = maps.factors(replace(made, spec=replace(made.spec, factors=space)))
+    assert [factor.name for factor in factors] == [f"rotation about {axis}" for axis in "xyz"]
     assert factors[0].values.shape == (40, 2)
 
 
@@ -111,16 +96,12 @@ def test_sampling_is_the_same_for_every_model_and_leaves_it_as_it_was(run_dir: P
     world = model.experiment.world.build()
     before = {name: tensor.clone() for name, tensor in model.method.state_dict().items()}
     one, two = sample.draw(model, world), sample.draw(model, world)
-    assert (
-        torch.equal(one.batch.views, two.batch.views)
-        and np.array_equal(one.z, two.z)
-        and np.array_equal(one.agg, two.agg)
-    )
+    assert torch.equal(one.batch.views, two.batch.views)
+    assert np.array_equal(one.z, two.z) and np.array_equal(one.agg, two.agg)
     assert one.z.shape[:2] == (32, 5) and len(one.agg) == 32
     assert np.allclose(one.z[:3], model.encode(one.batch.views[:3]).numpy(), atol=1e-5)
-    assert all(
-        torch.equal(before[name], tensor) for name, tensor in model.method.state_dict().items()
-    )
+    after = model.method.state_dict()
+    assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
 
 
 @pytest.mark.slow
@@ -131,8 +112,6 @@ def test_umap_keeps_clusters_together_and_is_repeatable() -> None:
     groups = points.reshape(3, 30, 2)
     radius = np.linalg.norm(groups - groups.mean(1, keepdims=True), axis=-1).mean()
     centres = groups.mean(1)
-    assert (
-        min(np.linalg.norm(centres[i] - centres[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
-        > 3 * radius
-    )
+    apart = min(np.linalg.norm(centres[i] - centres[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert apart > 3 * radius
     assert np.array_equal(points, umap(features))

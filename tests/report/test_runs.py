@@ -10,44 +10,30 @@ from fixtures.run_copies import copy_run
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.report import runs, write_report
 
+TORN = '{"step": 1, "loss": 1}\n{"step": 2, "lo\n{"step": 3, "loss": 1}\n'
 
-def damage_metrics(folder: Path) -> None:
-    (folder / "metrics.jsonl").write_text(
-        '{"step": 1, "loss": 1}\n{"step": 2, "lo\n{"step": 3, "loss": 1}\n'
-    )
+
+def write(name: str, text: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text(text)
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
 
 
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        (lambda folder: (folder / "config.json").unlink(), ConfigError, "is no run folder"),
-        (lambda folder: (folder / "config.json").write_text("{}"), DataError, "config.json has no"),
+        (remove("config.json"), ConfigError, "is no run folder"),
+        (write("config.json", "{}"), DataError, "config.json has no"),
+        (write("config.json", "[]"), DataError, "must hold a JSON object"),
+        (remove("metrics.jsonl"), DataError, "metrics.jsonl is missing"),
+        (write("metrics.jsonl", ""), DataError, "metrics.jsonl holds no step"),
+        (write("metrics.jsonl", TORN), DataError, "metrics.jsonl, line 2 "),
+        (write("results.json", "{"), DataError, "results.json is damaged"),
+        (write("results.json", '{"format": 9}'), DataError, "has format 9, this version reads 1"),
         (
-            lambda folder: (folder / "config.json").write_text("[]"),
-            DataError,
-            "must hold a JSON object",
-        ),
-        (lambda folder: (folder / "metrics.jsonl").unlink(), DataError, "metrics.jsonl is missing"),
-        (
-            lambda folder: (folder / "metrics.jsonl").write_text(""),
-            DataError,
-            "metrics.jsonl holds no step",
-        ),
-        (damage_metrics, DataError, "metrics.jsonl, line 2 "),
-        (
-            lambda folder: (folder / "results.json").write_text("{"),
-            DataError,
-            "results.json is damaged",
-        ),
-        (
-            lambda folder: (folder / "results.json").write_text('{"format": 9}'),
-            DataError,
-            "has format 9, this version reads 1",
-        ),
-        (
-            lambda folder: (folder / "results.json").write_text(
-                '{"format": 1, "records": [{"a": 1}]}'
-            ),
+            write("results.json", '{"format": 1, "records": [{"a": 1}]}'),
             DataError,
             "evaluate the run again",
         ),
@@ -82,23 +68,16 @@ def test_a_seed_counts_once(run_dir: Path, tmp_path: Path) -> None:
     """Of a run and its copy one is kept; two that came out differently are named."""
     first = runs.read_run(run_dir)
     copy = runs.read_run(copy_run(run_dir, tmp_path / "copy"))
-    assert [run.folder for variant in runs.group([first, copy]) for run in variant.runs] == [
-        run_dir
-    ]
+    [variant] = runs.group([first, copy])
+    assert [run.folder for run in variant.runs] == [run_dir]
+    both = f"{run_dir} and {copy.folder}"
     for other in (replace(copy, results=None), replace(copy, metrics={"step": np.array([1.0])})):
-        with pytest.raises(
-            ConfigError,
-            match=f"{run_dir} and {copy.folder} have the same settings and seed but other results",
-        ):
+        message = f"{both} have the same settings and seed but other results"
+        with pytest.raises(ConfigError, match=message):
             runs.group([first, other])
-    assert (
-        len(
-            runs.group([first, replace(copy, config={**copy.config, "seed": 77}, results=None)])[
-                0
-            ].runs
-        )
-        == 2
-    )
+    another = replace(copy, config={**copy.config, "seed": 77}, results=None)
+    [variant] = runs.group([first, another])
+    assert len(variant.runs) == 2
 
 
 def test_a_torn_last_line_and_steps_logged_twice(run_dir: Path, tmp_path: Path) -> None:

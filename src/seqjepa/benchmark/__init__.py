@@ -1,8 +1,8 @@
-"""A benchmark: contenders trained and evaluated with several seeds, and all of their results in one
-table and figure.
+"""A benchmark: contenders trained and evaluated with several seeds, and a table of all results.
 
-Each run has a folder of its own in the benchmark's; whoever is killed goes on there, and several
-processes share the work."""
+Each run has its own folder in the benchmark's. A killed run resumes there; several processes may
+share the work.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
-from seqjepa.benchmark.jobs import Job, plan, refuse, refuse_changed_data
-from seqjepa.benchmark.standings import FAILED, note_failure, publish
+from seqjepa.benchmark.jobs import Job, plan, require_startable, require_unchanged_data
+from seqjepa.benchmark.standings import FAILED, note_failure
+from seqjepa.benchmark.summary import publish
 from seqjepa.config import Experiment, to_json
-from seqjepa.errors import CollapseError, DiskError, Interrupted, InUseError, NonFiniteError
+from seqjepa.display import silenced, status
+from seqjepa.errors import CollapseError, Interrupted, InUseError, NonFiniteError
 from seqjepa.evaluation.evaluate import evaluate
-from seqjepa.report.benchmark.table import Table
-from seqjepa.report.headline import duration
+from seqjepa.files import disk_errors
+from seqjepa.report.benchmark.table import BenchmarkTable
+from seqjepa.report.words import duration
 from seqjepa.runs.folder import RunFolder
 from seqjepa.training.loop import train
 
@@ -27,15 +29,16 @@ __all__ = ["Outcome", "benchmark"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a benchmark ended.
+    """The end of a benchmark.
 
     Attributes:
         table: of all results in the benchmark's folder.
-        failures: what ended runs here: NaN, infinities, or collapse where that was to end them.
-        elsewhere: how many runs are still with other processes.
+        failures: what ended runs of this process: NaN, infinities, or collapse with
+            `fail_on_collapse`.
+        elsewhere: number of runs that are still with other processes.
     """
 
-    table: Table
+    table: BenchmarkTable
     failures: tuple[NonFiniteError | CollapseError, ...]
     elsewhere: int
 
@@ -52,8 +55,7 @@ def benchmark(
     quiet: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
-    """Train and evaluate every contender with every seed, or what is left of that, and write the
-    table of all results.
+    """Train and evaluate every contender with every seed, and write the table of all results.
 
     Runs go seed by seed, so that a benchmark that is cut short compares as many contenders as it
     can. The table, `benchmark.md` with `benchmark.json` and `benchmark.png`, is of all results in
@@ -63,13 +65,13 @@ def benchmark(
         experiment: the recipe that contenders change.
         contenders: as `seqjepa.benchmark.contenders` reads them.
         out: the benchmark's folder.
-        seeds: how many, from 0 on.
-        resume: go on with the runs that are there, those that failed too, and leave those that
-            another process is at to it.
+        seeds: number of seeds, from 0 on.
+        resume: go on with existing runs, those that failed too; runs of other processes are left
+            to them.
         fail_on_collapse: end a run when its representation collapses, instead of warning.
         device: default: CUDA where there is one, else the CPU.
         quiet: no progress on the terminal.
-        say: is told how each run ended.
+        say: called with a line of text when a run has ended.
 
     Raises:
         ConfigError, DataError: before anything is trained, if a contender, its folder or its data
@@ -79,36 +81,45 @@ def benchmark(
     """
     folder = Path(out)
     planned = plan(experiment, contenders, folder, seeds)
-    refuse(planned, folder, experiment.name, resume=resume, device=device, warn=say)
-    failures: dict[int, NonFiniteError | CollapseError] = {}
+    require_startable(planned, folder, experiment.name, resume=resume, device=device, warn=say)
+
+    failures: list[NonFiniteError | CollapseError] = []
     for number, job in enumerate(planned, 1):
-        began, ended = time.perf_counter(), "already done"
+        began = time.perf_counter()
+        has_new_result = True
         try:
-            if not job.done:
-                refuse_changed_data(job, folder, experiment.name)
-                _run(job, fail_on_collapse=fail_on_collapse, device=device, quiet=quiet)
+            if job.done:
+                ended, has_new_result = "already done", False
+            else:
+                require_unchanged_data(job, folder, experiment.name)
+                _complete(job, fail_on_collapse=fail_on_collapse, device=device, quiet=quiet)
                 ended = f"done in {duration(time.perf_counter() - began)}"
         except InUseError:
-            ended = "left to the process that is at it"
+            ended, has_new_result = "left to the process that is at it", False
         except (NonFiniteError, CollapseError) as error:
+            # The other contenders go on.
             note_failure(job.folder, job.experiment, str(error))
-            failures[number] = type(error)(f"{job}: {error}")
+            failures.append(type(error)(f"{job}: {error}"))
             ended = f"failed after {duration(time.perf_counter() - began)}: {error}"
         except KeyboardInterrupt:
+            # Training answers a signal itself; this one came before or after it.
             raise Interrupted(
                 f"stopped at {job}: what was trained is saved, go on with --resume"
             ) from None
+
         say(f"{number}/{len(planned)} {job}: {ended}")
-        if ended.startswith(("done", "failed")) and number < len(planned):
+        # The table can be read while the next runs go on; the last one is written below.
+        if has_new_result and number < len(planned):
             publish(folder, experiment.name)
+
     elsewhere = sum(not job.done and not (job.folder / FAILED).exists() for job in planned)
-    return Outcome(publish(folder, experiment.name, say), tuple(failures.values()), elsewhere)
+    return Outcome(publish(folder, experiment.name, say), tuple(failures), elsewhere)
 
 
-def _run(
+def _complete(
     job: Job, *, fail_on_collapse: bool, device: str | torch.device | None, quiet: bool
 ) -> None:
-    """What is left of a run."""
+    """Train and evaluate a run, as far as that has not been done."""
     train(
         job.experiment,
         job.folder,
@@ -117,15 +128,12 @@ def _run(
         device=device,
         quiet=quiet,
     )
-    with RunFolder.open(
-        job.folder, to_json(job.experiment), resume=True
-    ):  # nobody else evaluates it meanwhile
+
+    # With the folder open, no other process evaluates the run meanwhile.
+    with RunFolder.open(job.folder, to_json(job.experiment), resume=True):
         if not job.done:
-            with Console(stderr=True, quiet=quiet).status(f"{job}: evaluating ..."):
+            with silenced(quiet), status(f"{job}: evaluating ..."):
                 evaluate(job.folder, device=device, progress=False)
-        try:
-            (job.folder / FAILED).unlink(missing_ok=True)
-        except OSError as error:
-            raise DiskError(
-                f"cannot remove {job.folder / FAILED}: {error.strerror or error}"
-            ) from error
+        failed = job.folder / FAILED
+        with disk_errors(f"cannot remove {failed}"):
+            failed.unlink(missing_ok=True)

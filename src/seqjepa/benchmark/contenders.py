@@ -4,7 +4,8 @@ vicreg                                    a method with its defaults
 own.py                                    one of your own
 seq_jepa:predict=every                    with another value of a field of the method
 seq_jepa:train.num_views=2,condition=none and of any other field of the experiment, by its path in
-config.json"""
+config.json
+"""
 
 import json
 import re
@@ -31,44 +32,50 @@ class Contender:
 
 
 def contenders(texts: Iterable[str], base: Experiment) -> list[Contender]:
-    """The contenders that are written so, each once.
+    """Read contenders as they are written, each once.
 
     Args:
         texts: see the module's docstring.
         base: the recipe, with any method. World, encoder, optimizer, steps and views per step stay
-            as they are there.
+            as they are in it.
 
     Raises:
         ConfigError: at an unknown method or key or at a bad value, or if the run folders of two
             contenders would have the same name.
     """
-    found = list(
-        {
-            each.name: each for each in (_contender(text, base) for text in dict.fromkeys(texts))
-        }.values()
-    )
-    names: dict[str, str] = {}
-    for each in found:
-        if (other := names.setdefault(folder_name(each.name, 0), each.name)) != each.name:
+    by_name: dict[str, Contender] = {}
+    for text in dict.fromkeys(texts):
+        contender = _contender(text, base)
+        by_name[contender.name] = contender
+
+    # A folder's name drops some characters: two contenders may have the same.
+    folders: dict[str, str] = {}
+    for name in by_name:
+        other = folders.setdefault(folder_name(name, 0), name)
+        if other != name:
             raise ConfigError(
-                f"contenders {other!r} and {each.name!r} would share a folder: give one of them another --out"
+                f"contenders {other!r} and {name!r} would share a folder: "
+                "give one of them another --out"
             )
-    return found
+    return list(by_name.values())
 
 
 def folder_name(name: str, seed: int) -> str:
-    """What the run folder of a contender is called."""
+    """Return the name of a contender's run folder."""
     slug = re.sub(r"[^a-z0-9.+-]+", "_", name.lower()).strip("_")
     return f"{slug}_seed{seed}"
 
 
 def _contender(text: str, base: Experiment) -> Contender:
+    """Read a contender, with its text in every error."""
     method, colon, rest = text.partition(":")
     try:
+        # A comma separates settings only before the next key: values may hold commas too.
         settings = dict(map(_setting, re.split(r",(?=[\w.]+=)", rest))) if colon else {}
         views = settings.get("train.num_views")
         if isinstance(views, int) and views >= 1:
             base = replace(base, train=with_views(base.train, views))
+
         data = to_json(with_method(base, method))
         for path, value in settings.items():
             _set(data, path.split("."), value)
@@ -79,7 +86,7 @@ def _contender(text: str, base: Experiment) -> Contender:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """The path and the value of `key=value`."""
+    """Return the path and the value of `key=value`."""
     key, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"\w+(\.\w+)*", key):
         raise ConfigError(f"{text!r} is no setting: write METHOD:key=value,key=value")
@@ -87,12 +94,13 @@ def _setting(text: str) -> tuple[str, Any]:
     try:
         return path, json.loads(value)
     except ValueError:
+        # Words need no quotes.
         return path, value
 
 
 def _set(data: dict[str, Any], path: list[str], value: Any) -> None:
-    """Put a value there, whether or not there is such a place: `from_json` says what is wrong with
-    it."""
+    """Put a value at a path, whether it exists or not."""
+    # If it does not, `from_json` names the key in its error.
     for key in path[:-1]:
         if not isinstance(data.get(key), dict):
             data[key] = {}

@@ -1,4 +1,4 @@
-"""The runs of a benchmark, and all that can be wrong with them before the first one starts."""
+"""The runs of a benchmark, and all checks that are possible before the first one starts."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,12 +8,17 @@ from pathlib import Path
 import torch
 
 from seqjepa.benchmark.contenders import Contender, contenders, folder_name
-from seqjepa.benchmark.standings import Standing, finished, read, require_same_data
+from seqjepa.benchmark.standings import (
+    Standing,
+    read_finished,
+    read_standings,
+    require_same_data,
+)
 from seqjepa.config import Experiment, to_json
 from seqjepa.devices import find_device, fork_rng
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.from_json import differences
-from seqjepa.model import build_method
+from seqjepa.model import build_method, require_fit
 from seqjepa.runs.config_file import portable
 from seqjepa.runs.folder import WORLD, RunFolder, changed_data
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
@@ -26,7 +31,7 @@ class Job:
     """One run of the benchmark.
 
     Attributes:
-        contender: who runs.
+        contender: what is run.
         seed: of the run.
         folder: of the run.
     """
@@ -37,29 +42,29 @@ class Job:
 
     @property
     def experiment(self) -> Experiment:
-        """What is run."""
+        """The contender's experiment with the run's seed."""
         return replace(self.contender.experiment, seed=self.seed)
 
     @property
     def done(self) -> bool:
-        """Whether its results are there."""
-        results = finished(self.folder)
-        return results is not None and not differences(
-            results["experiment"], portable(to_json(self.experiment))
-        )
+        """True if its folder holds the results of this experiment."""
+        results = read_finished(self.folder)
+        if results is None:
+            return False
+        return not differences(results["experiment"], portable(to_json(self.experiment)))
 
     def __str__(self) -> str:
         return f"{self.contender.name}, seed {self.seed}"
 
 
 def plan(experiment: Experiment, texts: Sequence[str], out: Path, seeds: int) -> list[Job]:
-    """All runs, seed by seed.
+    """Return all runs, seed by seed.
 
     Args:
         experiment: the recipe that contenders change.
         texts: contenders as they are written.
         out: the benchmark's folder.
-        seeds: how many, from 0 on.
+        seeds: number of seeds, from 0 on.
 
     Raises:
         ConfigError: if there are no contenders or seeds, or a contender is not one.
@@ -70,13 +75,13 @@ def plan(experiment: Experiment, texts: Sequence[str], out: Path, seeds: int) ->
         raise ConfigError("name at least one contender after --methods, or all")
     chosen = contenders(texts, experiment)
     return [
-        Job(each, seed, out / folder_name(each.name, seed))
+        Job(contender, seed, out / folder_name(contender.name, seed))
         for seed in range(seeds)
-        for each in chosen
+        for contender in chosen
     ]
 
 
-def refuse(
+def require_startable(
     planned: Sequence[Job],
     out: Path,
     recipe: str,
@@ -85,92 +90,108 @@ def refuse(
     device: Device,
     warn: Callable[[str], None],
 ) -> None:
-    """Raise what would otherwise be raised after hours; nothing has been written to the benchmark's
-    folder then.
+    """Raise at once the errors that would otherwise come after hours, before anything is written.
 
     Raises:
-        ConfigError: if folders are there and not to be resumed, or hold something else; if a method
+        ConfigError: if folders exist and are not to be resumed, or hold something else; if a method
             does not fit the world.
-        DataError: if the world's data are missing, too few for a batch, damaged, or not what the
-            runs that are there were run on.
+        DataError: if the world's data are missing, too few for a batch, damaged, or not those of
+            the runs that have ended.
     """
-    there = [job.folder for job in planned if job.folder.exists()]
-    if there and not resume:
-        others = f" and {len(there) - 1} other runs" if len(there) > 1 else ""
+    existing = [job.folder.name for job in planned if job.folder.exists()]
+    if existing and not resume:
+        others = f" and {len(existing) - 1} other runs" if len(existing) > 1 else ""
         raise ConfigError(
-            f"{out} already holds {there[0].name}{others}: --resume to go on with them, or another --out"
+            f"{out} already holds {existing[0]}{others}: "
+            "--resume to go on with them, or another --out"
         )
+
     left = [job for job in planned if not job.done]
     for job in left:
         try:
             RunFolder.check(job.folder, to_json(job.experiment), resume=True)
         except ConfigError as error:
-            raise ConfigError(
-                str(error).replace("--run-dir", "--out")
-            ) from error  # what the option is called here
-    ended = read(out, recipe, warn)
+            # The option has another name in a benchmark.
+            raise ConfigError(str(error).replace("--run-dir", "--out")) from error
+
+    ended = read_standings(out, recipe, warn)
     _require_same_settings(planned, ended)
-    _try(list({job.contender.name: job for job in left}.values()), ended, find_device(device))
+    # Seeds of a contender fit or do not fit alike.
+    one_of_each = list({job.contender.name: job for job in left}.values())
+    _try(one_of_each, ended, find_device(device))
 
 
-def refuse_changed_data(job: Job, out: Path, recipe: str) -> None:
-    """Raise a DataError if the data are no longer what the runs that have ended meanwhile, here or
-    elsewhere, were run on."""
-    if ended := read(out, recipe, lambda text: None):
-        _require_same_data(job, ended, job.experiment.world.build().spec)
+def require_unchanged_data(job: Job, out: Path, recipe: str) -> None:
+    """Raise a DataError if the data are no longer those of the runs that have ended meanwhile.
+
+    These may be runs of other processes too.
+    """
+    if ended := read_standings(out, recipe, lambda text: None):
+        _require_data_of(job, ended, job.experiment.world.build().spec)
 
 
-def _require_same_data(job: Job, ended: Sequence[Standing], spec: WorldSpec) -> None:
-    """The data must be those of the runs that have ended, and of what there is of this one."""
+def _require_data_of(job: Job, ended: Sequence[Standing], spec: WorldSpec) -> None:
+    """Raise a DataError if the data are not those of ended runs, or of this one's beginning."""
     require_same_data(ended, job.experiment.world, spec, "the data")
-    if (job.folder / WORLD).exists() and (changed := changed_data(job.folder, spec)):
-        what = f"the data is not what {job.folder} was begun with"
-        raise DataError(f"{what}; restore it, or choose another --out:\n  " + "\n  ".join(changed))
+    if not (job.folder / WORLD).exists():
+        return
+    if changed := changed_data(job.folder, spec):
+        listed = "\n  ".join(changed)
+        raise DataError(
+            f"the data is not what {job.folder} was begun with; "
+            f"restore it, or choose another --out:\n  {listed}"
+        )
 
 
 def _require_same_settings(planned: Sequence[Job], ended: Sequence[Standing]) -> None:
-    """The runs that are already there must differ from ours of the same contender in nothing but
-    the seed."""
-    ours = {job.contender.name: job.contender.experiment for job in planned}
-    for there in ended:
-        if there.name in ours:
-            mine = replace(ours[there.name], seed=there.experiment.seed)
-            if changed := differences(to_json(there.experiment), to_json(mine)):
-                raise ConfigError(
-                    f"{there.folder} has run with other settings; choose another --out or undo:\n  "
-                    + "\n  ".join(changed)
-                )
+    """Raise a ConfigError if ended runs differ from planned ones of the same contender.
+
+    They may differ in the seed.
+    """
+    experiments = {job.contender.name: job.contender.experiment for job in planned}
+    for standing in ended:
+        if standing.name not in experiments:
+            continue
+        expected = replace(experiments[standing.name], seed=standing.experiment.seed)
+        if changed := differences(to_json(standing.experiment), to_json(expected)):
+            listed = "\n  ".join(changed)
+            raise ConfigError(
+                f"{standing.folder} has run with other settings; "
+                f"choose another --out or undo:\n  {listed}"
+            )
 
 
 def _try(jobs: Sequence[Job], ended: Sequence[Standing], device: torch.device) -> None:
-    """Build all contenders, and show each a micro-batch: before minutes of rendering as far as
-    their worlds can be told before."""
+    """Build all contenders and their worlds, and show each contender a micro-batch."""
+    # All that is known without building a world comes first: that may render for minutes.
     for job in jobs:
-        experiment = job.experiment
         with _naming(job.contender.name):
-            if (outline := experiment.world.outline()) is not None:
-                build_method(experiment, outline)
-                outline.require_views(experiment.train.num_views)
+            require_fit(job.experiment)
+
+    # Most contenders share one world, which is built once.
     worlds: list[tuple[WorldConfig, World]] = []
     for job in jobs:
-        experiment = job.experiment
+        config = job.experiment.world
         with _naming(job.contender.name):
-            world = next((built for config, built in worlds if config == experiment.world), None)
+            world = next((built for other, built in worlds if other == config), None)
             if world is None:
-                world = experiment.world.build()
-                worlds.append((experiment.world, world))
-            _require_same_data(job, ended, world.spec)
-            _try_batch(experiment, world, device)
+                world = config.build()
+                worlds.append((config, world))
+            _require_data_of(job, ended, world.spec)
+            _try_batch(job.experiment, world, device)
 
 
 def _try_batch(experiment: Experiment, world: World, device: torch.device) -> None:
+    """Pass a micro-batch through the experiment's method."""
     config = experiment.train
     method = build_method(experiment, world.spec).to(device).train()
     world.require("train", config.num_views, config.batch_size)
     size = config.batch_size // config.accumulate
-    batch = next(
-        world.loader("train", num_views=config.num_views, batch_size=size, seed=experiment.seed)
-    ).to(device)
+    loader = world.loader(
+        "train", num_views=config.num_views, batch_size=size, seed=experiment.seed
+    )
+    batch = next(loader).to(device)
+    # What is random in the method must not shift the random numbers of the runs.
     with fork_rng(device), torch.no_grad():
         torch.manual_seed(experiment.seed)
         method(batch)
@@ -178,7 +199,7 @@ def _try_batch(experiment: Experiment, world: World, device: torch.device) -> No
 
 @contextmanager
 def _naming(contender: str) -> Iterator[None]:
-    """Errors name the contender."""
+    """Name the contender in errors while it lasts."""
     try:
         yield
     except (ConfigError, DataError) as error:

@@ -17,7 +17,7 @@ from seqjepa.commands.options import choose, parse
 from seqjepa.config import Experiment
 from seqjepa.errors import ConfigError
 from seqjepa.recipes import every_method, recipe, recipes
-from seqjepa.report.benchmark import table as shown
+from seqjepa.report.benchmark.table import BenchmarkTable
 
 WIDTH = 240  # of the table where it goes into a file
 
@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> None:
         raise type(first)(f"{several} of the runs failed: {first}" if several > 1 else str(first))
 
 
-def _table(table: shown.Table, title: str) -> Table:
+def _table(table: BenchmarkTable, title: str) -> Table:
     """As on the page: readouts are indented, the best of each column is bold."""
     drawn = Table(title=f"benchmark: {title}", box=box.SIMPLE_HEAD)
     for number, parts in enumerate(table.heads):

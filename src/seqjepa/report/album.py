@@ -13,17 +13,19 @@ from seqjepa.report.neighbours import Nearness
 from seqjepa.report.runs import Variant
 from seqjepa.report.sample import Sample
 from seqjepa.report.style import MARKERS, Picture, picture
+from seqjepa.worlds.base import World, WorldSpec
 
+# Neighbours drawn at random show what the figures would be without a representation.
 COMPARED = {"z": "in z", "agg": "in z_AGG", "chance": "drawn at random"}
 STRIPS, LONGEST = 4, 5  # sequences shown, and views of each at most
 
 
 @dataclass(frozen=True, kw_only=True)
 class Album:
-    """The pictures that need a variant's model and world; of its first run.
+    """The pictures that need a variant's model and world, those of its first run.
 
     Attributes:
-        label: of the variant.
+        label: the variant's.
         world: the world's config, as JSON data.
         missing: why there are no pictures; all that follows is empty then.
         strips: sample sequences.
@@ -31,7 +33,8 @@ class Album:
         legend: name, colour and character of each class.
         neighbours: in z and z_AGG.
         nearness: the same in figures, with the name of what was compared.
-        objects, classes: how many objects the figures are about, and of how many classes.
+        objects: number of objects that the figures are about.
+        classes: number of their classes.
     """
 
     label: str
@@ -47,22 +50,21 @@ class Album:
 
     @property
     def pictures(self) -> list[Picture]:
-        """All of them."""
+        """All pictures."""
         return [picture for picture in (self.strips, *self.maps, *self.neighbours) if picture]
 
     @property
     def has_angle(self) -> bool:
-        """Whether rotations can be compared."""
+        """True if rotations can be compared."""
         return any(not math.isnan(near.angle) for _, near in self.nearness)
 
 
-def make(variant: Variant, name: str) -> Album:
-    """The album of a variant's first run.
+def make_album(variant: Variant, prefix: str) -> Album:
+    """Draw the album of a variant's first run.
 
     Args:
-        variant: trained; where there is no checkpoint yet or the data is not here, the album says
-            so.
-        name: what its PNG files begin with.
+        variant: trained; without a checkpoint or its data, the album says that they are missing.
+        prefix: what the names of its PNG files begin with.
     """
     first = variant.runs[0]
     try:
@@ -72,82 +74,86 @@ def make(variant: Variant, name: str) -> Album:
         return Album(
             label=variant.label, world=first.config["world"], missing=f"No pictures: {error}"
         )
+
     drawn = sample.draw(model, world)
-    index = neighbours.examples(drawn, STRIPS)
-    length = min(model.experiment.train.num_views, LONGEST, world.spec.views_per_object or LONGEST)
-    few = world.sequences(
-        "test", drawn.index[index], length, draw_key(0, "test", 0, drawn.index[index])
-    )
-    told, untold = strips.factors_in_words(world.spec)
-    caption = f"Actions: the change of {told}." if told else "Without actions."
-    if untold:
-        caption += f" What changes besides is no part of them: {untold}."
-    if any(g.is_rotation for g in world.spec.actions.groups):
-        caption += " A globe shows the turn as the camera of shapes and 3DIEBench sees it, the numbers its axis in the object’s own frame."
+    legend = maps.legend(drawn)
     return Album(
         label=variant.label,
         world=first.config["world"],
-        strips=picture(
-            f"{name}sequences",
-            strips.draw_strips(few, world.spec),
-            "Sequences of views with the actions between them",
-            caption,
-        ),
-        maps=_maps(drawn, name),
-        legend=[
-            (words, colour, MARKERS[marker]) for words, colour, marker, _ in maps.legend(drawn)
-        ],
-        neighbours=_neighbours(drawn, name),
+        strips=_strips(drawn, world, model.experiment.train.num_views, prefix),
+        maps=_maps(drawn, prefix),
+        legend=[(name, colour, MARKERS[marker]) for name, colour, marker, _ in legend],
+        neighbours=_neighbours(drawn, prefix),
         nearness=[(words, neighbours.nearness(drawn, key)) for key, words in COMPARED.items()],
         objects=len(drawn.labels),
         classes=len(drawn.classes) or None,
     )
 
 
-def _maps(drawn: Sample, name: str) -> list[Picture]:
+def _strips(drawn: Sample, world: World, num_views: int, prefix: str) -> Picture:
+    """Draw a few sequences, as long as those of training where there is room."""
+    spec = world.spec
+    index = drawn.index[neighbours.examples(drawn, STRIPS)]
+    length = min(num_views, LONGEST, spec.views_per_object or LONGEST)
+    # The key is the same for all runs: models of a world are shown the same views.
+    batch = world.sequences("test", index, length, draw_key(0, "test", 0, index))
+    figure = strips.draw_strips(batch, spec)
+    alt = "Sequences of views with the actions between them"
+    return picture(f"{prefix}sequences", figure, alt, _strips_caption(spec))
+
+
+def _strips_caption(spec: WorldSpec) -> str:
+    """Return what the actions are, what changes without them, and how to read a globe."""
+    acted, others = strips.factors_in_words(spec)
+    caption = f"Actions: the change of {acted}." if acted else "Without actions."
+    if others:
+        caption += f" What changes besides is no part of them: {others}."
+    if any(group.is_rotation for group in spec.actions.groups):
+        caption += (
+            " A globe shows the turn as the camera of shapes and 3DIEBench sees it,"
+            " the numbers its axis in the object’s own frame."
+        )
+    return caption
+
+
+def _maps(drawn: Sample, prefix: str) -> list[Picture]:
+    """Draw the maps of z, and that of z_AGG where there are classes to colour it by."""
     points, where = maps.mapped_views(drawn)
     pictures = []
+
     if drawn.classes:
-        figure = maps.map_by_class(points, drawn.labels[where[:, 0]], drawn, "z of views, by class")
-        pictures.append(
-            picture(
-                f"{name}map_z_class",
-                figure,
-                "UMAP of z coloured by class",
-                f"z of {len(points):,} views.",
-            )
-        )
+        labels = drawn.labels[where[:, 0]]
+        figure = maps.map_by_class(points, labels, drawn, "z of views, by class")
+        alt, caption = "UMAP of z coloured by class", f"z of {len(points):,} views."
+        pictures.append(picture(f"{prefix}map_z_class", figure, alt, caption))
+
     figure = maps.map_by_factor(points, where, maps.best_ordered(drawn), "z of views, by")
     kind = "angle" if drawn.rotations is not None else "factor"
+    alt = "UMAP of z coloured by a factor of the pose"
     caption = f"The same points, coloured by the {kind} that neighbours in z agree on most."
-    pictures.append(
-        picture(
-            f"{name}map_z_factor", figure, "UMAP of z coloured by a factor of the pose", caption
-        )
-    )
+    pictures.append(picture(f"{prefix}map_z_factor", figure, alt, caption))
+
     if drawn.classes:
-        figure = maps.map_by_class(
-            maps.umap(drawn.agg), drawn.labels, drawn, "z_AGG of sequences, by class"
-        )
+        placed = maps.umap(drawn.agg)
+        figure = maps.map_by_class(placed, drawn.labels, drawn, "z_AGG of sequences, by class")
+        alt = "UMAP of z_AGG coloured by class"
         caption = f"z_AGG of {len(drawn.agg)} sequences of {drawn.z.shape[1]} views."
-        pictures.append(
-            picture(f"{name}map_agg_class", figure, "UMAP of z_AGG coloured by class", caption)
-        )
+        pictures.append(picture(f"{prefix}map_agg_class", figure, alt, caption))
     return pictures
 
 
-def _neighbours(drawn: Sample, name: str) -> list[Picture]:
-    captions = {
-        "z": "One view against all views."
-        + " Degrees: rotation from the query to the neighbour." * (drawn.rotations is not None),
-        "agg": f"Sequences of {drawn.z.shape[1]} views against each other, each shown by its first view.",
-    }
-    return [
-        picture(
-            f"{name}neighbours_{key}",
-            neighbours.draw_neighbours(drawn, key),
-            f"Nearest neighbours in {key}",
-            caption,
-        )
-        for key, caption in captions.items()
-    ]
+def _neighbours(drawn: Sample, prefix: str) -> list[Picture]:
+    """Draw nearest neighbours in both representations."""
+    of_view = "One view against all views."
+    if drawn.rotations is not None:
+        of_view += " Degrees: rotation from the query to the neighbour."
+    of_sequence = (
+        f"Sequences of {drawn.z.shape[1]} views against each other, each shown by its first view."
+    )
+
+    pictures = []
+    for key, caption in (("z", of_view), ("agg", of_sequence)):
+        figure = neighbours.draw_neighbours(drawn, key)
+        alt = f"Nearest neighbours in {key}"
+        pictures.append(picture(f"{prefix}neighbours_{key}", figure, alt, caption))
+    return pictures

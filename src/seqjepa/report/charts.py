@@ -1,39 +1,64 @@
-"""Results as plots: invariance, which is accuracy with more and more views, and equivariance, which
-is what z tells of the pose."""
+"""Results as plots.
+
+Invariance is accuracy with more and more views; equivariance is what z predicts of the pose.
+"""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seqjepa.report import style
 from seqjepa.report.runs import Variant
-from seqjepa.report.tables import questions, value
+from seqjepa.report.tables import Question, Value, questions, value
 
 SIZE = (5.0, 3.5)
 
+# Features, input, name, colour and dashes of each curve of accuracy.
+CURVES = (
+    ("model", "sequence", "z_AGG", style.AGG, "-"),
+    ("model", "mean", "mean of z", style.Z, "-"),
+    ("random", "sequence", "untrained z_AGG", style.RANDOM, "-"),
+    ("random", "mean", "untrained mean of z", style.RANDOM, (0, (3, 2))),
+)
+# Features, name, colour, mark and its size; the model's is drawn last, above its controls.
+MARKS = (
+    ("random", "untrained z", style.RANDOM, "o", 6.5),
+    ("pixels", "raw pixels", style.RANDOM, "x", 5),
+    ("model", "z", style.Z, "o", 8),
+)
 
-def has(variant: Variant, kind: str) -> bool:
-    """Whether there are figures of the class with several views (`class`), or of the poses
-    (`relative`)."""
-    records = [
-        record
-        for run in variant.runs
-        for record in run.records
-        if record.split == variant.split and record.features == "model"
-    ]
+
+def has_accuracy_by_views(variant: Variant) -> bool:
+    """Return True if classes were predicted from several views."""
     return any(
-        r.task.startswith(kind) and (r.views > 1 if kind == "class" else r.metric == "r2")
-        for r in records
+        record.split == variant.split
+        and record.features == "model"
+        and record.task.startswith("class")
+        and record.views > 1
+        for record in variant.records
+    )
+
+
+def has_pose(variant: Variant) -> bool:
+    """Return True if R² of changes of pose was measured."""
+    return any(
+        record.split == variant.split
+        and record.features == "model"
+        and record.task.startswith("relative")
+        and record.metric == "r2"
+        for record in variant.records
     )
 
 
 def accuracy_by_views(variant: Variant, classes: int | None, *, top: float | None = None) -> Figure:
-    """Accuracy of z_AGG against the mean of the same views' z, for M views, with one view and the
-    untrained encoder.
+    """Plot the accuracy of z_AGG and of the mean of the same views' z, for M views.
+
+    Beside them stand one view's z, the untrained encoder and guessing.
 
     Args:
         variant: evaluated.
-        classes: among the objects, for the level of guessing; None where that is not known.
+        classes: number among the objects, for the level of guessing; None where it is unknown.
         top: end of the y axis, the same for plots to be compared.
     """
     figure, axes = style.panel(
@@ -42,50 +67,30 @@ def accuracy_by_views(variant: Variant, classes: int | None, *, top: float | Non
         "top-1 accuracy, %",
         SIZE,
     )
-    lines = (
-        ("model", "sequence", "z_AGG", style.AGG, "-"),
-        ("model", "mean", "mean of z", style.Z, "-"),
-        ("random", "sequence", "untrained z_AGG", style.RANDOM, "-"),
-        ("random", "mean", "untrained mean of z", style.RANDOM, (0, (3, 2))),
-    )
-    counts = sorted({record.views for run in variant.runs for record in run.records})
-    ends = []
-    for features, source, name, colour, dash in lines:
-        found = [
-            (m, value(variant.runs, features, variant.split, ("class", source, m, "top1")))
-            for m in counts
-        ]
-        points = [(m, 100 * v.mean, 100 * v.spread) for m, v in found if v]
+
+    # Names stand at the ends of their lines, not in a legend.
+    ends: list[tuple[float, float, str, str]] = []
+    for features, source, name, colour, dashes in CURVES:
+        points = _accuracies(variant, features, source)
         if points:
             x, y, spread = np.array(points).T
-            axes.plot(x, y, color=colour, linestyle=dash, marker="o", markersize=4.5, clip_on=False)
+            axes.plot(
+                x, y, color=colour, linestyle=dashes, marker="o", markersize=4.5, clip_on=False
+            )
             axes.fill_between(x, y - spread, y + spread, color=colour, alpha=0.15, linewidth=0)
             ends.append((float(x[-1]), float(y[-1]), name, colour))
-    one = value(variant.runs, "model", variant.split, ("class", "view", 1, "top1"))
-    if one:
-        axes.plot(
-            [1],
-            [100 * one.mean],
-            "D",
-            color=style.PAPER,
-            markeredgecolor=style.Z,
-            markeredgewidth=1.6,
-            markersize=6.5,
-            zorder=3,
-        )
-        axes.annotate(
-            style.mathtext("z, one view"),
-            (1, 100 * one.mean),
-            (8, -3),
-            textcoords="offset points",
-            color=style.Z,
-            va="top",
-        )
+
+    # A single view has no aggregate: a mark of its own, and no point of the curves.
+    one_view = value(variant.runs, "model", variant.split, Question("class", "view", 1, "top1"))
+    if one_view:
+        _mark_one_view(axes, 100 * one_view.mean)
+
     if classes:
-        axes.axhline(100 / classes, color=style.RULE, linewidth=1)
-        ends.append(
-            (max([end[0] for end in ends], default=1), 100 / classes, "guessing", style.MUTED)
-        )
+        guessing = 100 / classes
+        axes.axhline(guessing, color=style.RULE, linewidth=1)
+        rightmost = max([end[0] for end in ends], default=1)
+        ends.append((rightmost, guessing, "guessing", style.MUTED))
+
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, top)
     style.place_labels(axes, ends)
@@ -93,47 +98,26 @@ def accuracy_by_views(variant: Variant, classes: int | None, *, top: float | Non
 
 
 def pose_by_features(variant: Variant) -> Figure:
-    """How well two views' z tell what changed between them, on held-out objects, beside what the
-    controls tell."""
+    """Plot how well two views' z predict the change between them on held-out objects.
+
+    The controls stand on the same line.
+    """
     figure, axes = style.panel(
         "Equivariance: what changed, from two views", "R² on unseen objects", "", SIZE
     )
+
+    # Rows are drawn upwards, so the first question comes last.
     asked = [
-        q
-        for q in questions([variant], every=False)
-        if q[0].startswith("relative ") and q[3] == "r2"
-    ][::-1]
-    kinds = (
-        ("random", "untrained z", style.RANDOM, "o", 6.5),
-        ("pixels", "raw pixels", style.RANDOM, "x", 5),
-        ("model", "z", style.Z, "o", 8),
-    )
+        question
+        for question in reversed(questions([variant], every=False))
+        if question.kind == "relative" and question.metric == "r2"
+    ]
     for row, question in enumerate(asked):
-        found = {
-            features: value(variant.runs, features, variant.split, question)
-            for features, *_ in kinds
-        }
-        means = [v.mean for v in found.values() if v]
-        axes.plot([min(means), max(means)], [row, row], color=style.RULE, linewidth=1.2, zorder=1)
-        for features, name, colour, mark, size in kinds:
-            if v := found[features]:
-                spread = 0 if np.isnan(v.spread) else v.spread
-                label = style.mathtext(name) if row == len(asked) - 1 else None
-                axes.errorbar(
-                    v.mean,
-                    row,
-                    xerr=spread or None,
-                    fmt=mark,
-                    color=colour,
-                    markersize=size,
-                    label=label,
-                    clip_on=False,
-                )
+        _draw_row(axes, variant, row, question, labelled=row == len(asked) - 1)
+
+    # A zero R² is what guessing scores: it is always in the picture.
     axes.set(ylim=(-0.6, len(asked) - 0.4), xlim=(min(0, axes.get_xlim()[0]), None))
-    axes.set_yticks(
-        range(len(asked)),
-        [question[0].removeprefix("relative ").replace("_", " ") for question in asked],
-    )
+    axes.set_yticks(range(len(asked)), [question.target for question in asked])
     axes.tick_params("y", length=0, labelcolor=style.INK, labelsize=9.5)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
@@ -142,3 +126,62 @@ def pose_by_features(variant: Variant) -> Figure:
         loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, handletextpad=0.3, reverse=True
     )
     return figure
+
+
+def _accuracies(variant: Variant, features: str, source: str) -> list[tuple[int, float, float]]:
+    """Return the number of views, accuracy and spread, in per cent, of each point of a curve."""
+    points = []
+    for views in sorted({record.views for record in variant.records}):
+        question = Question("class", source, views, "top1")
+        if found := value(variant.runs, features, variant.split, question):
+            points.append((views, 100 * found.mean, 100 * found.spread))
+    return points
+
+
+def _mark_one_view(axes: Axes, accuracy: float) -> None:
+    """Draw a hollow diamond, with its name, at one view."""
+    axes.plot(
+        [1],
+        [accuracy],
+        "D",
+        color=style.PAPER,
+        markeredgecolor=style.Z,
+        markeredgewidth=1.6,
+        markersize=6.5,
+        zorder=3,
+    )
+
+    axes.annotate(
+        style.mathtext("z, one view"),
+        (1, accuracy),
+        (8, -3),
+        textcoords="offset points",
+        color=style.Z,
+        va="top",
+    )
+
+
+def _draw_row(
+    axes: Axes, variant: Variant, row: int, question: Question, *, labelled: bool
+) -> None:
+    """Draw the marks of a question and the line that joins them; one row labels the legend."""
+    found: dict[str, Value | None] = {
+        features: value(variant.runs, features, variant.split, question) for features, *_ in MARKS
+    }
+    means = [figure.mean for figure in found.values() if figure]
+    axes.plot([min(means), max(means)], [row, row], color=style.RULE, linewidth=1.2, zorder=1)
+
+    for features, name, colour, mark, size in MARKS:
+        figure = found[features]
+        if figure is None:
+            continue
+        axes.errorbar(
+            figure.mean,
+            row,
+            xerr=None if np.isnan(figure.spread) else figure.spread or None,
+            fmt=mark,
+            color=colour,
+            markersize=size,
+            label=style.mathtext(name) if labelled else None,
+            clip_on=False,
+        )

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from seqjepa.report import style
 from seqjepa.report.runs import Floats, Variant
 
+# Positions, clocks and counters are no curves.
 IGNORED = re.compile(r"step|views_seen|time/seconds|.*/steps?")
 
 
@@ -23,7 +24,7 @@ class Panel:
     Attributes:
         title: its heading.
         ylabel: with the unit.
-        pattern: of the keys it shows.
+        pattern: regular expression for the keys it shows.
         scale: factor to the unit.
         log: logarithmic axis.
         note: what to look for.
@@ -37,6 +38,7 @@ class Panel:
     note: str = ""
 
 
+# A key belongs to the first panel whose pattern it matches.
 PANELS = (
     Panel("Loss", "loss", r"loss.*"),
     Panel("Class, online probes", "accuracy on training batches, %", r"online/class.*", 100),
@@ -58,6 +60,7 @@ PANELS = (
     Panel("Gradient", "norm", r"grad_norm", log=True),
     Panel("Speed", "views per second", r"time/views_per_second"),
 )
+# By the last part of a key, or else by the word before its first underscore.
 NAMES = {
     "z": "z",
     "agg": "z_AGG",
@@ -66,91 +69,82 @@ NAMES = {
     "loss": "loss",
     "loss_last": "last view only",
 }
+AXES = {"step": "optimizer step", "views_seen": "views seen"}
+
+Line = tuple[str, Variant, str]  # a key of the log, whose log, and the line's colour
 
 
 def training(variants: Sequence[Variant]) -> list[tuple[Panel, Figure]]:
-    """One plot per kind of figure in the logs, whichever are there; with several variants, one per
-    figure."""
-    shown = []
-    for panel, keys in _panels(
-        dict.fromkeys(key for variant in variants for run in variant.runs for key in run.metrics)
-    ):
+    """Plot the logs: one plot for each panel, or with several variants one for each key."""
+    keys = dict.fromkeys(key for variant in variants for run in variant.runs for key in run.metrics)
+    drawn = []
+    for panel, matching in _panels(keys):
         if len(variants) == 1:
-            shown.append(
-                (
-                    panel,
-                    _plot(
-                        panel,
-                        {
-                            _name(key): (key, variants[0], _colour(key, i))
-                            for i, key in enumerate(keys)
-                        },
-                        variants,
-                    ),
-                )
-            )
-            continue
-        for key in keys:
-            named = (
-                panel
-                if _name(key) == panel.title.lower() or len(keys) == 1
-                else replace(panel, title=f"{panel.title}, {_name(key)}")
-            )
-            coloured = zip(variants, cycle(style.VARIANTS), strict=False)
-            lines = {
-                v.label: (key, v, colour)
-                for v, colour in coloured
-                if any(key in run.metrics for run in v.runs)
-            }
-            shown.append((named, _plot(named, lines, variants)))
-    return shown
+            shown = [(panel, _lines_of_variant(matching, variants[0]))]
+        else:
+            shown = [
+                (_panel_of(key, panel, matching), _lines_of(key, variants)) for key in matching
+            ]
+        drawn += [(each, _plot(each, lines, variants)) for each, lines in shown]
+    return drawn
 
 
 def _panels(keys: Iterable[str]) -> list[tuple[Panel, list[str]]]:
-    """Which keys of the log go into which plot; what no panel knows gets one by its prefix."""
+    """Deal the keys of the log to panels; those that fit none get panels by their prefixes."""
     left = [key for key in keys if not IGNORED.fullmatch(key)]
     found = []
     for panel in PANELS:
         matching = [key for key in left if re.fullmatch(panel.pattern, key)]
         left = [key for key in left if key not in matching]
-        found.append((panel, matching))
-    for prefix in dict.fromkeys(key.partition("/")[0] for key in left):
+        if matching:
+            found.append((panel, matching))
+
+    by_prefix: dict[str, list[str]] = {}
+    for key in left:
+        by_prefix.setdefault(key.partition("/")[0], []).append(key)
+    for prefix, matching in by_prefix.items():
         words = prefix.replace("_", " ")
-        found.append(
-            (
-                Panel(words.capitalize(), words, ""),
-                [key for key in left if key.partition("/")[0] == prefix],
-            )
-        )
-    return [(panel, matching) for panel, matching in found if matching]
+        found.append((Panel(words.capitalize(), words, ""), matching))
+    return found
 
 
-def _plot(
-    panel: Panel, lines: Mapping[str, tuple[str, Variant, str]], variants: Sequence[Variant]
-) -> Figure:
-    """Lines by name, each a figure of a variant in a colour. The axis is the same for all plots of
-    a report."""
-    axis = (
-        "views_seen"
-        if all("views_seen" in run.metrics for variant in variants for run in variant.runs)
-        else "step"
-    )
-    figure, axes = style.panel(
-        panel.title, {"step": "optimizer step", "views_seen": "views seen"}[axis], panel.ylabel
-    )
+def _panel_of(key: str, panel: Panel, matching: Sequence[str]) -> Panel:
+    """Return the panel under a title that names one of its keys, unless the title does already."""
+    if len(matching) == 1 or _name(key) == panel.title.lower():
+        return panel
+    return replace(panel, title=f"{panel.title}, {_name(key)}")
+
+
+def _lines_of_variant(keys: Sequence[str], variant: Variant) -> dict[str, Line]:
+    """Return a line for each key, by its name."""
+    return {_name(key): (key, variant, _colour(key, i)) for i, key in enumerate(keys)}
+
+
+def _lines_of(key: str, variants: Sequence[Variant]) -> dict[str, Line]:
+    """Return a line for each variant that logged the key, by its label."""
+    # A variant keeps its colour in plots that others are missing from.
+    coloured = zip(variants, cycle(style.VARIANTS), strict=False)
+    return {
+        variant.label: (key, variant, colour)
+        for variant, colour in coloured
+        if any(key in run.metrics for run in variant.runs)
+    }
+
+
+def _plot(panel: Panel, lines: Mapping[str, Line], variants: Sequence[Variant]) -> Figure:
+    """Draw lines by name; the x axis is the same for all plots of a report."""
+    # Views seen compare runs whose batches differ.
+    runs = [run for variant in variants for run in variant.runs]
+    axis = "views_seen" if all("views_seen" in run.metrics for run in runs) else "step"
+    figure, axes = style.panel(panel.title, AXES[axis], panel.ylabel)
+
     for name, (key, variant, colour) in lines.items():
-        x, mean, spread = _over_seeds(
-            [run.metrics for run in variant.runs if key in run.metrics], key, axis
-        )
+        logs = [run.metrics for run in variant.runs if key in run.metrics]
+        x, mean, spread = _over_seeds(logs, key, axis)
+        low, high = panel.scale * (mean - spread), panel.scale * (mean + spread)
         axes.plot(x, panel.scale * mean, color=colour, label=style.mathtext(name))
-        axes.fill_between(
-            x,
-            panel.scale * (mean - spread),
-            panel.scale * (mean + spread),
-            color=colour,
-            alpha=0.15,
-            linewidth=0,
-        )
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+
     if panel.log:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -169,21 +163,27 @@ def _finish(axes: Axes, *, legend: bool) -> None:
 
 
 def _over_seeds(
-    logs: Iterable[Mapping[str, Floats]], key: str, axis: str
+    logs: Sequence[Mapping[str, Floats]], key: str, axis: str
 ) -> tuple[Floats, Floats, Floats]:
-    """Position, mean and sample standard deviation (NaN for one run) at the positions that all runs
-    logged."""
-    curves = [dict(zip(log[axis].tolist(), log[key].tolist(), strict=True)) for log in logs]
-    curves = [{at: y for at, y in curve.items() if np.isfinite(y)} for curve in curves]
+    """Return positions, mean and sample standard deviation where all runs logged a finite value.
+
+    The standard deviation of one run is NaN.
+    """
+    curves = []
+    for log in logs:
+        points = zip(log[axis].tolist(), log[key].tolist(), strict=True)
+        curves.append({x: y for x, y in points if np.isfinite(y)})
     common = sorted(set.intersection(*map(set, curves))) if curves else []
-    values = np.array([[curve[at] for at in common] for curve in curves]).reshape(
-        len(curves), len(common)
-    )
+
+    values = np.array([[curve[x] for x in common] for curve in curves])
+    values = values.reshape(len(curves), len(common))  # also where there are none
+    mean = values.mean(0) if curves else np.array([])
     spread = values.std(0, ddof=1) if len(curves) > 1 else np.full(len(common), np.nan)
-    return np.array(common), values.mean(0) if curves else np.array([]), spread
+    return np.array(common), mean, spread
 
 
 def _colour(key: str, order: int) -> str:
+    # What speaks of a representation has its colour, in all plots.
     if re.search(r"(^|/)agg_|sequence$", key):
         return style.AGG
     if re.search(r"(^|/)z_|view$|action_r2$", key):

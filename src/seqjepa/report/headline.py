@@ -1,4 +1,4 @@
-"""The first things a reader should know of a run."""
+"""The first things that a reader should know of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,16 +7,8 @@ import numpy as np
 
 from seqjepa.report import style
 from seqjepa.report.runs import Run, Variant
-from seqjepa.report.tables import (
-    METRICS,
-    Question,
-    columns,
-    describe,
-    name_input,
-    questions,
-    text,
-    value,
-)
+from seqjepa.report.tables import Question, questions, results_columns, text, value
+from seqjepa.report.words import amount, duration
 
 ONLINE = {
     "online/class_sequence": ("class from the whole sequence", style.AGG),
@@ -30,7 +22,7 @@ class Fact:
     """A key figure.
 
     Attributes:
-        label: what it is.
+        label: the quantity.
         figure: the number, with its spread over seeds.
         unit: of the number, set smaller.
         note: what to compare it with.
@@ -45,25 +37,30 @@ class Fact:
 
 
 def facts(variant: Variant) -> list[Fact]:
-    """A variant's key figures on held-out objects; before evaluation, those of the online
-    probes."""
-    asked = [
-        q
-        for q in questions([variant], every=False)
-        if q[0] == "class" or q[0].startswith("relative")
-    ]
-    relative = [q for q in asked if q[0] != "class"][:1]
+    """Return a variant's key figures on held-out objects.
+
+    Before evaluation, return those of the online probes.
+    """
+    asked = questions([variant], every=False)
+    # First the accuracy of the aggregate, which the method is for, then its rivals.
     order = {"sequence": 0, "mean": 1, "view": 2}
-    chosen = sorted((q for q in asked if q[0] == "class"), key=lambda q: order.get(q[1], 3))
+    classes = [question for question in asked if question.task == "class"]
+    chosen = sorted(classes, key=lambda question: order.get(question.input, 3))
+
+    # Of the factors, the first: a rotation where the world has one.
+    changes = [question for question in asked if question.kind == "relative"]
     chosen += [
-        q for q in asked if relative and q[0] == relative[0][0] and q[3] in ("r2", "median_degrees")
+        question
+        for question in changes
+        if question.task == changes[0].task and question.metric in ("r2", "median_degrees")
     ]
+
     found = [_measured(variant, question) for question in chosen]
     return [fact for fact in found if fact] or _online(variant)
 
 
 def summary(run: Run) -> str:
-    """What was trained on what, for how long, in a sentence."""
+    """Return a sentence: what was trained on what, for how long."""
     config, train = run.config, run.config.get("train", {})
     words = f"{config['method']['kind']} on the {config['world']['kind']} world"
     if {"num_views", "batch_size"} <= set(train):
@@ -72,7 +69,7 @@ def summary(run: Run) -> str:
 
 
 def effort(run: Run) -> str:
-    """How long it was trained."""
+    """Return how long a run was trained, in words."""
     words = f"{int(run.metrics['step'][-1]):,} optimizer steps"
     if "views_seen" in run.metrics:
         words += f", {amount(run.metrics['views_seen'][-1])} views"
@@ -81,72 +78,55 @@ def effort(run: Run) -> str:
     return words
 
 
-def amount(count: float) -> str:
-    """A large count in words."""
-    for size, word in ((1e9, "billion"), (1e6, "million")):
-        if count >= size:
-            return f"{count / size:.3g} {word}"
-    return f"{count:,.0f}"
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit people would use."""
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
-
-
-def _measured(variant: Variant, question: Question) -> Fact | None:
-    figure = value(variant.runs, "model", variant.split, question)
-    if figure is None:
-        return None
-    task, source, _, metric = question
-    found = [
-        (column, value(column.runs, column.features, variant.split, question))
-        for column in columns([variant])
-    ]
-    controls = [
-        f"{column.label} {text(control, metric)}"
-        for column, control in found
-        if control and column.features != "model"
-    ]
-    what = "class" if task == "class" else describe(task.removeprefix("relative "))
-    label = (
-        f"{what} from {name_input(question)}"
-        if metric == "top1"
-        else f"{what} between two views, {METRICS[metric].rstrip(', °')}"
-    )
-    number = text(figure, metric) + "°" * (metric == "median_degrees")
-    return Fact(
-        label,
-        number,
-        "%" * (metric == "top1"),
-        " · ".join(controls),
-        style.AGG if source == "sequence" else style.Z,
-    )
-
-
-def _online(variant: Variant) -> list[Fact]:
-    found = []
-    for key, (label, colour) in ONLINE.items():
-        lasts = [float(run.metrics[key][-1]) for run in variant.runs if key in run.metrics]
-        if lasts:
-            share = key != "online/action_r2"
-            figure = f"{100 * np.mean(lasts):.1f}" if share else f"{np.mean(lasts):.3f}"
-            found.append(
-                Fact(label, figure, "%" if share else "", "online probe, training batches", colour)
-            )
-    return found
-
-
 def glance(variants: Sequence[Variant]) -> tuple[list[str], list[tuple[Variant, list[str]]]]:
-    """Key figures of several variants side by side: their labels, and the figures of each
-    variant."""
-    known = [
-        (variant, {fact.label: f"{fact.figure} {fact.unit}".strip() for fact in facts(variant)})
-        for variant in variants
-    ]
+    """Return the labels of all variants' key figures, and each variant's figures in that order."""
+    known = []
+    for variant in variants:
+        figures = {fact.label: f"{fact.figure} {fact.unit}".strip() for fact in facts(variant)}
+        known.append((variant, figures))
     labels = list(dict.fromkeys(label for _, figures in known for label in figures))
     return labels, [
         (variant, [figures.get(label, "–") for label in labels]) for variant, figures in known
     ]
+
+
+def _measured(variant: Variant, question: Question) -> Fact | None:
+    """Return the model's answer to a question, beside those of readouts and controls."""
+    figure = value(variant.runs, "model", variant.split, question)
+    if figure is None:
+        return None
+
+    others = []
+    for column in results_columns([variant]):
+        other = value(column.runs, column.features, variant.split, question)
+        if other and column.features != "model":
+            others.append(f"{column.label} {text(other, question.metric)}")
+
+    if question.metric == "top1":
+        label = f"{question.target} from {question.input_label}"
+    else:
+        # The number carries the degree sign.
+        label = f"{question.target} between two views, {question.metric_label.rstrip(', °')}"
+
+    number = text(figure, question.metric)
+    if question.metric == "median_degrees":
+        number += "°"
+    unit = "%" if question.metric == "top1" else ""
+    colour = style.AGG if question.input == "sequence" else style.Z
+    return Fact(label, number, unit, " · ".join(others), colour)
+
+
+def _online(variant: Variant) -> list[Fact]:
+    """Return what the online probes last logged."""
+    note = "online probe, training batches"
+    found = []
+    for key, (label, colour) in ONLINE.items():
+        lasts = [float(run.metrics[key][-1]) for run in variant.runs if key in run.metrics]
+        if not lasts:
+            continue
+        mean = np.mean(lasts)
+        if key == "online/action_r2":
+            found.append(Fact(label, f"{mean:.3f}", "", note, colour))
+        else:
+            found.append(Fact(label, f"{100 * mean:.1f}", "%", note, colour))
+    return found

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from seqjepa.report import style
-from seqjepa.report.neighbours import nearest
+from seqjepa.report.neighbours import nearest, spaced
 from seqjepa.report.runs import Floats
 from seqjepa.report.sample import Ints, Sample
 
@@ -22,7 +22,8 @@ class Factor:
     """A column of the pose.
 
     Attributes:
-        name, unit: of it.
+        name: what varies.
+        unit: of the values, empty if they have none.
         values: [N, M].
         period: after which it repeats; None if it does not.
     """
@@ -34,23 +35,25 @@ class Factor:
 
     @property
     def cyclic(self) -> bool:
-        """Whether the ends of its range meet."""
+        """True if the ends of its range meet."""
         return self.period is not None and float(np.ptp(self.values)) > 0.9 * self.period
 
     def distance(self, one: Floats, other: Floats) -> Floats:
-        """How far apart values are."""
+        """Return the distances between values, the short way round."""
         apart = np.abs(one - other)
         return apart if self.period is None else np.minimum(apart, self.period - apart)
 
 
 def umap(features: Floats) -> Floats:
-    """Features [n, D] on a plane, [n, 2], by cosine distance (McInnes, Healy, Melville 2018); the
-    same features give the same map."""
+    """Map features [n, D] to a plane, [n, 2], by UMAP with cosine distance.
+
+    The same features give the same map (McInnes, Healy, Melville 2018).
+    """
+    # Its import compiles for seconds.
     from umap import UMAP
 
-    near = min(15, len(features) - 1)
     mapper = UMAP(
-        n_neighbors=near,
+        n_neighbors=min(15, len(features) - 1),
         min_dist=0.15,
         metric="cosine",
         init="pca",
@@ -62,42 +65,43 @@ def umap(features: Floats) -> Floats:
 
 
 def mapped_views(sample: Sample) -> tuple[Floats, Ints]:
-    """The map of z, and the (object, view) [n, 2] of its points."""
+    """Return the map of z, and the (object, view) [n, 2] of its points."""
     count, length = sample.z.shape[:2]
+    # Each object gives equally many views, as many as there is room for.
     kept = max(1, min(length, POINTS // count))
-    where = np.stack(np.meshgrid(np.arange(count), np.arange(kept), indexing="ij"), -1).reshape(
-        -1, 2
-    )
+    grid = np.meshgrid(np.arange(count), np.arange(kept), indexing="ij")
+    where = np.stack(grid, -1).reshape(-1, 2)
     return umap(sample.z[where[:, 0], where[:, 1]]), where
 
 
 def map_by_class(points: Floats, labels: Ints, sample: Sample, title: str) -> Figure:
-    """A map coloured by class; names stand where a class is densest, as far as there is room."""
+    """Draw a map coloured by class, with names where there is room."""
     figure, axes = _map(title, points)
     spots = []
     for name, colour, marker, label in legend(sample):
-        mine = points[labels == label]
+        own = points[labels == label]
         axes.scatter(
-            mine[:, 0], mine[:, 1], s=11, color=colour, marker=marker, linewidths=0, alpha=0.8
+            own[:, 0], own[:, 1], s=11, color=colour, marker=marker, linewidths=0, alpha=0.8
         )
-        if len(mine):
-            distance = np.linalg.norm(mine[:, None] - mine[None], axis=-1)
-            densest = int(np.argmin(np.median(distance, 1)))
-            spots.append((float(np.median(distance[densest])), mine[densest], name))
+        if len(own):
+            # A name stands where its class is densest: at the point nearest to the others.
+            distance = np.median(np.linalg.norm(own[:, None] - own[None], axis=-1), 1)
+            densest = int(np.argmin(distance))
+            spots.append((float(distance[densest]), own[densest], name))
+
+    # The most compact classes are named first.
     _write_names(figure, sorted(spots, key=lambda spot: spot[0]))
     return figure
 
 
 def map_by_factor(points: Floats, where: Ints, shown: Factor, title: str) -> Figure:
-    """The map of z coloured by a factor of the pose."""
-    figure, axes = _map(
-        f"{title} {shown.name}", points, (4.4, 4.72)
-    )  # the map itself is as large as the others
-    shade, colours = (
-        shown.values[where[:, 0], where[:, 1]],
-        "twilight_shifted" if shown.cyclic else "viridis",
-    )
-    dots = axes.scatter(points[:, 0], points[:, 1], c=shade, s=11, cmap=colours, linewidths=0)
+    """Draw the map of z coloured by a factor of the pose."""
+    # The colour bar needs height: the map itself is as large as the others.
+    figure, axes = _map(f"{title} {shown.name}", points, (4.4, 4.72))
+    values = shown.values[where[:, 0], where[:, 1]]
+    colours = "twilight_shifted" if shown.cyclic else "viridis"
+    dots = axes.scatter(points[:, 0], points[:, 1], c=values, s=11, cmap=colours, linewidths=0)
+
     label = style.mathtext(", ".join(filter(None, (shown.name, shown.unit))))
     bar = figure.colorbar(
         dots, ax=axes, location="bottom", aspect=40, pad=0.03, shrink=0.9, label=label
@@ -107,61 +111,60 @@ def map_by_factor(points: Floats, where: Ints, shown: Factor, title: str) -> Fig
 
 
 def best_ordered(sample: Sample) -> Factor:
-    """Of the angles of the world's first rotation, or else of its first factors, the one that
-    neighbours in z agree on most."""
-    z, owner = (
-        sample.z.reshape(-1, sample.z.shape[-1]),
-        np.repeat(np.arange(len(sample.z)), sample.z.shape[1]),
-    )
-    queries = np.arange(0, len(z), max(1, len(z) // 1000))
-    found = nearest(z, owner, queries)
+    """Return the one of `factors` that neighbours in z agree on most."""
+    count, length = sample.z.shape[:2]
+    z = sample.z.reshape(count * length, -1)
+    queries = spaced(len(z))
+    found = nearest(z, np.repeat(np.arange(count), length), queries)
 
     def disagreement(factor: Factor) -> float:
-        """Mean distance to the neighbours, relative to that of two views at random."""
+        """Return the mean distance to the neighbours, relative to that of any two views."""
         values = factor.values.reshape(-1)
-        near, any_two = (
-            factor.distance(values[queries, None], values[found]),
-            factor.distance(values[:, None], values[queries]),
-        )
+        near = factor.distance(values[queries, None], values[found])
+        any_two = factor.distance(values[:, None], values[queries])
         return float(near.mean() / any_two.mean())
 
     return min(factors(sample), key=disagreement)
 
 
 def factors(sample: Sample) -> list[Factor]:
-    """The angles in degrees of the world's first rotation, else the columns of its first group of
-    factors."""
+    """Return the angles in degrees of the world's first rotation.
+
+    Without a rotation, return the columns of its first group of factors.
+    """
     space = sample.spec.factors
-    group = next((g for g in space.groups if g.is_rotation), space.groups[0])
+    group = next((group for group in space.groups if group.is_rotation), space.groups[0])
     poses = sample.batch.poses[..., space.columns(group)].double()
     names = [dim.replace("_", " ") for dim in group.dims]
+
     if group.kind == "quaternion":
-        poses = roma.unitquat_to_euler("xyz", group.absolute(poses).flatten(0, 1)).unflatten(
-            0, poses.shape[:2]
-        )
+        # Four numbers on a sphere order nothing by themselves: show three angles.
+        angles = roma.unitquat_to_euler("xyz", group.absolute(poses).flatten(0, 1))
+        poses = angles.unflatten(0, poses.shape[:2])
         names = [f"rotation about {axis}" for axis in "xyz"]
+
+    columns = [poses[..., i].numpy() for i in range(len(names))]
     if group.is_rotation:
         return [
-            Factor(name, "°", np.degrees(poses[..., i].numpy()), 360.0)
-            for i, name in enumerate(names)
+            Factor(name, "°", np.degrees(column), 360.0)
+            for name, column in zip(names, columns, strict=True)
         ]
     period = group.period if group.kind == "circular" else None
-    return [Factor(name, "", poses[..., i].numpy(), period) for i, name in enumerate(names)]
+    return [Factor(name, "", column, period) for name, column in zip(names, columns, strict=True)]
 
 
 def legend(sample: Sample) -> list[tuple[str, str, str, int]]:
-    """(name, colour, marker, label) of each class that occurs; colour and marker together name up
-    to 36 of them."""
-    shapes = list(style.MARKERS)
-    return [
-        (
-            sample.spec.classes[label].replace("_", " "),
-            style.CLASSES[i % 12],
-            shapes[i // 12 % 3],
-            label,
-        )
-        for i, label in enumerate(sample.classes)
-    ]
+    """Return name, colour, marker and label of each class that occurs.
+
+    Colour and marker together tell up to 36 classes apart.
+    """
+    # All colours are used with one marker before the next marker comes.
+    markers = list(style.MARKERS)
+    shown = []
+    for i, label in enumerate(sample.classes):
+        name = sample.spec.classes[label].replace("_", " ")
+        shown.append((name, style.CLASSES[i % 12], markers[i // 12 % 3], label))
+    return shown
 
 
 def _map(
@@ -177,9 +180,10 @@ def _map(
 
 
 def _write_names(figure: Figure, spots: list[tuple[float, Floats, str]]) -> None:
-    """Names (spread, place, text), the first ones first, wherever they cover no other."""
+    """Write names (spread, place, text), the first ones first, wherever they cover no other."""
     axes = figure.axes[0]
     taken: list[Bbox] = []
+    # Extents are known only once the layout is.
     figure.draw_without_rendering()
     for _, place, name in spots:
         label = axes.annotate(
@@ -192,12 +196,10 @@ def _write_names(figure: Figure, spots: list[tuple[float, Floats, str]]) -> None
             fontweight="bold",
         )
         label.set_path_effects([effects.withStroke(linewidth=2.2, foreground=style.PAPER)])
+
         box = label.get_window_extent().padded(2)
-        if (
-            any(box.overlaps(other) for other in taken)
-            or box.x0 < axes.bbox.x0
-            or box.x1 > axes.bbox.x1
-        ):
-            label.remove()
-        else:
+        inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+        if inside and not any(box.overlaps(other) for other in taken):
             taken.append(box)
+        else:
+            label.remove()

@@ -22,7 +22,8 @@ def render(
     results: Sequence[Picture],
     curves: Sequence[Picture],
 ) -> str:
-    """The page as HTML that needs nothing but itself."""
+    """Return the page as HTML that needs no other file."""
+    # A template that misspells a name is an error, not a gap in the page.
     environment = Environment(
         loader=PackageLoader("seqjepa.report", "."),
         autoescape=True,
@@ -33,27 +34,23 @@ def render(
         "data_uri": data_uri,
         "math": mathematics,
         "setting": setting,
-        "share": lambda x: "–" if math.isnan(x) else f"{100 * x:.1f}",
-        "split_name": tables.describe,
+        "share": share,
+        "split_name": tables.describe_split,
         "summary": headline.summary,
         "effort": headline.effort,
     }
+
     several = len(variants) > 1
+    names = dict.fromkeys(str(variant.runs[0].config["name"]) for variant in variants)
     return environment.get_template("page.html.jinja").render(
         style=style,
-        title=" and ".join(
-            dict.fromkeys(str(variant.runs[0].config["name"]) for variant in variants)
-        ),
+        title=" and ".join(names),
         variants=variants,
         several=several,
         spread=any(len(variant.runs) > 1 for variant in variants),
         facts=[] if several else headline.facts(variants[0]),
         glance=headline.glance(variants) if several else None,
-        worlds=[
-            album
-            for i, album in enumerate(albums)
-            if album.world not in [earlier.world for earlier in albums[:i]]
-        ],
+        worlds=_worlds(albums),
         albums=albums,
         results=results,
         curves=curves,
@@ -63,14 +60,24 @@ def render(
     )
 
 
+def _worlds(albums: Sequence[Album]) -> list[Album]:
+    """Return the first album of each world."""
+    firsts: list[Album] = []
+    for album in albums:
+        if all(album.world != first.world for first in firsts):
+            firsts.append(album)
+    return firsts
+
+
 def _results(variants: Sequence[Variant]) -> dict[str, Any]:
+    """Return what the template reads of results."""
+    # The splits of one variant stand side by side; of several, each split has its table.
     splits = tables.splits_of(variants)
-    parts = (
-        [splits] if len(variants) == 1 else [[split] for split in splits]
-    )  # side by side where there is room
+    parts = [splits] if len(variants) == 1 else [[split] for split in splits]
+    shown = [part for part in parts if part]
     return {
-        "tables": [tables.table(variants, part, every=False) for part in parts if part],
-        "full_tables": [tables.table(variants, part, every=True) for part in parts if part],
+        "tables": [tables.results_table(variants, part, every=False) for part in shown],
+        "full_tables": [tables.results_table(variants, part, every=True) for part in shown],
         "unseen": any(split.startswith("ood_") for split in splits),
         "not_evaluated": [
             run.folder.name for variant in variants for run in variant.runs if run.results is None
@@ -79,42 +86,47 @@ def _results(variants: Sequence[Variant]) -> dict[str, Any]:
 
 
 def provenance(variant: Variant) -> dict[str, Any]:
-    """What rebuilds a variant: its settings by part, seeds, versions and machine."""
-    first = variant.runs[0]
+    """Return what rebuilds a variant: its settings by part, seeds, versions and machine."""
     parts: dict[str, Any] = {"run": {}}
-    for key, value in first.config.items():
+    for key, value in variant.runs[0].config.items():
         if isinstance(value, Mapping):
             parts[key] = flatten(value)
+        # The seeds of all runs stand above the settings.
         elif key != "seed":
             parts["run"][key] = value
+
     evaluated = next((run.results for run in variant.runs if run.results), {})
-    parts |= {
-        key: flatten(evaluated[key])
-        for key in ("sizes", "versions", "machine", "seconds")
-        if evaluated.get(key)
-    }
-    seeds = ", ".join(str(run.seed) for run in variant.runs)
+    for key in ("sizes", "versions", "machine", "seconds"):
+        if evaluated.get(key):
+            parts[key] = flatten(evaluated[key])
+
     return {
         "label": variant.label,
-        "seeds": seeds,
+        "seeds": ", ".join(str(run.seed) for run in variant.runs),
         "folders": ", ".join(run.folder.name for run in variant.runs),
         "parts": parts,
     }
 
 
 def data_uri(picture: Picture) -> str:
-    """The picture itself, as an address."""
+    """Return the picture itself, as an address."""
     return "data:image/png;base64," + base64.b64encode(picture.png).decode()
 
 
 def mathematics(text: str) -> Markup:
-    """The text with z and z_AGG set as in the paper."""
+    """Return the text with z and z_AGG set as in the paper."""
     marked = re.sub(r"\bz_AGG\b", "<i>z</i><sub>AGG</sub>", str(escape(text)))
+    # A z inside a word, or one that the line above has put into tags, stays.
     return Markup(re.sub(r"(?<![\w<>/])z(?![\w>])", "<i>z</i>", marked))
 
 
+def share(number: float) -> str:
+    """Return a share in per cent, and a dash for NaN."""
+    return "–" if math.isnan(number) else f"{100 * number:.1f}"
+
+
 def setting(value: Any) -> str:
-    """A setting as people write it."""
+    """Return a setting as people write it."""
     if isinstance(value, list | tuple):
         return ", ".join(map(setting, value)) or "none"
     if isinstance(value, bool) or value is None:

@@ -1,5 +1,4 @@
-"""What a report reads of run folders: config.json, metrics.jsonl and results.json, and which runs
-belong together."""
+"""The parts of run folders that a report reads, and the grouping of runs by their settings."""
 
 import dataclasses
 import json
@@ -17,7 +16,10 @@ from seqjepa.errors import ConfigError, DataError
 from seqjepa.evaluation.protocol import Record
 from seqjepa.runs.config_file import load_config
 
+# Settings that two runs of one experiment may differ in.
 INCIDENTAL = ("seed", "name", "train.log_every", "train.checkpoint_every")
+LABELLED = 3  # settings that fit into a label
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -26,10 +28,10 @@ class Run:
     """One run folder.
 
     Attributes:
-        folder: where it is.
+        folder: its path.
         config: the experiment as JSON data.
-        metrics: figure -> one value per logged step, NaN where it was not logged; nested keys are
-            joined by a slash.
+        metrics: one value per logged step for each figure, NaN where it was not logged; nested
+            keys are joined by a slash.
         results: the JSON data of results.json, None before evaluation.
     """
 
@@ -45,12 +47,12 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Of the whole run."""
+        """The seed that everything random in the run derives from."""
         return int(self.config["seed"])
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The config, flattened, without what makes no other experiment."""
+        """The config, flattened, without the settings that make no other experiment."""
         return {key: value for key, value in flatten(self.config).items() if key not in INCIDENTAL}
 
 
@@ -59,7 +61,7 @@ class Variant:
     """Runs that differ in nothing but their seed.
 
     Attributes:
-        label: a name that tells it from the report's other variants.
+        label: a name unlike those of the report's other variants.
         runs: at least one.
     """
 
@@ -67,100 +69,109 @@ class Variant:
     runs: tuple[Run, ...]
 
     @property
+    def records(self) -> list[Record]:
+        """The figures of all runs."""
+        return [record for run in self.runs for record in run.records]
+
+    @property
     def split(self) -> str:
-        """The held-out split of the training distribution that was evaluated: `test`, or `val`
-        while settings are being chosen."""
+        """The held-out split of the training distribution that was evaluated.
+
+        It is `test`, or `val` while settings are being chosen.
+        """
         return next((str(run.results["split"]) for run in self.runs if run.results), "test")
 
 
 def read_run(folder: Path) -> Run:
-    """A run folder as the training and evaluation commands leave it.
+    """Read a run folder as the training and evaluation commands leave it.
 
     Raises:
         ConfigError: if the folder is no run.
         DataError: if a file of it is missing or damaged.
     """
-    if not (folder / "config.json").is_file():
+    path = folder / "config.json"
+    if not path.is_file():
         raise ConfigError(
-            f"{folder} is no run folder: it has no config.json. Give folders that `seqjepa train` wrote"
+            f"{folder} is no run folder: it has no config.json. "
+            "Give folders that `seqjepa train` wrote"
         )
-    config = read_object(
-        folder / "config.json"
-    )  # as it is written, "~" for the home folder: a report may be shown to others
-    require_keys(
-        folder / "config.json",
-        config,
-        {"name", "seed", "method", "world"},
-        "restore the file or train again",
-    )
-    results = folder / "results.json"
-    return Run(
-        folder,
-        load_config(config),
-        _metrics(folder / "metrics.jsonl"),
-        read_results(results) if results.exists() else None,
-    )
+    # Paths keep their "~" for the home folder: a report may be shown to others.
+    config = read_object(path)
+    remedy = "restore the file or train again"
+    require_keys(path, config, {"name", "seed", "method", "world"}, remedy)
+
+    metrics = _read_metrics(folder / "metrics.jsonl")
+    evaluated = folder / "results.json"
+    results = read_results(evaluated) if evaluated.exists() else None
+    return Run(folder, load_config(config), metrics, results)
 
 
 def group(runs: Sequence[Run]) -> list[Variant]:
-    """Variants in order of first appearance, each under the recipe's name or, where names clash,
-    the settings that differ.
+    """Group runs of equal settings into variants, in order of first appearance.
+
+    A variant is called by the recipe's name or, where names clash, by the settings that differ.
+    Of runs that are the same, one is kept.
 
     Raises:
-        ConfigError: if two runs of the same settings and seed came out differently; of two that are
-            the same one is kept.
+        ConfigError: if two runs of the same settings and seed came out differently.
     """
-    members: list[list[Run]] = []
+    variants: list[list[Run]] = []
     for run in runs:
-        known = next((known for known in members if known[0].settings == run.settings), None)
-        if known is None:
-            members.append([run])
-        elif (other := next((other for other in known if other.seed == run.seed), None)) is None:
-            known.append(run)
-        elif not _same(other, run):
-            both = f"{other.folder} and {run.folder}"
+        seeds = next((seeds for seeds in variants if seeds[0].settings == run.settings), None)
+        if seeds is None:
+            variants.append([run])
+            continue
+        twin = next((other for other in seeds if other.seed == run.seed), None)
+        if twin is None:
+            seeds.append(run)
+        elif not _same(twin, run):
             raise ConfigError(
-                f"{both} have the same settings and seed but other results: a seed counts once, name only one of them"
+                f"{twin.folder} and {run.folder} have the same settings and seed but other "
+                "results: a seed counts once, name only one of them"
             )
-    firsts = [known[0] for known in members]
+
+    firsts = [seeds[0] for seeds in variants]
     return [
-        Variant(_label(known[0], firsts), tuple(sorted(known, key=lambda run: run.seed)))
-        for known in members
+        Variant(_label(seeds[0], firsts), tuple(sorted(seeds, key=lambda run: run.seed)))
+        for seeds in variants
     ]
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "", joint: str = ".") -> dict[str, Any]:
-    """Nested JSON objects as one, keys joined."""
+    """Return nested JSON objects as one, with their keys joined."""
     flat: dict[str, Any] = {}
     for key, value in data.items():
-        flat |= (
-            flatten(value, f"{prefix}{key}{joint}", joint)
-            if isinstance(value, Mapping)
-            else {prefix + key: value}
-        )
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}{joint}", joint)
+        else:
+            flat[prefix + key] = value
     return flat
 
 
 def differing(runs: Iterable[Run]) -> list[str]:
-    """The settings in which runs differ, in the config's order."""
+    """Return the settings in which runs differ, in the config's order."""
     settings = [run.settings for run in runs]
     keys = dict.fromkeys(key for each in settings for key in each)
+    # Settings may be lists, which cannot be in a set: their JSON can.
     return [key for key in keys if len({json.dumps(each.get(key)) for each in settings}) > 1]
 
 
 def _same(one: Run, other: Run) -> bool:
-    """Whether two runs came out the same, whatever the time that they took."""
-    first, second = (
-        {key: x for key, x in run.metrics.items() if not key.startswith("time/")}
-        for run in (one, other)
-    )
+    """Return True if two runs came out the same, whatever time they took."""
+    first, second = _untimed(one), _untimed(other)
     logged = first.keys() == second.keys() and all(
-        np.array_equal(x, second[key], equal_nan=True) for key, x in first.items()
+        np.array_equal(figures, second[key], equal_nan=True) for key, figures in first.items()
     )
     return logged and one.records == other.records
 
 
+def _untimed(run: Run) -> dict[str, Floats]:
+    return {key: figures for key, figures in run.metrics.items() if not key.startswith("time/")}
+
+
 def _label(run: Run, others: Sequence[Run]) -> str:
+    """Return a name for the variant of a run, unlike those of the others."""
+    # The name of the recipe alone is enough where no other variant has it.
     rivals = [other for other in others if other.config["name"] == run.config["name"]]
     changed = [
         f"{key.rpartition('.')[2].replace('_', ' ')} {run.settings.get(key, '–')}"
@@ -168,61 +179,76 @@ def _label(run: Run, others: Sequence[Run]) -> str:
     ]
     if not changed:
         return str(run.config["name"])
-    return ", ".join(changed) if len(changed) <= 3 else f"{run.config['name']} · {run.folder.name}"
+    if len(changed) <= LABELLED:
+        return ", ".join(changed)
+    return f"{run.config['name']} · {run.folder.name}"
 
 
-def _metrics(path: Path) -> dict[str, Floats]:
+def _read_metrics(path: Path) -> dict[str, Floats]:
+    """Read the training log.
+
+    Raises:
+        DataError: if it is missing, damaged or empty.
+    """
     if not path.is_file():
         raise DataError(
             f"{path} is missing: the run has logged nothing yet, or its folder was copied in part"
         )
+
     logged: dict[float, dict[str, float]] = {}
     lines = path.read_text(encoding="utf-8").split("\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            entry = {
-                key: float(value)
-                for key, value in flatten(json.loads(line), joint="/").items()
-                if isinstance(value, int | float)
-            }
-            logged[entry["step"]] = (
-                entry  # after a resume the same step is logged again: the later line counts
-            )
+            entry = _numbers(json.loads(line))
+            # After a resume the same step is logged again: the later line counts.
+            logged[entry["step"]] = entry
         except (ValueError, KeyError, AttributeError) as error:
+            # The last line may be half written, at this moment or before a crash.
             if number == len(lines):
-                break  # being written at this moment, or cut by a crash
+                break
             raise DataError(
-                f"{path}, line {number} is no record of a step ({error}): remove the line or train again"
+                f"{path}, line {number} is no record of a step ({error}): "
+                "remove the line or train again"
             ) from error
     if not logged:
         raise DataError(
             f"{path} holds no step yet: wait until the run has logged one (train.log_every)"
         )
+
     steps = [logged[step] for step in sorted(logged)]
     keys = dict.fromkeys(key for entry in steps for key in entry)
     return {key: np.array([entry.get(key, math.nan) for entry in steps]) for key in keys}
 
 
+def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a logged step, by their joined keys."""
+    return {
+        key: float(value)
+        for key, value in flatten(record, joint="/").items()
+        if isinstance(value, int | float)
+    }
+
+
 def read_results(path: Path) -> dict[str, Any]:
-    """The data of a results.json, its records as `protocol.Record` has them.
+    """Read a results.json, whose records fit `protocol.Record`.
 
     Raises:
         DataError: if the file is damaged or of another version.
     """
-    data, again = read_object(path), "evaluate the run again, seqjepa evaluate"
+    data, remedy = read_object(path), "evaluate the run again, seqjepa evaluate"
     if data.get("format") != 1:
-        raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: {again}")
-    require_keys(path, data, {"experiment", "step", "split", "records"}, again)
-    require_keys(path, data["experiment"], {"name", "seed", "method", "world", "train"}, again)
+        raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: {remedy}")
+    require_keys(path, data, {"experiment", "step", "split", "records"}, remedy)
+    require_keys(path, data["experiment"], {"name", "seed", "method", "world", "train"}, remedy)
     data["experiment"] = load_config(data["experiment"])
+
     fields = {field.name for field in dataclasses.fields(Record)}
     for record in data["records"]:
         if set(record) != fields:
-            raise DataError(
-                f"{path}: record {record} must have {', '.join(sorted(fields))}: {again}"
-            )
+            expected = ", ".join(sorted(fields))
+            raise DataError(f"{path}: record {record} must have {expected}: {remedy}")
     return data
 
 
@@ -233,7 +259,7 @@ def require_keys(path: Path, data: Any, keys: Set[str], remedy: str) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+    """Read the JSON object in a file.
 
     Raises:
         DataError: if there is none.

@@ -1,4 +1,4 @@
-"""Held-out objects, and what a model makes of them."""
+"""Held-out objects and a model's representations of them."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,17 @@ from seqjepa.report.runs import Floats
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import World, WorldSpec
 
+# At most.
 OBJECTS, VIEWS = 500, 5
+# Objects that the model sees at once: all of them might not fit into memory.
+CHUNK = 50
+
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Sequences of held-out objects and what a model makes of them.
+    """Sequences of held-out objects and a model's representations of them.
 
     Attributes:
         spec: of their world.
@@ -46,30 +50,28 @@ class Sample:
 
     @property
     def rotations(self) -> Floats | None:
-        """[N, M, 4] unit quaternions of the world's first group of rotations; None if it has
-        none."""
+        """[N, M, 4] unit quaternions of the world's first group of rotations, or None."""
         space = self.spec.factors
-        turned = next((group for group in space.groups if group.is_rotation), None)
-        return (
-            turned.absolute(self.batch.poses[..., space.columns(turned)].double()).numpy()
-            if turned
-            else None
-        )
+        group = next((group for group in space.groups if group.is_rotation), None)
+        if group is None:
+            return None
+        pose = self.batch.poses[..., space.columns(group)].double()
+        return group.absolute(pose).numpy()
 
 
 def draw(model: Model, world: World, split: str = "test") -> Sample:
-    """The same draw for every model of a world: objects evenly spaced over the split, views at
-    random."""
+    """Draw views at random of objects that are evenly spaced over the split.
+
+    The draw is the same for every model of a world.
+    """
     spec = world.spec
     count = min(OBJECTS, world.size(split))
+    length = min(VIEWS, spec.views_per_object or VIEWS)
     index = np.linspace(0, world.size(split) - 1, count).astype(np.int64)
-    batch = world.sequences(
-        split, index, min(VIEWS, spec.views_per_object or VIEWS), draw_key(0, split, 0, index)
-    )
+    batch = world.sequences(split, index, length, draw_key(0, split, 0, index))
+
     with torch.inference_mode():
-        parts = [model.method.represent(part) for part in batch.chunk(-(-count // 50))]
-    z, agg = (
-        torch.cat([getattr(part, name) for part in parts]).double().numpy()
-        for name in ("views", "sequence")
-    )
+        parts = [model.method.represent(part) for part in batch.chunk(-(-count // CHUNK))]
+    z = torch.cat([part.views for part in parts]).double().numpy()
+    agg = torch.cat([part.sequence for part in parts]).double().numpy()
     return Sample(spec, index, batch, z, agg)

@@ -1,9 +1,9 @@
-"""The look of the report: one palette, one set of matplotlib parameters, and pictures ready for the
-page.
+"""The look of the report: one palette, one set of matplotlib parameters, pictures for the page.
 
-Colours are told apart by colour-blind readers too (after Okabe and Ito 2008, and Tol 2021) and
-always mean the same: blue is z_AGG, orange is z, grey are the controls. Variants of an experiment
-take the four other hues."""
+Colour-blind readers can tell the colours apart too (after Okabe and Ito 2008, and Tol 2021). A
+colour always means the same: blue is z_AGG, orange is z, grey are the controls. Variants of an
+experiment take the four other hues.
+"""
 
 import io
 import re
@@ -37,11 +37,14 @@ CLASSES = (
     "#aa5522",
     "#777",
 )
-MARKERS = {"o": "●", "^": "▲", "s": "■"}  # matplotlib's name and the legend's character
+# Matplotlib's name and the legend's character.
+MARKERS = {"o": "●", "^": "▲", "s": "■"}
 
 DPI = 160
-NARROW = (4.4, 2.9)  # inches of a panel: three stand side by side on a desk, one fills a phone
+# Inches of a panel: three stand side by side on a desk, one fills a phone.
+NARROW = (4.4, 2.9)
 SQUARE = (4.4, 4.1)
+# The first ones that are installed; the last comes with matplotlib.
 FONTS = (
     "Inter",
     "Helvetica Neue",
@@ -51,8 +54,9 @@ FONTS = (
     "Arial",
     "Liberation Sans",
     "DejaVu Sans",
-)  # matplotlib's last
+)
 
+# Matplotlib types each key as a literal: Any.
 PARAMETERS: Any = {
     "font.size": 9.5,
     "text.color": INK,
@@ -92,9 +96,9 @@ class Picture:
     """A figure as the page shows it.
 
     Attributes:
-        name: of its PNG file, without ending.
+        name: its PNG file's, without ending.
         png: the file's bytes.
-        alt: what it shows, for those who cannot see it.
+        alt: what it shows, for people who cannot see it.
         caption: what to look at in it.
     """
 
@@ -106,20 +110,20 @@ class Picture:
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Within, figures are drawn and saved in the report's style."""
+    """Draw and save figures in the report's style while it lasts."""
+    installed = set(get_font_names())
+    fonts = [name for name in FONTS if name in installed]
     with mpl.rc_context():
-        mpl.rcdefaults()  # a reader's own matplotlibrc must not change the report
-        installed = set(get_font_names())
-        mpl.rcParams.update(
-            PARAMETERS | {"font.family": [name for name in FONTS if name in installed]}
-        )
+        # A reader's own matplotlibrc must not change the report.
+        mpl.rcdefaults()
+        mpl.rcParams.update(PARAMETERS | {"font.family": fonts})
         yield
 
 
 def panel(
     title: str, xlabel: str, ylabel: str, size: tuple[float, float] = NARROW
 ) -> tuple[Figure, Axes]:
-    """A figure of one titled plot with labelled axes."""
+    """Return a figure of one titled plot with labelled axes."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     axes.set(title=mathtext(title), xlabel=xlabel, ylabel=ylabel)
@@ -127,35 +131,34 @@ def panel(
 
 
 def picture(name: str, figure: Figure, alt: str, caption: str = "") -> Picture:
-    """The figure as a picture; the same figure gives the same bytes."""
+    """Return the figure as a picture; the same figure gives the same bytes."""
     buffer = io.BytesIO()
+    # Matplotlib would write its version into the file.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return Picture(name, buffer.getvalue(), alt, caption)
 
 
 def place_labels(axes: Axes, ends: list[tuple[float, float, str, str]], gap: float = 0.075) -> None:
-    """Names beside the ends (x, y, text, colour) of lines, moved apart as little as possible until
-    none covers another.
+    """Write names beside the ends of lines, moved apart as little as possible so that none overlap.
 
     Args:
         axes: with its limits settled.
-        ends: in data coordinates.
+        ends: x and y in data coordinates, text and colour of each.
         gap: least distance between two names, as a share of the axes' height.
     """
     low, high = axes.get_ylim()
     ordered = sorted(ends, key=lambda end: end[1])
+    wanted = (np.array([y for _, y, _, _ in ordered]) - low) / (high - low)
+
+    # The heights h of the names, as shares of the axes', minimise sum (h_i - wanted_i)^2 under
+    # h_(i+1) - h_i >= gap. With h_i = g_i + i gap that is an isotonic regression of g.
     apart = gap * np.arange(len(ordered))
-    heights = (
-        isotonic_regression(
-            (np.array([y for _, y, _, _ in ordered]) - low) / (high - low) - apart, y_min=0.0
-        )
-        + apart
-    )
+    heights = isotonic_regression(wanted - apart, y_min=0.0) + apart
+
     for (x, _, text, colour), height in zip(ordered, heights, strict=True):
-        at = (x, low + height * (high - low))
         axes.annotate(
             mathtext(text),
-            at,
+            (x, low + height * (high - low)),
             (7, 0),
             textcoords="offset points",
             color=colour,
@@ -165,7 +168,9 @@ def place_labels(axes: Axes, ends: list[tuple[float, float, str, str]], gap: flo
 
 
 def mathtext(text: str) -> str:
-    """The text with z and z_AGG set as in the paper, for matplotlib."""
-    return re.sub(
-        r"\bz(_AGG)?\b", lambda found: r"$\mathit{z}_{AGG}$" if found[1] else r"$\mathit{z}$", text
-    )
+    """Return the text with z and z_AGG set as in the paper, for matplotlib."""
+
+    def marked(found: re.Match[str]) -> str:
+        return r"$\mathit{z}_{AGG}$" if found[1] else r"$\mathit{z}$"
+
+    return re.sub(r"\bz(_AGG)?\b", marked, text)

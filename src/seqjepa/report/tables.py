@@ -1,16 +1,15 @@
 """Figures of results.json as words and tables."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from seqjepa.evaluation.protocol import Record
 from seqjepa.report import style
 from seqjepa.report.runs import Run, Variant
-
-Question = tuple[str, str, int, str]  # task, input, views and metric
 
 INPUTS = {
     "view": "z of one view",
@@ -28,7 +27,8 @@ COLOURS = {
     "pair": style.Z,
     "sequence": style.AGG,
 }
-CONTROLS = {"random": "random features", "pixels": "raw pixels"}
+# The untrained encoder is `random` in results.json, and "untrained" wherever people read of it.
+CONTROLS = {"random": "untrained features", "pixels": "raw pixels"}
 METRICS = {
     "top1": "top-1 accuracy, %",
     "r2": "R²",
@@ -36,13 +36,59 @@ METRICS = {
     "median_degrees": "median error, °",
 }
 KINDS = {"class": "Class", "relative": "Change between two views", "individual": "Pose of one view"}
-SHOWN_VIEWS = 5  # the number of views that the paper's tables are about
+# The number of views that the paper's tables are about.
+SHOWN_VIEWS = 5
+
+
+class Question(NamedTuple):
+    """The question that a figure answers, whatever the features and the split.
+
+    Attributes:
+        task, input, views, metric: as in `protocol.Record`.
+    """
+
+    task: str
+    input: str
+    views: int
+    metric: str
+
+    @property
+    def kind(self) -> str:
+        """The task without the group of factors: `class`, `relative` or `individual`."""
+        return self.task.partition(" ")[0]
+
+    @property
+    def target(self) -> str:
+        """The predicted quantity, in words."""
+        return (self.task.partition(" ")[2] or self.task).replace("_", " ")
+
+    @property
+    def input_label(self) -> str:
+        """The probe's input, in words."""
+        words = INPUTS.get(self.input, self.input).format(self.views)
+        return words.replace("1 views’", "1 view’s").replace("1 views", "1 view")
+
+    @property
+    def metric_label(self) -> str:
+        """The metric and its unit."""
+        return METRICS.get(self.metric, self.metric)
+
+    def best(self, means: Sequence[float]) -> float | None:
+        """Return the best of several answers; None if there are fewer than two."""
+        if len(means) < 2:
+            return None
+        return min(means) if self.metric == "median_degrees" else max(means)
 
 
 @dataclass(frozen=True)
 class Value:
-    """A figure over the runs of a variant: its mean, the sample standard deviation (NaN for one
-    run) and how many runs."""
+    """A figure over the runs of a variant.
+
+    Attributes:
+        mean: over the runs.
+        spread: sample standard deviation; NaN for one run.
+        n: number of runs.
+    """
 
     mean: float
     spread: float
@@ -50,13 +96,13 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Column:
+class ResultsColumn:
     """A column of the results table.
 
     Attributes:
         label: its head.
-        features: whose figures: `model`, `random` or `pixels`.
-        runs: whose mean is shown.
+        features: as in `protocol.Record`: `model`, a readout or a control.
+        runs: the runs whose mean is shown.
     """
 
     label: str
@@ -74,50 +120,52 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A table row: what was measured, the colour of the representation it was measured on, and the
-    figures."""
+    """A table row.
+
+    Attributes:
+        label: the question, as far as its block does not say it.
+        colour: of the representation that was asked.
+        cells: for each split, a figure for each column.
+    """
 
     label: str
     colour: str
     cells: tuple[Cell, ...]
 
 
-Block = tuple[str, tuple[Row, ...]]
+Block = tuple[str, tuple[Row, ...]]  # a title and the rows below it
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultsTable:
     """A table: its splits, each over all the columns, and blocks of rows under a task's name."""
 
     splits: tuple[str, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[ResultsColumn, ...]
     blocks: tuple[Block, ...]
 
 
 def question_of(record: Record) -> Question:
-    """What was measured, whatever the features and the split."""
-    return record.task, record.input, record.views, record.metric
+    """Return the question that a record answers."""
+    return Question(record.task, record.input, record.views, record.metric)
 
 
 def value(runs: Iterable[Run], features: str, split: str, question: Question) -> Value | None:
-    """The answer of some features to a question, over runs; None if no run has it."""
+    """Return the answer of some features to a question, over runs; None if no run has it."""
     found = [
-        r.value
+        record.value
         for run in runs
-        for r in run.records
-        if (r.features, r.split, question_of(r)) == (features, split, question)
+        for record in run.records
+        if record.features == features and record.split == split and question_of(record) == question
     ]
     if not found:
         return None
-    return Value(
-        float(np.mean(found)),
-        float(np.std(found, ddof=1)) if len(found) > 1 else math.nan,
-        len(found),
-    )
+    spread = float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
+    return Value(float(np.mean(found)), spread, len(found))
 
 
 def text(figure: Value | None, metric: str) -> str:
-    """The figure in the metric's unit, `mean ± spread` over several runs."""
+    """Return the figure in the metric's unit, as `mean ± spread` over several runs."""
     if figure is None:
         return "–"
     scale, digits = {"top1": (100, 1), "median_degrees": (1, 1)}.get(metric, (1, 3))
@@ -125,49 +173,61 @@ def text(figure: Value | None, metric: str) -> str:
     return mean if math.isnan(figure.spread) else f"{mean} ± {scale * figure.spread:.{digits}f}"
 
 
-def columns(variants: Sequence[Variant]) -> tuple[Column, ...]:
-    """The model columns, one per variant, then readouts and controls; variants of which these came
-    out the same share them."""
+def describe_split(split: str) -> str:
+    """Return a split's name for people."""
+    return split.replace("ood_", "unseen ").replace("_", " ")
+
+
+def results_columns(variants: Sequence[Variant]) -> tuple[ResultsColumn, ...]:
+    """Return a column for each variant's model, then those of readouts and controls.
+
+    Variants with equal readouts or controls share their column.
+    """
     alone = len(variants) == 1
-    chosen = [
-        Column("model" if alone else variant.label, "model", variant.runs) for variant in variants
-    ]
-    others = dict.fromkeys(
-        r.features
+    columns = [
+        ResultsColumn("model" if alone else variant.label, "model", variant.runs)
         for variant in variants
-        for run in variant.runs
-        for r in run.records
-        if r.features != "model"
-    )
-    for features in sorted(
-        others, key=lambda features: list(CONTROLS).index(features) if features in CONTROLS else -1
-    ):
+    ]
+    for features in _others(variants):
         name = CONTROLS.get(features, features)
-        different: list[Variant] = []
-        for variant in variants:
-            mine = _figures(variant, features)
-            if mine and all(mine != _figures(other, features) for other in different):
-                different.append(variant)
-        chosen += [
-            Column(name if len(different) == 1 else f"{name} · {v.label}", features, v.runs)
-            for v in different
-        ]
-    return tuple(chosen)
+        different = _different(variants, features)
+        for variant in different:
+            label = name if len(different) == 1 else f"{name} · {variant.label}"
+            columns.append(ResultsColumn(label, features, variant.runs))
+    return tuple(columns)
 
 
-def _figures(variant: Variant, features: str) -> list[tuple[str, Question, float]]:
-    """All that was measured on some features, to a thousandth: the number of threads shows in the
-    digits beyond."""
+def _others(variants: Sequence[Variant]) -> list[str]:
+    """Return all features but the model's: readouts in order of appearance, then controls."""
+    found = dict.fromkeys(record.features for variant in variants for record in variant.records)
+    readouts = [features for features in found if features not in ("model", *CONTROLS)]
+    return readouts + [features for features in CONTROLS if features in found]
+
+
+def _different(variants: Sequence[Variant], features: str) -> list[Variant]:
+    """Return the variants that have figures of some features, without repetitions."""
+    different: list[Variant] = []
+    for variant in variants:
+        figures = _rounded(variant, features)
+        if figures and all(figures != _rounded(other, features) for other in different):
+            different.append(variant)
+    return different
+
+
+def _rounded(variant: Variant, features: str) -> list[tuple[str, Question, float]]:
+    """Return all figures of some features, to a thousandth."""
+    # The digits beyond depend on the number of threads.
     return [
-        (r.split, question_of(r), round(r.value, 3))
-        for run in variant.runs
-        for r in run.records
-        if r.features == features
+        (record.split, question_of(record), round(record.value, 3))
+        for record in variant.records
+        if record.features == features
     ]
 
 
-def table(variants: Sequence[Variant], splits: Sequence[str], *, every: bool) -> Table:
-    """The results on some splits.
+def results_table(
+    variants: Sequence[Variant], splits: Sequence[str], *, every: bool
+) -> ResultsTable:
+    """Return the results on some splits.
 
     Args:
         variants: in the columns, beside their controls.
@@ -175,92 +235,76 @@ def table(variants: Sequence[Variant], splits: Sequence[str], *, every: bool) ->
         every: whether to show every number of views, or only the one of `SHOWN_VIEWS` (else the
             largest there is).
     """
-    heads = columns(variants)
-    blocks: dict[str, list[Question]] = {}
+    columns = results_columns(variants)
+    by_kind: dict[str, list[Question]] = {}
     for question in questions(variants, every=every):
-        blocks.setdefault(question[0].partition(" ")[0], []).append(question)
-    return Table(
-        tuple(splits),
-        heads,
-        tuple(_block(kind, asked, splits, heads) for kind, asked in blocks.items()),
-    )
+        by_kind.setdefault(question.kind, []).append(question)
+    blocks = [_block(kind, asked, splits, columns) for kind, asked in by_kind.items()]
+    return ResultsTable(tuple(splits), columns, tuple(blocks))
 
 
 def questions(variants: Sequence[Variant], *, every: bool) -> list[Question]:
-    """What was measured, in the order of results.json."""
-    records = [record for variant in variants for run in variant.runs for record in run.records]
+    """Return the questions that were asked, in the order of results.json.
+
+    Args:
+        variants: evaluated.
+        every: see `results_table`.
+    """
+    records = [record for variant in variants for record in variant.records]
     several = {record.views for record in records if record.input in ("mean", "logits", "sequence")}
-    shown = (
-        several
-        if every or not several
-        else {SHOWN_VIEWS if SHOWN_VIEWS in several else max(several)}
-    )
-    return list(
-        dict.fromkeys(
-            question_of(r)
-            for r in records
-            if r.views in shown or r.input in ("view", "image", "pair")
-        )
-    )
+    if every or not several:
+        shown = several
+    else:
+        shown = {SHOWN_VIEWS if SHOWN_VIEWS in several else max(several)}
+
+    # A view, an image and a pair are of one length, and always shown.
+    found = [
+        question_of(record)
+        for record in records
+        if record.views in shown or record.input in ("view", "image", "pair")
+    ]
+    return list(dict.fromkeys(found))
 
 
 def splits_of(variants: Sequence[Variant]) -> list[str]:
-    """The splits that were evaluated, those of the training distribution first."""
-    found = {record.split for variant in variants for run in variant.runs for record in run.records}
-    ours = {variant.split for variant in variants}
-    return sorted(found, key=lambda split: (split not in ours, split))
-
-
-def describe(split: str) -> str:
-    """A split's name for people."""
-    return split.replace("ood_", "unseen ").replace("_", " ")
-
-
-def name_target(question: Question) -> str:
-    """What the probe tells, in words."""
-    return (question[0].partition(" ")[2] or question[0]).replace("_", " ")
-
-
-def name_metric(question: Question) -> str:
-    """The metric and its unit."""
-    return METRICS.get(question[3], question[3])
-
-
-def name_input(question: Question) -> str:
-    """What the probe reads, in words."""
-    _, source, views, _ = question
-    words = INPUTS.get(source, source).format(views)
-    return words.replace("1 views’", "1 view’s").replace("1 views", "1 view")
-
-
-NAMES = (name_target, name_input, name_metric)
+    """Return the splits that were evaluated, those of the training distribution first."""
+    found = {record.split for variant in variants for record in variant.records}
+    in_distribution = {variant.split for variant in variants}
+    return sorted(found, key=lambda split: (split not in in_distribution, split))
 
 
 def _block(
-    kind: str, asked: Sequence[Question], splits: Sequence[str], heads: Sequence[Column]
+    kind: str, asked: Sequence[Question], splits: Sequence[str], columns: Sequence[ResultsColumn]
 ) -> Block:
-    """The rows of a kind of task. What all of them share goes into the block's title, what differs
-    into their labels."""
-    several = [len({name(question) for question in asked}) > 1 for name in NAMES]
-    title = [KINDS.get(kind, kind)] + [
-        name(asked[0]) for name, differs in zip(NAMES[1:], several[1:], strict=True) if not differs
-    ]
+    """Return the rows of a kind of task under a title."""
+    # What all rows share goes into the block's title, what differs into their labels.
+    several_targets = len({question.target for question in asked}) > 1
+    several_inputs = len({question.input_label for question in asked}) > 1
+    several_metrics = len({question.metric_label for question in asked}) > 1
+
+    title = [KINDS.get(kind, kind)]
+    if not several_inputs:
+        title.append(asked[0].input_label)
+    if not several_metrics:
+        title.append(asked[0].metric_label)
+
     rows = []
     for question in asked:
-        label = [
-            name(question) for name, differs in zip(NAMES, several, strict=True) if differs
-        ] or [NAMES[0](question)]
-        cells = [cell for split in splits for cell in _cells(question, split, heads)]
-        rows.append(Row(", ".join(label), COLOURS.get(question[1], style.INK), tuple(cells)))
+        label = [question.target] if several_targets else []
+        if several_inputs:
+            label.append(question.input_label)
+        if several_metrics:
+            label.append(question.metric_label)
+        cells = [cell for split in splits for cell in _cells(question, split, columns)]
+        colour = COLOURS.get(question.input, style.INK)
+        rows.append(Row(", ".join(label) or question.target, colour, tuple(cells)))
     return " · ".join(title), tuple(rows)
 
 
-def _cells(question: Question, split: str, heads: Sequence[Column]) -> list[Cell]:
-    figures = [value(head.runs, head.features, split, question) for head in heads]
-    known = [figure.mean for figure in figures if figure is not None]
-    pick: Callable[[list[float]], float] = min if question[3] == "median_degrees" else max
-    best = pick(known) if len(known) > 1 else None
+def _cells(question: Question, split: str, columns: Sequence[ResultsColumn]) -> list[Cell]:
+    figures = [value(column.runs, column.features, split, question) for column in columns]
+    best = question.best([figure.mean for figure in figures if figure is not None])
     return [
-        Cell(text(figure, question[3]), figure is not None and figure.mean == best)
+        Cell(text(figure, question.metric), figure is not None and figure.mean == best)
         for figure in figures
     ]

@@ -20,7 +20,7 @@ from seqjepa.distributed import all_reduce_mean, rank, require_same, world_size
 from seqjepa.errors import CollapseError, Interrupted, NonFiniteError, Stopped
 from seqjepa.evaluation.features import Sampling, require_memory
 from seqjepa.methods.base import Method
-from seqjepa.model import build_method
+from seqjepa.model import require_fit
 from seqjepa.runs import checkpoint, manifest
 from seqjepa.runs.folder import CHECKPOINTS, RunFolder
 from seqjepa.schedules import warmup_cosine
@@ -177,12 +177,8 @@ def prepare(experiment: Experiment, run_dir: Path, *, resume: bool, device: torc
     distributed.shard_indices(config.batch_size, config.accumulate)
     RunFolder.check(run_dir, data, resume=resume)
 
-    # With an outline, a mistake is found before minutes of rendering.
-    outline = experiment.world.outline()
-    if outline is not None:
-        build_method(experiment, outline)
-        outline.require_views(config.num_views)
-
+    # Building a world may render for minutes: first the mistakes that show without it.
+    require_fit(experiment)
     world = experiment.world.build().to(device)
     world.require("train", config.num_views, config.batch_size)
     require_same("data", world.spec.data)

@@ -1,7 +1,7 @@
-"""What is known of the contenders of a benchmark, read from the data of results.json.
+"""The figures of a benchmark's contenders, read from the data of results.json.
 
-They stand in three groups: methods that are given no actions, methods that are, and those that also
-    aggregate views.
+Contenders are in three groups: methods that are given no actions, methods that are, and those that
+also aggregate views.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,20 +12,21 @@ from typing import Any
 
 from seqjepa.evaluation.protocol import Record
 from seqjepa.report.runs import Run
-from seqjepa.report.tables import SHOWN_VIEWS, Question, Value, question_of, value
+from seqjepa.report.tables import CONTROLS, SHOWN_VIEWS, Question, Value, question_of, value
 
-CONTROLS = {"random": "untrained features", "pixels": "raw pixels"}
+# Metrics in the head of a narrow column.
+UNITS = {"top1": "top-1, %", "r2": "R²", "median_degrees": "median error, °"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a contender.
+    """A contender's runs and their figures.
 
     Attributes:
-        name: of the contender.
+        name: the contender's.
         conditioned: whether its method is given actions.
         runs: one for each seed that has results.
-        failed: why others have none, one text for each.
+        failed: one text for each other seed: why it has none.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Entry:
 
     @cached_property
     def aggregates(self) -> bool:
-        """Whether the method makes one representation of several views."""
+        """True if the method makes one representation of several views."""
         return any(
             record.features == "model" and record.input == "sequence" for record in self.records
         )
@@ -55,26 +56,25 @@ class Entry:
     @cached_property
     def readouts(self) -> tuple[str, ...]:
         """The names of the method's other representations."""
-        return tuple(
-            dict.fromkeys(
-                r.features for r in self.records if r.features not in ("model", *CONTROLS)
-            )
-        )
+        found = dict.fromkeys(record.features for record in self.records)
+        return tuple(features for features in found if features not in ("model", *CONTROLS))
 
     @property
     def views_seen(self) -> int:
-        """In the training of a run."""
+        """The number of views in the training of a run."""
         train = self.runs[0].config["train"]
         return int(train["steps"] * train["batch_size"] * train["num_views"])
 
     def values(self, features: str, question: Question) -> list[float]:
-        """The figures of all runs that have it."""
+        """Return the figures of all runs that have it."""
         return [
-            r.value for r in self.records if r.features == features and question_of(r) == question
+            record.value
+            for record in self.records
+            if record.features == features and question_of(record) == question
         ]
 
     def answer(self, features: str, question: Question) -> Value | None:
-        """Mean and spread over the runs; None where it was not asked."""
+        """Return mean and spread over the runs; None where the question was not asked."""
         return value(self.runs, features, self.split, question)
 
 
@@ -83,36 +83,33 @@ def entries(
     conditioned: Mapping[str, bool],
     failed: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Entry]:
-    """Contenders in the order of tables.
+    """Return the contenders in the order of tables.
 
     Args:
         results: name of the contender and the data of a results.json, for each run, in any order.
         conditioned: by name, whether the contender's method is given actions.
         failed: by name, why runs have no results.
     """
+    # A contender that only failed has an entry too.
     failures = failed or {}
-    runs: dict[str, list[Run]] = {name: [] for name in failures}
+    by_name: dict[str, list[Run]] = {name: [] for name in failures}
     for name, data in results:
-        runs.setdefault(name, []).append(Run(Path(name), data["experiment"], {}, data))
-    found = [
-        Entry(
-            name,
-            conditioned[name],
-            tuple(sorted(mine, key=lambda run: run.seed)),
-            tuple(failures.get(name, ())),
-        )
-        for name, mine in runs.items()
-    ]
+        by_name.setdefault(name, []).append(Run(Path(name), data["experiment"], {}, data))
+
+    found = []
+    for name, runs in by_name.items():
+        by_seed = tuple(sorted(runs, key=lambda run: run.seed))
+        found.append(Entry(name, conditioned[name], by_seed, tuple(failures.get(name, ()))))
     return sorted(found, key=lambda entry: (entry.aggregates, entry.conditioned, entry.name))
 
 
 @dataclass(frozen=True)
-class Column:
-    """A figure of merit.
+class FigureOfMerit:
+    """A figure by which contenders are compared: a column of the table.
 
     Attributes:
-        key: what it is called in JSON.
-        title: for people: of what, and which metric.
+        key: its name in JSON.
+        title: for people: the quantity, and the metric.
         question: what was measured.
     """
 
@@ -121,65 +118,66 @@ class Column:
     question: Question
 
 
-def columns(found: Sequence[Entry], group: str = "rotation") -> tuple[Column, ...]:
-    """The figures that anyone has.
+def figures_of_merit(found: Sequence[Entry], group: str = "rotation") -> tuple[FigureOfMerit, ...]:
+    """Return the figures that at least one contender has.
 
     Args:
         found: the contenders.
-        group: of the world's factors, to be told from features.
+        group: of the world's factors, to be predicted from features.
     """
     m, name = shown_views(found), group.replace("_", " ")
+    relative, individual = f"relative {group}", f"individual {group}"
     every = (
-        Column("top1_view", ("z of one view", "top-1, %"), ("class", "view", 1, "top1")),
-        Column("top1_mean", (f"mean of {m} views’ z", "top-1, %"), ("class", "mean", m, "top1")),
-        Column(
-            "top1_logits",
-            (f"mean of {m} views’ logits", "top-1, %"),
-            ("class", "logits", m, "top1"),
-        ),
-        Column(
-            "top1_sequence", (f"z_AGG of {m} views", "top-1, %"), ("class", "sequence", m, "top1")
-        ),
-        Column("relative_r2", (f"relative {name}", "R²"), (f"relative {group}", "pair", 2, "r2")),
-        Column(
-            "individual_r2", (f"individual {name}", "R²"), (f"individual {group}", "view", 1, "r2")
-        ),
-        Column(
-            "relative_degrees",
-            (f"relative {name}", "median error, °"),
-            (f"relative {group}", "pair", 2, "median_degrees"),
-        ),
+        ("top1_view", "z of one view", Question("class", "view", 1, "top1")),
+        ("top1_mean", f"mean of {m} views’ z", Question("class", "mean", m, "top1")),
+        ("top1_logits", f"mean of {m} views’ logits", Question("class", "logits", m, "top1")),
+        ("top1_sequence", f"z_AGG of {m} views", Question("class", "sequence", m, "top1")),
+        ("relative_r2", f"relative {name}", Question(relative, "pair", 2, "r2")),
+        ("individual_r2", f"individual {name}", Question(individual, "view", 1, "r2")),
+        ("relative_degrees", f"relative {name}", Question(relative, "pair", 2, "median_degrees")),
     )
+
     asked = {question_of(record) for entry in found for record in entry.records}
-    return tuple(column for column in every if column.question in asked)
+    return tuple(
+        FigureOfMerit(key, (quantity, UNITS[question.metric]), question)
+        for key, quantity, question in every
+        if question in asked
+    )
 
 
 def shown_views(found: Iterable[Entry]) -> int:
-    """M, the number of views in means and sequences: the paper's, or the largest below it that all
-    contenders have figures of."""
+    """Return M, the number of views in means and sequences.
+
+    It is the paper's, or the largest below it that all contenders have figures of.
+    """
     known = [
-        {r.views for r in entry.records if r.input in ("mean", "sequence")}
+        {record.views for record in entry.records if record.input in ("mean", "sequence")}
         for entry in found
         if entry.runs
     ]
-    return max((m for m in set.intersection(*known) if m <= SHOWN_VIEWS), default=1) if known else 1
+    if not known:
+        return 1
+    return max((m for m in set.intersection(*known) if m <= SHOWN_VIEWS), default=1)
 
 
 def learned(entry: Entry, group: str = "rotation") -> bool:
-    """Whether the z of a contender tells more than that of its untrained encoder, of classes or of
-    the group of factors."""
-    asked: tuple[Question, ...] = (
-        ("class", "view", 1, "top1"),
-        (f"relative {group}", "pair", 2, "r2"),
+    """Return True if z predicts the class or the group of factors better than untrained features.
+
+    It is also True where nothing was compared.
+    """
+    asked = (
+        Question("class", "view", 1, "top1"),
+        Question(f"relative {group}", "pair", 2, "r2"),
     )
-    pairs = [
-        (entry.answer("model", question), entry.answer("random", question)) for question in asked
-    ]
-    known = [(mine, untrained) for mine, untrained in pairs if mine and untrained]
-    return not known or any(mine.mean > untrained.mean for mine, untrained in known)
+    gains = []
+    for question in asked:
+        trained, untrained = entry.answer("model", question), entry.answer("random", question)
+        if trained and untrained:
+            gains.append(trained.mean > untrained.mean)
+    return not gains or any(gains)
 
 
 def control(found: Iterable[Entry], features: str, question: Question) -> Value | None:
-    """A control's figure, from the first contender that has it: only one that aggregates has an
-    untrained z_AGG."""
+    """Return a control's figure, from the first contender that has it."""
+    # Not each has all: only a method that aggregates has an untrained z_AGG.
     return next((figure for entry in found if (figure := entry.answer(features, question))), None)

@@ -1,14 +1,14 @@
 """Contenders side by side in a table, below each its readouts, and last the controls."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from seqjepa.report.benchmark.entries import CONTROLS, Column, Entry, columns, control
+from seqjepa.report.benchmark.entries import Entry, FigureOfMerit, control, figures_of_merit
 from seqjepa.report.benchmark.footnotes import footnotes
-from seqjepa.report.headline import amount
-from seqjepa.report.tables import Cell, Question, Value, text
+from seqjepa.report.tables import CONTROLS, Cell, text
+from seqjepa.report.words import amount
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Line:
     Attributes:
         label: the contender, its readout or a control.
         kind: `method`, `readout` or `control`.
-        conditioned: on what.
+        conditioned: what the method is conditioned on.
         cells: a figure for each column.
         views_seen: in training.
-        n: how many seeds; of a control from the fewest to the most that a figure has.
+        n: number of seeds; of a control from the fewest to the most that a figure has.
     """
 
     label: str
@@ -33,116 +33,127 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class BenchmarkTable:
     """A table and its footnotes."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[FigureOfMerit, ...]
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
 
     @property
     def heads(self) -> list[tuple[str, ...]]:
-        """What stands above each column of a line: its label, what it is conditioned on, figures,
-        views and seeds."""
-        return [
-            ("method",),
-            ("conditioned on",),
-            *(column.title for column in self.columns),
-            ("views seen",),
-            ("n",),
-        ]
+        """The head of each column: label, condition, figures, views and seeds."""
+        figures = [column.title for column in self.columns]
+        return [("method",), ("conditioned on",), *figures, ("views seen",), ("n",)]
 
 
-def table(found: Sequence[Entry], group: str = "rotation") -> Table:
-    """The table of contenders with the best figure of each column marked; controls do not compete.
+def benchmark_table(found: Sequence[Entry], group: str = "rotation") -> BenchmarkTable:
+    """Return the table of contenders, with the best figure of each column marked.
+
+    Controls do not compete.
 
     Args:
         found: from `entries`.
         group: of the world's factors, whose R² is shown.
     """
-    heads = columns(found, group)
+    columns = figures_of_merit(found, group)
     rows = [(entry, features) for entry in found for features in ("model", *entry.readouts)]
-    best = [
-        _best(head.question, [entry.answer(features, head.question) for entry, features in rows])
-        for head in heads
-    ]
-    lines = [_line(entry, features, heads, best) for entry, features in rows]
+    best = [_best(rows, column) for column in columns]
+
+    lines = [_line(entry, features, columns, best) for entry, features in rows]
     for features, label in CONTROLS.items():
-        figures = [control(found, features, head.question) for head in heads]
-        if known := sorted({figure.n for figure in figures if figure}):
-            n = f"{known[0]}–{known[-1]}" if len(known) > 1 else str(known[0])
-            cells = tuple(
-                Cell(text(figure, head.question[3]))
-                for figure, head in zip(figures, heads, strict=True)
-            )
-            lines.append(Line(label, "control", "", cells, "", n))
-    return Table(heads, tuple(lines), tuple(footnotes(found, group)))
+        if (line := _control_line(found, features, label, columns)) is not None:
+            lines.append(line)
+    return BenchmarkTable(columns, tuple(lines), tuple(footnotes(found, group)))
 
 
-def markdown(shown: Table, links: Mapping[str, str] | None = None) -> str:
-    """The table in Markdown, its footnotes below.
+def markdown(table: BenchmarkTable, links: Mapping[str, str] | None = None) -> str:
+    """Return the table in Markdown, its footnotes below.
 
     Args:
-        shown: the table.
+        table: from `benchmark_table`.
         links: by contender, a path to the config.json that rebuilds it.
     """
-    heads = [", ".join(parts) for parts in shown.heads]
+    heads = [", ".join(parts) for parts in table.heads]
     lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (len(heads) - 2)}"]
-    for line in shown.lines:
-        label = {
-            "method": line.label,
-            "readout": f"&emsp;{line.label}",
-            "control": f"*{line.label}*",
-        }[line.kind]
-        if line.kind == "method" and links and line.label in links:
-            label = f"[{label}]({links[line.label]})"
+    for line in table.lines:
         cells = [f"**{cell.text}**" if cell.best else cell.text for cell in line.cells]
-        lines.append(
-            f"| {' | '.join([label, line.conditioned, *cells, line.views_seen, line.n])} |"
-        )
-    return "\n".join([*lines, "", *(f"- {note}" for note in shown.notes), ""])
+        row = [_markdown_label(line, links or {}), line.conditioned, *cells]
+        lines.append(f"| {' | '.join([*row, line.views_seen, line.n])} |")
+    return "\n".join([*lines, "", *(f"- {note}" for note in table.notes), ""])
 
 
-def figures(found: Sequence[Entry], features: str, heads: Sequence[Column]) -> dict[str, Any]:
-    """A line of the table as JSON data: by column the values of all runs, their mean and sample
-    standard deviation (null for one run).
+def line_as_json(
+    found: Sequence[Entry], features: str, columns: Sequence[FigureOfMerit]
+) -> dict[str, Any]:
+    """Return a line of the table as JSON data.
+
+    By column it holds the values of all runs, their mean and their sample standard deviation (null
+    for one run).
 
     Args:
         found: the contender, or all of them for the figures of a control.
         features: `model`, a readout or a control.
-        heads: the columns.
+        columns: the figures.
     """
-    said = {}
-    for head in heads:
-        if values := next(
-            filter(None, (entry.values(features, head.question) for entry in found)), []
-        ):
-            said[head.key] = {
-                "mean": mean(values),
-                "std": stdev(values) if len(values) > 1 else None,
-                "values": values,
-            }
-    return said
+    line = {}
+    for column in columns:
+        known = (values for entry in found if (values := entry.values(features, column.question)))
+        if values := next(known, []):
+            std = stdev(values) if len(values) > 1 else None
+            line[column.key] = {"mean": mean(values), "std": std, "values": values}
+    return line
 
 
 def _line(
-    entry: Entry, features: str, heads: Sequence[Column], best: Sequence[float | None]
+    entry: Entry,
+    features: str,
+    columns: Sequence[FigureOfMerit],
+    best: Sequence[float | None],
 ) -> Line:
-    answers = [entry.answer(features, head.question) for head in heads]
-    cells = tuple(
-        Cell(text(answer, head.question[3]), answer is not None and answer.mean == top)
-        for answer, head, top in zip(answers, heads, best, strict=True)
-    )
+    """Return the line of a contender or of one of its readouts."""
+    cells = []
+    for column, top in zip(columns, best, strict=True):
+        answer = entry.answer(features, column.question)
+        is_best = answer is not None and answer.mean == top
+        cells.append(Cell(text(answer, column.question.metric), is_best))
     if features != "model":
-        return Line(features, "readout", "", cells, "", "")
-    n = f"{len(entry.runs)}{f' ({len(entry.failed)} failed)' if entry.failed else ''}"
+        return Line(features, "readout", "", tuple(cells), "", "")
+
     conditioned = "actions" if entry.conditioned else "–"
-    return Line(
-        entry.name, "method", conditioned, cells, amount(entry.views_seen) if entry.runs else "–", n
-    )
+    views_seen = amount(entry.views_seen) if entry.runs else "–"
+    n = f"{len(entry.runs)} ({len(entry.failed)} failed)" if entry.failed else str(len(entry.runs))
+    return Line(entry.name, "method", conditioned, tuple(cells), views_seen, n)
 
 
-def _best(question: Question, answers: Iterable[Value | None]) -> float | None:
-    """The best mean, if there is more than one."""
-    known = [answer.mean for answer in answers if answer is not None]
-    return (min if question[3] == "median_degrees" else max)(known) if len(known) > 1 else None
+def _control_line(
+    found: Sequence[Entry], features: str, label: str, columns: Sequence[FigureOfMerit]
+) -> Line | None:
+    """Return the line of a control, None if no contender was measured beside it."""
+    figures = [control(found, features, column.question) for column in columns]
+    counts = sorted({figure.n for figure in figures if figure})
+    if not counts:
+        return None
+
+    # Figures come from several contenders, whose numbers of seeds may differ.
+    n = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else str(counts[0])
+    cells = [
+        Cell(text(figure, column.question.metric))
+        for figure, column in zip(figures, columns, strict=True)
+    ]
+    return Line(label, "control", "", tuple(cells), "", n)
+
+
+def _best(rows: Sequence[tuple[Entry, str]], column: FigureOfMerit) -> float | None:
+    """Return the best mean in a column, None if there are fewer than two."""
+    answers = [entry.answer(features, column.question) for entry, features in rows]
+    return column.question.best([answer.mean for answer in answers if answer is not None])
+
+
+def _markdown_label(line: Line, links: Mapping[str, str]) -> str:
+    """Return a line's label: linked, indented or in italics, by its kind."""
+    if line.kind == "readout":
+        return f"&emsp;{line.label}"
+    if line.kind == "control":
+        return f"*{line.label}*"
+    return f"[{line.label}]({links[line.label]})" if line.label in links else line.label
