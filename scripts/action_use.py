@@ -4,7 +4,8 @@
 
 It prints the loss on held-out objects with the true actions, and with those of other objects. No
 difference means that the run does not use actions. The loss is that of eval mode, the mean over 12
-batches of 64 sequences of the split `val`."""
+batches of 64 sequences of the split `val`.
+"""
 
 import argparse
 from dataclasses import replace

@@ -4,7 +4,8 @@
 
 A run is trained and evaluated. Its results.json is copied to docs/results, the curves of its online
 probes to docs/curves. When the script was killed, start it again: it goes on where it was. Every
-run is one process with one thread; `--jobs` of them run side by side."""
+run is one process with one thread; `--jobs` of them run side by side.
+"""
 
 import argparse
 import json

@@ -2,7 +2,8 @@
 
     .venv/bin/python scripts/docs/augmented.py
 
-It needs scikit-image, which holds the photographs."""
+It needs scikit-image, which holds the photographs.
+"""
 
 from pathlib import Path
 

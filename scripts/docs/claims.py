@@ -4,7 +4,8 @@ Written by `make docs` from docs/results. A verdict is a rule applied to figures
 by hand. A difference counts when it has the sign that is claimed and exceeds twice its standard
 error. A single run is taken to scatter as the other side does. If neither side has several seeds,
 the sign decides and the page says so. A curve grows when each mean exceeds the one before it. A
-claim is not tested while a run or a figure that it needs is missing."""
+claim is not tested while a run or a figure that it needs is missing.
+"""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -219,7 +220,8 @@ def _compare_inputs(
     variants: Sequence[Variant], first: tuple[Question, str], second: tuple[Question, str]
 ) -> Evidence:
     """Judge whether one input, a question with its name, beats another in the demo's settings. If
-    the settings disagree, the verdict says where it holds."""
+    the settings disagree, the verdict says where it holds.
+    """
     lines: list[str] = []
     pairs: dict[str, Pair] = {}
     for predict, note in (("last", " (the paper's objective)"), ("every", "")):

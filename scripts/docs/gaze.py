@@ -3,7 +3,8 @@
     .venv/bin/python scripts/docs/gaze.py
 
 It needs scikit-image, which holds the photographs. The proportions are those of the recipe
-`stl10`, 32-pixel patches of 96-pixel images, at three times the resolution."""
+`stl10`, 32-pixel patches of 96-pixel images, at three times the resolution.
+"""
 
 import itertools
 from pathlib import Path

@@ -4,7 +4,8 @@ It reads docs/results/*.json (one results.json per run, see scripts/experiments.
 docs/results/benchmark/*.json (those of `seqjepa benchmark`), docs/curves/*.json and
 docs/speed/*.json. It writes docs/results.md and docs/benchmark.md from the templates beside this
 file, docs/claims.md, docs/speed.md, docs/figures/ and the table in README.md between its two
-markers. The sequences in docs/figures/sequences.png are rendered."""
+markers. The sequences in docs/figures/sequences.png are rendered.
+"""
 
 import json
 import re
@@ -131,7 +132,8 @@ def variant(label: str, pattern: str) -> Variant:
 
 def committed() -> list[Run]:
     """Return all committed results. A run that belongs to the demo and to the benchmark is counted
-    once, with the demo."""
+    once, with the demo.
+    """
     # Settings leave out the name, in which the two differ.
     demo = runs("*")
     counted = [(run.settings, run.seed) for run in demo]
@@ -141,7 +143,8 @@ def committed() -> list[Run]:
 
 def benchmark() -> tuple[list[Entry], list[Entry]]:
     """Return the contenders on sequences of equal length, and seq-JEPA's on sequences of several
-    lengths. The demo's recipe is one of the contenders."""
+    lengths. The demo's recipe is one of the contenders.
+    """
     found = [("seq_jepa:predict=every", run) for run in runs("shapes_tiny_seed*")]
     others = [run for run in committed() if run.folder.parent.name == "benchmark"]
     found += [(contender(run), run) for run in others]
@@ -218,7 +221,8 @@ def _fill(name: str, **parts: str) -> None:
 
 def _compared(found: list[Entry]) -> str:
     """Return the contenders' table. Each links to the results of its first seed, which hold its
-    config."""
+    config.
+    """
     if not found:
         return "*Not measured yet.*"
 
@@ -243,7 +247,8 @@ def _cell(variant: Variant, row: TableRow) -> str:
 
 def _rotation_in_time() -> Figure | None:
     """Draw the online probe's R² against the views seen, with actions and without. Each point is
-    the mean of ten logged values."""
+    the mean of ten logged values.
+    """
     title = "Rotation, from two views' z, while training"
     axis_labels = ("views seen, millions", "R² of the online probe")
     figure, axes = style.panel(title, *axis_labels, (5.0, 3.5))

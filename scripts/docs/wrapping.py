@@ -7,7 +7,8 @@ COLUMNS = 100
 
 def wrap(paragraph: str) -> str:
     """Return a paragraph, or an item of a list, broken at spaces into lines of 100 columns. Longer
-    words, such as a contender's name with all its settings, stay whole."""
+    words, such as a contender's name with all its settings, stay whole.
+    """
     indent = "  " if paragraph.startswith("- ") else ""
     return textwrap.fill(
         paragraph,

@@ -1,5 +1,6 @@
 """The command line. Each command is a dataclass that tyro turns into options; heavy imports wait
-until a command needs them."""
+until a command needs them.
+"""
 
 import importlib
 import os
@@ -37,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; errors we raise on purpose become one message on stderr and an exit code,
-    `--debug` adds the traceback."""
+    `--debug` adds the traceback.
+    """
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     if not arguments or arguments[0] in ("-h", "--help"):

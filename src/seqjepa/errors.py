@@ -1,7 +1,8 @@
 """Errors that this package raises on purpose, each with the exit code of the command line.
 
 An error's text says what was got, what was expected and what to change, in a line or two; the
-command line prints it without a traceback."""
+command line prints it without a traceback.
+"""
 
 import difflib
 from collections.abc import Iterable

@@ -45,13 +45,15 @@ def nt_xent(
 
 def variance_hinge(rows: Tensor) -> Tensor:
     """Return the mean amount by which standard deviations of [B, D] fall short of 1 (VICReg,
-    eqs. 1, 2; gamma 1, epsilon 1e-4)."""
+    eqs. 1, 2; gamma 1, epsilon 1e-4).
+    """
     return F.relu(1 - (precise(rows).var(0) + 1e-4).sqrt()).mean()
 
 
 def covariance_penalty(rows: Tensor) -> Tensor:
     """Return the sum of squared covariances between different dimensions of [B, D], over D (VICReg,
-    eqs. 3, 4)."""
+    eqs. 3, 4).
+    """
     centred = precise(rows) - precise(rows).mean(0)
     # Autocast would multiply in bf16.
     with torch.autocast(rows.device.type, enabled=False):
@@ -66,7 +68,8 @@ def mean_squared_error(first: Tensor, second: Tensor) -> Tensor:
 
 def vicreg_terms(first: Tensor, second: Tensor) -> dict[str, Tensor]:
     """Return `invariance`, `variance` (half of each tensor's, as in VICReg's code) and `covariance`
-    of projections [B, D]."""
+    of projections [B, D].
+    """
     return {
         "invariance": mean_squared_error(first, second),
         "variance": (variance_hinge(first) + variance_hinge(second)) / 2,

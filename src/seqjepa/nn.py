@@ -102,7 +102,8 @@ class ResNet(nn.Module):
     classifier (He et al. 2016).
 
     Convolutions start from He's normal distribution (fan out); the last BatchNorm of each block
-    starts at zero (as in seq-JEPA's release)."""
+    starts at zero (as in seq-JEPA's release).
+    """
 
     def __init__(self, depths: Sequence[int], width: int, stem: Stem, channels: int = 3) -> None:
         super().__init__()
@@ -167,7 +168,8 @@ class BasicBlock(nn.Module):
 class ActionEmbedding(nn.Module):
     """The map P of actions: linear, then BatchNorm without affine part (seq-JEPA's release).
 
-    Call it once per step, on real actions only, so that its statistics are those of actions."""
+    Call it once per step, on real actions only, so that its statistics are those of actions.
+    """
 
     def __init__(self, action_dim: int, width: int) -> None:
         super().__init__()
@@ -188,7 +190,8 @@ class Aggregator(nn.Module):
     whole sequence (seq-JEPA, section 3.1).
 
     Post-norm layers, a final LayerNorm, no positional encoding. Every layer has its own initial
-    weights (`nn.TransformerEncoder` would start all layers from the same)."""
+    weights (`nn.TransformerEncoder` would start all layers from the same).
+    """
 
     def __init__(
         self, dim: int, *, layers: int, heads: int, feedforward: int, dropout: float
@@ -238,7 +241,8 @@ def _prefix_layout(
     length: int, lengths: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     """Return the source index of each packed token, the attention mask between prefixes (true: not
-    seen; None for a single prefix), and the positions of the [AGG] tokens."""
+    seen; None for a single prefix), and the positions of the [AGG] tokens.
+    """
     # Sources are [AGG] = 0, past = 1 .. T, present = T + 1 .. 2T. For T = 2 and lengths (1, 2):
     #   tokens    [AGG] present[0]   [AGG] past[0] present[1]      prefixes [[0, 3], [0, 1, 4]]
     #   position  0     1            2     3       4               starts   [0, 2]
@@ -257,7 +261,8 @@ class EMATarget(nn.Module):
     """A frozen copy of a module whose parameters follow the original's exponential moving average.
 
     BatchNorm statistics are the copy's own, from its own forward passes, unless `buffers` asks to
-    average them too."""
+    average them too.
+    """
 
     def __init__(self, source: nn.Module, *, buffers: bool = False) -> None:
         super().__init__()
@@ -273,7 +278,8 @@ class EMATarget(nn.Module):
     @torch.no_grad()
     def update(self, source: nn.Module, momentum: float) -> None:
         """Move every parameter the fraction 1 - momentum of the way to the source's, in place and
-        in fp32."""
+        in fp32.
+        """
         copied: list[Tensor] = [*self.module.parameters()]
         torch._foreach_lerp_(copied, [*source.parameters()], 1 - momentum)
         if self.average_buffers:

@@ -24,5 +24,6 @@ def warmup_cosine(
 
 def ema_momentum(progress: float, base: float) -> float:
     """Return the momentum: from `base` at the start (progress 0) to 1 at the end (progress 1) along
-    half a cosine (BYOL, section 3.2; seq-JEPA, section 3.2)."""
+    half a cosine (BYOL, section 3.2; seq-JEPA, section 3.2).
+    """
     return 1 - (1 - base) * (1 + math.cos(math.pi * progress)) / 2

@@ -1,5 +1,6 @@
 """`seqjepa benchmark RECIPE --methods all --seeds 3`: methods side by side, with equal views,
-encoder, optimizer and steps."""
+encoder, optimizer and steps.
+"""
 
 import sys
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class Options:
     methods and seeds add up.
 
     Options of the experiment change the recipe before methods take their places. The seed is set by
-    --seeds."""
+    --seeds.
+    """
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     methods: tuple[str, ...] = ("all",)

@@ -1,5 +1,6 @@
 """`seqjepa evaluate RUN_DIR`: probes a run on held-out objects, writes its results.json and prints
-the figures that matter most."""
+the figures that matter most.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,8 @@ METRICS = {"top1": "top-1", "r2": "R²", "median_degrees": "median error"}
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What to evaluate, and below that how; what is not given is as in the run's config.json,
-    whatever default is named here."""
+    whatever default is named here.
+    """
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """Folder of the run."""
@@ -60,7 +62,8 @@ def main(arguments: list[str]) -> None:
 
 def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
     """One row for each question to the features of the trained model, beside those of its readouts
-    and controls; the split first."""
+    and controls; the split first.
+    """
     longest: dict[str, int] = {}
     for record in records:
         longest[record["split"]] = max(record["views"], longest.get(record["split"], 1))

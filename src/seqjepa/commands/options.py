@@ -1,5 +1,6 @@
 """From command line arguments to a dataclass of options. Every mistake becomes one message that
-names its cure."""
+names its cure.
+"""
 
 import contextlib
 import dataclasses
@@ -113,7 +114,8 @@ def take_option(name: str, arguments: Sequence[str]) -> tuple[str | None, list[s
 
 def _names(options: Any, prefix: str | None = None) -> Iterator[str]:
     """The options of a dataclass; those of a dataclass that stands in it directly have no
-    prefix."""
+    prefix.
+    """
     for field in dataclasses.fields(options):
         value = getattr(options, field.name, None)
         name = field.name.replace("_", "-")
@@ -127,7 +129,8 @@ def _names(options: Any, prefix: str | None = None) -> Iterator[str]:
 
 def _sentence(box: str) -> str:
     """What tyro says in the first part of the box it draws, in ASCII or not: its title repeats
-    that, its other parts quote the help."""
+    that, its other parts quote the help.
+    """
     lines = [line.strip("│|╭╰╮╯+ ").replace("─", "-") for line in box.splitlines()][1:]
     parts = [
         " ".join(part)

@@ -1,5 +1,6 @@
 """`seqjepa speed render|step|load|augment|saccades|start`: speed against a plain reference in the
-same run."""
+same run.
+"""
 
 import importlib
 import json

@@ -20,7 +20,8 @@ class Options:
     """Options of the run, and below them every field of the experiment.
 
     `--method NAME` (or FILE.py) trains another method than the recipe's own; the options below are
-    then that method's."""
+    then that method's.
+    """
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     run_dir: Path | None = None

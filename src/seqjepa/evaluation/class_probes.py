@@ -111,7 +111,8 @@ def _questions(
 
 def _mean_logits(protocol: Protocol, probe: Probe, table: FeatureTable, longest: int) -> Tensor:
     """Return the mean of the logits of M views, [draws N, M, C], over the same draws of views as
-    the mean of their features."""
+    the mean of their features.
+    """
     views = table.views.shape[1]
     inputs = view_inputs(table, 1, concatenated)
     of_each = [probe.predict(inputs, choice)[:, 0] for choice in inputs.test_choices(views)]
@@ -125,7 +126,8 @@ def _records(
     protocol: Protocol, split: str, name: str, labels: Tensor, logits: Tensor
 ) -> list[Record]:
     """Return top-1 for each M of logits [draws N, M, C], which are those of all N objects, draw
-    after draw."""
+    after draw.
+    """
     truth = labels.repeat(len(logits) // len(labels))
     return [
         Record(protocol.features, split, "class", name, m, "top1", top1(truth, of_m))

@@ -19,7 +19,8 @@ CALIBRATION = 8
 
 def random_control(experiment: Experiment, world: World, device: torch.device) -> Method:
     """Return the experiment's method before training, of another seed, with the BatchNorm
-    statistics of training batches."""
+    statistics of training batches.
+    """
     seed = generator_for(experiment.seed, "random model").initial_seed() % 2**31
     control = build_method(replace(experiment, seed=seed), world.spec).to(device).train()
 

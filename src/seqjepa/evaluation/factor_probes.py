@@ -102,7 +102,8 @@ def _ask(
 
 def factors(table: FeatureTable, space: ActionSpace, choice: Tensor) -> tuple[Tensor, ...]:
     """Return [N, d] for each group: its action between the two views chosen (choice [N, 2]), or its
-    value in the one (choice [N, 1])."""
+    value in the one (choice [N, 1]).
+    """
     # [N, views, P], then of each group [N, views, p].
     rows = torch.arange(len(table), device=choice.device)[:, None]
     poses = table.poses[rows, choice]
@@ -114,7 +115,8 @@ def factors(table: FeatureTable, space: ActionSpace, choice: Tensor) -> tuple[Te
 
 def _needs_mlp(group: Group) -> bool:
     """Return whether MLPs predict a group: rotations, crops and colour jitters; linear probes
-    predict all else (methods: section 4.2)."""
+    predict all else (methods: section 4.2).
+    """
     return group.is_rotation or group.name in ("crop", "jitter")
 
 

@@ -138,7 +138,8 @@ def extract_pixels(
     world: World, split: str, sampling: Sampling, device: torch.device
 ) -> FeatureTable:
     """Return the raw pixel control: the same views, area-averaged to 16x16 pixels (never enlarged)
-    in 0..1 and flattened."""
+    in 0..1 and flattened.
+    """
     channels, *sides = world.spec.image_shape
     height, width = (min(PIXELS, side) for side in sides)
 
@@ -153,7 +154,8 @@ def require_memory(
     world: World, split: str, sampling: Sampling, dim: int, device: torch.device
 ) -> None:
     """Raise a ConfigError if a table of features of width `dim` would not fit into the device's
-    memory."""
+    memory.
+    """
     objects = sampling.size(world.size(split))
     # Four bytes a number. Everything else, such as poses, is small beside the features.
     needed = 4 * objects * sampling.draws * sampling.num_views * dim
@@ -228,7 +230,8 @@ def windows(available: int, length: int, rounds: int, sequence_length: int | Non
     If the views stand in random order, these are cyclic runs that begin at even distances: random
     sequences that overlap as little as possible. If the order means something (see
     `FeatureTable.sequence_length`), these are the beginnings of the sequences drawn; for one view,
-    every view."""
+    every view.
+    """
     # Of 8 views in random order, 4 rounds of 3: 0 1 2, 2 3 4, 4 5 6, 6 7 0.
     if sequence_length is None:
         rounds = min(rounds, available)

@@ -3,7 +3,8 @@
 Every figure is measured on several kinds of features: the `model`'s, its readouts' if the method
 has any, a `random` model's (same architecture, untrained) and raw `pixels`. Beyond the paper's
 protocol: these controls, the splits out of distribution, and the mean of M views' z and of their
-logits beside their z_AGG."""
+logits beside their z_AGG.
+"""
 
 import math
 import time
@@ -48,7 +49,8 @@ class Stages:
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Show a status line while a stage lasts, and a plain line with its time when it is
-        done."""
+        done.
+        """
         began = time.perf_counter()
         with self.console.status(f"{name} ..."):
             yield
@@ -60,7 +62,8 @@ def measure(
     method: Method, experiment: Experiment, world: World, *, split: str, stages: Stages
 ) -> tuple[list[Record], dict[str, int]]:
     """Return all figures of a method, which is left as it was, and the number of objects of each
-    split that they come from."""
+    split that they come from.
+    """
     # The splits. All have pairs of views, or the evaluation ends before anything is computed.
     splits = _splits_to_probe(world.spec, split)
     for source_split in splits.values():
@@ -86,7 +89,8 @@ def measure(
 
 def _splits_to_probe(spec: WorldSpec, split: str) -> dict[str, str]:
     """Return the world's split for each name in records: `train`, the one asked for, and all that
-    are out of distribution."""
+    are out of distribution.
+    """
     splits = {"train": spec.probe_split, split: split}
     in_distribution = ("train", "val", "test", spec.probe_split)
     others = [name for name in spec.splits if name not in in_distribution]
@@ -113,7 +117,8 @@ def _samplings(
 
 def _few_steps(config: EvaluateConfig, objects: int) -> str:
     """Return a warning if the probes would train for too few steps, since epochs over few objects
-    are few steps; else an empty string."""
+    are few steps; else an empty string.
+    """
     enough = math.ceil(FEW_STEPS / math.ceil(objects / config.batch_size))
     epochs = ("linear_epochs", "mlp_epochs", "linear_regression_epochs")
     names = [name for name in epochs if getattr(config, name) < enough]
@@ -207,7 +212,8 @@ class _Measurement:
 
     def _readouts(self, method: Method) -> Mapping[str, Callable[[Tensor], Tensor]]:
         """Return the method's other representations; the context that they may read is drawn from
-        the training objects."""
+        the training objects.
+        """
         size = min(method.context_size, self.world.size("train"))
         batches = self.world.loader(
             "train", num_views=2, batch_size=size, seed=self.experiment.seed

@@ -14,7 +14,8 @@ def top1(truth: Tensor, logits: Tensor) -> float:
 
 def r2(truth: Tensor, predicted: Tensor) -> float:
     """Return the paper's R2 for [n, d]: each dimension's, averaged (scikit-learn's uniform
-    average). The mean predictor scores 0."""
+    average). The mean predictor scores 0.
+    """
     # 1 - sum of (truth - prediction)^2 / sum of (truth - its mean)^2
     true_values = truth.cpu().double().numpy()
     predictions = predicted.cpu().double().numpy()
@@ -23,13 +24,15 @@ def r2(truth: Tensor, predicted: Tensor) -> float:
 
 def r2_global(truth: Tensor, predicted: Tensor) -> float:
     """Return SIE's and ContextSSL's R2 for [n, d]: around one mean over samples and dimensions. The
-    mean predictor scores more than 0."""
+    mean predictor scores more than 0.
+    """
     return r2(truth.reshape(-1, 1), predicted.reshape(-1, 1))
 
 
 def median_degrees(truth: Tensor, predicted: Tensor) -> float:
     """Return the median angle between true unit quaternions [n, 4] and predicted ones of any
-    length; q and -q are the same rotation."""
+    length; q and -q are the same rotation.
+    """
     # The angle of the rotation that is left: 2 arccos |<q, p>|.
     unit = F.normalize(predicted.double(), dim=-1)
     angles = roma.unitquat_geodesic_distance(truth.double(), unit)

@@ -2,7 +2,8 @@
 
 Deviation: inputs, and the outputs of regressions, are standardised by the training split's mean and
 standard deviation. For a linear probe that is only another parametrisation, but it makes Adam's one
-learning rate fit any scale: all features and factors are probed equally well."""
+learning rate fit any scale: all features and factors are probed equally well.
+"""
 
 import itertools
 import math
@@ -55,7 +56,8 @@ class Inputs:
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """Draw rows of each object, [N, picks] int64: any, in random order, or the beginning of one
-        sequence."""
+        sequence.
+        """
         objects, rows = self.values.shape[:2]
         if self.sequence_length is None or self.picks == 1:
             # The largest of random numbers are a random choice without repetition.
@@ -78,20 +80,23 @@ class Inputs:
 
 def concatenated(rows: Tensor) -> Tensor:
     """Return the input of one head, which reads all picked rows: [B, picks, D] to
-    [B, 1, picks D]."""
+    [B, 1, picks D].
+    """
     return rows.flatten(1)[:, None]
 
 
 def running_mean(rows: Tensor) -> Tensor:
     """Return the inputs of a head for each M = 1 .. picks, which reads the mean of the first M
-    rows: [B, picks, D] to [B, picks, D]."""
+    rows: [B, picks, D] to [B, picks, D].
+    """
     # (x_1 + ... + x_M) / M
     return rows.cumsum(1) / torch.arange(1, rows.shape[1] + 1, device=rows.device)[:, None]
 
 
 def per_prefix(rows: Tensor) -> Tensor:
     """Return the inputs of a head for each prefix of a cached sequence: [B, 1, M, S] to
-    [B, M, S]."""
+    [B, M, S].
+    """
     return rows[:, 0]
 
 
@@ -130,7 +135,8 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
 
 def squared_error(outputs: Tensor, truth: Tensor) -> Tensor:
     """Return the loss of predictions [B, H, out] for targets [B, out]: mean over batch and
-    dimensions, sum over heads."""
+    dimensions, sum over heads.
+    """
     return (outputs - truth[:, None]).square().mean((0, 2)).sum()
 
 
@@ -184,7 +190,8 @@ class Probe:
     @torch.inference_mode()
     def predict(self, inputs: Inputs, choice: Tensor) -> Tensor:
         """Return the outputs [N, H, out] for every object, by rows `choice` [N, picks]; of the
-        first probes if the inputs are for fewer."""
+        first probes if the inputs are for fewer.
+        """
         index = torch.arange(len(inputs), device=choice.device)
         # Only the inputs know how many heads they are for; one object shows it.
         heads = inputs(index[:1], choice[:1]).shape[1]

@@ -2,7 +2,8 @@
 
 Probes learn on split `train`, from rows of its feature table picked afresh for each object and
 epoch. Tests look at several fixed draws of each object's views: the same for all kinds of features,
-and the same for the mean of views as for z_AGG."""
+and the same for the mean of views as for z_AGG.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,14 +82,16 @@ class Protocol:
 
 def longest_sequences(config: EvaluateConfig, tables: Tables) -> dict[str, int]:
     """Return the largest number M of views that are aggregated, by split: none is longer than the
-    sequences that probes learn from."""
+    sequences that probes learn from.
+    """
     most = min(config.views, tables["train"].longest)
     return {split: min(most, table.longest) for split, table in tables.items()}
 
 
 def labelled(tables: Tables) -> dict[str, FeatureTable]:
     """Return the objects of known class, of `train` and of the splits that share a class with it;
-    nothing if training knows no class."""
+    nothing if training knows no class.
+    """
     known = {split: table.where(table.labels >= 0) for split, table in tables.items()}
     classes = known["train"].labels.unique()
     return {

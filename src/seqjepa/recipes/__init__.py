@@ -1,5 +1,6 @@
 """Recipes: functions that return an Experiment; their docstrings say the command and, where they
-were run, time and result. A variant is `replace(recipe(), ...)`."""
+were run, time and result. A variant is `replace(recipe(), ...)`.
+"""
 
 import importlib
 import importlib.util
@@ -108,7 +109,8 @@ def with_views(train: TrainConfig, num_views: int, multiple: int = 1) -> TrainCo
 
 def for_baselines(experiment: Experiment) -> Experiment:
     """The same experiment as the paper trains its baselines: two views a sequence and Adam at a
-    constant 1e-3 without decay."""
+    constant 1e-3 without decay.
+    """
     train = replace(experiment.train, num_views=2)
     return replace(
         experiment,
@@ -121,7 +123,8 @@ def for_baselines(experiment: Experiment) -> Experiment:
 
 def every_method() -> list[str]:
     """Every method of this package as a contender of `seqjepa benchmark`: with its defaults,
-    seq-JEPA with each of its two objectives."""
+    seq-JEPA with each of its two objectives.
+    """
     names = sorted(
         module.name for module in pkgutil.iter_modules(methods.__path__) if module.name != "base"
     )

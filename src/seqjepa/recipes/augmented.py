@@ -1,5 +1,6 @@
 """Augmentations of own images: any folder or archive of JPEGs and PNGs (see
-`seqjepa.worlds.images.formats.folder`)."""
+`seqjepa.worlds.images.formats.folder`).
+"""
 
 from dataclasses import replace
 

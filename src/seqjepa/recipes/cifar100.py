@@ -29,7 +29,8 @@ def cifar100() -> Experiment:
     Command: seqjepa train cifar100 --world.path DATA --run-dir runs/cifar100
     One thousand training images (`world.val_fraction`) are held
     out for choosing settings, where the paper trains on all. Probes see 16 cached views of each
-    image."""
+    image.
+    """
     return Experiment(
         name="cifar100",
         method=seq_jepa.Config(),

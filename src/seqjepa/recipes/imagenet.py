@@ -3,7 +3,8 @@ a linear probe (appendix, figure 15); docs/data/saccades.md shows how. To train 
 addition.
 
 The published saliency (Hugging Face, Hafez/ImageNet1k-Saliency-Maps) has one file for each image:
---world.saliency FOLDER."""
+--world.saliency FOLDER.
+"""
 
 from dataclasses import replace
 

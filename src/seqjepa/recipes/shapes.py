@@ -72,7 +72,8 @@ def shapes_small() -> Experiment:
     Time: an hour and a quarter on one core without bf16 (AMD EPYC, AVX2), as a step takes 0.37 s.
     Result (test, seed 0, step 10,000): top-1 of z 90.2 %, of z_AGG of five views 98.7 %; relative
     rotation R2 0.221. Without action conditioning 87.1 %, 98.2 % and 0.205: at this length
-    predictions hardly use the actions yet (docs/results.md)."""
+    predictions hardly use the actions yet (docs/results.md).
+    """
     tiny = shapes_tiny()
     optim = replace(tiny.optim, lr=2e-3, warmup=0.1)
     return replace(
@@ -115,7 +116,8 @@ def shapes_baseline() -> Experiment:
     Three methods need more to be as published: vicreg_traj --train.batch-size 512 (else it sees as
         many views as the others); conv_jepa
     --train.num-views 5 --train.batch-size 512; context_ssl --optim.lr 1e-4 --optim.weight-decay
-    1e-3 --optim.warmup 0.01 --optim.lr-end 0."""
+    1e-3 --optim.warmup 0.01 --optim.lr-end 0.
+    """
     return for_baselines(shapes())
 
 

@@ -25,7 +25,8 @@ def stl10() -> Experiment:
 
     Command: seqjepa train stl10 --world.path stl10_binary.tar.gz --run-dir runs/stl10
     The paper's result (DeepGaze): top-1 of z_AGG of four patches 83.44 %, of six 84.12 %; R2 of
-    relative position 0.80."""
+    relative position 0.80.
+    """
     return Experiment(
         name="stl10",
         method=seq_jepa.Config(),
@@ -44,7 +45,8 @@ def stl10_release() -> Experiment:
     Command: seqjepa train stl10_release --world.path stl10_binary.tar.gz --run-dir
         runs/stl10_release
     The release also cuts patches at the transposed fixation, which only weakens the saliency, and
-    never inhibits where saliency is off."""
+    never inhibits where saliency is off.
+    """
     paper = stl10()
     assert isinstance(paper.world, world.Config)
     return replace(paper, name="stl10_release", world=replace(paper.world, inhibition="square"))

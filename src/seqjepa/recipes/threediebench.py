@@ -10,7 +10,8 @@ The paper trains on all published training objects. Here a tenth of them is held
 
 The released code differs from the paper where it hardly matters to a comparison (a constant
 learning rate, no weight decay, batch 128 in its README); its flags that have no effect are no
-settings of ours. To train as it does: `threediebench_release`."""
+settings of ours. To train as it does: `threediebench_release`.
+"""
 
 from dataclasses import replace
 

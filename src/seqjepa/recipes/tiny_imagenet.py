@@ -1,5 +1,6 @@
 """Recipes on Tiny ImageNet with parametrised augmentation; what is said of `cifar100` holds here,
-too (seq-JEPA, section 4 and table 2)."""
+too (seq-JEPA, section 4 and table 2).
+"""
 
 from dataclasses import replace
 

@@ -13,7 +13,8 @@ the arithmetic:
 
 A primitive is looked for only inside the rectangle that its box covers in a pinhole's picture
 plane, by rays of sight and by shadow rays alike. A ray is o + t d. Rays of sight advance by 1 along
-`forward`, so that t is depth; shadow rays reach their point at t = 1."""
+`forward`, so that t is depth; shadow rays reach their point at t = 1.
+"""
 
 import math
 from collections.abc import Callable
@@ -57,7 +58,8 @@ CONTRAST = 12.0  # a pixel that differs this much (of 255) from a neighbour is s
 
 def _inline(function: F) -> F:
     """Compiled into its caller, which makes pictures twice as fast; to mypy still the plain
-    function."""
+    function.
+    """
     return cast(F, numba.njit(error_model="numpy", forceinline=True)(function))
 
 
@@ -100,7 +102,8 @@ def enter_ball(o: Vec, d: Vec) -> float:
 @_inline
 def enter_tube(o: Vec, d: Vec, taper: float) -> float:
     """Ray parameter t at which o + t d enters the tube, whose radius is m + s z for |z| <= 1; inf
-    if it misses."""
+    if it misses.
+    """
     (ox, oy, oz), (dx, dy, dz) = o, d
     m, s = (taper + 1) / 2, (taper - 1) / 2
     radius, growth = m + s * oz, s * dz
@@ -148,7 +151,8 @@ def _minus(a: Vec, b: Vec) -> Vec:
 @_inline
 def _times(table: Floats, row: int, column: int, d: Vec) -> Vec:
     """A matrix, the nine numbers of a row from a column on, times a vector; that at INVERSE takes
-    directions to a primitive's own frame."""
+    directions to a primitive's own frame.
+    """
     return (
         _dot(_vec(table, row, column), d),
         _dot(_vec(table, row, column + 3), d),
@@ -196,7 +200,8 @@ def _rectangle(
     solids: Floats, k: int, stage: Floats, eye: int
 ) -> tuple[float, float, float, float]:
     """The rectangle (left, right, bottom, top), in slopes, that the box of primitive k covers in a
-    pinhole's picture plane."""
+    pinhole's picture plane.
+    """
     left, right, bottom, top = math.inf, -math.inf, math.inf, -math.inf
     centre, a, b, c = (
         _vec(solids, k, CENTRE),
@@ -217,7 +222,8 @@ def _rectangle(
 @_inline
 def _half_axis(solids: Floats, k: int, i: int) -> Vec:
     """A half-axis from its row r of the inverse, which is r = axis / |axis|^2: the axes are
-    orthogonal."""
+    orthogonal.
+    """
     r = _vec(solids, k, INVERSE + 3 * i)
     square = _dot(r, r)
     return r[0] / square, r[1] / square, r[2] / square
@@ -235,7 +241,8 @@ def _span(low: float, high: float, size: int) -> tuple[int, int]:
 @_inline
 def _trace(solids: Floats, stage: Floats, size: int) -> tuple[Floats, Ints]:
     """Depth [size, size] and index [size, size] of the nearest primitive on the ray of each sample;
-    inf and -1 where there is none."""
+    inf and -1 where there is none.
+    """
     depth, index = np.full((size, size), math.inf), np.full((size, size), -1)
     step = 2 * EYE_SLOPE / size
     for k in range(len(solids)):
@@ -289,7 +296,8 @@ def _lit(solids: Floats, stage: Floats, p: Vec) -> bool:
 @_inline
 def _spot(stage: Floats, p: Vec, normal: Vec) -> float:
     """What the spotlight gives a point, shadows apart: Lambert's cosine, within the cone; in [0,
-    1]."""
+    1].
+    """
     d = _minus(p, _vec(stage, LIGHT))
     length = math.sqrt(_dot(d, d))
     facing, inside = -_dot(normal, d) / length, _dot(_vec(stage, LIGHT + FORWARD), d) / length
@@ -313,7 +321,8 @@ def _sight(stage: Floats, row: int, column: int, size: int) -> Vec:
 @_inline
 def _tone(stage: Floats, colour: Vec, normal: Vec, spot: float) -> Vec:
     """The colour, RGB in [0, 255], of a surface under the sun and what it gets of the spotlight, in
-    [0, 1]."""
+    [0, 1].
+    """
     plain, gain = AMBIENT + SUN_GAIN * max(0.0, _dot(normal, SUN)), SPOT_GAIN * spot
     red, green, blue = (
         plain + gain * stage[TINT, 0],
@@ -330,7 +339,8 @@ def _tone(stage: Floats, colour: Vec, normal: Vec, spot: float) -> Vec:
 @_inline
 def _shade(solids: Floats, stage: Floats, depth: Floats, index: Ints, row: int, column: int) -> Vec:
     """The colour, RGB in [0, 255], that the eye sees at a sample: that of the primitive traced
-    there, or else the floor's."""
+    there, or else the floor's.
+    """
     k = index[row, column]
     d = _sight(stage, row, column, len(depth))
     t = depth[row, column] if k >= 0 else (FLOOR_Z - stage[EYE, 2]) / d[2]
@@ -346,7 +356,8 @@ def _shade(solids: Floats, stage: Floats, depth: Floats, index: Ints, row: int, 
 @_inline
 def _even(rough: Floats, index: Ints, i: int, j: int) -> bool:
     """Whether a pixel shows one primitive and differs little from its neighbours, so that one
-    sample speaks for all of it."""
+    sample speaks for all of it.
+    """
     k, row, column, last = index[2 * i, 2 * j], 2 * i, 2 * j, len(rough) - 1
     if (
         index[row, column + 1] != k
@@ -403,7 +414,8 @@ def draw(models: Floats, count: Ints, rotation: Floats, stage: Floats, out: Byte
     `stage` [B, 10, 3].
 
     Of `models` [B, K, SOURCE], of `count` [B] primitives, the columns are those of `solids`, but
-    half-axes in place of the inverse."""
+    half-axes in place of the inverse.
+    """
     for b in range(len(out)):
         model, place, solids = models[b], stage[b], np.empty((count[b], COLUMNS))
         for k in range(len(solids)):
@@ -423,7 +435,8 @@ def draw(models: Floats, count: Ints, rotation: Floats, stage: Floats, out: Byte
 @_kernel
 def sights(stage: Floats, size: int) -> Floats:
     """Directions [size * size, 3] of the rays of sight of a picture, row by row from the top left;
-    `stage` is one picture's."""
+    `stage` is one picture's.
+    """
     out = np.empty((size * size, 3))
     for row in range(size):
         for column in range(size):
@@ -434,7 +447,8 @@ def sights(stage: Floats, size: int) -> Floats:
 @_kernel
 def spots(stage: Floats, points: Floats, normals: Floats) -> Floats:
     """What the spotlight gives points [n, 3] with unit normals [n, 3], shadows apart: [n] in [0,
-    1]."""
+    1].
+    """
     out = np.empty(len(points))
     for i in range(len(points)):
         out[i] = _spot(stage, _vec(points, i), _vec(normals, i))
@@ -444,7 +458,8 @@ def spots(stage: Floats, points: Floats, normals: Floats) -> Floats:
 @_kernel
 def tones(stage: Floats, colours: Floats, normals: Floats, spot: Floats) -> Floats:
     """Colours [n, 3], RGB in [0, 255], of surfaces with colours [n, 3] in [0, 1] and unit normals
-    [n, 3] that get `spot` [n]."""
+    [n, 3] that get `spot` [n].
+    """
     out = np.empty((len(colours), 3))
     for i in range(len(colours)):
         _put(out, i, 0, _tone(stage, _vec(colours, i), _vec(normals, i), spot[i]))

@@ -6,7 +6,8 @@ The scene is that of 3DIEBench (Garrido et al. 2023, methods.md 3.1.2): the came
 with colour HSV (hue, .6, .6); the spotlight stands at radius 4 and looks at the origin. Two
 departures, decided by looking: the spotlight is HSV (hue, .6, .8) where 3DIEBench has saturation 1,
 which blackens whatever lacks its hue, and its cone is just wider than the object, so that its rim
-on the floor tells where the light is."""
+on the floor tells where the light is.
+"""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -83,7 +84,8 @@ class Objects:
 
     def rows(self, index: Ints) -> Floats:
         """The primitives of objects `index` [B] as the kernel reads them, [B, K, 17]: kind, taper,
-        centre, half-axes, colour."""
+        centre, half-axes, colour.
+        """
         axes = self.axes.reshape(*self.kind.shape, 9)[index]
         return np.concatenate(
             [
@@ -123,7 +125,8 @@ def pinholes(radius: float, theta: Floats, phi: Floats) -> Floats:
 
 def stages(floor_hue: Floats, light_theta: Floats, light_phi: Floats, light_hue: Floats) -> Floats:
     """Camera, light and floor of B pictures as the kernels read them, [B, 10, 3]; hues [B] in
-    turns, angles [B] in radians."""
+    turns, angles [B] in radians.
+    """
     n = len(floor_hue)
     eyes, lights = (
         pinholes(EYE_RADIUS, np.full(n, EYE_THETA), np.full(n, EYE_PHI)),

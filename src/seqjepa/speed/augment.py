@@ -14,7 +14,8 @@ VIEWS = 4
 
 def figures(rounds: int = 5, images: int = 256, plain_images: int = 32) -> list[Figure]:
     """P2: views per core-second, parameters drawn and actions made, and of the plain reference,
-    which is given its parameters."""
+    which is given its parameters.
+    """
     world = augmented.Config(source="noise", path="", image_size=PIXELS).build_from(
         noise(images, PIXELS)
     )

@@ -1,5 +1,6 @@
 """`seqjepa speed load`: P4, batches of cached and of packed views against decoding JPEGs one by
-one."""
+one.
+"""
 
 import itertools
 from functools import partial
@@ -28,7 +29,8 @@ PROMISED = ("", ", packed raw")
 def figures(rounds: int = 5, batch_size: int = 512, files: int = 64) -> list[Figure]:
     """P4: views per core-second of the loader over a memory map that the operating system has in
     memory, and of the plain reference; and of files in 3DIEBench's layout as they are and packed in
-    three ways."""
+    three ways.
+    """
     with scratch() as folder, one_thread():
         (folder / "map").mkdir()
         paths, found = pictures(folder, files), []

@@ -1,5 +1,6 @@
 """The plain references of `seqjepa speed`: the same work as one would first write it, and what it
-is done to."""
+is done to.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,7 +33,8 @@ def one_batch(experiment: Experiment, world: World, device: torch.device) -> Seq
 
 class PlainStep:
     """A training step in fp32 and NCHW, with PyTorch's default AdamW and an EMA parameter by
-    parameter."""
+    parameter.
+    """
 
     def __init__(self, experiment: Experiment, world: World, device: torch.device) -> None:
         method = build_method(experiment, world.spec)
@@ -61,7 +63,8 @@ class PlainStep:
 
 class BareStep:
     """Forward and backward on one batch that is always there, in the experiment's precision, and
-    nothing else."""
+    nothing else.
+    """
 
     def __init__(self, experiment: Experiment, world: World, device: torch.device) -> None:
         self.method: Method = build_method(experiment, world.spec).to(device)
@@ -92,7 +95,8 @@ def look(
 ) -> npt.NDArray[np.uint8]:
     """Views [N, T, size, size, 3] at fixations, image after image and fixation after fixation, in
     the way of the authors' release: draw from the map, set a square of it to next to nothing,
-    renormalise; cut with Pillow, which fills what lies outside with zero."""
+    renormalise; cut with Pillow, which fills what lies outside with zero.
+    """
     radius, seen = size // 2, []
     for image, one in zip(images, saliency, strict=True):
         left, picture, side = one / one.sum(), Image.fromarray(image), len(image)
@@ -112,7 +116,8 @@ def look(
 
 def decode(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
     """Views [N, size, size, 3] from JPEG files, one after the other, as the released loaders of
-    3DIEBench read them."""
+    3DIEBench read them.
+    """
     views = []
     for path in paths:
         with Image.open(path) as image:

@@ -24,7 +24,8 @@ CORES = (
 
 def figures(rounds: int = 5, number: int = 512, plain_number: int = 4) -> list[Figure]:
     """P5: pictures per second of the CPU and of the clock, and whether they are the same bit for
-    bit however they are made."""
+    bit however they are made.
+    """
     draw(1)  # compiles
     all_cores, one_core = (lambda: draw(number)), (lambda: draw(number, threads=1))
     cpu = number / alternate(all_cores, one_core, rounds)[0]
@@ -70,7 +71,8 @@ def figures(rounds: int = 5, number: int = 512, plain_number: int = 4) -> list[F
 
 def draw(number: int, threads: int | None = None) -> Bytes:
     """The first so many pictures [number, S, S, 3] of a list that never changes, VIEWS of each
-    object in turn."""
+    object in turn.
+    """
     place = np.arange(number) // VIEWS
     owners = np.arange(place[-1] + 1)
     rng = np.random.default_rng(0)

@@ -21,7 +21,8 @@ def figures(
     rounds: int = 5, batch_size: int = 256, plain_number: int = 32, draws: int = DRAWS
 ) -> list[Figure]:
     """P3: views per core-second of the paper's setting on STL-10, all in, and of the release's way;
-    and how fixations are distributed."""
+    and how fixations are distributed.
+    """
     with one_thread():
         world = noisy_world(batch_size)
         batches = world.loader("train", num_views=VIEWS, batch_size=batch_size, seed=0)
@@ -59,7 +60,8 @@ def noisy_world(number: int) -> Saccades:
 
 def distribution(draws: int) -> list[Figure]:
     """Whether first and second fixations follow the map, renormalised where the first inhibits:
-    p-values of chi-square tests."""
+    p-values of chi-square tests.
+    """
     saliency = torch.from_numpy(np.random.default_rng(1).pareto(2.0, (1, SMALL, SMALL)) + 0.1)
     inhibition, keys = Inhibition("disc", 3), draw_key(0, "train", 0, np.arange(draws))
     exact = weights(saliency)

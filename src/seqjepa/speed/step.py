@@ -56,7 +56,8 @@ def at_64_pixels() -> Experiment:
 
 def demo() -> Experiment:
     """The default recipe on a CPU, with fewer objects; it logs more often than it would, which
-    counts against it."""
+    counts against it.
+    """
     base = shapes_tiny()
     assert isinstance(base.world, world.Config)
     few = replace(base.world, train_objects=512, test_objects=1)
@@ -74,7 +75,8 @@ def at_128_pixels() -> Experiment:
 
 def against_plain(experiment: Experiment, rounds: int) -> list[Figure]:
     """P1: the training loop's step against a plain one, in bf16 where the hardware multiplies it,
-    and in fp32."""
+    and in fp32.
+    """
     device, views = torch.device("cpu"), experiment.train.batch_size * experiment.train.num_views
     built = experiment.world.build()
     found = []
@@ -167,7 +169,8 @@ def flops() -> list[Figure]:
 
 def count_teraflops(pixels: int, stem: Stem, sequences: int = 512, num_views: int = 4) -> float:
     """Of forward and backward of the paper's seq-JEPA, two operations per multiply-add; on tensors
-    without contents."""
+    without contents.
+    """
     action_dim = 9 if stem == "cifar" else 4  # crop, jitter and blur; or a rotation
     names = tuple(f"a{i}" for i in range(action_dim))
     actions = ActionSpace(names, (Group(name="a", dims=names),))

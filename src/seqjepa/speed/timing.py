@@ -1,5 +1,6 @@
 """Timing that other work on the machine disturbs little: one thread, CPU time, ours and the
-reference in turns, the least of several."""
+reference in turns, the least of several.
+"""
 
 import os
 import resource
@@ -62,7 +63,8 @@ def alternate(
     ours: Work, plain: Work, rounds: int, clock: Clock = time.process_time
 ) -> tuple[float, float]:
     """Seconds that one call of each takes, the least of so many rounds after one that does not
-    count."""
+    count.
+    """
     seconds: list[list[float]] = [[], []]
     for _ in range(rounds + 1):
         for work, taken in zip((ours, plain), seconds, strict=True):
@@ -79,7 +81,8 @@ def alternate_with_training(
     and of the plain one.
 
     `train.log_every` steps are a round; checkpoints are left out. On a GPU it is wall time, as the
-    device's own work has no CPU time."""
+    device's own work has no CPU time.
+    """
     every = experiment.train.log_every
     endless = replace(
         experiment.train, steps=(rounds + 2) * every, checkpoint_every=(rounds + 2) * every
@@ -105,7 +108,8 @@ class _Enough(Exception):
 @dataclass
 class _Watch:
     """A tracker of a training run: at every record it notes what the steps before took, then lets
-    the reference do as many."""
+    the reference do as many.
+    """
 
     plain: Work
     steps: int

@@ -1,5 +1,6 @@
 """`seqjepa data pack PATH --out DIR`: millions of small files in 3DIEBench's layout into a few
-large ones, which load faster."""
+large ones, which load faster.
+"""
 
 import sys
 from dataclasses import dataclass

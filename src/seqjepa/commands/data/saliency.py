@@ -1,5 +1,6 @@
 """`seqjepa data saliency SOURCE --world.path PATH`: the saliency maps of a set of images, computed
-before any training asks for them."""
+before any training asks for them.
+"""
 
 import sys
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ class Data:
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The options of `seqjepa train` that say which images; their size is that of the recipe on
-    such images, unless it is given."""
+    such images, unless it is given.
+    """
 
     data: Annotated[Data, tyro.conf.arg(name="")]
 

@@ -1,5 +1,6 @@
 """The catalogue of a Sweet Home 3D furniture library (.sh3f): a Java properties file with keys such
-as `name#12`."""
+as `name#12`.
+"""
 
 import re
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ class CatalogueEntry:
 
 def read_catalogue(data: bytes) -> dict[str, CatalogueEntry]:
     """Entries by the path of their model in the archive; entries without a model in it are left
-    out."""
+    out.
+    """
     values = dict[str, dict[str, str]]()
     for key, number, value in re.findall(
         r"^\s*(\w+)#(\d+)\s*=\s*(.*?)\s*$", data.decode("latin-1"), re.MULTILINE
@@ -49,7 +51,8 @@ def read_catalogue(data: bytes) -> dict[str, CatalogueEntry]:
 
 def _turn(text: str) -> tuple[tuple[float, ...], ...]:
     """FACING after the catalogue's own rotation, nine numbers row by row; one that is no rotation
-    is left out."""
+    is left out.
+    """
     try:
         own = np.array([float(number) for number in text.split()]).reshape(3, 3)
     except ValueError:

@@ -132,7 +132,8 @@ def read_labels(path: Path) -> dict[str, str]:
 
 def _files(path: Path) -> Iterator[tuple[str, Path, str, CatalogueEntry | None]]:
     """Meshes: path below the collection, folder or archive, path in there, and what the archive's
-    catalogue says."""
+    catalogue says.
+    """
     files = Files(path)
     catalogue = (
         read_catalogue(files.read(CATALOGUE, MOST_CATALOGUE))

@@ -1,5 +1,6 @@
 """A mesh file with its materials and textures, from a folder or an archive, to a `Mesh`. trimesh
-reads the formats."""
+reads the formats.
+"""
 
 import io
 import posixpath
@@ -79,7 +80,8 @@ def load_mesh(files: Files, name: str, turn: Floats | None = None) -> Mesh:
 
 class Kin:
     """The files that a mesh names, as a trimesh resolver; it notes what is not there or no picture,
-    of which trimesh says nothing."""
+    of which trimesh says nothing.
+    """
 
     def __init__(self, files: Files, name: str) -> None:
         self.files, self.folder, self.faults = files, posixpath.dirname(name), list[str]()
@@ -89,7 +91,8 @@ class Kin:
         last part of it in that folder.
 
         Many files name their textures by a path on the machine that they were made on, or in other
-        capitals."""
+        capitals.
+        """
         path = str(name).strip().strip('"').replace("\\", "/")
         found = self._find(path)
         if found is None:
@@ -180,7 +183,8 @@ def _part(mesh: Any, place: Floats, kin: Kin) -> Mesh:
 
 def _surface(mesh: Any, where: str) -> tuple[Floats | None, Floats, npt.NDArray[np.uint8]]:
     """Places in the texture [V, 2] if there are any, colours, RGBA [4], [V, 4] or [F, 1, 4], and
-    the texture [H, W, 4]."""
+    the texture [H, W, 4].
+    """
     white = np.full((1, 1, 4), 255, np.uint8)
     visual = mesh.visual
     if visual.kind == "vertex":
@@ -208,7 +212,8 @@ def _surface(mesh: Any, where: str) -> tuple[Floats | None, Floats, npt.NDArray[
 
 def _simple(material: Any) -> tuple[Image.Image | None, Floats, None]:
     """Texture and colour of an OBJ's material. A texture stands in place of the colour: many files
-    leave that black."""
+    leave that black.
+    """
     if (
         material.image is not None and material.image.format is None
     ):  # trimesh's own, where a file has uv but no material
@@ -228,7 +233,8 @@ def _simple(material: Any) -> tuple[Image.Image | None, Floats, None]:
 
 def _physical(material: Any) -> tuple[Image.Image | None, Floats, float | None]:
     """Texture, colour, and the alpha below which nothing is seen, 0 where all is, of a glTF's
-    material, whose factors are linear."""
+    material, whose factors are linear.
+    """
     factor = (
         np.ones(4) if material.baseColorFactor is None else _fractions(material.baseColorFactor)
     )

@@ -101,7 +101,8 @@ def bounded(values: Floats, most: float, what: str) -> Floats:
 
 def face_normals(points: Floats) -> Floats:
     """Unit normals [F, 3] of triangles [F, 3, 3], by the right-hand rule; 0 where there is no
-    area."""
+    area.
+    """
     cross = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
     length = np.linalg.norm(cross, axis=1, keepdims=True)
     least = 1e-12 * max(
@@ -112,7 +113,8 @@ def face_normals(points: Floats) -> Floats:
 
 def smooth_normals(points: Floats) -> Floats:
     """Normals [F, 3, 3] at the corners of triangles [F, 3, 3]: by area the mean of the faces
-    around, across edges up to CREASE."""
+    around, across edges up to CREASE.
+    """
     n = len(points)
     flat = face_normals(points)
     area = np.linalg.norm(

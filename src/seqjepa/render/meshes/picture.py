@@ -2,7 +2,8 @@
 shapes world's kernels shade it.
 
 The mesh stays where it is and the rays are turned instead, so that Embree sorts its triangles once
-for all views of an object."""
+for all views of an object.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,8 @@ CLEAR = 1 / 512  # less light than this coming through is none
 
 def render_mesh(mesh: Mesh, latents: npt.NDArray[np.float32], image_size: int) -> Bytes:
     """Pictures [V, S, S, 3] of a framed mesh under latent vectors [V, 7] (`scene.LATENTS`), each
-    pixel the mean of 2 x 2 samples."""
+    pixel the mean of 2 x 2 samples.
+    """
     factors = latents.astype(np.float64)
     target, views = (
         Target(mesh, image_size),
@@ -79,7 +81,8 @@ class Target:
 
     def picture(self, turn: Floats, stage: Floats, size: int) -> Floats:
         """Samples [size * size, 3], RGB in [0, 255], of the mesh turned by `turn` [3, 3] on `stage`
-        [10, 3]."""
+        [10, 3].
+        """
         ahead, eye = sights(stage, size), np.broadcast_to(stage[EYE], (size * size, 3))
         t = (FLOOR_Z - stage[EYE, 2]) / ahead[:, 2]
         floor, up = eye + t[:, None] * ahead, np.broadcast_to([0.0, 0.0, 1.0], eye.shape)
@@ -114,7 +117,8 @@ class Target:
         self, stage: Floats, turn: Floats, points: Floats, colours: Floats, normals: Floats
     ) -> Floats:
         """Colours [n, 3] in [0, 255] of points [n, 3] with colours [n, 3] and normals [n, 3], in
-        the light and shadow of the stage."""
+        the light and shadow of the stage.
+        """
         normals = np.ascontiguousarray(normals)
         spot = spots(stage, points, normals)
         lit = np.flatnonzero(spot > 0)
@@ -123,7 +127,8 @@ class Target:
 
     def _light(self, source: Floats, points: Floats, turn: Floats) -> Floats:
         """The share [n] of the light that reaches points [n, 3] from a source [3]: a surface lets
-        through what its alpha leaves."""
+        through what its alpha leaves.
+        """
         ahead, begin, through = points - source, np.zeros(len(points)), np.ones(len(points))
         start = np.broadcast_to(source, points.shape)
         if self.opaque:
@@ -147,7 +152,8 @@ class Target:
 
     def _first(self, start: Floats, ahead: Floats, turn: Floats, end: Floats) -> Hits:
         """The first surface on rays start + t ahead [n, 3], 0 < t < end [n]; the mesh is turned by
-        `turn`, so rays are by its inverse."""
+        `turn`, so rays are by its inverse.
+        """
         # Embree reads single precision; v @ turn is the inverse of a rotation, for rows of vectors.
         found = self.embree.run(
             (start @ turn).astype(np.float32),
@@ -175,7 +181,8 @@ class Target:
 
     def _normals(self, hits: Hits, ahead: Floats, turn: Floats) -> Floats:
         """Unit normals [n, 3] in the world, on the side of the surface that the ray comes from,
-        whichever side the file calls outside."""
+        whichever side the file calls outside.
+        """
         flat = self.flat[hits.face] @ turn.T
         flat *= np.where((flat * ahead).sum(1, keepdims=True) > 0, -1, 1)
         smooth = np.einsum("nk,nkd->nd", hits.weight, self.mesh.normals[hits.face]) @ turn.T

@@ -31,7 +31,8 @@ class Texels:
 
     def at(self, face: Ints, uv: Floats) -> Floats:
         """RGB and alpha [n, 4] of triangles [n] at places [n, 2]: bilinear, the picture repeated in
-        both directions."""
+        both directions.
+        """
         picture = self.picture[face]
         width, height, start = self.width[picture], self.height[picture], self.start[picture]
         x, y = uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5
@@ -57,7 +58,8 @@ def pack(mesh: Mesh, image_size: int) -> Texels:
     sample of the picture.
 
     A picture has 2 x 2 samples for each pixel. Without this, fine textures would turn into noise
-    that changes from view to view."""
+    that changes from view to view.
+    """
     sample = (
         EYE_RADIUS * 2 * EYE_SLOPE / (2 * image_size)
     )  # width of a sample on an object in the middle

@@ -1,5 +1,6 @@
 """Animals and a snowman: each function draws one individual of its class from a generator. They all
-look towards +x."""
+look towards +x.
+"""
 
 from random import Random
 

@@ -131,7 +131,8 @@ def table(r: Random) -> list[Part]:
 
 def desk(r: Random) -> list[Part]:
     """A flat top with a blotter, a pedestal of drawers at one end, a panel at the other and a
-    modesty board behind."""
+    modesty board behind.
+    """
     w, d, h, t = (
         r.uniform(0.6, 0.85),
         r.uniform(0.32, 0.42),
@@ -159,7 +160,8 @@ def desk(r: Random) -> list[Part]:
 
 def bed(r: Random) -> list[Part]:
     """A mattress with a blanket over its lower part, pillows, and a headboard taller than the
-    footboard."""
+    footboard.
+    """
     w, d, h, t = r.uniform(0.32, 0.55), r.uniform(0.65, 0.8), r.uniform(0.1, 0.16), 0.045
     head = r.uniform(0.25, 0.45)
     parts = [
@@ -216,7 +218,8 @@ def lamp(r: Random) -> list[Part]:
 
 def house(r: Random) -> list[Part]:
     """Four walls, a gabled roof, a door and a window, another door behind, a chimney and a shed to
-    one side."""
+    one side.
+    """
     w, d, h = r.uniform(0.35, 0.5), r.uniform(0.45, 0.65), r.uniform(0.25, 0.4)
     pitch, over, s = r.uniform(0.25, 0.42), 0.06, r.choice(SIDES)
     slope = [

@@ -1,5 +1,6 @@
 """Vessels, tools and instruments: each function draws one individual of its class from a
-generator."""
+generator.
+"""
 
 import math
 from random import Random
@@ -33,7 +34,8 @@ def mug(r: Random) -> list[Part]:
 
 def jug(r: Random) -> list[Part]:
     """A tall vessel, wide below, with a spout, a big handle opposite and a band of colour on the
-    front."""
+    front.
+    """
     w, h, top = r.uniform(0.26, 0.34), r.uniform(0.5, 0.7), r.uniform(0.5, 0.75)
     parts = [
         disc((0, 0, 0), w, h, taper=top),
@@ -159,7 +161,8 @@ def hammer(r: Random) -> list[Part]:
 
 def guitar(r: Random) -> list[Part]:
     """A waisted flat body with a hole and a bridge, a long neck and a head with pegs on one
-    side."""
+    side.
+    """
     w, d, neck = r.uniform(0.3, 0.38), r.uniform(0.08, 0.12), r.uniform(0.55, 0.75)
     upper, up = w * r.uniform(0.68, 0.82), w * 0.85
     parts = [
@@ -181,7 +184,8 @@ def guitar(r: Random) -> list[Part]:
 
 def camera(r: Random) -> list[Part]:
     """A box with a lens to the front, a viewfinder hump, a shutter button on one side and a
-    grip."""
+    grip.
+    """
     w, d, h, long = (
         r.uniform(0.45, 0.58),
         r.uniform(0.16, 0.22),
@@ -207,7 +211,8 @@ def camera(r: Random) -> list[Part]:
 
 def laptop(r: Random) -> list[Part]:
     """Two leaves at an angle: keys and a touch pad on the lower, a screen on the upper; a badge
-    behind, a flap below."""
+    behind, a flap below.
+    """
     w, d, t, lean = (
         r.uniform(0.55, 0.68),
         r.uniform(0.35, 0.45),

@@ -5,7 +5,8 @@ No object has a rotational symmetry: handles, labels, levers and drawers in a co
 relative rotation would have no answer. Colours say nothing of the class: every object draws its
     three paints from one palette, whatever it
 is. Bright colours would let a method tell objects apart without looking at their shape (measured:
-it then learns no rotation at all)."""
+it then learns no rotation at all).
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -112,7 +113,8 @@ def make_objects(
     which it is a pure function.
 
     Its shape depends on class and seed only, its colours on the palette (one of PALETTES) as well.
-    Raises ConfigError for an unknown class id or palette, and for lists of different lengths."""
+    Raises ConfigError for an unknown class id or palette, and for lists of different lengths.
+    """
     if palette not in PALETTES:
         raise ConfigError(unknown("palette", palette, PALETTES))
     if len(class_ids) != len(seeds):
@@ -196,7 +198,8 @@ _SURFACE: dict[int, Floats] = {
 
 def _framing(parts: list[Part]) -> tuple[Floats, float]:
     """The centre of the bounding box of all parts, and the scale that puts the point farthest from
-    it at RADIUS."""
+    it at RADIUS.
+    """
     clouds = []
     for part in parts:
         points = _SURFACE[part.kind]

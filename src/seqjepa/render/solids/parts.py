@@ -24,7 +24,8 @@ Z: Vec = (0.0, 0.0, 1.0)
 @dataclass(frozen=True)
 class Part:
     """One primitive: its kind (BOX, BALL, TUBE), centre [3], orthogonal half-axes [3, 3] in rows,
-    taper (TUBE only) and paint."""
+    taper (TUBE only) and paint.
+    """
 
     kind: int
     centre: Floats
@@ -57,7 +58,8 @@ def rod(start: Vec, end: Vec, radius: float, paint: int = MAIN, taper: float = 1
 
 def bar(start: Vec, end: Vec, half_width: float, half_depth: float, paint: int = MAIN) -> Part:
     """A box between two points: half as wide as `half_width` sideways (level where that is
-    possible), and `half_depth` across."""
+    possible), and `half_depth` across.
+    """
     frame = _along(start, end)
     return Part(
         BOX,

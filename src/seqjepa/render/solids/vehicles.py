@@ -1,5 +1,6 @@
 """Vehicles: each function draws one individual of its class from a generator. They all drive, fly
-or sail towards +x."""
+or sail towards +x.
+"""
 
 from random import Random
 
@@ -162,7 +163,8 @@ def helicopter(r: Random) -> list[Part]:
 
 def rocket(r: Random) -> list[Part]:
     """A hull with a pointed nose, three fins of which one is painted, a port-hole and a booster on
-    one side."""
+    one side.
+    """
     w, length, nose = r.uniform(0.15, 0.2), r.uniform(0.5, 0.65), r.uniform(0.3, 0.45)
     fin = r.uniform(0.25, 0.38)
     parts = [

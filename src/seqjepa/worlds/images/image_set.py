@@ -55,7 +55,8 @@ class ImageSplit:
 
     def places(self, index: Indices) -> Indices:
         """Return the places [B] of images `index` [B] in `images`, `names` and other arrays in the
-        published order."""
+        published order.
+        """
         return index if self.rows is None else self.rows[index]
 
     def select(self, rows: Indices) -> "ImageSplit":

@@ -125,7 +125,8 @@ def _images(place: Path) -> Iterator[Member]:
 def _common_folder(names: list[str]) -> str:
     """Return the top folder, with its slash, that all images are in; empty if there is none.
 
-    Images directly in it make it a class, not a wrapper; so does the name of a split."""
+    Images directly in it make it a class, not a wrapper; so does the name of a split.
+    """
     tops = {name.partition("/")[0] for name in names}
     in_sub_folders = all(name.count("/") >= 2 for name in names)
     if len(tops) == 1 and in_sub_folders and tops.isdisjoint(SPLITS):

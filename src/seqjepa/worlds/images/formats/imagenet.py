@@ -9,7 +9,8 @@ The path is a folder with
 
 or the folder of the Kaggle archive, which has both in `ILSVRC/Data/CLS-LOC`. Images are stretched
 to a square, as in seq-JEPA's paper. The published validation images are our `test`, and `val` is
-held out from the training images. Labels count wnids in their order."""
+held out from the training images. Labels count wnids in their order.
+"""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -96,7 +97,8 @@ def _files(folder: Path) -> Iterator[Member]:
 def _table(root: Path) -> dict[str, str]:
     """Read Kaggle's table, if there is one: wnids by image name without suffix.
 
-    The second column is the wnid, followed by boxes."""
+    The second column is the wnid, followed by boxes.
+    """
     places = [folder / CLASSES for folder in (root, *root.parents[:3])]
     path = next((place for place in places if place.is_file()), None)
     if path is None:

@@ -12,7 +12,8 @@ them.
 - `test`: the 8,000 test images (`test_X.bin`).
 
 Origins are `unlabeled`, `train` and `test`, each in the order of its file, which is that of the
-published saliency."""
+published saliency.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -3,7 +3,8 @@
 
 The path is `tiny-imagenet-200.zip`, what it unpacks to, or a folder with one of them. A class's
 label is its line in `wnids.txt`. The labels of the test images were never published: the published
-validation images are our `test`, and `val` is held out from the training images."""
+validation images are our `test`, and `val` is held out from the training images.
+"""
 
 import re
 from collections import Counter
