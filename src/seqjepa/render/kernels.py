@@ -424,7 +424,7 @@ def draw(models: Floats, count: Ints, rotation: Floats, stage: Floats, out: Byte
     for b in range(len(out)):
         model, place, solids = models[b], stage[b], np.empty((count[b], COLUMNS))
         for k in range(len(solids)):
-            # Turn centre and half-axes; orthogonal axes have the inverse with rows axis / |axis|^2.
+            # Turn centre and half-axes; the inverse of orthogonal axes has rows axis / |axis|^2.
             solids[k, :SOURCE] = model[k]
             _put(solids, k, CENTRE, _times(rotation, b, 0, _vec(model, k, CENTRE)))
             for column in (INVERSE, INVERSE + 3, INVERSE + 6):
@@ -432,7 +432,7 @@ def draw(models: Floats, count: Ints, rotation: Floats, stage: Floats, out: Byte
                 square = _dot(axis, axis)
                 _put(solids, k, column, (axis[0] / square, axis[1] / square, axis[2] / square))
 
-            # The light in the primitive's frame, and the primitive's rectangle as the light sees it.
+            # The light in the primitive's frame, and the rectangle as the light sees it.
             _put(solids, k, SOURCE, _local(solids, k, _vec(place, LIGHT)))
             left, right, bottom, top = _rectangle(solids, k, place, LIGHT)
             solids[k, SHADE], solids[k, SHADE + 1] = left, right

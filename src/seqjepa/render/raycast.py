@@ -38,7 +38,7 @@ __all__ = [
 EYE_RADIUS, EYE_THETA, EYE_PHI = 2.5, math.pi / 4, math.pi / 2
 LIGHT_RADIUS, LIGHT_SATURATION, LIGHT_VALUE = 4.0, 0.6, 0.8
 FLOOR_SATURATION, FLOOR_VALUE = 0.6, 0.6
-# Pictures per task: few enough to share a batch evenly, enough that threads seldom wait for the GIL.
+# Pictures per task: few enough to share a batch evenly, enough to seldom wait for the GIL.
 CHUNK = 32
 
 
