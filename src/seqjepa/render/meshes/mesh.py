@@ -44,8 +44,9 @@ class Mesh:
     @property
     def opaque(self) -> bool:
         """True if nothing shines through anywhere."""
-        pictures = all(bool((picture[..., 3] == 255).all()) for picture in self.textures)
-        return bool((self.colour[..., 3] >= 1).all()) and pictures
+        if not (self.colour[..., 3] >= 1).all():
+            return False
+        return all(bool((picture[..., 3] == 255).all()) for picture in self.textures)
 
 
 def join(parts: list[Mesh]) -> Mesh:
