@@ -120,6 +120,7 @@ def test_every_command_helps(run, arguments: list[str], words: list[str]) -> Non
 
 MISTAKES = {
     "command": (["trian"], "unknown command 'trian', did you mean 'train'?"),
+    "renamed": (["bench", "step"], "`seqjepa bench` is now `seqjepa speed`"),
     "recipe": (["train", "shapes_tny"], "unknown recipe 'shapes_tny', did you mean 'shapes_tiny'?"),
     "no recipe": (["train"], "name a recipe first"),
     "option first": (["train", "--seed", "1"], "name a recipe first"),
