@@ -69,7 +69,7 @@ def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
     The chosen split comes first; the columns are the model, its readouts and its controls."""
     kinds = list(dict.fromkeys(record["features"] for record in records))
     title = "frozen features, probed on held-out objects"
-    table = Table("split / task", "told from", "metric", title=title, box=box.SIMPLE_HEAD)
+    table = Table("split / task", "predicted from", "metric", title=title, box=box.SIMPLE_HEAD)
     for kind in kinds:
         table.add_column(kind, justify="right")
 
