@@ -34,7 +34,7 @@ def parse(options: type[T], arguments: Sequence[str], *, prog: str, default: T |
             or range.
         SystemExit: after printing the help that was asked for.
     """
-    # tyro's own message for an unknown option lists all that are alike: ours is one line.
+    # tyro's own message for an unknown option is long; this one is a line that names the nearest.
     more = f"{prog} --help lists the options"
     known = ["--help", *_names(options if default is None else default)]
     for argument in arguments:

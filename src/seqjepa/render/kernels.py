@@ -258,8 +258,8 @@ def _trace(solids: Floats, stage: Floats, size: int) -> tuple[Floats, Ints]:
     depth, index = np.full((size, size), math.inf), np.full((size, size), -1)
     step = 2 * EYE_SLOPE / size
     for k in range(len(solids)):
-        # The eye and its axes in the primitive's frame: the direction ahead + u right + v up of a
-        # ray is then a few additions.
+        # The eye and its axes in the primitive's frame make a ray's direction there cheap:
+        # ahead + u right + v up.
         kind, taper, origin = solids[k, KIND], solids[k, TAPER], _local(solids, k, _vec(stage, EYE))
         right = _times(solids, k, INVERSE, _vec(stage, EYE + RIGHT))
         up = _times(solids, k, INVERSE, _vec(stage, EYE + UP))
