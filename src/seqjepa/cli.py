@@ -1,6 +1,7 @@
-"""The command line. Each command is a dataclass that tyro turns into options; heavy imports wait
-until a command needs them.
-"""
+"""The command line: one function that finds a command, runs it and returns an exit code.
+
+Each command is a dataclass that tyro turns into options. Heavy imports wait until a command needs
+them."""
 
 import importlib
 import os
@@ -14,7 +15,8 @@ RENAMED = {"bench": "speed"}  # commands of earlier versions
 COMMANDS = {
     "train": "train a recipe: seqjepa train shapes_tiny --run-dir runs/demo",
     "evaluate": "probe a trained run: seqjepa evaluate runs/demo",
-    "benchmark": "compare methods in a recipe: seqjepa benchmark shapes_tiny --methods all --seeds 3",
+    "benchmark": "compare methods in a recipe: "
+    "seqjepa benchmark shapes_tiny --methods all --seeds 3",
     "report": "one HTML page of one or more runs: seqjepa report runs/demo --out report",
     "data": "check, pack or render data, or compute saliency: seqjepa data check PATH",
     "speed": "measure speed against a plain reference: seqjepa speed step",
@@ -28,18 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = run(list(sys.argv[1:] if arguments is None else arguments))
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # who read our output (`| head`) has seen enough
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # or Python's last flush fails once more
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has seen enough. Without a new stdout, Python's last
+        # flush would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + signal.SIGPIPE
     sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; errors we raise on purpose become one message on stderr and an exit code,
-    `--debug` adds the traceback.
-    """
+    """Run one command and return its exit code.
+
+    Errors that are raised on purpose become one message on stderr; `--debug` adds the traceback."""
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -50,6 +52,7 @@ def run(arguments: list[str]) -> int:
 
         sys.stdout.write(f"seqjepa {version('seqjepa')}\n")
         return 0
+
     command, *rest = arguments
     if command in RENAMED:
         sys.stderr.write(f"error: `seqjepa {command}` is now `seqjepa {RENAMED[command]}`\n")
@@ -57,20 +60,23 @@ def run(arguments: list[str]) -> int:
     if command not in COMMANDS:
         sys.stderr.write(f"error: {unknown('command', command, COMMANDS)}\n")
         return 2
-    rank = (
-        os.environ.get("RANK") if os.environ.get("WORLD_SIZE", "1") != "1" else None
-    )  # of several processes that torchrun started
+
+    # Set by torchrun, which only training is made for.
+    rank = os.environ.get("RANK") if os.environ.get("WORLD_SIZE", "1") != "1" else None
     if rank is not None and command != "train":
         sys.stderr.write(
-            f"error: only `seqjepa train` runs on several processes: start `seqjepa {command}` without torchrun\n"
+            "error: only `seqjepa train` runs on several processes: "
+            f"start `seqjepa {command}` without torchrun\n"
         )
         return 2
+
     try:
         importlib.import_module(f"seqjepa.commands.{command}").main(rest)
     except SeqJepaError as error:
         if debug:
             raise
-        sys.stderr.write(f"error: {'' if rank is None else f'rank {rank}: '}{error}\n")
+        prefix = "" if rank is None else f"rank {rank}: "
+        sys.stderr.write(f"error: {prefix}{error}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return Interrupted.exit_code
@@ -78,17 +84,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _help() -> str:
-    lines = [f"  {name:10}{text}" for name, text in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: seqjepa COMMAND [OPTIONS]; seqjepa COMMAND --help says more",
-            "",
-            *lines,
-            "",
-            "  --debug   show tracebacks",
-            "",
-        ]
-    )
+    usage = "usage: seqjepa COMMAND [OPTIONS]; seqjepa COMMAND --help says more"
+    commands = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())
+    return f"{usage}\n\n{commands}\n\n  --debug   show tracebacks\n"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""The ray caster: intersections, camera, rotation, light and shadow against closed forms; the same
-bytes on any number of threads."""
+"""The ray caster: intersections, camera, rotation, light and shadow against closed forms.
+
+It makes the same bytes on any number of threads."""
 
 import colorsys
 import hashlib
@@ -20,16 +21,10 @@ def objects(*parts, taper=1.0) -> Objects:
     """One object of parts (kind, centre, half-sizes, colour)."""
     n = len(parts)
     kind, centre, half, colour = zip(*parts, strict=True) if parts else ((), (), (), ())
+    kinds, tapers = np.array(kind, np.int64).reshape(1, n), np.full((1, n), taper)
     axes = np.array([np.diag(h) for h in half], float).reshape(1, n, 3, 3)
     centres, colours = (np.array(a, float).reshape(1, n, 3) for a in (centre, colour))
-    return Objects(
-        np.array(kind, np.int64).reshape(1, n),
-        np.full((1, n), taper),
-        centres,
-        axes,
-        colours,
-        np.array([n]),
-    )
+    return Objects(kinds, tapers, centres, axes, colours, np.array([n]))
 
 
 def picture(solid, rotation=None, hue=0.0, theta=0.0, phi=0.0, light_hue=0.0, size=64):
@@ -74,13 +69,12 @@ def test_rays_enter_where_geometry_says(hit, origin, direction, t):
 
 
 def inside(points, taper, size=1.0):
-    """Which points [3, n] the box (taper None) or the tube holds, made larger by a factor."""
+    """True for points [3, n] in the box (taper None) or the tube, made larger by a factor."""
     x, y, z = points / size
-    wall = (
-        np.maximum(abs(x), abs(y)) <= 1
-        if taper is None
-        else np.hypot(x, y) <= ((1 + taper) + (taper - 1) * z) / 2
-    )
+    if taper is None:
+        wall = np.maximum(abs(x), abs(y)) <= 1
+    else:
+        wall = np.hypot(x, y) <= ((1 + taper) + (taper - 1) * z) / 2
     return wall & (abs(z) <= 1)
 
 
@@ -128,14 +122,11 @@ def test_a_turned_mark_appears_where_its_turned_centre_projects(kind):
     """Fails for a transposed rotation, a mirrored camera or another order of axes."""
     centre = np.array([0.6, -0.2, 0.35])
     solid = objects((kind, centre, (0.06, 0.06, 0.06), (1, 1, 1)))
-    for rotation in [
-        Rotation.from_euler("z", 90, degrees=True),
-        *Rotation.random(12, rng=np.random.default_rng(0)),
-    ]:
+    quarter = Rotation.from_euler("z", 90, degrees=True)
+    for rotation in [quarter, *Rotation.random(12, rng=np.random.default_rng(0))]:
         turn = rotation.as_matrix()
-        mark = (
-            picture(solid, turn, hue=0.6, light_hue=0.6)[..., 0] > 110
-        )  # red: neither the floor nor the light has any to speak of
+        # Red: neither the floor nor the light has much of it.
+        mark = picture(solid, turn, hue=0.6, light_hue=0.6)[..., 0] > 110
         assert mark.any()
         rows, columns = np.nonzero(mark)
         np.testing.assert_allclose((rows.mean(), columns.mean()), pixel(turn @ centre), atol=0.9)
@@ -159,18 +150,15 @@ def test_the_shadow_falls_where_the_line_from_the_light_meets_the_floor(phi):
     with_ball, without = (picture(solid, theta=theta, phi=phi) for solid in (ball, objects()))
     shadow = -np.array([math.tan(theta) * math.cos(phi), math.tan(theta) * math.sin(phi), 1])
     darker = (without - with_ball).sum(-1)
-    (row, column), (mirrored_row, mirrored_column) = (
-        np.rint(pixel(p, size)).astype(int) for p in (shadow, shadow * [-1, -1, 1])
-    )
+    row, column = np.rint(pixel(shadow, size)).astype(int)
     assert darker[row, column] > 60
-    assert darker[mirrored_row, mirrored_column] == 0
+    row, column = np.rint(pixel(shadow * [-1, -1, 1], size)).astype(int)
+    assert darker[row, column] == 0
 
 
 def test_the_nearer_of_two_parts_hides_the_other():
-    near, far = (
-        (BOX, EYE * 0.2, (0.1, 0.1, 0.1), (1, 0, 0)),
-        (BOX, -EYE * 0.2, (0.1, 0.1, 0.1), (0, 1, 0)),
-    )
+    near = (BOX, EYE * 0.2, (0.1, 0.1, 0.1), (1, 0, 0))
+    far = (BOX, -EYE * 0.2, (0.1, 0.1, 0.1), (0, 1, 0))
     for parts in ((near, far), (far, near)):
         red, green, _ = picture(objects(*parts))[31, 31]
         assert red > 80
@@ -184,9 +172,9 @@ def some_pictures(threads=None, n=70, size=16):
         (TUBE, (0, -0.4, 0.1), (0.2, 0.2, 0.5), (0.5, 0.7, 0.9)),
         taper=0.5,
     )
-    ramp = (
-        np.arange(n * 7).reshape(7, n) * 0.618034
-    ) % 1  # not drawn: generators may change with the version of their library
+
+    # Not drawn: generators may change with the version of their library.
+    ramp = (np.arange(n * 7).reshape(7, n) * 0.618034) % 1
     turns = Rotation.from_euler("xyz", (ramp[:3].T - 0.5) * math.pi).as_matrix()
     hue, theta, phi, light_hue = ramp[3:] * np.array([[1], [math.pi / 4], [2 * math.pi], [1]])
     return render(solid, np.zeros(n, int), turns, hue, theta, phi, light_hue, size, threads)

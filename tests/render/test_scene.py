@@ -1,5 +1,4 @@
-"""Latent vectors: ranges, rotation convention, and that each factor reaches the renderer under its
-own name."""
+"""Latent vectors: ranges, rotation convention, and each factor's way into the renderer."""
 
 import math
 

@@ -1,5 +1,6 @@
-"""The object classes: pure functions of class and seed, framed alike, painted alike, and without a
-rotational symmetry."""
+"""The object classes: pure functions of class and seed, framed and painted alike.
+
+None has a rotational symmetry."""
 
 import colorsys
 import hashlib
@@ -28,11 +29,11 @@ def individuals(number, palette="natural") -> Objects:
 
 
 def surface(objects: Objects, i: int, n=400):
-    """Points spread over the surfaces of an object's parts, [parts * n, 3], drawn without the
-    library's help."""
+    """Points [parts * n, 3] over the surfaces of an object's parts, without the library's help."""
     rng = np.random.default_rng(0)
     clouds = []
     for k in range(objects.count[i]):
+        # On the unit solid, then in the object.
         local = rng.uniform(-1, 1, (n, 3))
         if objects.kind[i, k] == BALL:
             local = rng.normal(size=(n, 3))
@@ -58,27 +59,24 @@ def test_an_object_is_a_function_of_its_class_and_seed_alone():
     for i in (0, 17, 61, 104):
         alone = make_objects([i // 3], [i % 3])
         for name in FIELDS:
-            part = getattr(many, name)[i]
-            np.testing.assert_array_equal(
-                part[: alone.count[0]] if part.ndim else part, getattr(alone, name)[0]
-            )
+            value = getattr(many, name)[i]
+            value = value[: alone.count[0]] if value.ndim else value
+            np.testing.assert_array_equal(value, getattr(alone, name)[0])
 
 
 def test_the_objects_stay_what_they_are():
     """Drawn with `random.Random`, whose numbers Python promises to keep; rounded, as the last bits
     are the platform's."""
     objects = individuals(2)
-    numbers = (
-        np.concatenate([np.round(getattr(objects, name), 6).ravel() for name in FIELDS]) + 0.0
-    )  # no minus zero
+    fields = [np.round(getattr(objects, name), 6).ravel() for name in FIELDS]
+    numbers = np.concatenate(fields) + 0.0  # no minus zero
     assert hashlib.sha256(numbers.tobytes()).hexdigest()[:16] == "a14bf31dfe0b9108"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_individuals_of_a_class_differ_in_shape(name):
-    pictures = still_pictures(
-        make_objects([NAMES.index(name)] * 6, range(6)), np.eye(3)[None], size=32
-    )[:, 0]
+    objects = make_objects([NAMES.index(name)] * 6, range(6))
+    pictures = still_pictures(objects, np.eye(3)[None], size=32)[:, 0]
     for a, b in product(range(6), repeat=2):
         if a < b:
             assert (abs(pictures[a] - pictures[b]).max(-1) > 16).mean() > 0.02
@@ -104,16 +102,8 @@ def still_pictures(objects: Objects, rotations, size):
     """Each object under each rotation, all in the same light, [N, R, S, S, 3]."""
     n, r = len(objects), len(rotations)
     hue, theta, phi, light_hue = (np.full(n * r, value) for value in (0.6, 0.3, 1.0, 0.1))
-    pictures = render(
-        objects,
-        np.repeat(np.arange(n), r),
-        np.tile(rotations, (n, 1, 1)),
-        hue,
-        theta,
-        phi,
-        light_hue,
-        size,
-    )
+    index, turns = np.repeat(np.arange(n), r), np.tile(rotations, (n, 1, 1))
+    pictures = render(objects, index, turns, hue, theta, phi, light_hue, size)
     return pictures.reshape(n, r, size, size, 3).astype(int)
 
 
@@ -123,22 +113,20 @@ def test_no_object_has_a_rotational_symmetry():
 
     A continuous symmetry would show at each of the angles, a discrete one at its own.
     """
-    objects, own = (
-        individuals(2),
-        euler_to_matrix(np.random.default_rng(1).uniform(-np.pi / 2, np.pi / 2, (4, 3))),
-    )
+    objects = individuals(2)
+    own = euler_to_matrix(np.random.default_rng(1).uniform(-np.pi / 2, np.pi / 2, (4, 3)))
     plain = still_pictures(objects, own, 32)
-    covered = (abs(plain - np.median(plain, (0, 1))).max(-1) > 16).mean(
-        (2, 3)
-    )  # the median picture stands for the bare floor
+
+    # The median picture stands for the bare floor.
+    floor = np.median(plain, (0, 1))
+    covered = (abs(plain - floor).max(-1) > 16).mean((2, 3))
+
     axes = [axis for axis in product((-1, 0, 1), repeat=3) if axis > (0, 0, 0)]
     for axis, degrees in product(axes, (60, 72, 90, 120, 180)):
-        turn = Rotation.from_rotvec(
-            np.deg2rad(degrees) * np.array(axis) / np.linalg.norm(axis)
-        ).as_matrix()
-        changed = (abs(still_pictures(objects, own @ turn, 32) - plain).max(-1) > 16).mean(
-            (2, 3)
-        ) / covered
+        unit = np.array(axis) / np.linalg.norm(axis)
+        turn = Rotation.from_rotvec(np.deg2rad(degrees) * unit).as_matrix()
+        turned = still_pictures(objects, own @ turn, 32)
+        changed = (abs(turned - plain).max(-1) > 16).mean((2, 3)) / covered
         for i in range(len(objects)):
             assert changed[i].mean() > 0.12, (NAMES[i // 2], axis, degrees)
 

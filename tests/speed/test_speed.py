@@ -1,5 +1,6 @@
-"""The benchmarks at small sizes: what they count, what they call kept, what they leave behind.
-Their times are nobody's promise here."""
+"""The measures of speed at small sizes: their counts, their verdicts, their leftovers.
+
+Times promise nothing at these sizes."""
 
 import json
 import os
@@ -26,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 def small(experiment: Experiment) -> Experiment:
-    """The same benchmark, a thousand times less work."""
+    """The same measure, with a thousand times less work."""
     world = shapes.Config(image_size=16, train_objects=8, test_objects=1, views=4)
     return replace(
         experiment,
@@ -52,15 +53,11 @@ def test_a_promise_is_about_the_figure_or_about_ours() -> None:
     assert figure(1.8, least=1.8).holds and not figure(1.79, least=1.8).holds
     assert figure(10, most=10).holds and not figure(10.1, most=10).holds
     assert figure(1, least=0.99, most=1.01).holds and not figure(1.02, least=0.99, most=1.01).holds
-    assert (
-        figure(0, ours=5, least=4, about="ours").holds
-        and not figure(5, ours=3, least=4, about="ours").holds
-    )
+    assert figure(0, ours=5, least=4, about="ours").holds
+    assert not figure(5, ours=3, least=4, about="ours").holds
     assert figure(3).holds is None
-    assert (
-        figure(1, least=50_000, about="ours").promised == ">= 50,000 of ours"
-        and figure(1).promised == ""
-    )
+    assert figure(1, least=50_000, about="ours").promised == ">= 50,000 of ours"
+    assert figure(1).promised == ""
 
 
 def test_amounts_are_readable() -> None:
@@ -74,13 +71,12 @@ def test_amounts_are_readable() -> None:
 def test_the_table_and_the_json_have_every_figure() -> None:
     figures = [figure(2, least=1), figure(0.5, least=1), figure(7)]
     table = as_table(figures, "title")
-    assert (
-        table.row_count == 3 and [column._cells[0] for column in table.columns][2] == "[bold]2x[/]"
-    )
+    assert table.row_count == 3
+    assert [column._cells[0] for column in table.columns][2] == "[bold]2x[/]"
+
     data = json.loads(json.dumps(as_json(figures, {"cores": 2})))
-    assert [each["holds"] for each in data["figures"]] == [True, False, None] and data[
-        "machine"
-    ] == {"cores": 2}
+    assert [each["holds"] for each in data["figures"]] == [True, False, None]
+    assert data["machine"] == {"cores": 2}
 
 
 def test_ours_and_the_reference_take_turns_and_the_least_counts() -> None:
@@ -99,17 +95,14 @@ def test_ours_and_the_reference_take_turns_and_the_least_counts() -> None:
     assert calls == ["ours", "plain"] * 4
 
 
-def test_benchmarks_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEQJEPA_CACHE", "mine")
+def test_measures_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQJEPA_CACHE", "own")
     torch.set_num_threads(2)
     with pytest.raises(KeyError), scratch() as folder, one_thread():
         assert os.environ["SEQJEPA_CACHE"] == str(folder) and torch.get_num_threads() == 1
         raise KeyError
-    assert (
-        not folder.exists()
-        and os.environ["SEQJEPA_CACHE"] == "mine"
-        and torch.get_num_threads() == 2
-    )
+    assert not folder.exists() and torch.get_num_threads() == 2
+    assert os.environ["SEQJEPA_CACHE"] == "own"
     torch.set_num_threads(1)
 
 
@@ -123,24 +116,20 @@ def test_the_real_loop_is_what_is_timed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_plain_step_is_the_same_arithmetic() -> None:
-    """So that nothing but its form makes it slower: the losses of the first two steps are ours, but
-    for rounding."""
+    """The losses of the first two steps are ours, but for rounding: only its form is slower."""
     experiment = small(step.at_64_pixels())
     experiment = replace(
         experiment,
         method=replace(experiment.method, dropout=0.0),
         optim=replace(experiment.optim, lr=1e-4, weight_decay=1e-2),
     )
+    exact = replace(experiment, train=replace(experiment.train, precision="fp32"))
     with scratch():
         world = experiment.world.build()
-        plain, bare = (
-            PlainStep(experiment, world, CPU),
-            BareStep(
-                replace(experiment, train=replace(experiment.train, precision="fp32")), world, CPU
-            ),
-        )
+        plain, bare = PlainStep(experiment, world, CPU), BareStep(exact, world, CPU)
     assert plain.batch.views.is_contiguous() and not bare.batch.views.is_contiguous()
     assert all(p.is_contiguous() for p in plain.method.parameters())
+
     optimizer = build_optimizer(bare.method, experiment.optim)
     for _ in range(2):
         before = [method.method(method.batch).loss.item() for method in (plain, bare)]
@@ -149,12 +138,9 @@ def test_the_plain_step_is_the_same_arithmetic() -> None:
         bare()
         optimizer.step()
         bare.method.after_step(0.0)
-    weights = zip(
-        plain.method.target_encoder.parameters(),
-        bare.method.target_encoder.parameters(),
-        strict=True,
-    )
-    for one, other in weights:
+
+    targets = plain.method.target_encoder.parameters()
+    for one, other in zip(targets, bare.method.target_encoder.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
 
 
@@ -166,24 +152,20 @@ def test_a_bare_step_has_gradients_and_changes_no_weight() -> None:
     bare()
     bare()
     assert all(torch.equal(a, b) for a, b in zip(before, bare.method.parameters(), strict=True))
-    assert isinstance(bare.batch, SequenceBatch) and all(
-        p.grad is not None for p in bare.method.encoder.parameters()
-    )
+    assert isinstance(bare.batch, SequenceBatch)
+    assert all(p.grad is not None for p in bare.method.encoder.parameters())
 
 
 def test_step_figures() -> None:
     with scratch(), one_thread():
-        found = [
-            *step.against_plain(small(step.at_64_pixels()), 1),
-            step.overhead(small(step.demo()), 1),
-        ]
+        found = step.against_plain(small(step.at_64_pixels()), 1)
+        found.append(step.overhead(small(step.demo()), 1))
     assert [each.promise for each in found][-2:] == ["P1", "P6"]
     assert [each.least for each in found][-2:] == [1.0, None] and found[-1].most == 10
     for each in found[:-1]:
         assert each.value.value == pytest.approx(each.ours.value / each.plain.value)
-    assert found[-1].value.value == pytest.approx(
-        100 * (1 - found[-1].plain.value / found[-1].ours.value)
-    )
+    share = 1 - found[-1].plain.value / found[-1].ours.value
+    assert found[-1].value.value == pytest.approx(100 * share)
 
 
 def test_the_documented_settings() -> None:
@@ -220,13 +202,10 @@ def test_augment_figures() -> None:
     """P2; that the plain reference makes the same views is tested in
     tests/worlds/views/test_augment.py."""
     found = augment.figures(rounds=1, images=8, plain_images=2)
-    assert [(each.promise, each.least, each.about) for each in found] == [
-        ("P2", 10_000, "ours"),
-        ("P2", 8, "value"),
-    ]
-    assert all(
-        each.value.value == pytest.approx(each.ours.value / each.plain.value) for each in found
-    )
+    promises = [(each.promise, each.least, each.about) for each in found]
+    assert promises == [("P2", 10_000, "ours"), ("P2", 8, "value")]
+    for each in found:
+        assert each.value.value == pytest.approx(each.ours.value / each.plain.value)
 
 
 def test_render_figures_and_the_compiler_changes_no_bit() -> None:
@@ -243,15 +222,13 @@ def test_pictures_of_the_render_benchmark_are_a_list_that_never_changes() -> Non
 def test_saccades_figures() -> None:
     """P3: the distribution at its size; the speed, small."""
     found = saccades.figures(rounds=1, batch_size=8, plain_number=2, draws=50_000)
-    assert (
-        [each.promise for each in found] == ["P3"] * 3
-        and found[0].least == 4000
-        and found[0].value.value > 1
-    )
+    assert [each.promise for each in found] == ["P3"] * 3
+    assert found[0].least == 4000 and found[0].value.value > 1
     assert found[1].holds and found[2].holds
-    assert saccades.p_value(np.array([44, 56]), np.array([50.0, 50.0])) == pytest.approx(
-        0.2301, abs=1e-4
-    ), "a table's chi-square 1.44"
+
+    # A table gives this value for chi-square 1.44.
+    p = saccades.p_value(np.array([44, 56]), np.array([50.0, 50.0]))
+    assert p == pytest.approx(0.2301, abs=1e-4)
     assert saccades.p_value(np.array([5000, 1000]), np.array([3000.0, 3000.0])) < 1e-6
 
 
@@ -262,11 +239,8 @@ def test_the_plain_saccades_look_where_the_map_says() -> None:
     maps = torch.zeros(2, 40, 40)
     maps[:, 20, 10], maps[:, 2, 30] = 1, 1e-12
     views = look(images, maps, 2, 8)
-    assert (
-        views.shape == (2, 2, 8, 8, 3)
-        and (views[:, 0, 4, 4] == 255).all()
-        and (views[:, 1] == 0).all()
-    )
+    assert views.shape == (2, 2, 8, 8, 3)
+    assert (views[:, 0, 4, 4] == 255).all() and (views[:, 1] == 0).all()
 
 
 def test_start_figures() -> None:
@@ -283,9 +257,8 @@ def test_the_command_prints_a_table_or_json(
     assert "3x" in capsys.readouterr().out
     assert cli.run(["speed", "start", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert (
-        data["figures"][0]["value"]["value"] == 5 and data["machine"]["torch"] == torch.__version__
-    )
+    assert data["figures"][0]["value"]["value"] == 5
+    assert data["machine"]["torch"] == torch.__version__
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -1,6 +1,6 @@
-"""`seqjepa benchmark RECIPE --methods all --seeds 3`: methods side by side, with equal views,
-encoder, optimizer and steps.
-"""
+"""`seqjepa benchmark RECIPE --methods all --seeds 3`: compare methods side by side.
+
+They have equal views, encoder, optimizer and steps."""
 
 import sys
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ WIDTH = 240  # of the table where it goes into a file
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class BenchmarkOptions:
     """Train and evaluate contenders in a recipe, each with several seeds, and compare them in one
     table.
 
-    World, encoder, optimizer, steps and views per step are the recipe's for all contenders; what
-    differs is said below the table. Each run has its folder in OUT, and OUT gets benchmark.md,
-    benchmark.json and benchmark.png, anew after every run. Everything may be killed and gone on
-    with by --resume; several processes with the same OUT (and --resume) share the work; further
-    methods and seeds add up.
+    World, encoder, optimizer, steps and views per step are the recipe's for all contenders; notes
+    below the table say what differs. Each run has its folder in OUT; after every run OUT gets
+    benchmark.md, benchmark.json and benchmark.png anew. --resume goes on after an interruption;
+    several processes with the same OUT (and --resume) share the work; further methods and seeds are
+    added.
 
     Options of the experiment change the recipe before methods take their places. The seed is set by
     --seeds.
@@ -44,11 +44,11 @@ class Options:
     settings: `seq_jepa:predict=every`, `seq_jepa:train.num_views=2,condition=none` (a key without a
     dot is a field of the method)."""
     seeds: int = 1
-    """So many runs of each contender, with seeds from 0 on."""
+    """Number of runs of each contender, with seeds from 0 on."""
     out: Path | None = None
     """Folder of the benchmark; default runs/benchmark_NAME."""
     resume: bool = False
-    """Go on with a benchmark, or join another process at it."""
+    """Go on with a benchmark, or share it with another process."""
     fail_on_collapse: bool = False
     """End a run when its representation collapses, instead of warning; the others go on."""
     device: str | None = None
@@ -59,18 +59,18 @@ def main(arguments: list[str]) -> None:
     """Parse, run, and print the table."""
     name, rest = choose("recipe", arguments, recipes(), prog="seqjepa benchmark", also=".py")
     chosen = recipe(name)()
-    options = parse(
-        Options, rest, prog=f"seqjepa benchmark {name}", default=Options(experiment=chosen)
-    )
+    default = BenchmarkOptions(experiment=chosen)
+    options = parse(BenchmarkOptions, rest, prog=f"seqjepa benchmark {name}", default=default)
     if options.experiment.seed != chosen.seed:
         raise ConfigError(
-            "--seed is for a single run: a benchmark has --seeds N, which are the seeds from 0 to N - 1"
+            "--seed is for a single run: a benchmark has --seeds N, the seeds from 0 to N - 1"
         )
-    contenders = [
-        each
-        for method in options.methods
-        for each in (every_method() if method == "all" else [method])
-    ]
+
+    contenders = list[str]()
+    for method in options.methods:
+        contenders += every_method() if method == "all" else [method]
+
+    # Only a terminal has a width and wants to see progress.
     out = options.out or Path("runs") / f"benchmark_{options.experiment.name}"
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     outcome = benchmark(
@@ -84,30 +84,31 @@ def main(arguments: list[str]) -> None:
         quiet=not sys.stderr.isatty(),
         say=lambda text: console.print(text, soft_wrap=True, markup=False, highlight=False),
     )
+
     console.print(_table(outcome.table, options.experiment.name))
     for note in outcome.table.notes:
         console.print(note, markup=False, highlight=False, style="dim")
-    ends = (
-        f"; runs still with other processes: {outcome.elsewhere}. Whoever ends last writes the whole table"
-        if outcome.elsewhere
-        else ""
-    )
-    sys.stdout.write(f"done: {out / 'benchmark.md'}{ends}\n")
+    done = f"done: {out / 'benchmark.md'}"
+    if outcome.elsewhere:
+        done += f"; runs still with other processes: {outcome.elsewhere}. "
+        done += "The one that ends last writes the whole table"
+    sys.stdout.write(f"{done}\n")
+
+    # The first failure sets the exit code, but only after the table.
     if outcome.failures:
-        first, several = outcome.failures[0], len(outcome.failures)
-        raise type(first)(f"{several} of the runs failed: {first}" if several > 1 else str(first))
+        first, number = outcome.failures[0], len(outcome.failures)
+        raise type(first)(f"{number} of the runs failed: {first}" if number > 1 else str(first))
 
 
-def _table(table: BenchmarkTable, title: str) -> Table:
-    """As on the page: readouts are indented, the best of each column is bold."""
+def _table(table: shown.Table, title: str) -> Table:
+    """Return the table as on the page: readouts are indented, each column's best is bold."""
     drawn = Table(title=f"benchmark: {title}", box=box.SIMPLE_HEAD)
     for number, parts in enumerate(table.heads):
         drawn.add_column("\n".join(parts), justify="left" if number < 2 else "right")
+
     for line in table.lines:
-        label = Text(
-            f"  {line.label}" if line.kind == "readout" else line.label,
-            style="italic" if line.kind == "control" else "",
-        )
+        name = f"  {line.label}" if line.kind == "readout" else line.label
+        label = Text(name, style="italic" if line.kind == "control" else "")
         cells = [Text(cell.text, style="bold" if cell.best else "") for cell in line.cells]
         drawn.add_row(label, line.conditioned, *cells, line.views_seen, line.n)
     return drawn

@@ -1,6 +1,6 @@
-"""`seqjepa evaluate RUN_DIR`: probes a run on held-out objects, writes its results.json and prints
-the figures that matter most.
-"""
+"""`seqjepa evaluate RUN_DIR`: probe a run on held-out objects.
+
+It writes the run's results.json and prints the figures that matter most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +21,14 @@ from seqjepa.report.tables import INPUTS, SHOWN_VIEWS
 
 METRICS = {"top1": "top-1", "r2": "R²", "median_degrees": "median error"}
 
+Question = tuple[str, str, str]  # task, input and metric
+Answers = dict[str, str]  # by kind of features
+
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What to evaluate, and below that how; what is not given is as in the run's config.json,
-    whatever default is named here.
-    """
+class EvaluateOptions:
+    """Options of the evaluation, and below them those of the probes. An option that is not given is
+    as in the run's config.json, whatever default is named here."""
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """Folder of the run."""
@@ -37,70 +39,72 @@ class Options:
     """A Python file of your own that defines the run's world or method."""
     device: str | None = None
     """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
-    how: Annotated[EvaluateConfig, tyro.conf.arg(name="")] = EvaluateConfig()  # noqa: RUF009 (it is frozen)
+    # It is frozen, so it may be a default.
+    how: Annotated[EvaluateConfig, tyro.conf.arg(name="")] = EvaluateConfig()  # noqa: RUF009
 
 
 def main(arguments: list[str]) -> None:
     """Parse, evaluate and print."""
-    options = parse(Options, arguments, prog="seqjepa evaluate")
+    prog = "seqjepa evaluate"
+    options = parse(EvaluateOptions, arguments, prog=prog)
     if options.code is not None:
         load_code(options.code)
-    trained = read_experiment(options.run_dir).evaluate
-    options = parse(
-        Options, arguments, prog="seqjepa evaluate", default=replace(options, how=trained)
-    )
+
+    # Once more, with the run's own settings as defaults, now that it is known which run it is.
+    default = replace(options, how=read_experiment(options.run_dir).evaluate)
+    options = parse(EvaluateOptions, arguments, prog=prog, default=default)
     results = evaluate(
         options.run_dir, split=options.split, config=options.how, device=options.device
     )
+
     console = Console()
     console.print(_table(results["records"], options.split))
-    console.print(
-        f"done: {options.run_dir / 'results.json'}. Next: seqjepa report {options.run_dir} --out report",
-        soft_wrap=True,
-    )
+    done = f"done: {options.run_dir / 'results.json'}."
+    console.print(f"{done} Next: seqjepa report {options.run_dir} --out report", soft_wrap=True)
 
 
 def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
-    """One row for each question to the features of the trained model, beside those of its readouts
-    and controls; the split first.
-    """
-    longest: dict[str, int] = {}
-    for record in records:
-        longest[record["split"]] = max(record["views"], longest.get(record["split"], 1))
-    splits: dict[str, dict[tuple[str, ...], dict[str, str]]] = {split: {}}
-    for record in records:
-        whole = record["input"] in ("mean", "logits", "sequence")
-        if record["metric"] not in METRICS or (
-            whole and record["views"] != min(SHOWN_VIEWS, longest[record["split"]])
-        ):
-            continue
-        question = (
-            record["task"],
-            INPUTS[record["input"]].format(record["views"]),
-            METRICS[record["metric"]],
-        )
-        answers = splits.setdefault(record["split"], {}).setdefault(question, {})
-        answers[record["features"]] = _shown(record["metric"], record["value"])
-    table = Table(
-        "split / task",
-        "told from",
-        "metric",
-        title="frozen features, probed on held-out objects",
-        box=box.SIMPLE_HEAD,
-    )
+    """Return the results as a table: a row for each question, a column for each kind of features.
+
+    The chosen split comes first; the columns are the model, its readouts and its controls."""
     kinds = list(dict.fromkeys(record["features"] for record in records))
-    for features in kinds:
-        table.add_column(features, justify="right")
-    for name, questions in splits.items():
+    title = "frozen features, probed on held-out objects"
+    table = Table("split / task", "predicted from", "metric", title=title, box=box.SIMPLE_HEAD)
+    for kind in kinds:
+        table.add_column(kind, justify="right")
+
+    for name, questions in _answers(records, split).items():
         table.add_row(f"[bold]{name}[/]")
-        for (task, told_from, metric), answers in questions.items():
-            table.add_row(
-                f"  {task}", told_from, metric, *(answers.get(features, "") for features in kinds)
-            )
+        for (task, source, metric), answers in questions.items():
+            shown = [answers.get(kind, "") for kind in kinds]
+            table.add_row(f"  {task}", source, metric, *shown)
     return table
 
 
+def _answers(records: Sequence[dict[str, Any]], split: str) -> dict[str, dict[Question, Answers]]:
+    """Return the figures to show by split, question and kind of features."""
+    longest = dict[str, int]()
+    for record in records:
+        longest[record["split"]] = max(record["views"], longest.get(record["split"], 1))
+
+    splits: dict[str, dict[Question, Answers]] = {split: {}}
+    for record in records:
+        name, metric = record["split"], record["metric"]
+        # Sequences are shown at one length, though there are results at every length.
+        whole = record["input"] in ("mean", "logits", "sequence")
+        shown = not whole or record["views"] == min(SHOWN_VIEWS, longest[name])
+        if metric not in METRICS or not shown:
+            continue
+
+        source = INPUTS[record["input"]].format(record["views"])
+        question = (record["task"], source, METRICS[metric])
+        answers = splits.setdefault(name, {}).setdefault(question, {})
+        answers[record["features"]] = _shown(metric, record["value"])
+    return splits
+
+
 def _shown(metric: str, value: float) -> str:
+    """Return a value in the form of its metric."""
     if metric == "top1":
         return f"{value:.1%}"
     return f"{value:.1f}°" if metric == "median_degrees" else f"{value:.3f}"

@@ -1,6 +1,6 @@
-"""From command line arguments to a dataclass of options. Every mistake becomes one message that
-names its cure.
-"""
+"""Command line arguments as a dataclass of options.
+
+Every mistake becomes one message that names its cure."""
 
 import contextlib
 import dataclasses
@@ -20,32 +20,31 @@ T = TypeVar("T")
 
 
 def parse(options: type[T], arguments: Sequence[str], *, prog: str, default: T | None = None) -> T:
-    """The options that the arguments ask for.
+    """Return the options that the arguments ask for.
 
     Args:
         options: a dataclass; its fields are the options, and so are those of the dataclasses that
             `default` holds.
         arguments: without the command's name.
-        prog: what was typed before the arguments.
-        default: where defaults come from, if not from the fields.
+        prog: the words typed before the arguments.
+        default: an instance with the defaults, if they are not the fields' own.
 
     Raises:
         ConfigError: at an unknown option, naming the nearest one, or at a value of the wrong type
             or range.
         SystemExit: after printing the help that was asked for.
     """
+    # tyro's own message for an unknown option is long; this one is a line that names the nearest.
     more = f"{prog} --help lists the options"
     known = ["--help", *_names(options if default is None else default)]
-    for name in (
-        re.split("[= ]", argument)[0].replace("_", "-")
-        for argument in arguments
-        if re.match("--[a-z]", argument)
-    ):
-        if name not in known:
+    for argument in arguments:
+        name = re.split("[= ]", argument)[0].replace("_", "-")
+        if re.match("--[a-z]", argument) and name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            raise ConfigError(
-                f"unknown option {name}{f', did you mean {near[0]}?' if near else '.'} {more}"
-            )
+            hint = f", did you mean {near[0]}?" if near else "."
+            raise ConfigError(f"unknown option {name}{hint} {more}")
+
+    # tyro prints other mistakes in a box and exits.
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
@@ -61,61 +60,64 @@ def parse(options: type[T], arguments: Sequence[str], *, prog: str, default: T |
 def choose(
     what: str, arguments: Sequence[str], known: Collection[str], *, prog: str, also: str = ""
 ) -> tuple[str, list[str]]:
-    """The name that the first argument has to be, and the other arguments.
+    """Return the first argument, which must be a known name, and the other arguments.
 
     Args:
-        what: the name is of.
+        what: the kind of thing that is named, such as a recipe.
         arguments: without the command's name.
         known: names.
-        prog: what was typed before the arguments.
-        also: what else than a known name may stand there, if it ends so (`.py`).
+        prog: the words typed before the arguments.
+        also: suffix of files that may be given in place of a known name, such as `.py`.
 
     Raises:
         ConfigError: if the name is missing or unknown.
         SystemExit: after printing the names, if `--help` stands in its place.
     """
     usage = f"{prog} {what.upper()} [OPTIONS]"
-    names = ", ".join([*known, *([f"FILE{also} of your own"] if also else [])])
+    choices = [*known, f"FILE{also} of your own"] if also else [*known]
+    names = ", ".join(choices)
     if arguments and arguments[0] in ("-h", "--help"):
-        sys.stdout.write(
-            f"usage: {usage}; {prog} {what.upper()} --help lists the options\n\n{what}: {names}\n"
-        )
+        more = f"{prog} {what.upper()} --help lists the options"
+        sys.stdout.write(f"usage: {usage}; {more}\n\n{what}: {names}\n")
         raise SystemExit(0)
+
     if not arguments or arguments[0].startswith("-"):
         raise ConfigError(f"name a {what} first: {usage}. Known: {names}")
     name, *rest = arguments
     if name not in known and not (also and name.endswith(also)):
-        raise ConfigError(
-            unknown(what, name, [*known, *([f"FILE{also} of your own"] if also else [])])
-        )
+        raise ConfigError(unknown(what, name, choices))
     return name, rest
 
 
 def take_option(name: str, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The value of an option that decides what the other options are, None where it is not given,
-    and the other arguments.
+    """Return the value of an option, None if it is not given, and the other arguments.
+
+    It is for an option that decides what the other options are.
 
     Raises:
         ConfigError: if it has no value or is given twice.
     """
-    values, rest = [], list(arguments)
-    while found := [argument for argument in rest if argument.partition("=")[0] == name]:
-        at = rest.index(found[0])
-        inline, value = found[0].partition("=")[1:]
-        following = rest[at + 1 : at + 2]
-        if not inline and (not following or following[0].startswith("-")):
+    values, rest = list[str](), list[str]()
+    left = iter(arguments)
+    for argument in left:
+        option, equals, value = argument.partition("=")
+        if option != name:
+            rest.append(argument)
+            continue
+
+        # Without `=` it is the next argument, unless that is an option or there is none.
+        value = value if equals else next(left, "-")
+        if not equals and value.startswith("-"):
             raise ConfigError(f"{name} needs a value")
-        values.append(value if inline else following[0])
-        del rest[at : at + (1 if inline else 2)]
+        values.append(value)
+
     if len(values) > 1:
         raise ConfigError(f"{name} is given {len(values)} times: give it once")
     return (values[0] if values else None), rest
 
 
 def _names(options: Any, prefix: str | None = None) -> Iterator[str]:
-    """The options of a dataclass; those of a dataclass that stands in it directly have no
-    prefix.
-    """
+    """Yield the options of a dataclass; those of a dataclass directly in it have no prefix."""
     for field in dataclasses.fields(options):
         value = getattr(options, field.name, None)
         name = field.name.replace("_", "-")
@@ -128,14 +130,11 @@ def _names(options: Any, prefix: str | None = None) -> Iterator[str]:
 
 
 def _sentence(box: str) -> str:
-    """What tyro says in the first part of the box it draws, in ASCII or not: its title repeats
-    that, its other parts quote the help.
-    """
+    """Return the message in the first part of the box that tyro draws, in ASCII or not.
+
+    The box's title repeats it, and its other parts quote the help."""
     lines = [line.strip("│|╭╰╮╯+ ").replace("─", "-") for line in box.splitlines()][1:]
-    parts = [
-        " ".join(part)
-        for is_rule, part in itertools.groupby(lines, lambda line: not line.strip("-"))
-        if not is_rule
-    ]
+    groups = itertools.groupby(lines, lambda line: not line.strip("-"))
+    parts = [" ".join(part) for is_rule, part in groups if not is_rule]
     said = parts[0].rstrip(".") if parts else "the arguments cannot be read"
     return said[:1].lower() + said[1:]

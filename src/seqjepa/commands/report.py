@@ -1,4 +1,4 @@
-"""`seqjepa write_report RUN_DIR ... --out DIR`: one HTML page and its pictures."""
+"""`seqjepa report RUN_DIR ... --out DIR`: one HTML page and its pictures."""
 
 import sys
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from seqjepa.report import write_report
 
 
 @dataclass(frozen=True)
-class Options:
-    """What to write_report on."""
+class ReportOptions:
+    """The runs to report on, and where the page goes."""
 
     run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Folders of evaluated runs; those that differ only in their seed are shown as one, with mean
@@ -26,8 +26,8 @@ class Options:
 
 
 def main(arguments: list[str]) -> None:
-    """Parse and write the write_report."""
-    options = parse(Options, arguments, prog="seqjepa write_report")
+    """Parse and write the report."""
+    options = parse(ReportOptions, arguments, prog="seqjepa report")
     if options.code is not None:
         load_code(options.code)
     page = write_report(options.run_dirs, options.out)

@@ -1,6 +1,6 @@
-"""`seqjepa speed render|step|load|augment|saccades|start`: speed against a plain reference in the
-same run.
-"""
+"""`seqjepa speed render|step|load|augment|saccades|start`: measure speed against a reference.
+
+The plain reference takes turns with ours in the same run."""
 
 import importlib
 import json
@@ -22,18 +22,18 @@ BENCHMARKS = ("render", "step", "load", "augment", "saccades", "start")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to measure."""
+class SpeedOptions:
+    """Options of the measurement."""
 
     json: bool = False
     """Print JSON instead of a table."""
     rounds: int = 5
-    """Ours and the reference take turns so many times; the least counts."""
+    """Number of times that ours and the reference take turns; the least time counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepOptions(Options):
-    """How to measure a training step."""
+class StepOptions(SpeedOptions):
+    """Options of the measurement of a training step."""
 
     device: str = "cpu"
     """cpu, or cuda for the promises about a GPU."""
@@ -42,9 +42,12 @@ class StepOptions(Options):
 def main(arguments: list[str]) -> None:
     """Parse, measure and print."""
     name, rest = choose("benchmark", arguments, BENCHMARKS, prog="seqjepa speed")
-    options = parse(StepOptions if name == "step" else Options, rest, prog=f"seqjepa speed {name}")
+    kind = StepOptions if name == "step" else SpeedOptions
+    options = parse(kind, rest, prog=f"seqjepa speed {name}")
     if options.rounds < 1:
         raise ConfigError(f"--rounds must be at least 1, got {options.rounds}")
+
+    # Imported late: each measures with its own libraries.
     module = importlib.import_module(f"seqjepa.speed.{name}")
     if isinstance(options, StepOptions):
         if options.device.startswith("cuda") and not torch.cuda.is_available():
@@ -52,6 +55,7 @@ def main(arguments: list[str]) -> None:
         figures = module.figures(torch.device(options.device), rounds=options.rounds)
     else:
         figures = module.figures(rounds=options.rounds)
+
     if options.json:
         sys.stdout.write(json.dumps(as_json(figures, _machine()), indent=1) + "\n")
     else:
@@ -59,15 +63,13 @@ def main(arguments: list[str]) -> None:
 
 
 def _machine() -> dict[str, Any]:
-    """What the figures depend on."""
-    versions = {"python": platform.python_version()} | {
-        name: version(name) for name in ("seqjepa", "torch", "numpy", "numba")
-    }
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    """Return the hardware and the versions that the figures depend on."""
+    packages = ("seqjepa", "torch", "numpy", "numba")
     return {
         "cores": os.cpu_count(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
-        "gpu": gpu,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "load": os.getloadavg()[0],
-        **versions,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
     }

@@ -1,4 +1,6 @@
-"""`seqjepa train RECIPE [--method NAME]`: every field of the recipe's Experiment is an option."""
+"""`seqjepa train RECIPE [--method NAME]`: train a recipe.
+
+Every field of the recipe's Experiment is an option."""
 
 import sys
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from seqjepa.training.trackers import TRACKERS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class TrainOptions:
     """Options of the run, and below them every field of the experiment.
 
     `--method NAME` (or FILE.py) trains another method than the recipe's own; the options below are
@@ -35,8 +37,8 @@ class Options:
     track: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Trackers to feed beside metrics.jsonl."""
     allow_changed_data: bool = False
-    """Go on although the data are not those that the run was begun with; by default that is an
-    error, which names what has changed."""
+    """Go on although the data have changed since the run was begun; by default that is an error,
+    which names what has changed."""
     rank_timeout: float = 600.0
     """Under torchrun: seconds that a rank may keep the others waiting before all end."""
 
@@ -46,9 +48,10 @@ def main(arguments: list[str]) -> None:
     name, rest = choose("recipe", arguments, recipes(), prog="seqjepa train", also=".py")
     method, rest = take_option("--method", rest)
     experiment = recipe(name)() if method is None else with_method(recipe(name)(), method)
-    options = parse(
-        Options, rest, prog=f"seqjepa train {name}", default=Options(experiment=experiment)
-    )
+
+    # The experiment decides which options there are: it is built before they are read.
+    default = TrainOptions(experiment=experiment)
+    options = parse(TrainOptions, rest, prog=f"seqjepa train {name}", default=default)
     run_dir = options.run_dir or Path("runs") / options.experiment.name
     trackers = [TRACKERS[tracker]() for tracker in options.track]
     train(
@@ -61,5 +64,7 @@ def main(arguments: list[str]) -> None:
         allow_changed_data=options.allow_changed_data,
         rank_timeout=options.rank_timeout,
     )
+
+    # All ranks train, one of them speaks.
     if distributed.is_main_process():
         sys.stdout.write(f"done: {run_dir}. Next: seqjepa evaluate {run_dir}\n")

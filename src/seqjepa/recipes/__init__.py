@@ -1,6 +1,7 @@
-"""Recipes: functions that return an Experiment; their docstrings say the command and, where they
-were run, time and result. A variant is `replace(recipe(), ...)`.
-"""
+"""Recipes: functions that return an Experiment.
+
+Their docstrings give the command and, where they were run, time and result. A variant is
+`replace(recipe(), ...)`."""
 
 import importlib
 import importlib.util
@@ -20,33 +21,24 @@ from seqjepa.methods import simclr
 from seqjepa.methods.base import MethodConfig
 
 Recipe = Callable[[], Experiment]
-CONSTANT = OptimConfig(
-    lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0
-)  # of the paper's baselines
-SHARED = (
-    "action_width",
-    "ema_momentum",
-    "projector",
-)  # fields of methods that mean the same in all that have them
-HEAD = (
-    "kind",
-    "layers",
-    "heads",
-    "dropout",
-)  # and those of their projectors: widths are each method's own
+# The optimizer of the paper's baselines.
+CONSTANT = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_decay=0.0)
+# Fields of methods, and of their projectors, that mean the same in all methods that have them.
+# Widths are each method's own.
+SHARED = ("action_width", "ema_momentum", "projector")
+HEAD = ("kind", "layers", "heads", "dropout")
 
 
 def recipes() -> dict[str, Recipe]:
-    """Every recipe of this package by name."""
-    modules = [
-        importlib.import_module(f"{__name__}.{module.name}")
-        for module in pkgutil.iter_modules(__path__)
-    ]
-    return {name: recipe for module in modules for name, recipe in _public(module).items()}
+    """Return every recipe of this package by name."""
+    found = dict[str, Recipe]()
+    for module in pkgutil.iter_modules(__path__):
+        found |= _public(importlib.import_module(f"{__name__}.{module.name}"))
+    return found
 
 
 def recipe(name: str) -> Recipe:
-    """A recipe by its name, or the function `recipe` of a Python file of one's own.
+    """Return a recipe by its name, or the function `recipe` of a Python file of one's own.
 
     Raises:
         ConfigError: if there is none.
@@ -57,21 +49,22 @@ def recipe(name: str) -> Recipe:
         if found is None:
             raise ConfigError(f"{name} defines no function `recipe()` that returns an Experiment")
         return found
+
     known = recipes()
     if name not in known:
         raise ConfigError(
-            f"{unknown('recipe', name, known)}. A file of your own: path/to/file.py with a function recipe()"
+            f"{unknown('recipe', name, known)}. "
+            "A file of your own: path/to/file.py with a function recipe()"
         )
     return known[name]
 
 
 def with_method(experiment: Experiment, name: str) -> Experiment:
-    """The same experiment with another method, for comparisons: world, encoder, optimizer and steps
-    stay, and so do views per step.
+    """Return the same experiment with another method, for comparisons.
 
-    The method has its defaults, but what the experiment chose for its own method holds for the
-    fields of SHARED and HEAD, which mean the same in all methods. A method that reads fewer views
-    of a sequence sees more sequences per step.
+    World, encoder, optimizer and steps stay, and so do views per step: a method that reads fewer
+    views of a sequence sees more sequences per step. The method has its defaults, except for the
+    fields of SHARED and HEAD, where the experiment's choice for its own method holds.
 
     Args:
         experiment: with any method.
@@ -85,49 +78,42 @@ def with_method(experiment: Experiment, name: str) -> Experiment:
     config = find_kind(MethodConfig, name)
     if isinstance(experiment.method, config):
         return experiment
+
     method = _take(config(), experiment.method, SHARED)
-    train = with_views(
-        experiment.train, config.reads or experiment.train.num_views, method.batch_multiple
-    )
+    num_views = config.reads or experiment.train.num_views
+    train = with_views(experiment.train, num_views, method.batch_multiple)
     return replace(experiment, name=f"{experiment.name}_{name}", method=method, train=train)
 
 
 def with_views(train: TrainConfig, num_views: int, multiple: int = 1) -> TrainConfig:
-    """The same training on sequences of so many views, with as many views per step as whole
-    sequences of them allow.
+    """Return the same training on sequences of another length.
+
+    There are as many views per step as before, or the most that whole sequences allow.
 
     Args:
         train: with any number of views.
         num_views: T, views per sequence.
-        multiple: round a micro-batch down to it, where it holds so many sequences.
+        multiple: a micro-batch is rounded down to a multiple of it, if it is not smaller.
     """
-    size = max(2, train.batch_size * train.num_views // (num_views * train.accumulate))
-    return replace(
-        train, num_views=num_views, batch_size=(size - size % multiple or size) * train.accumulate
-    )
+    micro_batch = max(2, train.batch_size * train.num_views // (num_views * train.accumulate))
+    rounded = micro_batch - micro_batch % multiple or micro_batch
+    return replace(train, num_views=num_views, batch_size=rounded * train.accumulate)
 
 
 def for_baselines(experiment: Experiment) -> Experiment:
-    """The same experiment as the paper trains its baselines: two views a sequence and Adam at a
-    constant 1e-3 without decay.
-    """
-    train = replace(experiment.train, num_views=2)
-    return replace(
-        experiment,
-        name=f"{experiment.name}_baseline",
-        method=simclr.Config(),
-        optim=CONSTANT,
-        train=train,
-    )
+    """Return the same experiment as the paper trains its baselines.
+
+    It has two views a sequence, and Adam at a constant 1e-3 without decay."""
+    name, train = f"{experiment.name}_baseline", replace(experiment.train, num_views=2)
+    return replace(experiment, name=name, method=simclr.Config(), optim=CONSTANT, train=train)
 
 
 def every_method() -> list[str]:
-    """Every method of this package as a contender of `seqjepa benchmark`: with its defaults,
-    seq-JEPA with each of its two objectives.
-    """
-    names = sorted(
-        module.name for module in pkgutil.iter_modules(methods.__path__) if module.name != "base"
-    )
+    """Return every method of this package as a contender of `seqjepa benchmark`.
+
+    They have their defaults; seq-JEPA is there with each of its two objectives."""
+    modules = pkgutil.iter_modules(methods.__path__)
+    names = sorted(module.name for module in modules if module.name != "base")
     objectives = {"seq_jepa": ["seq_jepa:predict=last", "seq_jepa:predict=every"]}
     return [contender for name in names for contender in objectives.get(name, [name])]
 
@@ -140,19 +126,19 @@ def load_code(path: Path) -> ModuleType:
     """
     if not path.is_file():
         raise ConfigError(f"no such file: {path}")
-    name = path.stem
-    if any(
-        _is_module(f"seqjepa.{package}.{name}")
-        for package in ("methods", "worlds")
-        if name.isidentifier()
-    ):
+
+    # A run's config.json names its world and method by their modules.
+    name, packages = path.stem, ("methods", "worlds")
+    if name.isidentifier() and any(_is_module(f"seqjepa.{each}.{name}") for each in packages):
         raise ConfigError(
-            f"{path} has the name of a method or world of seqjepa, which a run's config could not tell apart: rename the file"
+            f"{path} has the name of a method or world of seqjepa, "
+            "which a run's config could not tell apart: rename the file"
         )
     if name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(path.resolve()):
         raise ConfigError(
             f"{path} cannot be imported as {name!r}: another module has that name. Rename the file"
         )
+
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} is no Python file")
@@ -169,22 +155,24 @@ def _is_module(name: str) -> bool:
 
 
 def _take(config: Any, other: Any, names: Iterable[str]) -> Any:
-    """A config with those of the fields that another one has changed from its defaults."""
+    """Return a config with those of the fields that another one has changed from its defaults."""
     known = {field.name for field in fields(config)}.intersection(names)
-    chosen = {
-        field.name: value
-        for field in fields(other)
-        if field.name in known and (value := getattr(other, field.name)) != field.default
-    }
+    chosen = dict[str, Any]()
+    for field in fields(other):
+        value = getattr(other, field.name)
+        if field.name in known and value != field.default:
+            chosen[field.name] = value
+
+    # Of a projector only the fields of HEAD are taken.
     if "projector" in chosen:
         chosen["projector"] = _take(config.projector, chosen["projector"], HEAD)
     return replace(config, **chosen)
 
 
 def _public(module: ModuleType) -> dict[str, Recipe]:
-    functions = inspect.getmembers(module, inspect.isfunction)
-    return {
-        name: function
-        for name, function in functions
-        if not name.startswith("_") and function.__module__ == module.__name__
-    }
+    """Return the public functions that a module defines itself."""
+    found = dict[str, Recipe]()
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        if not name.startswith("_") and function.__module__ == module.__name__:
+            found[name] = function
+    return found

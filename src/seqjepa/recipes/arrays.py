@@ -8,8 +8,9 @@ from seqjepa.worlds import arrays as world
 
 
 def arrays() -> Experiment:
-    """The demo's settings on the data in a folder; every one of them is an option of the command
-    line.
+    """The demo's settings on the data in a folder.
+
+    Every one of them is an option of the command line.
 
     Command: seqjepa train arrays --world.path FOLDER --run-dir runs/own
     """

@@ -1,6 +1,6 @@
-"""Augmentations of own images: any folder or archive of JPEGs and PNGs (see
-`seqjepa.worlds.images.formats.folder`).
-"""
+"""Augmentations of own images: any folder or archive of JPEGs and PNGs.
+
+See `seqjepa.worlds.images.formats.folder`."""
 
 from dataclasses import replace
 
@@ -10,8 +10,9 @@ from seqjepa.worlds import augmented as world
 
 
 def augmented() -> Experiment:
-    """Four views of 32 pixels of each image, the last three predicted one after the other, in the
-    demo's small net.
+    """Four views of 32 pixels of each image, in the demo's small net.
+
+    The last three are predicted one after the other.
 
     Command: seqjepa train augmented --world.path FOLDER --run-dir runs/augmented
     """

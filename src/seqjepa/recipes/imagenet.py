@@ -1,6 +1,7 @@
-"""Recipes for saccades on ImageNet-1k. The paper only transfers there: STL-10's model, frozen, and
-a linear probe (appendix, figure 15); docs/data/saccades.md shows how. To train there is our
-addition.
+"""Recipes for saccades on ImageNet-1k.
+
+The paper only transfers to it: STL-10's model, frozen, and a linear probe (appendix, figure 15);
+docs/data/saccades.md shows how. Training on it is our addition.
 
 The published saliency (Hugging Face, Hafez/ImageNet1k-Saliency-Maps) has one file for each image:
 --world.saliency FOLDER.
@@ -14,13 +15,16 @@ from seqjepa.worlds import saccades as world
 
 
 def imagenet() -> Experiment:
-    """Patches of 32 pixels from images of 224, the settings of `stl10`; 100 epochs of batches of
-    512.
+    """Patches of 32 pixels from images of 224, with the settings of `stl10`.
+
+    It takes 100 epochs of batches of 512.
 
     Command: seqjepa train imagenet --world.path FOLDER --run-dir runs/imagenet
+
     Probes learn from 50,000 training images, one sequence of 8 patches of each: with the 50,000 for
-        testing 1.6 GB of features and as much
-    of z_AGG. From all of them (--evaluate.objects None) it would be 22 GB of each.
+    testing 1.6 GB of features and as much of z_AGG. From all of them (--evaluate.objects None) it
+    would be 22 GB of each.
+
     The paper's result of transfer (DeepGaze, M = 1 .. 8): top-1 5.95 to 18.35 %.
     """
     base = stl10()
@@ -39,6 +43,7 @@ def imagenet_84() -> Experiment:
     """`imagenet` with patches of 84 pixels.
 
     Command: seqjepa train imagenet_84 --world.path FOLDER --run-dir runs/imagenet_84
+
     The paper's result of transfer (DeepGaze, M = 1 .. 8): top-1 10.70 to 22.98 %.
     """
     base = imagenet()

@@ -1,6 +1,6 @@
-"""Saccades over own images: any folder or archive of JPEGs and PNGs (see
-`seqjepa.worlds.images.formats.folder`).
-"""
+"""Saccades over own images: any folder or archive of JPEGs and PNGs.
+
+See `seqjepa.worlds.images.formats.folder`."""
 
 from dataclasses import replace
 
@@ -10,8 +10,9 @@ from seqjepa.worlds import saccades as world
 
 
 def saccades() -> Experiment:
-    """Five patches of 32 pixels of each image, the last four predicted one after the other, in the
-    demo's small net.
+    """Five patches of 32 pixels of each image, in the demo's small net.
+
+    The last four are predicted one after the other.
 
     Command: seqjepa train saccades --world.path FOLDER --run-dir runs/saccades
     """

@@ -1,4 +1,5 @@
 """Recipes for predictive learning across saccades on STL-10 (seq-JEPA, section 3.3 and table 3).
+
 Bring `stl10_binary.tar.gz`.
 
 The paper's saliency is DeepGaze IIE's; its maps are published (Hugging Face, Hafez/salmap-stl10):
@@ -20,10 +21,12 @@ from seqjepa.worlds import saccades as world
 
 
 def stl10() -> Experiment:
-    """The paper's setting: M = 4 patches of 32 pixels and a fifth to predict, from 96-pixel images;
-    CIFAR stem, 2,000 epochs of 512.
+    """The paper's setting: M = 4 patches of 32 pixels and a fifth to predict.
+
+    They are from 96-pixel images; CIFAR stem, 2,000 epochs with batches of 512.
 
     Command: seqjepa train stl10 --world.path stl10_binary.tar.gz --run-dir runs/stl10
+
     The paper's result (DeepGaze): top-1 of z_AGG of four patches 83.44 %, of six 84.12 %; R2 of
     relative position 0.80.
     """
@@ -39,11 +42,13 @@ def stl10() -> Experiment:
 
 
 def stl10_release() -> Experiment:
-    """`stl10` with the inhibition of return of the authors' release: a square of 33 pixels in place
-    of a disc.
+    """`stl10` with the inhibition of return of the authors' release.
+
+    It is a square of 33 pixels in place of a disc.
 
     Command: seqjepa train stl10_release --world.path stl10_binary.tar.gz --run-dir
         runs/stl10_release
+
     The release also cuts patches at the transposed fixation, which only weakens the saliency, and
     never inhibits where saliency is off.
     """
@@ -53,11 +58,13 @@ def stl10_release() -> Experiment:
 
 
 def stl10_baseline() -> Experiment:
-    """Conv-JEPA on the same patches, with the paper's settings of baselines: Adam at a constant
-    1e-3.
+    """Conv-JEPA on the same patches, with the paper's settings of baselines.
+
+    These are Adam at a constant 1e-3.
 
     Command: seqjepa train stl10_baseline --world.path stl10_binary.tar.gz --run-dir
         runs/stl10_conv_jepa
+
     The paper's result (DeepGaze): top-1 80.04 %; R2 of relative position 0.80.
     """
     return replace(stl10(), name="stl10_baseline", method=conv_jepa.Config(), optim=CONSTANT)

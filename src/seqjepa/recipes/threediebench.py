@@ -1,9 +1,9 @@
-"""Recipes on 3DIEBench with the paper's settings (seq-JEPA, section 3.2 and appendix A.2): 1000
-epochs of 128 px, batch 512.
+"""Recipes on 3DIEBench with the paper's settings (seq-JEPA, section 3.2 and appendix A.2).
 
-All of them read a folder as published, or what `seqjepa data pack 3DIEBench --out packed --size
-128` makes of it, which loads faster; get the split files first, as `seqjepa data check 3DIEBench`
-says. With M observed views, `--train.num-views` is M + 1.
+These are 1000 epochs of 128 px, batch 512. All recipes read a folder as published, or what
+`seqjepa data pack 3DIEBench --out packed --size 128` makes of it, which loads faster; get the split
+files first, as `seqjepa data check 3DIEBench` says. With M observed views, `--train.num-views` is
+M + 1.
 
 The paper trains on all published training objects. Here a tenth of them is held out as `val`;
 `--world.train-on-val` gives the paper's setting, in which settings must not be chosen by `val`.
@@ -26,13 +26,12 @@ EPOCHS = 1000
 
 
 def threediebench() -> Experiment:
-    """Conditioned on rotation, three views observed, the fourth predicted.
+    """Training conditioned on rotation: three views observed, the fourth predicted.
 
     Command: seqjepa train threediebench --world.path packed --run-dir runs/3diebench
     Time: the paper's took 15.1 hours on an A100.
     Result: the paper's is 86.1 % top-1 of z_AGG of three views, 87.4 % of five; R2 of relative
-        rotations 0.71. With `--train.num-views 2`,
-    its (1, 1): 84.1 % of one view, 0.65.
+    rotations 0.71. With `--train.num-views 2`, its (1, 1): 84.1 % of one view, 0.65.
     """
     return Experiment(
         name="threediebench",
@@ -46,18 +45,19 @@ def threediebench() -> Experiment:
 
 
 def threediebench_colour() -> Experiment:
-    """Conditioned on rotation and both hues, four views observed (seq-JEPA, table 7).
+    """Training conditioned on rotation and both hues: four views observed (seq-JEPA, table 7).
 
     Command: seqjepa train threediebench_colour --world.path packed --run-dir runs/3diebench_colour
     Result: the paper's is 79.3 % top-1 of z_AGG of five views; R2 of relative rotations 0.52, of
-        hues 0.97.
+    hues 0.97.
     """
     return _conditioned("threediebench_colour", ("rotation", "floor_hue", "light_hue"))
 
 
 def threediebench_all() -> Experiment:
-    """Conditioned on all that changes, the light's direction included; four views observed. Not in
-    the paper.
+    """Training conditioned on all that changes, the light's direction included.
+
+    Four views are observed. It is not in the paper.
 
     Command: seqjepa train threediebench_all --world.path packed --run-dir runs/3diebench_all
     """
@@ -67,26 +67,24 @@ def threediebench_all() -> Experiment:
 
 
 def threediebench_release() -> Experiment:
-    """`threediebench` as the released code trains and not as the paper says: Adam at a constant
-    4e-4 after 20 epochs, no weight decay, all published training objects. Its rate of 4e-4 is that
-    of its scripts; the schedule that they ask for never acts.
+    """`threediebench` as the released code trains and not as the paper says.
+
+    Adam at a constant 4e-4 after 20 epochs, no weight decay, all published training objects. Its
+    rate of 4e-4 is that of its scripts; the schedule that they ask for never acts.
 
     Command: seqjepa train threediebench_release --world.path packed --run-dir
         runs/3diebench_release
     """
     base = threediebench()
     optim = OptimConfig(lr_end=base.optim.lr, weight_decay=0.0)
-    return replace(
-        base,
-        name="threediebench_release",
-        optim=optim,
-        world=world.Config(path="3DIEBench", train_on_val=True),
-    )
+    published = world.Config(path="3DIEBench", train_on_val=True)
+    return replace(base, name="threediebench_release", optim=optim, world=published)
 
 
 def threediebench_baseline() -> Experiment:
-    """`threediebench` for the paper's baselines: two views a sequence and Adam at a constant 1e-3;
-    `shapes_baseline` says what three methods need besides.
+    """`threediebench` for the paper's baselines, with Adam at a constant 1e-3.
+
+    It has two views a sequence; `shapes_baseline` says what three methods need besides.
 
     Command: seqjepa train threediebench_baseline --method byol --world.path packed --run-dir
         runs/3diebench_byol
@@ -95,16 +93,12 @@ def threediebench_baseline() -> Experiment:
 
 
 def _conditioned(name: str, actions: tuple[str, ...]) -> Experiment:
-    """Four views observed, with actions of these groups."""
+    """Return `threediebench` with four views observed and actions of these groups."""
     base = threediebench()
-    return replace(
-        base,
-        name=name,
-        world=world.Config(path="3DIEBench", actions=actions),
-        train=replace(base.train, num_views=5),
-    )
+    changed = world.Config(path="3DIEBench", actions=actions)
+    return replace(base, name=name, world=changed, train=replace(base.train, num_views=5))
 
 
 def _steps(batch_size: int) -> int:
-    """Of the paper's epochs over all training objects."""
+    """Return the number of steps in the paper's epochs over all training objects."""
     return EPOCHS * OBJECTS // batch_size

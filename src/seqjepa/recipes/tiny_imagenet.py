@@ -1,6 +1,6 @@
-"""Recipes on Tiny ImageNet with parametrised augmentation; what is said of `cifar100` holds here,
-too (seq-JEPA, section 4 and table 2).
-"""
+"""Recipes on Tiny ImageNet with parametrised augmentation (seq-JEPA, section 4 and table 2).
+
+The remarks on `cifar100` hold for them, too."""
 
 from dataclasses import replace
 
@@ -21,22 +21,20 @@ def tiny_imagenet() -> Experiment:
     """
     base = cifar100()
     train = replace(base.train, steps=EPOCHS * IMAGES // BATCH)
-    return replace(
-        base, name="tiny_imagenet", world=WORLD, encoder=EncoderConfig(stem="imagenet"), train=train
-    )
+    encoder = EncoderConfig(stem="imagenet")
+    return replace(base, name="tiny_imagenet", world=WORLD, encoder=encoder, train=train)
 
 
 def tiny_imagenet_paper() -> Experiment:
-    """`tiny_imagenet` as the paper's text has it: pixels normalised by CIFAR-10's statistics, where
-    the released code has the set's own; nothing held out.
+    """`tiny_imagenet` as the paper's text has it.
+
+    Pixels are normalised by CIFAR-10's statistics, where the released code has the set's own;
+    nothing is held out.
 
     Command: seqjepa train tiny_imagenet_paper --world.path DATA --run-dir runs/tiny_imagenet_paper
     """
-    return replace(
-        tiny_imagenet(),
-        name="tiny_imagenet_paper",
-        world=replace(WORLD, val_fraction=0.0, mean=MEAN, std=STD),
-    )
+    images = replace(WORLD, val_fraction=0.0, mean=MEAN, std=STD)
+    return replace(tiny_imagenet(), name="tiny_imagenet_paper", world=images)
 
 
 def tiny_imagenet_baseline() -> Experiment:

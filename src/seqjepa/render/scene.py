@@ -1,6 +1,6 @@
-"""The seven factors of a 3DIEBench picture, how they are drawn and how they become a picture
-(methods.md 3.1.2).
-"""
+"""The seven factors of a 3DIEBench picture: their ranges, and the picture that they give.
+
+See methods.md 3.1.2."""
 
 import math
 
@@ -31,21 +31,22 @@ FACTORS = ActionSpace(
         Group(name="light_direction", dims=("light_theta", "light_phi")),
     ),
 )
-"""Latent vectors as poses. Hues do not wrap round, as in the papers: their actions are plain differences."""
+"""Latent vectors as poses. As in the papers, hues do not wrap round: their actions are plain
+differences."""
 
 LOW = (-math.pi / 2, -math.pi / 2, -math.pi / 2, 0.0, 0.0, 0.0, 0.0)
 HIGH = (math.pi / 2, math.pi / 2, math.pi / 2, 1.0, math.pi / 4, 2 * math.pi, 1.0)
 
 
 def sample_latents(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
-    """n latent vectors [n, 7], each factor uniform and independent of the others."""
+    """Draw n latent vectors [n, 7], each factor uniform and independent of the others."""
     return rng.uniform(LOW, HIGH, (n, len(LATENTS))).astype(np.float32)
 
 
 def euler_to_matrix(angles: Floats) -> Floats:
-    """Rotations [n, 3, 3] of angles [n, 3] about x, then y, then z, the axes staying put: R = Rz Ry
-    Rx, SciPy's lower-case "xyz".
-    """
+    """Return rotations [n, 3, 3] of angles [n, 3] about x, then y, then z, the axes staying put.
+
+    R = Rz Ry Rx, SciPy's lower-case "xyz"."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles).T, np.sin(angles).T
     rows = [
         [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
@@ -62,15 +63,19 @@ def render_latents(
     image_size: int,
     threads: int | None = None,
 ) -> Bytes:
-    """Pictures [B, S, S, 3] of objects `object_index` [B] under latent vectors [B, 7]; the threads
-    change nothing but the time.
+    """Return pictures [B, S, S, 3] of objects `object_index` [B] under latent vectors [B, 7].
 
-    Raises ConfigError for arguments that do not fit each other.
+    The number of threads changes nothing but the time.
+
+    Raises:
+        ConfigError: if the arguments do not fit each other.
     """
     if latents.ndim != 2 or latents.shape[1] != len(LATENTS):
         raise ConfigError(
-            f"latents have shape {latents.shape}, expected [B, {len(LATENTS)}]: {', '.join(LATENTS)}"
+            f"latents have shape {latents.shape}, "
+            f"expected [B, {len(LATENTS)}]: {', '.join(LATENTS)}"
         )
+
     factors = latents.astype(np.float64)
     floor_hue, light_theta, light_phi, light_hue = factors[:, 3:].T
     return render(

@@ -1,3 +1,3 @@
-"""Speed, each figure against a plain reference in the same run: machines are noisy and differ,
-ratios hardly do.
-"""
+"""Speed, each figure against a plain reference in the same run.
+
+Machines are noisy and differ; ratios hardly do."""

@@ -1,4 +1,4 @@
-"""What a benchmark finds, and how it is shown."""
+"""Figures of speed beside what is promised of them, as JSON and as a table."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Amount:
-    """A number with its unit, and what it is the number of."""
+    """A number with its unit, and a few words on what it measures."""
 
     value: float
     unit: str
@@ -18,11 +18,8 @@ class Amount:
 
     def __str__(self) -> str:
         digits = f"{self.value:,.0f}" if abs(self.value) >= 100 else f"{self.value:.3g}"
-        return " ".join(
-            part
-            for part in (digits + ("" if self.unit in ("x", "%") else " ") + self.unit, self.what)
-            if part
-        )
+        space = "" if self.unit in ("x", "%") else " "
+        return f"{digits}{space}{self.unit} {self.what}".rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +28,11 @@ class Figure:
 
     Attributes:
         promise: its number in the project's list of promises.
-        what: was measured.
+        what: the thing that was measured.
         value: the figure, a ratio where that makes sense.
-        ours, plain: what it was made from: of this package, and of the plain reference.
-        least, most: what is promised; None where there is no such bound.
-        about: which of the amounts the promise is about.
+        ours, plain: the amounts it was made from, of this package and of the plain reference.
+        least, most: the promised bounds; None if there is none.
+        about: the amount that the promise is about.
     """
 
     promise: str
@@ -49,47 +46,34 @@ class Figure:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the promise is kept; None where there is none."""
+        """True if the promise is kept, None if there is none."""
         if self.least is None and self.most is None:
             return None
         judged = (self.value if self.about == "value" else self.ours).value
-        return (self.least is None or judged >= self.least) and (
-            self.most is None or judged <= self.most
-        )
+        above = self.least is None or judged >= self.least
+        below = self.most is None or judged <= self.most
+        return above and below
 
     @property
     def promised(self) -> str:
-        """The promise in words."""
-        bounds = [
-            f"{sign} {bound:,g}"
-            for sign, bound in ((">=", self.least), ("<=", self.most))
-            if bound is not None
-        ]
+        """Promise in words, empty if there is none."""
+        signs = ((">=", self.least), ("<=", self.most))
+        bounds = [f"{sign} {bound:,g}" for sign, bound in signs if bound is not None]
         return " and ".join(bounds) + (" of ours" if bounds and self.about == "ours" else "")
 
 
 def as_json(figures: Sequence[Figure], machine: dict[str, Any]) -> dict[str, Any]:
-    """The figures as JSON data, with the machine they are of."""
-    return {
-        "machine": machine,
-        "figures": [asdict(figure) | {"holds": figure.holds} for figure in figures],
-    }
+    """Return the figures as JSON data, with the machine that they were measured on."""
+    measured = [asdict(figure) | {"holds": figure.holds} for figure in figures]
+    return {"machine": machine, "figures": measured}
 
 
 def as_table(figures: Sequence[Figure], title: str) -> Table:
-    """The figures for the terminal, ratios first."""
-    table = Table(
-        "", "what", "figure", "promised", "holds", "ours", "plain", title=title, box=box.SIMPLE_HEAD
-    )
+    """Return the figures as a table for the terminal, ratios first."""
+    heads = ("", "what", "figure", "promised", "holds", "ours", "plain")
+    table = Table(*heads, title=title, box=box.SIMPLE_HEAD)
     for each in figures:
         holds = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[each.holds]
-        table.add_row(
-            each.promise,
-            each.what,
-            f"[bold]{each.value}[/]",
-            each.promised,
-            holds,
-            str(each.ours),
-            str(each.plain),
-        )
+        value, ours, plain = f"[bold]{each.value}[/]", str(each.ours), str(each.plain)
+        table.add_row(each.promise, each.what, value, each.promised, holds, ours, plain)
     return table

@@ -1,8 +1,5 @@
-"""`seqjepa speed load`: P4, batches of cached and of packed views against decoding JPEGs one by
-one.
-"""
+"""`seqjepa speed load`: P4, cached and packed views against decoding JPEGs one by one."""
 
-import itertools
 from functools import partial
 from pathlib import Path
 
@@ -27,30 +24,29 @@ PROMISED = ("", ", packed raw")
 
 
 def figures(rounds: int = 5, batch_size: int = 512, files: int = 64) -> list[Figure]:
-    """P4: views per core-second of the loader over a memory map that the operating system has in
-    memory, and of the plain reference; and of files in 3DIEBench's layout as they are and packed in
-    three ways.
-    """
+    """Measure P4: views per core-second of the loader, and of the plain reference.
+
+    The loader reads a memory map that the operating system has in memory; besides, files in
+    3DIEBench's layout as they are, and packed in three ways."""
     with scratch() as folder, one_thread():
         (folder / "map").mkdir()
         paths, found = pictures(folder, files), []
-        worlds = {"": mapped_world(folder / "map", batch_size)} | worlds_of_files(
-            folder, files // VIEWS
-        )
+        plain_work = partial(decode, paths, PIXELS)
+        worlds = {"": mapped_world(folder / "map", batch_size)}
+        worlds |= worlds_of_files(folder, files // VIEWS)
+
         for what, world in worlds.items():
+            # Worlds that decode JPEGs get a small batch: they are slow, and promise nothing.
             size = batch_size if what in PROMISED else files // VIEWS
             index = np.resize(np.arange(world.size("train")), size)
-            ours, plain = alternate(
-                partial(world.sequences, "train", index, VIEWS, index),
-                lambda: decode(paths, PIXELS),
-                rounds,
-            )
+            work = partial(world.sequences, "train", index, VIEWS, index)
+            ours, plain = alternate(work, plain_work, rounds)
             found.append(_figure(what, size, size * VIEWS / ours, files / plain))
     return found
 
 
 def _figure(what: str, batch_size: int, ours: float, plain: float) -> Figure:
-    """Rates in views per core-second; what decodes JPEGs promises nothing."""
+    """Return a figure from two rates in views per core-second."""
     return Figure(
         promise="P4",
         what=f"loading views, {PIXELS} px, batch {batch_size}{what}",
@@ -63,20 +59,23 @@ def _figure(what: str, batch_size: int, ours: float, plain: float) -> Figure:
 
 
 def worlds_of_files(folder: Path, objects: int) -> dict[str, World]:
-    """3DIEBench's world over so many objects as files of its size, and over packs of them."""
+    """Return 3DIEBench's world over files of its size, and over three packs of them."""
     config = shapes.Config(
         image_size=STORED_PIXELS, train_objects=objects, test_objects=1, views=VIEWS
     )
     export(plan_job(config.plans(), config.classes, config.key()), folder / "files")
+
     places = {", files of 256 px": folder / "files"}
     forms: dict[str, tuple[Coding, int | None]] = {
         "JPEGs of 256 px": ("jpeg", None),
         "JPEGs": ("jpeg", PIXELS),
         "raw": ("raw", PIXELS),
     }
+    # The name of a form is the name of its folder, too.
     for what, (coding, size) in forms.items():
         places[f", packed {what}"] = folder / what
         pack(folder / "files", folder / what, coding=coding, size=size, views=VIEWS)
+
     return {
         what: threediebench.Config(path=str(path), image_size=PIXELS, views=VIEWS).build()
         for what, path in places.items()
@@ -84,16 +83,14 @@ def worlds_of_files(folder: Path, objects: int) -> dict[str, World]:
 
 
 def mapped_world(folder: Path, objects: int, views: int = 8) -> World:
-    """A world whose views are noise in a file that is mapped into memory, as a cache is."""
+    """Return a world whose views are noise in a file mapped into memory, as a cache is."""
+    # Pixels are only copied, so any do.
     rng = np.random.default_rng(0)
-    shape = (objects, views, PIXELS, PIXELS, 3)
-    np.save(
-        folder / "views.npy", np.frombuffer(rng.bytes(int(np.prod(shape))), np.uint8).reshape(shape)
-    )
+    shape, path = (objects, views, PIXELS, PIXELS, 3), folder / "views.npy"
+    np.save(path, np.frombuffer(rng.bytes(int(np.prod(shape))), np.uint8).reshape(shape))
     poses = rng.uniform(-1, 1, (objects, views, len(FACTORS.pose))).astype(np.float32)
-    table = ViewTable(
-        np.load(folder / "views.npy", mmap_mode="r"), poses, np.zeros(objects, np.int64)
-    )
+    table = ViewTable(np.load(path, mmap_mode="r"), poses, np.zeros(objects, np.int64))
+
     spec = WorldSpec(
         name="noise",
         image_shape=(3, PIXELS, PIXELS),
@@ -109,15 +106,16 @@ def mapped_world(folder: Path, objects: int, views: int = 8) -> World:
 
 
 def pictures(folder: Path, number: int) -> list[Path]:
-    """So many pictures of the shapes world as JPEG files of 3DIEBench's size."""
-    objects = -(-number // VIEWS)
-    plan = shapes.Config(
+    """Write some pictures of the shapes world as JPEG files of 3DIEBench's size."""
+    objects = -(-number // VIEWS)  # rounded up
+    config = shapes.Config(
         image_size=STORED_PIXELS, train_objects=objects, test_objects=1, views=VIEWS
-    ).plans()["train"]
-    paths = []
-    for place, view in enumerate(
-        itertools.islice(plan.render(0, objects).reshape(-1, *plan.image_shape), number)
-    ):
+    )
+    plan = config.plans()["train"]
+    views = plan.render(0, objects).reshape(-1, *plan.image_shape)
+
+    paths = list[Path]()
+    for place, view in enumerate(views[:number]):
         paths.append(folder / f"{place}.jpg")
         Image.fromarray(view).save(paths[-1], quality=95)
     return paths

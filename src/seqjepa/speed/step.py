@@ -1,4 +1,4 @@
-"""`seqjepa speed step`: P1, P6 and P8, and on a GPU P7."""
+"""`seqjepa speed step`: a training step, P1, P6 and P8, and on a GPU P7 and P8."""
 
 from dataclasses import replace
 from typing import Literal
@@ -29,15 +29,15 @@ TERAFLOPS: dict[tuple[int, Stem], float] = {
     (64, "imagenet"): 1.672,
     (32, "cifar"): 5.867,
 }
-"""Of a step with 512 sequences of 3 + 1 views, counted by hand; a target encoder that got gradients would cost a third more."""
-
+"""Arithmetic of a step with 512 sequences of 3 + 1 views, counted by hand. A target encoder that
+got gradients would cost a third more."""
 
 PROMISED: dict[Literal["bf16", "fp32"], float] = {"bf16": 1.8, "fp32": 1.0}
-"""How many times as fast as the plain step ours is in each precision."""
+"""Speed relative to the plain step that is promised in each precision."""
 
 
 def figures(device: torch.device, rounds: int = 5) -> list[Figure]:
-    """All figures of a training step on the device."""
+    """Measure all figures of a training step on the device."""
     if device.type == "cuda":
         with scratch():
             return [*on_gpu(at_128_pixels(), device, rounds), *flops()]
@@ -46,18 +46,17 @@ def figures(device: torch.device, rounds: int = 5) -> list[Figure]:
 
 
 def at_64_pixels() -> Experiment:
-    """The setting of P1: 64 px, 32 sequences of 3 + 1 views, the whole ResNet-18."""
+    """Return the setting of P1: 64 px, 32 sequences of 3 + 1 views, the whole ResNet-18."""
     base = shapes()
     small = world.Config(image_size=64, train_objects=128, test_objects=1, views=8)
-    return replace(
-        base, world=small, train=replace(base.train, batch_size=32, num_views=4, log_every=2)
-    )
+    train = replace(base.train, batch_size=32, num_views=4, log_every=2)
+    return replace(base, world=small, train=train)
 
 
 def demo() -> Experiment:
-    """The default recipe on a CPU, with fewer objects; it logs more often than it would, which
-    counts against it.
-    """
+    """Return the default recipe on a CPU, with fewer objects.
+
+    It logs more often than it would, which counts against it."""
     base = shapes_tiny()
     assert isinstance(base.world, world.Config)
     few = replace(base.world, train_objects=512, test_objects=1)
@@ -65,30 +64,29 @@ def demo() -> Experiment:
 
 
 def at_128_pixels() -> Experiment:
-    """The setting of P7: 128 px, 512 sequences of 3 + 1 views, the whole ResNet-18."""
+    """Return the setting of P7: 128 px, 512 sequences of 3 + 1 views, the whole ResNet-18."""
     base = shapes()
     small = world.Config(image_size=128, train_objects=1024, test_objects=1, views=8)
-    return replace(
-        base, world=small, train=replace(base.train, batch_size=512, num_views=4, log_every=20)
-    )
+    train = replace(base.train, batch_size=512, num_views=4, log_every=20)
+    return replace(base, world=small, train=train)
 
 
 def against_plain(experiment: Experiment, rounds: int) -> list[Figure]:
-    """P1: the training loop's step against a plain one, in bf16 where the hardware multiplies it,
-    and in fp32.
-    """
-    device, views = torch.device("cpu"), experiment.train.batch_size * experiment.train.num_views
+    """Measure P1: the training loop's step against a plain one, in bf16 and fp32.
+
+    bf16 is left out where the hardware does not multiply it."""
+    device, config = torch.device("cpu"), experiment.train
+    views = config.batch_size * config.num_views
     built = experiment.world.build()
+
     found = []
     for precision, least in PROMISED.items():
         if precision == "bf16" and not use_bf16("auto", device):
             continue
-        ours, plain = alternate_with_training(
-            replace(experiment, train=replace(experiment.train, precision=precision)),
-            PlainStep(experiment, built, device),
-            rounds,
-            device,
-        )
+
+        measured = replace(experiment, train=replace(config, precision=precision))
+        reference = PlainStep(experiment, built, device)
+        ours, plain = alternate_with_training(measured, reference, rounds, device)
         found.append(
             Figure(
                 promise="P1",
@@ -103,11 +101,10 @@ def against_plain(experiment: Experiment, rounds: int) -> list[Figure]:
 
 
 def overhead(experiment: Experiment, rounds: int) -> Figure:
-    """P6: what the training loop adds to forward and backward."""
+    """Measure P6: the time that the training loop adds to forward and backward."""
     device = torch.device("cpu")
-    ours, bare = alternate_with_training(
-        experiment, BareStep(experiment, experiment.world.build(), device), rounds, device
-    )
+    reference = BareStep(experiment, experiment.world.build(), device)
+    ours, bare = alternate_with_training(experiment, reference, rounds, device)
     return Figure(
         promise="P6",
         what=f"overhead of the training loop, {experiment.name}",
@@ -119,16 +116,17 @@ def overhead(experiment: Experiment, rounds: int) -> Figure:
 
 
 def on_gpu(experiment: Experiment, device: torch.device, rounds: int) -> list[Figure]:
-    """P7: wall time of the training loop's step, and the part of it that waits for data."""
-    built = experiment.world.build()
-    ours, bare = alternate_with_training(
-        experiment, BareStep(experiment, built, device), rounds, device
-    )
-    config = experiment.train
+    """Measure P7: wall time of the training loop's step, and the part that waits for data."""
+    built, config = experiment.world.build(), experiment.train
+    reference = BareStep(experiment, built, device)
+    ours, bare = alternate_with_training(experiment, reference, rounds, device)
+
     batches = built.loader(
         "train", num_views=config.num_views, batch_size=config.batch_size, seed=1
     )
+    # Nothing takes turns with the loader: its time is compared with the step's.
     wait, _ = alternate(lambda: next(batches).to(device), lambda: None, rounds, device_clock)
+
     step = Amount(1000 * ours, "ms", "a step, all in")
     return [
         Figure(
@@ -151,39 +149,44 @@ def on_gpu(experiment: Experiment, device: torch.device, rounds: int) -> list[Fi
 
 
 def flops() -> list[Figure]:
-    """P8: the arithmetic of a step, counted without doing it."""
-    return [
-        Figure(
-            promise="P8",
-            what=f"arithmetic of a step, {pixels} px, {stem} stem, batch 512",
-            value=Amount(counted / by_hand, "x"),
-            least=0.99,
-            most=1.01,
-            ours=Amount(counted, "TFLOP"),
-            plain=Amount(by_hand, "TFLOP", "(by hand)"),
+    """Count P8: the arithmetic of a step, without doing it."""
+    found = []
+    for (pixels, stem), by_hand in TERAFLOPS.items():
+        # More than the count by hand would be work that the method does not need.
+        counted = count_teraflops(pixels, stem)
+        found.append(
+            Figure(
+                promise="P8",
+                what=f"arithmetic of a step, {pixels} px, {stem} stem, batch 512",
+                value=Amount(counted / by_hand, "x"),
+                least=0.99,
+                most=1.01,
+                ours=Amount(counted, "TFLOP"),
+                plain=Amount(by_hand, "TFLOP", "(by hand)"),
+            )
         )
-        for (pixels, stem), by_hand in TERAFLOPS.items()
-        for counted in (count_teraflops(pixels, stem),)
-    ]
+    return found
 
 
 def count_teraflops(pixels: int, stem: Stem, sequences: int = 512, num_views: int = 4) -> float:
-    """Of forward and backward of the paper's seq-JEPA, two operations per multiply-add; on tensors
-    without contents.
-    """
+    """Return the TFLOP of forward and backward of the paper's seq-JEPA.
+
+    A multiply-add counts as two operations."""
     action_dim = 9 if stem == "cifar" else 4  # crop, jitter and blur; or a rotation
     names = tuple(f"a{i}" for i in range(action_dim))
     actions = ActionSpace(names, (Group(name="a", dims=names),))
+
+    # Tensors on the meta device have no contents, so nothing is computed.
     with torch.device("meta"):
-        method = seq_jepa.Config().build(
-            EncoderConfig(stem=stem).build(3, (0.5,) * 3, (0.25,) * 3), actions
-        )
+        encoder = EncoderConfig(stem=stem).build(3, (0.5,) * 3, (0.25,) * 3)
+        method = seq_jepa.Config().build(encoder, actions)
         batch = SequenceBatch(
             views=torch.empty(sequences, num_views, 3, pixels, pixels),
             actions=torch.empty(sequences, num_views - 1, action_dim),
             poses=torch.empty(sequences, num_views, 1),
             labels=torch.empty(sequences, dtype=torch.int64),
         )
+
     with FlopCounterMode(display=False) as counter:
         method(batch).loss.backward()
     return int(counter.get_total_flops()) / 1e12

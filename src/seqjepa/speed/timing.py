@@ -1,6 +1,6 @@
-"""Timing that other work on the machine disturbs little: one thread, CPU time, ours and the
-reference in turns, the least of several.
-"""
+"""Timing that other work on the machine disturbs little.
+
+It is on one thread, in CPU time, ours and the reference in turns, and the least of several."""
 
 import os
 import resource
@@ -23,20 +23,20 @@ Clock = Callable[[], float]
 
 
 def device_clock() -> float:
-    """Wall time, once the GPU has done what it was told to do."""
+    """Return the wall time, once the GPU has done its work."""
     torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def children_clock() -> float:
-    """CPU time of all processes that were started and have ended."""
+    """Return the CPU time of all processes that were started and have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """PyTorch computes on one thread meanwhile."""
+    """Let PyTorch compute on one thread while it lasts."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -47,7 +47,8 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that is gone afterwards; worlds keep their caches in it, too."""
+    """Yield a folder that is gone afterwards; worlds keep their caches in it, too."""
+    # A cache from an earlier run would spare work that is to be measured, and ours would stay.
     before = os.environ.get("SEQJEPA_CACHE")
     with tempfile.TemporaryDirectory(prefix="seqjepa-speed-") as folder:
         os.environ["SEQJEPA_CACHE"] = folder
@@ -62,42 +63,36 @@ def scratch() -> Iterator[Path]:
 def alternate(
     ours: Work, plain: Work, rounds: int, clock: Clock = time.process_time
 ) -> tuple[float, float]:
-    """Seconds that one call of each takes, the least of so many rounds after one that does not
-    count.
-    """
+    """Return the seconds that one call of each takes, the least of all rounds."""
     seconds: list[list[float]] = [[], []]
     for _ in range(rounds + 1):
         for work, taken in zip((ours, plain), seconds, strict=True):
             began = clock()
             work()
             taken.append(clock() - began)
+
+    # The first round warms up.
     return min(seconds[0][1:]), min(seconds[1][1:])
 
 
 def alternate_with_training(
     experiment: Experiment, plain: Work, rounds: int, device: torch.device
 ) -> tuple[float, float]:
-    """Seconds that a step takes, of the training loop as it is (data, probes and logging included)
-    and of the plain one.
+    """Return the seconds that a step takes, of the training loop as it is and of the plain one.
 
-    `train.log_every` steps are a round; checkpoints are left out. On a GPU it is wall time, as the
-    device's own work has no CPU time.
-    """
+    Data, probes and logging are included, checkpoints are left out. `train.log_every` steps are a
+    round."""
+    # More steps than are measured: the watch ends the run before its last step and checkpoint.
     every = experiment.train.log_every
-    endless = replace(
-        experiment.train, steps=(rounds + 2) * every, checkpoint_every=(rounds + 2) * every
-    )
-    watch = _Watch(
-        plain, every, rounds, time.process_time if device.type == "cpu" else device_clock
-    )
+    steps = (rounds + 2) * every
+    endless = replace(experiment.train, steps=steps, checkpoint_every=steps)
+    experiment = replace(experiment, train=endless)
+
+    # On a GPU it is wall time, as the device's own work has no CPU time.
+    clock = time.process_time if device.type == "cpu" else device_clock
+    watch = _Watch(plain, every, rounds, clock)
     with tempfile.TemporaryDirectory(dir=cache_root()) as folder, suppress(_Enough):
-        train(
-            replace(experiment, train=endless),
-            folder,
-            device=device,
-            quiet=True,
-            trackers=[lambda path: watch],
-        )
+        train(experiment, folder, device=device, quiet=True, trackers=[lambda path: watch])
     return min(watch.loop), min(watch.reference)
 
 
@@ -107,9 +102,9 @@ class _Enough(Exception):
 
 @dataclass
 class _Watch:
-    """A tracker of a training run: at every record it notes what the steps before took, then lets
-    the reference do as many.
-    """
+    """A tracker of a training run that measures its steps.
+
+    At every record it notes the time of the steps before, then lets the reference do as many."""
 
     plain: Work
     steps: int
@@ -120,6 +115,7 @@ class _Watch:
     since: float | None = None
 
     def __call__(self, record: Mapping[str, Any]) -> None:
+        # The time from the last record to this one is the loop's.
         before = self.clock()
         for _ in range(self.steps):
             self.plain()

@@ -1,4 +1,4 @@
-"""Which meshes a collection has, what they are called and of what class they are."""
+"""The meshes of a collection, their names and their classes."""
 
 from pathlib import Path
 
@@ -33,9 +33,8 @@ def test_shapenet_and_plain_folders(tmp_path: Path) -> None:
         "chair/notes.txt",
     ]
     write(tmp_path, dict.fromkeys(files, BOX))
-    assert places(tmp_path) == dict(
-        zip(files, ["02691156/dc8d", "chair/a", "chair/b", "chair/c-d"], strict=False)
-    )
+    expected = ["02691156/dc8d", "chair/a", "chair/b", "chair/c-d"]
+    assert places(tmp_path) == dict(zip(files, expected, strict=False))
 
 
 def test_linked_folders_are_looked_into_but_not_for_ever(tmp_path: Path) -> None:
@@ -62,9 +61,8 @@ def test_a_catalogue_gives_classes_and_rotations(tmp_path: Path) -> None:
     for path in (write_zip(tmp_path / "a.sh3f", SH3F), tmp_path):
         stool, lamp = sorted(find_models(path).models, key=lambda model: model.object, reverse=True)
         assert (stool.place, lamp.place) == ("Living_room/things-stool", "Lights/things-lamp")
-        assert np.allclose(stool.turn, FACING) and np.allclose(
-            lamp.turn, FACING @ [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]
-        )
+        assert np.allclose(stool.turn, FACING)
+        assert np.allclose(lamp.turn, FACING @ [[0, 0, 1], [0, 1, 0], [-1, 0, 0]])
     assert stool.file == "a.sh3f/things/stool/stool.obj" and stool.name == "things/stool/stool.obj"
 
 
@@ -88,6 +86,7 @@ def test_what_cannot_be_is_said(
     (tmp_path / "in").mkdir(exist_ok=True)
     if labels is not None:
         (tmp_path / "labels.csv").write_text(labels)
+
     with pytest.raises(DataError, match=message):
         find_models(tmp_path / "in", None if labels is None else tmp_path / "labels.csv")
 

@@ -1,4 +1,4 @@
-"""Reading meshes: what formats hold comes out right, and what is broken is said."""
+"""Reading meshes: contents of all formats come out right, and what is broken is named."""
 
 import io
 import re
@@ -28,7 +28,9 @@ def test_y_is_up_in_files_and_z_in_the_scene(tmp_path: Path) -> None:
     mesh = load(write(tmp_path, {"a.obj": box_obj((1, 2, 3))}))
     assert len(mesh.points) == 12
     assert np.allclose(sides(mesh), 2 * np.array([1, 3, 2]) * RADIUS / np.sqrt(14))
-    tip = "v 0 5 0\nv 1 0 0\nv -1 0 1\nv 0 0 -1\nf 1 2 3\nf 1 3 4\nf 1 4 2\nf 2 4 3\n"  # a pyramid that points up
+
+    # A pyramid that points up.
+    tip = "v 0 5 0\nv 1 0 0\nv -1 0 1\nv 0 0 -1\nf 1 2 3\nf 1 3 4\nf 1 4 2\nf 2 4 3\n"
     points = load(write(tmp_path, {"a.obj": tip})).points.reshape(-1, 3)
     assert points[points[:, 2].argmax(), 2] > 0.5 and (points[:, 2] < 0).mean() > 0.5
     turned = load(tmp_path, turn=np.diag([1.0, -1, -1])).points.reshape(-1, 3)
@@ -36,31 +38,24 @@ def test_y_is_up_in_files_and_z_in_the_scene(tmp_path: Path) -> None:
 
 
 def test_materials_textures_and_their_names(tmp_path: Path) -> None:
-    plain = load(
-        write(
-            tmp_path / "plain",
-            {"a.obj": box_obj(material="m.mtl"), "m.mtl": mtl("Kd 0.2 0.4 0.6", "d 0.5")},
-        )
-    )
+    files = {"a.obj": box_obj(material="m.mtl"), "m.mtl": mtl("Kd 0.2 0.4 0.6", "d 0.5")}
+    plain = load(write(tmp_path / "plain", files))
     assert np.allclose(plain.colour, [0.2, 0.4, 0.6, 0.5], atol=1 / 255) and not plain.opaque
+
     for name, place in {
-        "t.png": "t.png",
+        "t.png": "x/t.png",
         "../images/t.png": "images/t.png",
         r"C:\Users\me\T.PNG": "x/t.png",
         "/home/me/t.png": "x/t.png",
     }.items():
-        folder = tmp_path / re.sub(r"\W", "_", name)
-        text = {
+        files = {
             "x/a.obj": box_obj(material="m.mtl", uv=True),
             "x/m.mtl": mtl("Kd 0 0 0", f"map_Kd {name}"),
+            place: png((200, 30, 30)),
         }
-        mesh = load(
-            write(folder, {**text, (place if "/" in place else f"x/{place}"): png((200, 30, 30))}),
-            "x/a.obj",
-        )
-        assert mesh.textures[0].shape == (8, 8, 4) and np.array_equal(
-            mesh.textures[0][0, 0], [200, 30, 30, 255]
-        )
+        mesh = load(write(tmp_path / re.sub(r"\W", "_", name), files), "x/a.obj")
+        assert mesh.textures[0].shape == (8, 8, 4)
+        assert np.array_equal(mesh.textures[0][0, 0], [200, 30, 30, 255])
         assert np.allclose(mesh.colour, 1) and np.ptp(mesh.uv) == 1
 
 
@@ -70,13 +65,10 @@ def test_an_archive_reads_like_its_folder(tmp_path: Path) -> None:
         "x/m.mtl": mtl("map_Kd t.png"),
         "x/t.png": png(),
     }
-    one, two = (
-        load(write(tmp_path / "folder", files), "x/a.obj"),
-        load(write_zip(tmp_path / "a.zip", files), "x/a.obj"),
-    )
-    assert np.array_equal(one.points, two.points) and np.array_equal(
-        one.textures[0], two.textures[0]
-    )
+    one = load(write(tmp_path / "folder", files), "x/a.obj")
+    two = load(write_zip(tmp_path / "a.zip", files), "x/a.obj")
+    assert np.array_equal(one.points, two.points)
+    assert np.array_equal(one.textures[0], two.textures[0])
 
 
 def test_vertex_and_face_colours_of_a_ply(tmp_path: Path) -> None:
@@ -92,19 +84,17 @@ def test_a_glb_with_a_texture_and_its_place_in_the_scene(tmp_path: Path) -> None
     from trimesh.visual.material import PBRMaterial
 
     box = trimesh.creation.box(extents=(1, 2, 3))
-    image = Image.open(io.BytesIO(png((10, 200, 10))))
-    box.visual = TextureVisuals(
-        uv=np.random.default_rng(0).random((len(box.vertices), 2)),
-        material=PBRMaterial(baseColorTexture=image),
-    )
+    material = PBRMaterial(baseColorTexture=Image.open(io.BytesIO(png((10, 200, 10)))))
+    uv = np.random.default_rng(0).random((len(box.vertices), 2))
+    box.visual = TextureVisuals(uv=uv, material=material)
     scene = trimesh.Scene()
     scene.add_geometry(box, transform=trimesh.transformations.rotation_matrix(np.pi / 2, [0, 0, 1]))
     (tmp_path / "a.glb").write_bytes(scene.export(file_type="glb"))
+
+    # x and y changed places, then z became up.
     mesh = load(tmp_path, "a.glb")
     assert np.array_equal(mesh.textures[0][0, 0], [10, 200, 10, 255])
-    assert np.allclose(
-        sides(mesh) / sides(mesh).max(), np.array([2, 3, 1]) / 3, atol=1e-6
-    )  # x and y changed places, then z became up
+    assert np.allclose(sides(mesh) / sides(mesh).max(), np.array([2, 3, 1]) / 3, atol=1e-6)
 
 
 TEXTURED = box_obj(material="m.mtl", uv=True)

@@ -21,18 +21,11 @@ def mesh_of(points, colour=(1, 1, 1, 1), uv=None, texture=WHITE, normals=None) -
     """A mesh of triangles [F, 3, 3] in one colour."""
     points = np.asarray(points, float)
     n = len(points)
-    normals = (
-        np.broadcast_to(face_normals(points)[:, None], points.shape) if normals is None else normals
-    )
+    if normals is None:
+        normals = np.broadcast_to(face_normals(points)[:, None], points.shape)
     uv = np.zeros((n, 3, 2)) if uv is None else np.asarray(uv, float)
-    return Mesh(
-        points,
-        normals,
-        uv,
-        np.broadcast_to(np.array(colour, float), (n, 3, 4)),
-        np.zeros(n, np.int64),
-        (texture,),
-    )
+    colours = np.broadcast_to(np.array(colour, float), (n, 3, 4))
+    return Mesh(points, normals, uv, colours, np.zeros(n, np.int64), (texture,))
 
 
 def box(half=(0.5, 0.3, 0.2), **options) -> Mesh:
@@ -69,15 +62,16 @@ def latents(n, seed=0):
 
 def test_a_box_looks_like_the_shapes_worlds_box_in_every_pose_and_light():
     half, colour, poses = (0.5, 0.3, 0.2), (0.8, 0.5, 0.3), latents(12)
-    mine = render_mesh(box(half, colour=(*colour, 1)), poses, 64).astype(int)
-    theirs = render_latents(solid(BOX, half, colour), np.zeros(12, np.int64), poses, 64).astype(int)
-    error = abs(mine - theirs)
+    mesh, index = box(half, colour=(*colour, 1)), np.zeros(12, np.int64)
+    drawn = render_mesh(mesh, poses, 64).astype(int)
+    expected = render_latents(solid(BOX, half, colour), index, poses, 64).astype(int)
+    error = abs(drawn - expected)
     assert error.mean() < 0.25  # the solids' picture samples even pixels once
     assert (error.max(-1) > 8).mean() < 0.01
-    other = render_mesh(
-        box(half, colour=(*colour, 1)), poses * np.array([-1, 1, 1, 1, 1, 1, 1], np.float32), 64
-    ).astype(int)
-    assert abs(other - theirs).mean() > 2  # another rotation is seen
+
+    # Another rotation is seen.
+    other = poses * np.array([-1, 1, 1, 1, 1, 1, 1], np.float32)
+    assert abs(render_mesh(mesh, other, 64).astype(int) - expected).mean() > 2
 
 
 def test_a_sphere_covers_what_geometry_says_and_is_shaded_smoothly():
@@ -85,21 +79,20 @@ def test_a_sphere_covers_what_geometry_says_and_is_shaded_smoothly():
     points = np.asarray(ball.triangles)
     smooth = mesh_of(points, normals=smooth_normals(points), colour=(0.9, 0.9, 0.9, 1))
     poses = latents(4, 1)
-    mine = render_mesh(smooth, poses, 64).astype(int)
-    theirs = render_latents(
-        solid(BALL, (0.6,) * 3, (0.9,) * 3), np.zeros(4, np.int64), poses, 64
-    ).astype(int)
-    assert abs(mine - theirs).mean() < 0.3 and (abs(mine - theirs).max(-1) > 8).mean() < 0.01
-    # In front of a black floor: the silhouette is a circle of slope r / sqrt(d^2 - r^2), where the picture's edge is at 0.36.
+    drawn = render_mesh(smooth, poses, 64).astype(int)
+    solids, index = solid(BALL, (0.6,) * 3, (0.9,) * 3), np.zeros(4, np.int64)
+    error = abs(drawn - render_latents(solids, index, poses, 64).astype(int))
+    assert error.mean() < 0.3 and (error.max(-1) > 8).mean() < 0.01
+
+    # The silhouette is a circle of slope r / sqrt(d^2 - r^2); the picture's edge is at 0.36.
     black = render_mesh(mesh_of(points, colour=(0, 0, 0, 1)), poses[:1], 128)
     radius = 64 * 0.6 / math.sqrt(2.5**2 - 0.6**2) / 0.36
     assert (black[0].max(-1) == 0).sum() == pytest.approx(math.pi * radius**2, rel=0.03)
+
+    # The normals of a unit sphere are its points.
     coarse = np.asarray(trimesh.creation.icosphere(2, radius=1).triangles)
-    assert (
-        np.abs(smooth_normals(coarse) - coarse).max()
-        < 0.03
-        < np.abs(mesh_of(coarse).normals - coarse).max()
-    )
+    assert np.abs(smooth_normals(coarse) - coarse).max() < 0.03
+    assert np.abs(mesh_of(coarse).normals - coarse).max() > 0.03
 
 
 def test_edges_of_a_box_stay_sharp():
@@ -111,24 +104,15 @@ def test_a_textured_square_shows_its_four_colours_where_they_belong():
     texture = np.zeros((64, 64, 4), np.uint8)
     texture[..., 3] = 255
     red, green, blue, grey = (200, 20, 20), (20, 200, 20), (20, 20, 200), (90, 90, 90)
-    texture[:32, :32, :3], texture[:32, 32:, :3], texture[32:, :32, :3], texture[32:, 32:, :3] = (
-        red,
-        green,
-        blue,
-        grey,
-    )
-    # The light stands overhead; the square's own face to the camera gets a known share of the sun and none where the spot is shadowed.
-    pose = np.array(
-        [0, 0, 0, 0, math.pi / 4, math.pi * 1.5, 0], np.float32
-    )  # light behind the square: only the sun shines on it
+    texture[:32, :32, :3], texture[:32, 32:, :3] = red, green
+    texture[32:, :32, :3], texture[32:, 32:, :3] = blue, grey
+
+    # With the light behind the square, only the sun shines on its face to the camera.
+    pose = np.array([0, 0, 0, 0, math.pi / 4, math.pi * 1.5, 0], np.float32)
     picture = render_mesh(quad(texture), pose[None], 64)[0]
     sun = AMBIENT + SUN_GAIN * max(0.0, np.dot([0, math.sqrt(0.5), math.sqrt(0.5)], SUN))
-    for (row, column), colour in {
-        (24, 24): red,
-        (24, 39): green,
-        (39, 24): blue,
-        (39, 39): grey,
-    }.items():
+    seen = {(24, 24): red, (24, 39): green, (39, 24): blue, (39, 39): grey}
+    for (row, column), colour in seen.items():
         assert np.allclose(picture[row, column], np.array(colour) * sun, atol=1.5), (row, column)
 
 
@@ -141,16 +125,14 @@ def test_both_sides_of_a_surface_are_lit_alike():
 def test_what_is_transparent_shows_what_is_behind_and_casts_less_shadow():
     poses = latents(4, 3)
     empty = render_mesh(box(colour=(1, 1, 1, 0)), poses, 48).astype(int)
-    nothing = render_latents(
-        solid(BOX, (1e-3,) * 3, (0, 0, 0)), np.zeros(4, np.int64), poses, 48
-    ).astype(int)
+    speck, index = solid(BOX, (1e-3,) * 3, (0, 0, 0)), np.zeros(4, np.int64)
+    nothing = render_latents(speck, index, poses, 48).astype(int)
     assert (abs(empty - nothing).max(-1) > 8).mean() < 0.003
-    full, half = (
-        render_mesh(box(colour=(0, 0, 0, alpha)), poses, 48).astype(int) for alpha in (1, 0.5)
-    )
-    behind = (
-        full.max(-1) == 0
-    )  # a closed black box at alpha 1/2 is two surfaces: a quarter of the light behind it comes through
+
+    # A closed black box at alpha 1/2 is two surfaces: a quarter of the light behind comes through.
+    full = render_mesh(box(colour=(0, 0, 0, 1)), poses, 48).astype(int)
+    half = render_mesh(box(colour=(0, 0, 0, 0.5)), poses, 48).astype(int)
+    behind = full.max(-1) == 0
     assert abs(half[behind].mean() / empty[behind].mean() - 0.25) < 0.05
 
 
@@ -158,24 +140,19 @@ def test_holes_in_a_texture_are_holes():
     texture = np.full((64, 64, 4), 255, np.uint8)
     texture[16:48, 16:48, 3] = 0
     pose = DARK[None]
-    picture, whole = (
-        render_mesh(quad(texture), pose, 64)[0].astype(int),
-        render_mesh(quad(WHITE), pose, 64)[0].astype(int),
-    )
+    picture = render_mesh(quad(texture), pose, 64)[0].astype(int)
+    whole = render_mesh(quad(WHITE), pose, 64)[0].astype(int)
     floor = render_mesh(quad(WHITE, 1e-3), pose, 64)[0].astype(int)
-    assert (
-        abs(picture[32, 32] - floor[32, 32]).max() <= 2
-        and abs(picture[18, 32] - whole[18, 32]).max() <= 2
-    )
+    assert abs(picture[32, 32] - floor[32, 32]).max() <= 2
+    assert abs(picture[18, 32] - whole[18, 32]).max() <= 2
     assert abs(floor[32, 32] - whole[32, 32]).max() > 50
 
 
 def test_fine_textures_are_averaged_not_sampled():
     checks = np.full((512, 512, 4), 255, np.uint8)
     checks[..., :3] = 255 * (np.add.outer(np.arange(512), np.arange(512)) % 2)[..., None]
-    picture = render_mesh(
-        quad(checks), np.array([[0, 0, 0, 0, math.pi / 4, math.pi * 1.5, 0]], np.float32), 32
-    )[0].astype(int)
+    pose = np.array([[0, 0, 0, 0, math.pi / 4, math.pi * 1.5, 0]], np.float32)
+    picture = render_mesh(quad(checks), pose, 32)[0].astype(int)
     inner = picture[12:20, 12:20]
     sun = AMBIENT + SUN_GAIN * max(0.0, np.dot([0, math.sqrt(0.5), math.sqrt(0.5)], SUN))
     assert np.ptp(inner) <= 2 and abs(inner.mean() - 127.5 * sun) < 3
@@ -204,11 +181,8 @@ def test_no_object_leaves_the_frame():
 
 def test_pictures_are_a_pure_function():
     poses = latents(3)
-    together, alone = (
-        render_mesh(box(), poses, 32),
-        [render_mesh(box(), poses[i : i + 1], 32)[0] for i in range(3)],
-    )
-    assert np.array_equal(together, alone)
+    alone = [render_mesh(box(), poses[i : i + 1], 32)[0] for i in range(3)]
+    assert np.array_equal(render_mesh(box(), poses, 32), alone)
 
 
 def test_the_rotation_convention_is_the_shapes_worlds():
@@ -216,14 +190,10 @@ def test_the_rotation_convention_is_the_shapes_worlds():
     turned = mesh_of(box().points @ euler_to_matrix(angles)[0].T)
     pose = np.array([[*angles[0], 0.5, 0.2, 1, 0.3]], np.float32)
     still = pose * np.array([0, 0, 0, 1, 1, 1, 1], np.float32)
-    assert (
-        abs(render_mesh(box(), pose, 48).astype(int) - render_mesh(turned, still, 48)).mean() < 0.1
-    )
-    reference = render(
-        solid(BOX, (0.5, 0.3, 0.2), (1, 1, 1)),
-        [0],
-        euler_to_matrix(angles),
-        *([v] for v in pose[0, 3:].astype(float)),
-        48,
-    )
-    assert abs(render_mesh(box(), pose, 48).astype(int) - reference).mean() < 0.3
+    drawn = render_mesh(box(), pose, 48).astype(int)
+    assert abs(drawn - render_mesh(turned, still, 48)).mean() < 0.1
+
+    factors = ([value] for value in pose[0, 3:].astype(float))
+    box_solid = solid(BOX, (0.5, 0.3, 0.2), (1, 1, 1))
+    reference = render(box_solid, [0], euler_to_matrix(angles), *factors, 48)
+    assert abs(drawn - reference).mean() < 0.3

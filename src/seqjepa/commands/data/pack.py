@@ -1,6 +1,6 @@
-"""`seqjepa data pack PATH --out DIR`: millions of small files in 3DIEBench's layout into a few
-large ones, which load faster.
-"""
+"""`seqjepa data pack PATH --out DIR`: put millions of small files into a few large ones.
+
+They are in 3DIEBench's layout; the large ones load faster."""
 
 import sys
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from seqjepa.store.packing import pack
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What to pack, and how."""
+class PackOptions:
+    """The files to pack, and the form of the pack."""
 
     path: tyro.conf.Positional[Path]
     """A folder in the layout of 3DIEBench."""
@@ -27,9 +27,9 @@ class Options:
     format: Literal["jpeg", "raw"] = "jpeg"
     """JPEG files, or raw pixels: seven times as large, some forty times as fast."""
     quality: int = 95
-    """Of JPEGs that --size makes, 1 to 100."""
+    """Quality of the JPEGs that --size makes, 1 to 100."""
     views: int = 50
-    """Of each object, the first ones."""
+    """Number of views to take of each object, the first ones."""
     unlisted: bool = False
     """Pack every object that is found, for world.ood_path, instead of those that split files
     name."""
@@ -37,7 +37,7 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Parse and pack."""
-    options = parse(Options, arguments, prog="seqjepa data pack")
+    options = parse(PackOptions, arguments, prog="seqjepa data pack")
     pack(
         options.path,
         options.out,

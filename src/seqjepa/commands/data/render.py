@@ -1,4 +1,4 @@
-"""`seqjepa data render WORLD ... --out DIR`: views as files in the layout of 3DIEBench."""
+"""`seqjepa data render WORLD ... --out DIR`: write views as files in the layout of 3DIEBench."""
 
 import sys
 from collections.abc import Sequence
@@ -19,28 +19,29 @@ SHOWN = 20  # meshes that are named on the terminal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """Where the files go."""
+class RenderOptions:
+    """Options of all worlds: the place and the form of the files."""
 
     out: Path
     """Folder to write to; one that was begun with the same options is completed."""
     quality: int = 95
-    """Of the JPEGs, 1 to 100."""
+    """Quality of the JPEGs, 1 to 100."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shapes(Target):
-    """The built-in world of solids: where the files go, and below it every field of the world."""
+class ShapesOptions(RenderOptions):
+    """The built-in world of solids: the place of the files, and below it every field of the
+    world."""
 
     world: Annotated[shapes.Config, tyro.conf.arg(name="")] = field(default_factory=shapes.Config)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Meshes(Target):
-    """A collection of meshes, where the files go, and how the meshes become pictures."""
+class MeshesOptions(RenderOptions):
+    """A collection of meshes: the place of the files, and how the meshes become pictures."""
 
     path: tyro.conf.Positional[Path]
-    """A folder with OBJ, GLB or PLY files or zip archives of such (ShapeNet, .sh3f, ...), or one
+    """A folder with OBJ, GLB or PLY files or zip archives of them (ShapeNet, .sh3f, ...), or one
     archive."""
     world: Annotated[meshes.Config, tyro.conf.arg(name="")] = field(default_factory=meshes.Config)
 
@@ -50,28 +51,31 @@ def main(arguments: list[str]) -> None:
     name, rest = choose("world", arguments, ("shapes", "meshes"), prog="seqjepa data render")
     prog = f"seqjepa data render {name}"
     if name == "shapes":
-        _shapes(parse(Shapes, rest, prog=prog, default=Shapes(out=tyro.MISSING)))
+        # tyro asks for the fields that are MISSING: they have no default.
+        default = ShapesOptions(out=tyro.MISSING)
+        _shapes(parse(ShapesOptions, rest, prog=prog, default=default))
     else:
-        _meshes(parse(Meshes, rest, prog=prog, default=Meshes(path=tyro.MISSING, out=tyro.MISSING)))
+        meshes_default = MeshesOptions(path=tyro.MISSING, out=tyro.MISSING)
+        _meshes(parse(MeshesOptions, rest, prog=prog, default=meshes_default))
 
 
-def _shapes(options: Shapes) -> None:
+def _shapes(options: ShapesOptions) -> None:
     world = options.world
-    export(
-        plan_job(world.plans(), world.classes, world.key()), options.out, quality=options.quality
-    )
+    job = plan_job(world.plans(), world.classes, world.key())
+    export(job, options.out, quality=options.quality)
     sys.stdout.write(f"done: {options.out}\n")
 
 
-def _meshes(options: Meshes) -> None:
+def _meshes(options: MeshesOptions) -> None:
     found = find_models(options.path.expanduser(), options.world.labels)
     skipped = export(options.world.job(found), options.out, quality=options.quality)
+
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    good = [model for model in found.models if model.place not in skipped]
-    console.print(
-        f"{len(good):,} objects: "
-        + ", ".join(f"{name} {count}" for name, count in class_counts(tuple(good)).items())
-    )
+    good = tuple(model for model in found.models if model.place not in skipped)
+    counts = ", ".join(f"{name} {count}" for name, count in class_counts(good).items())
+    console.print(f"{len(good):,} objects: {counts}")
+
+    # Meshes that are not in the files, by reason.
     if found.unlabelled:
         console.print(f"{found.unlabelled:,} meshes have no label and were left out")
     if found.absent:
@@ -84,7 +88,7 @@ def _meshes(options: Meshes) -> None:
 
 
 def _show(console: Console, lines: Sequence[str]) -> None:
-    """The first of them, and how many more there are."""
+    """Print the first of the lines, and how many more there are."""
     for line in lines[:SHOWN]:
         console.print(f"  {line}")
     if len(lines) > SHOWN:

@@ -1,6 +1,6 @@
-"""The mesh world: any collection of textured meshes as pictures in the scene of 3DIEBench
-(methods.md 3.1).
+"""Any collection of textured meshes as pictures in the scene of 3DIEBench (methods.md 3.1).
 
-find.py lists the meshes and their classes, load.py reads one, mesh.py is what is read, texture.py
-its colours, picture.py draws it, and world.py says how a whole collection becomes files.
-"""
+collection.py lists the meshes and their classes, catalogue.py reads a catalogue's names for them,
+load.py reads one mesh, mesh.py holds its triangles, texture.py its colours, picture.py draws it,
+and workers.py draws many in several processes. `seqjepa.store.export_meshes` turns a whole
+collection into files."""

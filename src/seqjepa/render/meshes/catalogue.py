@@ -1,6 +1,6 @@
-"""The catalogue of a Sweet Home 3D furniture library (.sh3f): a Java properties file with keys such
-as `name#12`.
-"""
+"""The catalogue of a Sweet Home 3D furniture library (.sh3f).
+
+It is a Java properties file with keys like `name#12`."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import numpy as np
 
 CATALOGUE = "PluginFurnitureCatalog.properties"
 
-FACING = np.diag([-1.0, 1.0, -1.0])  # Sweet Home's models face +z, ShapeNet's and so 3DIEBench's -z
+# Sweet Home's models face +z; ShapeNet's, and so 3DIEBench's, face -z.
+FACING = np.diag([-1.0, 1.0, -1.0])
 
 
 @dataclass(frozen=True)
@@ -28,31 +29,29 @@ class CatalogueEntry:
 
 
 def read_catalogue(data: bytes) -> dict[str, CatalogueEntry]:
-    """Entries by the path of their model in the archive; entries without a model in it are left
-    out.
-    """
+    """Return a catalogue's entries by the path of their model in the archive.
+
+    Entries without a model are left out."""
+    # Properties are Latin-1, with \uXXXX for everything else.
+    lines = re.findall(r"^\s*(\w+)#(\d+)\s*=\s*(.*?)\s*$", data.decode("latin-1"), re.MULTILINE)
     values = dict[str, dict[str, str]]()
-    for key, number, value in re.findall(
-        r"^\s*(\w+)#(\d+)\s*=\s*(.*?)\s*$", data.decode("latin-1"), re.MULTILINE
-    ):
-        values.setdefault(number, {})[key] = re.sub(
-            r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), value
-        )
-    return {
-        entry["model"].lstrip("/"): CatalogueEntry(
-            entry.get("name", ""),
-            entry.get("category", "other"),
-            _turn(entry.get("modelRotation", "")),
-        )
-        for entry in values.values()
-        if "model" in entry
-    }
+    for key, number, value in lines:
+        text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), value)
+        values.setdefault(number, {})[key] = text
+
+    entries = dict[str, CatalogueEntry]()
+    for entry in values.values():
+        if "model" in entry:
+            name, category = entry.get("name", ""), entry.get("category", "other")
+            turn = _turn(entry.get("modelRotation", ""))
+            entries[entry["model"].lstrip("/")] = CatalogueEntry(name, category, turn)
+    return entries
 
 
 def _turn(text: str) -> tuple[tuple[float, ...], ...]:
-    """FACING after the catalogue's own rotation, nine numbers row by row; one that is no rotation
-    is left out.
-    """
+    """Return FACING after the catalogue's own rotation, nine numbers row by row.
+
+    A matrix that is no rotation is left out."""
     try:
         own = np.array([float(number) for number in text.split()]).reshape(3, 3)
     except ValueError:

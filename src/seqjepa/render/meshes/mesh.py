@@ -1,4 +1,4 @@
-"""A mesh as triangles: what is drawn, whatever file it came from."""
+"""A mesh as triangles, whatever file it came from, and the arithmetic of framing and normals."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,8 @@ from seqjepa.errors import DataError
 from seqjepa.render.kernels import Floats, Ints
 
 RADIUS = 0.84
-"""Distance from the origin of an object's farthest point, its bounding box being centred: the largest ball that the camera sees whole."""
+"""Distance from the origin of an object's farthest point, its bounding box being centred. It is
+that of the largest ball that the camera sees whole."""
 
 CREASE = np.cos(np.radians(40))  # edges sharper than this stay sharp where a file has no normals
 MOST_AROUND = 64  # corners at one point that are smoothed together; a fan of more is flat or a tip
@@ -42,28 +43,30 @@ class Mesh:
 
     @property
     def opaque(self) -> bool:
-        """Whether nothing shines through anywhere."""
-        return bool((self.colour[..., 3] >= 1).all()) and all(
-            bool((picture[..., 3] == 255).all()) for picture in self.textures
-        )
+        """True if nothing shines through anywhere."""
+        if not (self.colour[..., 3] >= 1).all():
+            return False
+        return all(bool((picture[..., 3] == 255).all()) for picture in self.textures)
 
 
 def join(parts: list[Mesh]) -> Mesh:
-    """One mesh of several."""
-    shift = np.cumsum([0] + [len(part.textures) for part in parts])
+    """Return several meshes as one."""
     arrays = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("points", "normals", "uv", "colour")
     }
-    texture = np.concatenate(
-        [part.texture + start for part, start in zip(parts, shift, strict=False)]
-    )
+
+    # Their textures follow each other, so indices into them move on.
+    starts = np.cumsum([0] + [len(part.textures) for part in parts])[:-1]
+    indices = [part.texture + start for part, start in zip(parts, starts, strict=True)]
+    texture = np.concatenate(indices)
     return Mesh(**arrays, texture=texture, textures=sum((part.textures for part in parts), ()))
 
 
 def framed(mesh: Mesh) -> Mesh:
-    """The mesh with its bounding box centred at the origin and its farthest corner at RADIUS;
-    triangles without area are left out.
+    """Return the mesh with its bounding box centred and its farthest corner at RADIUS.
+
+    Triangles without area are left out.
 
     Raises:
         DataError: if there is no triangle with an area, a number is not finite or beyond reason, or
@@ -72,15 +75,17 @@ def framed(mesh: Mesh) -> Mesh:
     bounded(mesh.points, MOST_POINT, "corners")
     bounded(mesh.uv, MOST_OTHER, "places in the texture")
     bounded(mesh.colour, MOST_OTHER, "colours")
+
     keep = np.linalg.norm(face_normals(mesh.points), axis=1) > 0
     if not keep.any():
         raise DataError("no triangle has an area" if len(keep) else "no faces")
+
     points = mesh.points[keep]
     low, high = points.min((0, 1)), points.max((0, 1))
     if (high - low).min() <= FLAT * (high - low).max():
-        raise DataError(
-            f"flat: it measures {' x '.join(f'{side:.3g}' for side in high - low)} and so has no volume"
-        )
+        size = " x ".join(f"{side:.3g}" for side in high - low)
+        raise DataError(f"flat: it measures {size} and so has no volume")
+
     points = points - (low + high) / 2
     points = points * (RADIUS / np.linalg.norm(points, axis=-1).max())
     parts = {name: getattr(mesh, name)[keep] for name in ("normals", "uv", "colour", "texture")}
@@ -88,7 +93,7 @@ def framed(mesh: Mesh) -> Mesh:
 
 
 def bounded(values: Floats, most: float, what: str) -> Floats:
-    """Values [..., n] themselves.
+    """Return the values [..., n] themselves.
 
     Raises:
         DataError: if any is NaN, infinite, or larger than `most` either way.
@@ -100,42 +105,44 @@ def bounded(values: Floats, most: float, what: str) -> Floats:
 
 
 def face_normals(points: Floats) -> Floats:
-    """Unit normals [F, 3] of triangles [F, 3, 3], by the right-hand rule; 0 where there is no
-    area.
-    """
+    """Return unit normals [F, 3] of triangles [F, 3, 3], by the right-hand rule.
+
+    They are 0 where there is no area."""
     cross = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
-    length = np.linalg.norm(cross, axis=1, keepdims=True)
-    least = 1e-12 * max(
-        1e-300, float(np.abs(points).max(initial=0)) ** 2
-    )  # of an area, by which a triangle counts
+    length = np.linalg.norm(cross, axis=1, keepdims=True)  # twice the area
+
+    # Rounding errors grow with the square of the coordinates: a lesser area is none.
+    least = 1e-12 * max(1e-300, float(np.abs(points).max(initial=0)) ** 2)
     return cross / np.where(length > least, length, np.inf)
 
 
 def smooth_normals(points: Floats) -> Floats:
-    """Normals [F, 3, 3] at the corners of triangles [F, 3, 3]: by area the mean of the faces
-    around, across edges up to CREASE.
-    """
+    """Return normals [F, 3, 3] at the corners of triangles [F, 3, 3].
+
+    Each is the mean of the faces around it, weighted by area, across edges up to CREASE."""
     n = len(points)
     flat = face_normals(points)
-    area = np.linalg.norm(
-        np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]), axis=1
-    )
+    cross = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
+    area = np.linalg.norm(cross, axis=1)
+
+    # place [3 F] numbers the points where corners meet; with `at` [corners, places] of ones,
+    # at @ at.T holds all pairs of corners that meet.
     _, place = np.unique(points.reshape(-1, 3), axis=0, return_inverse=True)
     corner, face = np.arange(3 * n), np.repeat(np.arange(n), 3)
     few = np.bincount(place)[place] <= MOST_AROUND
-    at = coo_matrix(
-        (np.ones(int(few.sum())), (corner[few], place[few])), (3 * n, place.max() + 1)
-    ).tocsr()
+    ones = np.ones(int(few.sum()))
+    at = coo_matrix((ones, (corner[few], place[few])), (3 * n, place.max() + 1)).tocsr()
     pairs = (at @ at.T).tocoo()
+
+    # A corner's normal is the sum over its pairs of area times normal, left at unit length.
     near = (flat[face[pairs.row]] * flat[face[pairs.col]]).sum(1) >= CREASE
-    weight = coo_matrix(
-        (area[face[pairs.col[near]]], (pairs.row[near], pairs.col[near])), (3 * n, 3 * n)
-    ).tocsr()
+    row, column = pairs.row[near], pairs.col[near]
+    weight = coo_matrix((area[face[column]], (row, column)), (3 * n, 3 * n)).tocsr()
     return unit(np.asarray(weight @ flat[face]), flat[face]).reshape(n, 3, 3)
 
 
 def unit(vectors: Floats, otherwise: Floats) -> Floats:
-    """Vectors [..., 3] at length 1; where they have none or are not finite, the other ones."""
+    """Return vectors [..., 3] at length 1; where they have none or are not finite, the others."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     good = (length > 1e-12) & np.isfinite(length)
     return np.where(good, vectors / np.where(good, length, 1), otherwise)

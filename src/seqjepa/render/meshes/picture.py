@@ -1,9 +1,7 @@
-"""Meshes as pictures, in the scene and light of `raycast`: Embree finds what the rays hit, the
-shapes world's kernels shade it.
+"""Meshes as pictures, in the scene and light of `raycast`.
 
-The mesh stays where it is and the rays are turned instead, so that Embree sorts its triangles once
-for all views of an object.
-"""
+Embree finds what the rays hit, and the shapes world's kernels shade it. The mesh stays where it is
+and the rays are turned instead, so that Embree sorts its triangles once for all views."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,32 +34,29 @@ CLEAR = 1 / 512  # less light than this coming through is none
 
 
 def render_mesh(mesh: Mesh, latents: npt.NDArray[np.float32], image_size: int) -> Bytes:
-    """Pictures [V, S, S, 3] of a framed mesh under latent vectors [V, 7] (`scene.LATENTS`), each
-    pixel the mean of 2 x 2 samples.
-    """
+    """Return pictures [V, S, S, 3] of a framed mesh under latent vectors [V, 7].
+
+    Each pixel is the mean of 2 x 2 samples. The latents are those of `scene.LATENTS`."""
     factors = latents.astype(np.float64)
-    target, views = (
-        Target(mesh, image_size),
-        np.empty((len(latents), image_size, image_size, 3), np.uint8),
-    )
-    for view, turn, stage in zip(
-        views, euler_to_matrix(factors[:, :3]), stages(*factors[:, 3:].T), strict=True
-    ):
-        samples = target.picture(turn, stage, 2 * image_size).reshape(
-            image_size, 2, image_size, 2, 3
-        )
+    turns, scenes = euler_to_matrix(factors[:, :3]), stages(*factors[:, 3:].T)
+
+    target = RayTarget(mesh, image_size)
+    views = np.empty((len(latents), image_size, image_size, 3), np.uint8)
+    for view, turn, stage in zip(views, turns, scenes, strict=True):
+        samples = target.picture(turn, stage, 2 * image_size)
+        samples = samples.reshape(image_size, 2, image_size, 2, 3)
         view[:] = samples.mean((1, 3)) + 0.5  # half a unit to round, as the conversion cuts
     return views
 
 
 @dataclass(frozen=True)
 class Hits:
-    """What n rays hit first.
+    """The first surfaces that n rays hit.
 
     Attributes:
-        ray: [n], which rays these are: those that hit something.
+        ray: [n], indices of the rays that hit something.
         face: [n], triangles.
-        weight: [n, 3], how much each corner counts.
+        weight: [n, 3], barycentric: how much each corner counts.
         t: [n], ray parameters.
     """
 
@@ -71,7 +66,7 @@ class Hits:
     t: Floats
 
 
-class Target:
+class RayTarget:
     """A mesh that rays can be sent to."""
 
     def __init__(self, mesh: Mesh, image_size: int) -> None:
@@ -80,34 +75,37 @@ class Target:
         self.embree = _embree(mesh)
 
     def picture(self, turn: Floats, stage: Floats, size: int) -> Floats:
-        """Samples [size * size, 3], RGB in [0, 255], of the mesh turned by `turn` [3, 3] on `stage`
-        [10, 3].
-        """
+        """Return samples [size * size, 3], RGB in [0, 255], of the mesh turned by `turn` [3, 3].
+
+        `stage` [10, 3] is that of `raycast.stages`."""
+        # Each ray ends at the floor, at t.
         ahead, eye = sights(stage, size), np.broadcast_to(stage[EYE], (size * size, 3))
         t = (FLOOR_Z - stage[EYE, 2]) / ahead[:, 2]
         floor, up = eye + t[:, None] * ahead, np.broadcast_to([0.0, 0.0, 1.0], eye.shape)
+
+        # Surfaces from front to back: of the light that still comes `through`, one with alpha gives
+        # its own colour to that share and leaves 1 - alpha to what is behind.
         out, through = np.zeros((size * size, 3)), np.ones(size * size)
         ray, begin = np.arange(size * size), np.zeros(size * size)
         for _ in range(SURFACES):
-            hits = self._first(
-                eye[ray] + begin[ray, None] * ahead[ray], ahead[ray], turn, t[ray] - begin[ray]
-            )
+            start = eye[ray] + begin[ray, None] * ahead[ray]
+            hits = self._first(start, ahead[ray], turn, t[ray] - begin[ray])
             ray = ray[hits.ray]
             if not len(ray):
                 break
             begin[ray] += hits.t
+
+            points = eye[ray] + begin[ray, None] * ahead[ray]
             colour, alpha = self._colour(hits)
-            tone = self._shade(
-                stage,
-                turn,
-                eye[ray] + begin[ray, None] * ahead[ray],
-                colour,
-                self._normals(hits, ahead[ray], turn),
-            )
+            normals = self._normals(hits, ahead[ray], turn)
+            tone = self._shade(stage, turn, points, colour, normals)
             out[ray] += (through[ray] * alpha)[:, None] * tone
+
             through[ray] *= 1 - alpha
             begin[ray] += STEP
             ray = ray[through[ray] > CLEAR]
+
+        # The floor gets what is left.
         seen = np.flatnonzero(through > CLEAR)
         colour = np.broadcast_to(stage[FLOOR], (len(seen), 3))
         out[seen] += through[seen, None] * self._shade(stage, turn, floor[seen], colour, up[seen])
@@ -116,9 +114,9 @@ class Target:
     def _shade(
         self, stage: Floats, turn: Floats, points: Floats, colours: Floats, normals: Floats
     ) -> Floats:
-        """Colours [n, 3] in [0, 255] of points [n, 3] with colours [n, 3] and normals [n, 3], in
-        the light and shadow of the stage.
-        """
+        """Return the tones [n, 3] in [0, 255] of points [n, 3], in the stage's light and shadow.
+
+        `colours` [n, 3] are in [0, 1]; `normals` are [n, 3]."""
         normals = np.ascontiguousarray(normals)
         spot = spots(stage, points, normals)
         lit = np.flatnonzero(spot > 0)
@@ -126,63 +124,52 @@ class Target:
         return tones(stage, np.ascontiguousarray(colours), normals, spot)
 
     def _light(self, source: Floats, points: Floats, turn: Floats) -> Floats:
-        """The share [n] of the light that reaches points [n, 3] from a source [3]: a surface lets
-        through what its alpha leaves.
-        """
-        ahead, begin, through = points - source, np.zeros(len(points)), np.ones(len(points))
+        """Return the share [n] of the light that reaches points [n, 3] from a source [3]."""
+        n = len(points)
+        ahead, begin, through = points - source, np.zeros(n), np.ones(n)
         start = np.broadcast_to(source, points.shape)
         if self.opaque:
-            through[self._first(start, ahead, turn, np.full(len(points), SHADOW_END)).ray] = 0
+            hits = self._first(start, ahead, turn, np.full(n, SHADOW_END))
+            through[hits.ray] = 0
             return through
-        ray = np.arange(len(points))
+
+        # A surface lets through what its alpha leaves.
+        ray = np.arange(n)
         for _ in range(SURFACES):
-            hits = self._first(
-                start[ray] + begin[ray, None] * ahead[ray],
-                ahead[ray],
-                turn,
-                SHADOW_END - begin[ray],
-            )
+            begins = start[ray] + begin[ray, None] * ahead[ray]
+            hits = self._first(begins, ahead[ray], turn, SHADOW_END - begin[ray])
             ray = ray[hits.ray]
             if not len(ray):
                 break
+
             through[ray] *= 1 - self._colour(hits)[1]
             begin[ray] += hits.t + STEP
             ray = ray[through[ray] > CLEAR]
         return through
 
     def _first(self, start: Floats, ahead: Floats, turn: Floats, end: Floats) -> Hits:
-        """The first surface on rays start + t ahead [n, 3], 0 < t < end [n]; the mesh is turned by
-        `turn`, so rays are by its inverse.
-        """
-        # Embree reads single precision; v @ turn is the inverse of a rotation, for rows of vectors.
-        found = self.embree.run(
-            (start @ turn).astype(np.float32),
-            (ahead @ turn).astype(np.float32),
-            end.astype(np.float32),
-            output=1,
-        )
+        """Return the first surface on each ray start + t ahead [n, 3], 0 < t < end [n]."""
+        # The mesh is turned by `turn`, so rays are turned by its inverse: v @ turn, for rows of
+        # vectors. Embree reads single precision.
+        start, ahead = (start @ turn).astype(np.float32), (ahead @ turn).astype(np.float32)
+        found = self.embree.run(start, ahead, end.astype(np.float32), output=1)
+
         ray = np.flatnonzero(found["primID"] >= 0)
+        face, t = found["primID"][ray].astype(np.int64), found["tfar"][ray].astype(np.float64)
         u, v = found["u"][ray].astype(np.float64), found["v"][ray].astype(np.float64)
-        weight = np.stack([1 - u - v, u, v], 1)
-        return Hits(
-            ray,
-            found["primID"][ray].astype(np.int64),
-            weight,
-            found["tfar"][ray].astype(np.float64),
-        )
+        return Hits(ray, face, np.stack([1 - u - v, u, v], 1), t)
 
     def _colour(self, hits: Hits) -> tuple[Floats, Floats]:
-        """Colours [n, 3] in [0, 1] and alpha [n] of what was hit."""
+        """Return colours [n, 3] in [0, 1] and alpha [n] of the surfaces that were hit."""
         uv = np.einsum("nk,nkd->nd", hits.weight, self.mesh.uv[hits.face])
-        colour = np.einsum("nk,nkd->nd", hits.weight, self.mesh.colour[hits.face]) * self.texels.at(
-            hits.face, uv
-        )
+        own = np.einsum("nk,nkd->nd", hits.weight, self.mesh.colour[hits.face])
+        colour = own * self.texels.at(hits.face, uv)
         return colour[:, :3], colour[:, 3]
 
     def _normals(self, hits: Hits, ahead: Floats, turn: Floats) -> Floats:
-        """Unit normals [n, 3] in the world, on the side of the surface that the ray comes from,
-        whichever side the file calls outside.
-        """
+        """Return unit normals [n, 3] in the world, on the side that the ray comes from.
+
+        The file may call either side outside."""
         flat = self.flat[hits.face] @ turn.T
         flat *= np.where((flat * ahead).sum(1, keepdims=True) > 0, -1, 1)
         smooth = np.einsum("nk,nkd->nd", hits.weight, self.mesh.normals[hits.face]) @ turn.T
@@ -191,6 +178,7 @@ class Target:
 
 
 def _embree(mesh: Mesh) -> Any:
+    """Return the mesh as an Embree scene; raise ConfigError if embreex is not installed."""
     try:
         from embreex.mesh_construction import TriangleMesh
         from embreex.rtcore_scene import EmbreeScene
@@ -198,10 +186,8 @@ def _embree(mesh: Mesh) -> Any:
         raise ConfigError(
             f"drawing meshes needs trimesh and embreex ({error}): pip install 'seqjepa[meshes]'"
         ) from error
+
     scene, corners = EmbreeScene(), mesh.points.reshape(-1, 3)
-    TriangleMesh(
-        scene=scene,
-        vertices=corners.astype(np.float32),
-        indices=np.arange(len(corners), dtype=np.int32).reshape(-1, 3),
-    )
+    indices = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
+    TriangleMesh(scene=scene, vertices=corners.astype(np.float32), indices=indices)
     return scene

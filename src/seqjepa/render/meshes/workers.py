@@ -32,21 +32,17 @@ class Task:
 
 
 def draw(task: Task) -> Bytes | str:
-    """Views [V, S, S, 3] of a mesh, or why there are none."""
+    """Return views [V, S, S, 3] of a mesh, or the reason why there are none."""
     turn = None if task.model.turn is None else np.array(task.model.turn)
     try:
-        return render_mesh(
-            load_mesh(_open(task.model.source), task.model.name, turn),
-            task.latents,
-            task.image_size,
-        )
+        mesh = load_mesh(_open(task.model.source), task.model.name, turn)
+        return render_mesh(mesh, task.latents, task.image_size)
     except DataError as error:
         return str(error)
 
 
 def draw_all(tasks: Sequence[Task], processes: int) -> Iterator[Bytes | str]:
-    """What `draw` says of each task, in their order; no more than a few are ahead of the one that
-    is asked for.
+    """Yield what `draw` returns for each task, in their order.
 
     Raises:
         DataError: if a process dies, most likely for want of memory.
@@ -54,11 +50,11 @@ def draw_all(tasks: Sequence[Task], processes: int) -> Iterator[Bytes | str]:
     if processes == 1:
         yield from map(draw, tasks)
         return
-    context, waiting = (
-        multiprocessing.get_context("forkserver"),
-        deque[tuple[Task, Future[Bytes | str]]](),
-    )
+
+    # Only a few tasks are ahead of the one that is asked for: views take much memory.
+    waiting = deque[tuple[Task, Future[Bytes | str]]]()
     left = iter(tasks)
+    context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(processes, context, initializer=_follow) as pool:
         try:
             while True:
@@ -66,6 +62,8 @@ def draw_all(tasks: Sequence[Task], processes: int) -> Iterator[Bytes | str]:
                     waiting.append((task, pool.submit(draw, task)))
                 if not waiting:
                     return
+
+                # It stays in line until it is done, so that the error below can name it.
                 drawn = waiting[0][1].result()
                 waiting.popleft()
                 yield drawn
@@ -82,7 +80,7 @@ def _open(path: Path) -> Files:
 
 
 def _follow() -> None:
-    """A worker whose parent was killed ends, too, instead of waiting for more work for ever."""
+    """End this worker when its parent is killed; otherwise it would wait for work for ever."""
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

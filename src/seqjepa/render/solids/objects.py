@@ -1,12 +1,10 @@
-"""From a class and a seed to an object: its parts, centred, scaled and painted.
+"""Objects by class and seed: their parts, centred, scaled and painted.
 
-No object has a rotational symmetry: handles, labels, levers and drawers in a contrasting paint tell
-    every pose from every other, or else
-relative rotation would have no answer. Colours say nothing of the class: every object draws its
-    three paints from one palette, whatever it
-is. Bright colours would let a method tell objects apart without looking at their shape (measured:
-it then learns no rotation at all).
-"""
+No object has a rotational symmetry: handles, labels, levers and drawers in a contrasting paint make
+every pose look different, or else relative rotation would have no answer. Colours say nothing of
+the class: every object draws its three paints from one palette, whatever it is. Bright colours
+would let a method tell objects apart without looking at their shape (measured: it then learns no
+rotation at all)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,70 +19,58 @@ from seqjepa.render.solids import creatures, furniture, household, vehicles
 from seqjepa.render.solids.parts import Part
 
 RADIUS = 0.9
-"""Distance from the origin of every object's farthest point, its bounding box being centred: a little less than fills the picture."""
+"""Distance from the origin of every object's farthest point, its bounding box being centred. It is
+a little less than fills the picture."""
 
-BUILDERS: dict[str, Callable[[Random], list[Part]]] = {
-    function.__name__: function
-    for function in (
-        *(
-            furniture.bed,
-            furniture.bench,
-            furniture.bookcase,
-            furniture.chair,
-            furniture.desk,
-            furniture.house,
-            furniture.lamp,
-            furniture.sofa,
-        ),
-        *(
-            furniture.stool,
-            furniture.table,
-            household.bottle,
-            household.camera,
-            household.guitar,
-            household.hammer,
-            household.jug,
-        ),
-        *(
-            household.laptop,
-            household.mug,
-            household.pan,
-            household.teapot,
-            vehicles.boat,
-            vehicles.bus,
-            vehicles.car,
-            vehicles.helicopter,
-        ),
-        *(
-            vehicles.lorry,
-            vehicles.plane,
-            vehicles.rocket,
-            creatures.bird,
-            creatures.dog,
-            creatures.fish,
-        ),
-        *(
-            creatures.horse,
-            vehicles.locomotive,
-            furniture.monitor,
-            vehicles.motorbike,
-            creatures.snowman,
-            household.watering_can,
-        ),
-    )
-}
-UNSEEN_CLASSES: tuple[str, ...] = (
-    "horse",
-    "locomotive",
-    "monitor",
-    "motorbike",
-    "snowman",
-    "watering_can",
-)
-"""Classes never trained on, each with neighbours among the trained ones."""
+Builder = Callable[[Random], list[Part]]
 
-CLASSES: tuple[str, ...] = tuple(name for name in BUILDERS if name not in UNSEEN_CLASSES)
+# Labels count these in order, so the order must stay.
+_TRAINING: list[Builder] = [
+    furniture.bed,
+    furniture.bench,
+    furniture.bookcase,
+    furniture.chair,
+    furniture.desk,
+    furniture.house,
+    furniture.lamp,
+    furniture.sofa,
+    furniture.stool,
+    furniture.table,
+    household.bottle,
+    household.camera,
+    household.guitar,
+    household.hammer,
+    household.jug,
+    household.laptop,
+    household.mug,
+    household.pan,
+    household.teapot,
+    vehicles.boat,
+    vehicles.bus,
+    vehicles.car,
+    vehicles.helicopter,
+    vehicles.lorry,
+    vehicles.plane,
+    vehicles.rocket,
+    creatures.bird,
+    creatures.dog,
+    creatures.fish,
+]
+_UNSEEN: list[Builder] = [
+    creatures.horse,
+    vehicles.locomotive,
+    furniture.monitor,
+    vehicles.motorbike,
+    creatures.snowman,
+    household.watering_can,
+]
+BUILDERS = {build.__name__: build for build in [*_TRAINING, *_UNSEEN]}
+
+CLASSES: tuple[str, ...] = tuple(build.__name__ for build in _TRAINING)
 """The training classes. A class id is an index into CLASSES + UNSEEN_CLASSES."""
+
+UNSEEN_CLASSES: tuple[str, ...] = tuple(build.__name__ for build in _UNSEEN)
+"""Classes never trained on, each with neighbours among the trained ones."""
 
 
 @dataclass(frozen=True)
@@ -97,34 +83,40 @@ class Palette:
 
 
 PALETTES: dict[str, Palette] = {
-    "natural": Palette(
-        hue=(0.98, 1.17), saturation=(0.0, 0.38), value=(0.35, 0.95)
-    ),  # greys, browns, sand
-    "unseen": Palette(
-        hue=(0.25, 0.92), saturation=(0.5, 0.85), value=(0.35, 0.95)
-    ),  # greens, blues, purples: none is natural
+    # Greys, browns and sand.
+    "natural": Palette(hue=(0.98, 1.17), saturation=(0.0, 0.38), value=(0.35, 0.95)),
+    # Greens, blues and purples: none of them is natural.
+    "unseen": Palette(hue=(0.25, 0.92), saturation=(0.5, 0.85), value=(0.35, 0.95)),
 }
 
 
 def make_objects(
     class_ids: Sequence[int] | Ints, seeds: Sequence[int] | Ints, palette: str = "natural"
 ) -> Objects:
-    """One object for each pair of class id (an index into CLASSES + UNSEEN_CLASSES) and seed, of
-    which it is a pure function.
+    """Build an object for each pair of class id and seed; it is a pure function of them.
 
-    Its shape depends on class and seed only, its colours on the palette (one of PALETTES) as well.
-    Raises ConfigError for an unknown class id or palette, and for lists of different lengths.
+    Its shape depends on class and seed only, its colours on the palette as well.
+
+    Args:
+        class_ids: indices into CLASSES + UNSEEN_CLASSES.
+        seeds: as many.
+        palette: one of PALETTES.
+
+    Raises:
+        ConfigError: if a class id or the palette is unknown, or the lists differ in length.
     """
     if palette not in PALETTES:
         raise ConfigError(unknown("palette", palette, PALETTES))
     if len(class_ids) != len(seeds):
         raise ConfigError(
-            f"make_objects got {len(class_ids)} class ids and {len(seeds)} seeds, expected as many of one as of the other"
+            f"make_objects got {len(class_ids)} class ids and {len(seeds)} seeds, "
+            "expected as many of one as of the other"
         )
-    made = [
-        _make(int(class_id), int(seed), PALETTES[palette])
-        for class_id, seed in zip(class_ids, seeds, strict=True)
-    ]
+
+    pairs = zip(class_ids, seeds, strict=True)
+    made = [_make(int(class_id), int(seed), PALETTES[palette]) for class_id, seed in pairs]
+
+    # Entries that an object has no part for stay as they are here: see `Objects`.
     n, k = len(made), max((len(parts) for parts, _ in made), default=1)
     objects = Objects(
         kind=np.zeros((n, k), np.int64),
@@ -134,6 +126,7 @@ def make_objects(
         colour=np.zeros((n, k, 3)),
         count=np.array([len(parts) for parts, _ in made], np.int64),
     )
+
     for i, (parts, paints) in enumerate(made):
         m = len(parts)
         centre, scale = _framing(parts)
@@ -146,49 +139,54 @@ def make_objects(
 
 
 def _make(class_id: int, seed: int, palette: Palette) -> tuple[list[Part], Floats]:
+    """Return an object's parts and its three paints [3, 3]."""
     names = CLASSES + UNSEEN_CLASSES
     if not 0 <= class_id < len(names):
         raise ConfigError(
-            f"class id {class_id}, expected 0 to {len(names) - 1}: an index into CLASSES + UNSEEN_CLASSES"
+            f"class id {class_id}, expected 0 to {len(names) - 1}: "
+            "an index into CLASSES + UNSEEN_CLASSES"
         )
-    # Generators are seeded with strings, not with ids, so that another list of classes changes no object; shape and paint have their own.
-    shape = Random(f"{names[class_id]}/{seed}")
-    return BUILDERS[names[class_id]](shape), _paints(
-        Random(f"paint/{names[class_id]}/{seed}"), palette
-    )
+
+    # Generators are seeded with names, not with ids, so that another list of classes changes no
+    # object. Shape and paint have their own, so that another palette changes no shape.
+    name = names[class_id]
+    parts = BUILDERS[name](Random(f"{name}/{seed}"))
+    return parts, _paints(Random(f"paint/{name}/{seed}"), palette)
 
 
 def _paints(r: Random, palette: Palette) -> Floats:
-    """Three colours [3, 3]: any tone; one near it in value; one far from it in value."""
+    """Draw three colours [3, 3]: any tone, one near it in value, and one far from it in value."""
     low, high = palette.value
+    middle = (low + high) / 2
     main = r.uniform(low, high)
     near = min(high, max(low, main + r.choice((-1, 1)) * r.uniform(0.08, 0.2)))
-    middle = (low + high) / 2
-    far = (
-        r.uniform(low, low + 0.3 * (middle - low))
-        if main > middle
-        else r.uniform(high - 0.3 * (high - middle), high)
-    )
+    if main > middle:
+        far = r.uniform(low, low + 0.3 * (middle - low))
+    else:
+        far = r.uniform(high - 0.3 * (high - middle), high)
+
     hue = np.array([r.uniform(*palette.hue) for _ in range(3)])
     saturation = np.array([r.uniform(*palette.saturation) for _ in range(3)])
     return hsv_to_rgb(hue, saturation, np.array([main, near, far]))
 
 
 def _sphere(n: int) -> Floats:
-    """n points spread over the unit sphere (a Fibonacci lattice), and the six poles."""
+    """Return n points spread over the unit sphere (a Fibonacci lattice), and the six poles."""
+    # Heights at equal steps, each turned on by the golden angle.
     z = 1 - (2 * np.arange(n) + 1) / n
     angle = np.arange(n) * math.pi * (3 - math.sqrt(5))
     ring = np.sqrt(1 - z * z)
-    return np.concatenate(
-        [np.stack([ring * np.cos(angle), ring * np.sin(angle), z], 1), np.eye(3), -np.eye(3)]
-    )
+    lattice = np.stack([ring * np.cos(angle), ring * np.sin(angle), z], 1)
+    return np.concatenate([lattice, np.eye(3), -np.eye(3)])
 
 
 def _circle(n: int) -> Floats:
+    """Return n points on the unit circle at z = 1."""
     angle = np.arange(n) * 2 * math.pi / n
     return np.stack([np.cos(angle), np.sin(angle), np.ones(n)], 1)
 
 
+# Points of each unit solid that reach as far as it does: its extent is measured by them.
 _SURFACE: dict[int, Floats] = {
     BOX: np.array([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)]),
     BALL: _sphere(100),
@@ -197,9 +195,9 @@ _SURFACE: dict[int, Floats] = {
 
 
 def _framing(parts: list[Part]) -> tuple[Floats, float]:
-    """The centre of the bounding box of all parts, and the scale that puts the point farthest from
-    it at RADIUS.
-    """
+    """Return the centre of all parts' bounding box, and the scale of the object.
+
+    The scale puts the point farthest from the centre at RADIUS."""
     clouds = []
     for part in parts:
         points = _SURFACE[part.kind]
