@@ -1,7 +1,8 @@
 """The command line: one function that finds a command, runs it and returns an exit code.
 
 Each command is a dataclass that tyro turns into options. Heavy imports wait until a command needs
-them."""
+them.
+"""
 
 import importlib
 import os
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code.
 
-    Errors that are raised on purpose become one message on stderr; `--debug` adds the traceback."""
+    Errors that are raised on purpose become one message on stderr; `--debug` adds the traceback.
+    """
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     if not arguments or arguments[0] in ("-h", "--help"):

@@ -1,6 +1,7 @@
 """`seqjepa benchmark RECIPE --methods all --seeds 3`: compare methods side by side.
 
-They have equal views, encoder, optimizer and steps."""
+They have equal views, encoder, optimizer and steps.
+"""
 
 import sys
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def main(arguments: list[str]) -> None:
         raise type(first)(f"{number} of the runs failed: {first}" if number > 1 else str(first))
 
 
-def _table(table: shown.Table, title: str) -> Table:
+def _table(table: BenchmarkTable, title: str) -> Table:
     """Return the table as on the page: readouts are indented, each column's best is bold."""
     drawn = Table(title=f"benchmark: {title}", box=box.SIMPLE_HEAD)
     for number, parts in enumerate(table.heads):

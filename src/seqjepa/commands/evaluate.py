@@ -1,6 +1,7 @@
 """`seqjepa evaluate RUN_DIR`: probe a run on held-out objects.
 
-It writes the run's results.json and prints the figures that matter most."""
+It writes the run's results.json and prints the figures that matter most.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,8 @@ Answers = dict[str, str]  # by kind of features
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
     """Options of the evaluation, and below them those of the probes. An option that is not given is
-    as in the run's config.json, whatever default is named here."""
+    as in the run's config.json, whatever default is named here.
+    """
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """Folder of the run."""
@@ -66,7 +68,8 @@ def main(arguments: list[str]) -> None:
 def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
     """Return the results as a table: a row for each question, a column for each kind of features.
 
-    The chosen split comes first; the columns are the model, its readouts and its controls."""
+    The chosen split comes first; the columns are the model, its readouts and its controls.
+    """
     kinds = list(dict.fromkeys(record["features"] for record in records))
     title = "frozen features, probed on held-out objects"
     table = Table("split / task", "predicted from", "metric", title=title, box=box.SIMPLE_HEAD)

@@ -1,6 +1,7 @@
 """Command line arguments as a dataclass of options.
 
-Every mistake becomes one message that names its cure."""
+Every mistake becomes one message that names its cure.
+"""
 
 import contextlib
 import dataclasses
@@ -132,7 +133,8 @@ def _names(options: Any, prefix: str | None = None) -> Iterator[str]:
 def _sentence(box: str) -> str:
     """Return the message in the first part of the box that tyro draws, in ASCII or not.
 
-    The box's title repeats it, and its other parts quote the help."""
+    The box's title repeats it, and its other parts quote the help.
+    """
     lines = [line.strip("│|╭╰╮╯+ ").replace("─", "-") for line in box.splitlines()][1:]
     groups = itertools.groupby(lines, lambda line: not line.strip("-"))
     parts = [" ".join(part) for is_rule, part in groups if not is_rule]

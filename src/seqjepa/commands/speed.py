@@ -1,6 +1,7 @@
 """`seqjepa speed render|step|load|augment|saccades|start`: measure speed against a reference.
 
-The plain reference takes turns with ours in the same run."""
+The plain reference takes turns with ours in the same run.
+"""
 
 import importlib
 import json

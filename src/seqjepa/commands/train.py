@@ -1,6 +1,7 @@
 """`seqjepa train RECIPE [--method NAME]`: train a recipe.
 
-Every field of the recipe's Experiment is an option."""
+Every field of the recipe's Experiment is an option.
+"""
 
 import sys
 from dataclasses import dataclass

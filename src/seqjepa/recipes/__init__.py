@@ -1,7 +1,8 @@
 """Recipes: functions that return an Experiment.
 
 Their docstrings give the command and, where they were run, time and result. A variant is
-`replace(recipe(), ...)`."""
+`replace(recipe(), ...)`.
+"""
 
 import importlib
 import importlib.util
@@ -103,7 +104,8 @@ def with_views(train: TrainConfig, num_views: int, multiple: int = 1) -> TrainCo
 def for_baselines(experiment: Experiment) -> Experiment:
     """Return the same experiment as the paper trains its baselines.
 
-    It has two views a sequence, and Adam at a constant 1e-3 without decay."""
+    It has two views a sequence, and Adam at a constant 1e-3 without decay.
+    """
     name, train = f"{experiment.name}_baseline", replace(experiment.train, num_views=2)
     return replace(experiment, name=name, method=simclr.Config(), optim=CONSTANT, train=train)
 
@@ -111,7 +113,8 @@ def for_baselines(experiment: Experiment) -> Experiment:
 def every_method() -> list[str]:
     """Return every method of this package as a contender of `seqjepa benchmark`.
 
-    They have their defaults; seq-JEPA is there with each of its two objectives."""
+    They have their defaults; seq-JEPA is there with each of its two objectives.
+    """
     modules = pkgutil.iter_modules(methods.__path__)
     names = sorted(module.name for module in modules if module.name != "base")
     objectives = {"seq_jepa": ["seq_jepa:predict=last", "seq_jepa:predict=every"]}

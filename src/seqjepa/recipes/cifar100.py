@@ -2,7 +2,8 @@
 
 The content of actions is an option: `--world.actions crop`, `jitter`, `blur`, or several of them;
 the default is all three. So is the number M of observed views: `--train.num-views` is M + 1. The
-paper's table has M = 2 with crops, 3 with jitter or blur, 1 to 3 with all."""
+paper's table has M = 2 with crops, 3 with jitter or blur, 1 to 3 with all.
+"""
 
 from dataclasses import replace
 
@@ -27,7 +28,8 @@ def cifar100() -> Experiment:
     Command: seqjepa train cifar100 --world.path DATA --run-dir runs/cifar100
 
     One thousand training images (`world.val_fraction`) are held out for choosing settings, where
-    the paper trains on all. Probes see 16 cached views of each image."""
+    the paper trains on all. Probes see 16 cached views of each image.
+    """
     return Experiment(
         name="cifar100",
         method=seq_jepa.Config(),

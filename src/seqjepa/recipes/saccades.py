@@ -1,6 +1,7 @@
 """Saccades over own images: any folder or archive of JPEGs and PNGs.
 
-See `seqjepa.worlds.images.formats.folder`."""
+See `seqjepa.worlds.images.formats.folder`.
+"""
 
 from dataclasses import replace
 

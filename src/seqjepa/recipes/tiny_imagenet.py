@@ -1,6 +1,7 @@
 """Recipes on Tiny ImageNet with parametrised augmentation (seq-JEPA, section 4 and table 2).
 
-The remarks on `cifar100` hold for them, too."""
+The remarks on `cifar100` hold for them, too.
+"""
 
 from dataclasses import replace
 

@@ -13,7 +13,8 @@ arithmetic:
 
 A ray is o + t d. Rays of sight advance by 1 along `forward`, so t is depth; shadow rays reach their
 point at t = 1. A primitive is tested only by rays inside the rectangle that its box covers in the
-picture plane of the eye or the light."""
+picture plane of the eye or the light.
+"""
 
 import math
 from collections.abc import Callable
@@ -55,7 +56,8 @@ CONTRAST = 12.0  # a pixel that differs this much (of 255) from a neighbour is s
 def _inline(function: F) -> F:
     """Compile a function into its callers, which makes pictures twice as fast.
 
-    mypy still sees the plain function."""
+    mypy still sees the plain function.
+    """
     return cast(F, numba.njit(error_model="numpy", forceinline=True)(function))
 
 
@@ -101,7 +103,8 @@ def enter_ball(o: Vec, d: Vec) -> float:
 def enter_tube(o: Vec, d: Vec, taper: float) -> float:
     """Return the t at which o + t d enters the tube, inf if it misses.
 
-    The tube's radius is m + s z for |z| <= 1: 1 at z = -1 and `taper` at z = 1."""
+    The tube's radius is m + s z for |z| <= 1: 1 at z = -1 and `taper` at z = 1.
+    """
     (ox, oy, oz), (dx, dy, dz) = o, d
     m, s = (taper + 1) / 2, (taper - 1) / 2
 
@@ -159,7 +162,8 @@ def _minus(a: Vec, b: Vec) -> Vec:
 def _times(table: Floats, row: int, column: int, d: Vec) -> Vec:
     """Return a matrix times a vector; the matrix is nine numbers of a row from a column on.
 
-    That at INVERSE takes directions to a primitive's own frame."""
+    That at INVERSE takes directions to a primitive's own frame.
+    """
     return (
         _dot(_vec(table, row, column), d),
         _dot(_vec(table, row, column + 3), d),
@@ -214,7 +218,8 @@ def _rectangle(
 ) -> tuple[float, float, float, float]:
     """Return the rectangle (left, right, bottom, top) of primitive k in a pinhole's picture plane.
 
-    It is the least one, in slopes, that holds the box around the primitive."""
+    It is the least one, in slopes, that holds the box around the primitive.
+    """
     left, right, bottom, top = math.inf, -math.inf, math.inf, -math.inf
     centre = _vec(solids, k, CENTRE)
     a, b, c = _half_axis(solids, k, 0), _half_axis(solids, k, 1), _half_axis(solids, k, 2)
@@ -234,7 +239,8 @@ def _half_axis(solids: Floats, k: int, i: int) -> Vec:
     """Return half-axis i of primitive k.
 
     Its row of the inverse is r = axis / |axis|^2, as the axes are orthogonal, so it is
-    r / |r|^2."""
+    r / |r|^2.
+    """
     r = _vec(solids, k, INVERSE + 3 * i)
     square = _dot(r, r)
     return r[0] / square, r[1] / square, r[2] / square
@@ -254,7 +260,8 @@ def _span(low: float, high: float, size: int) -> tuple[int, int]:
 def _trace(solids: Floats, stage: Floats, size: int) -> tuple[Floats, Ints]:
     """Return depth and index of the nearest primitive for each sample, [size, size] both.
 
-    They are inf and -1 where a ray meets none."""
+    They are inf and -1 where a ray meets none.
+    """
     depth, index = np.full((size, size), math.inf), np.full((size, size), -1)
     step = 2 * EYE_SLOPE / size
     for k in range(len(solids)):
@@ -329,7 +336,8 @@ def _sight(stage: Floats, row: int, column: int, size: int) -> Vec:
 def _tone(stage: Floats, colour: Vec, normal: Vec, spot: float) -> Vec:
     """Return the colour, RGB in [0, 255], of a surface that gets `spot` [0, 1] of the spotlight.
 
-    colour * (ambient + sun * max(0, normal . SUN) + gain * spot * tint), cut at white."""
+    colour * (ambient + sun * max(0, normal . SUN) + gain * spot * tint), cut at white.
+    """
     plain, gain = AMBIENT + SUN_GAIN * max(0.0, _dot(normal, SUN)), SPOT_GAIN * spot
     red = plain + gain * stage[TINT, 0]
     green = plain + gain * stage[TINT, 1]
@@ -345,7 +353,8 @@ def _tone(stage: Floats, colour: Vec, normal: Vec, spot: float) -> Vec:
 def _shade(solids: Floats, stage: Floats, depth: Floats, index: Ints, row: int, column: int) -> Vec:
     """Return the colour, RGB in [0, 255], that the eye sees at a sample.
 
-    It is that of the primitive traced there, or else of the floor."""
+    It is that of the primitive traced there, or else of the floor.
+    """
     k = index[row, column]
     d = _sight(stage, row, column, len(depth))
     t = depth[row, column] if k >= 0 else (FLOOR_Z - stage[EYE, 2]) / d[2]
@@ -364,7 +373,8 @@ def _shade(solids: Floats, stage: Floats, depth: Floats, index: Ints, row: int, 
 def _even(rough: Floats, index: Ints, i: int, j: int) -> bool:
     """Return whether one sample is enough for a pixel.
 
-    It is where the pixel shows one primitive and differs little from its four neighbours."""
+    It is where the pixel shows one primitive and differs little from its four neighbours.
+    """
     k, row, column, last = index[2 * i, 2 * j], 2 * i, 2 * j, len(rough) - 1
     right, below, across = (row, column + 1), (row + 1, column), (row + 1, column + 1)
     if index[right] != k or index[below] != k or index[across] != k:
@@ -384,7 +394,8 @@ def _picture(solids: Floats, stage: Floats, out: Bytes) -> None:
     """Draw one picture into `out` [S, S, 3].
 
     Two by two samples of each pixel are traced, but all four are shaded only where the pixel is not
-    even: shading takes most of the time."""
+    even: shading takes most of the time.
+    """
     size = len(out)
     depth, index = _trace(solids, stage, 2 * size)
 
@@ -444,7 +455,8 @@ def draw(models: Floats, count: Ints, rotation: Floats, stage: Floats, out: Byte
 def sights(stage: Floats, size: int) -> Floats:
     """Return the directions [size * size, 3] of a picture's rays of sight, by rows from the top.
 
-    `stage` is one picture's."""
+    `stage` is one picture's.
+    """
     out = np.empty((size * size, 3))
     for row in range(size):
         for column in range(size):
@@ -456,7 +468,8 @@ def sights(stage: Floats, size: int) -> Floats:
 def spots(stage: Floats, points: Floats, normals: Floats) -> Floats:
     """Return the spotlight's share [n] in [0, 1] at points [n, 3], without shadows.
 
-    `normals` [n, 3] are unit vectors."""
+    `normals` [n, 3] are unit vectors.
+    """
     out = np.empty(len(points))
     for i in range(len(points)):
         out[i] = _spot(stage, _vec(points, i), _vec(normals, i))
@@ -467,7 +480,8 @@ def spots(stage: Floats, points: Floats, normals: Floats) -> Floats:
 def tones(stage: Floats, colours: Floats, normals: Floats, spot: Floats) -> Floats:
     """Return the colours [n, 3], RGB in [0, 255], of surfaces that get `spot` [n].
 
-    `colours` [n, 3] are in [0, 1], `normals` [n, 3] unit vectors."""
+    `colours` [n, 3] are in [0, 1], `normals` [n, 3] unit vectors.
+    """
     out = np.empty((len(colours), 3))
     for i in range(len(colours)):
         _put(out, i, 0, _tone(stage, _vec(colours, i), _vec(normals, i), spot[i]))

@@ -7,7 +7,8 @@ at radius 4 and looks at the origin.
 
 Two departures were decided by looking. The spotlight is HSV (hue, .6, .8); 3DIEBench's saturation
 of 1 blackens whatever lacks its hue. Its cone is just wider than the object, so that its rim on the
-floor shows where the light is."""
+floor shows where the light is.
+"""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -85,7 +86,8 @@ class Objects:
     def rows(self, index: Ints) -> Floats:
         """Return the primitives of objects `index` [B] as the kernel reads them, [B, K, 17].
 
-        The columns are kind, taper, centre, half-axes and colour."""
+        The columns are kind, taper, centre, half-axes and colour.
+        """
         kind, taper = self.kind[index, :, None], self.taper[index, :, None]
         axes = self.axes.reshape(*self.kind.shape, 9)[index]
         columns = [kind, taper, self.centre[index], axes, self.colour[index]]
@@ -117,7 +119,8 @@ def pinholes(radius: float, theta: Floats, phi: Floats) -> Floats:
 def stages(floor_hue: Floats, light_theta: Floats, light_phi: Floats, light_hue: Floats) -> Floats:
     """Return camera, light and floor of B pictures as the kernels read them, [B, 10, 3].
 
-    Hues [B] are in turns, angles [B] in radians."""
+    Hues [B] are in turns, angles [B] in radians.
+    """
     n = len(floor_hue)
     eyes = pinholes(EYE_RADIUS, np.full(n, EYE_THETA), np.full(n, EYE_PHI))
     lights = pinholes(LIGHT_RADIUS, light_theta, light_phi)

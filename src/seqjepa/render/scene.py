@@ -1,6 +1,7 @@
 """The seven factors of a 3DIEBench picture: their ranges, and the picture that they give.
 
-See methods.md 3.1.2."""
+See methods.md 3.1.2.
+"""
 
 import math
 
@@ -46,7 +47,8 @@ def sample_latents(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
 def euler_to_matrix(angles: Floats) -> Floats:
     """Return rotations [n, 3, 3] of angles [n, 3] about x, then y, then z, the axes staying put.
 
-    R = Rz Ry Rx, SciPy's lower-case "xyz"."""
+    R = Rz Ry Rx, SciPy's lower-case "xyz".
+    """
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles).T, np.sin(angles).T
     rows = [
         [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],

@@ -17,8 +17,11 @@ VIEWS = 4
 def figures(rounds: int = 5, images: int = 256, plain_images: int = 32) -> list[Figure]:
     """Measure P2: views per core-second, of ours and of the plain reference.
 
-    Ours draws parameters and makes actions, too; the reference is given its parameters."""
-    world = augmented.Config(source="noise", path="", image_size=PIXELS).over(noise(images, PIXELS))
+    Ours draws parameters and makes actions, too; the reference is given its parameters.
+    """
+    world = augmented.Config(source="noise", path="", image_size=PIXELS).build_from(
+        noise(images, PIXELS)
+    )
     index = np.arange(images)
     key = draw_key(0, "train", 0, index)
 

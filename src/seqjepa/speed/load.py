@@ -27,7 +27,8 @@ def figures(rounds: int = 5, batch_size: int = 512, files: int = 64) -> list[Fig
     """Measure P4: views per core-second of the loader, and of the plain reference.
 
     The loader reads a memory map that the operating system has in memory; besides, files in
-    3DIEBench's layout as they are, and packed in three ways."""
+    3DIEBench's layout as they are, and packed in three ways.
+    """
     with scratch() as folder, one_thread():
         (folder / "map").mkdir()
         paths, found = pictures(folder, files), []

@@ -1,6 +1,7 @@
 """The plain references of `seqjepa speed`: the same work as one would first write it.
 
-The data that both sides work on are made here, too."""
+The data that both sides work on are made here, too.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +36,8 @@ def one_batch(experiment: Experiment, world: World, device: torch.device) -> Seq
 class PlainStep:
     """A training step in fp32 and NCHW.
 
-    It has PyTorch's default AdamW and updates the EMA parameter by parameter."""
+    It has PyTorch's default AdamW and updates the EMA parameter by parameter.
+    """
 
     def __init__(self, experiment: Experiment, world: World, device: torch.device) -> None:
         method = build_method(experiment, world.spec)
@@ -91,7 +93,8 @@ def look(
 ) -> npt.NDArray[np.uint8]:
     """Return views [N, T, size, size, 3] at fixations, one image and one fixation at a time.
 
-    This is the way of the authors' release."""
+    This is the way of the authors' release.
+    """
     radius, seen = size // 2, []
     for image, one in zip(images, saliency, strict=True):
         weights, picture, side = one / one.sum(), Image.fromarray(image), len(image)
@@ -112,7 +115,8 @@ def look(
 def decode(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
     """Return views [N, size, size, 3] from JPEG files, one after the other.
 
-    The released loaders of 3DIEBench read them like this."""
+    The released loaders of 3DIEBench read them like this.
+    """
     views = []
     for path in paths:
         with Image.open(path) as image:

@@ -24,7 +24,8 @@ CORES = 2  # of the idle machine that the promise is about; CPU time shows how f
 def figures(rounds: int = 5, number: int = 512, plain_number: int = 4) -> list[Figure]:
     """Measure P5: pictures per second of the CPU and of the clock, and their equality.
 
-    They must be the same bit for bit however they are made."""
+    They must be the same bit for bit however they are made.
+    """
     draw(1)  # compiles
     all_cores, one_core = partial(draw, number), partial(draw, number, threads=1)
     cpu = number / alternate(all_cores, one_core, rounds)[0]
@@ -68,7 +69,8 @@ def figures(rounds: int = 5, number: int = 512, plain_number: int = 4) -> list[F
 def draw(number: int, threads: int | None = None) -> Bytes:
     """Draw the first pictures [number, S, S, 3] of a list that never changes.
 
-    There are VIEWS of each object in turn."""
+    There are VIEWS of each object in turn.
+    """
     place = np.arange(number) // VIEWS
     owners = np.arange(place[-1] + 1)
     objects = make_objects(owners % len(CLASSES), owners)

@@ -25,7 +25,8 @@ def figures(
     """Measure P3: views per core-second of ours and of the release's way.
 
     They are made in the paper's setting on STL-10, everything included. The distribution of
-    fixations is tested, too."""
+    fixations is tested, too.
+    """
     with one_thread():
         # The reference has the same images and maps, but fewer: it is slow.
         world = noisy_world(batch_size)
@@ -60,7 +61,8 @@ def noisy_world(number: int) -> Saccades:
 def distribution(draws: int) -> list[Figure]:
     """Test that first and second fixations follow the map: p-values of chi-square tests.
 
-    The second follows the map renormalised without the positions that the first inhibits."""
+    The second follows the map renormalised without the positions that the first inhibits.
+    """
     saliency = torch.from_numpy(np.random.default_rng(1).pareto(2.0, (1, SMALL, SMALL)) + 0.1)
     inhibition, keys = Inhibition("disc", 3), draw_key(0, "train", 0, np.arange(draws))
     exact = weights(saliency)
@@ -100,7 +102,8 @@ def expectations(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the probabilities [S * S] of first and second fixations.
 
-    They are summed position by position."""
+    They are summed position by position.
+    """
     share = saliency / saliency.sum()
     row, column = np.indices(share.shape)
     second = np.zeros_like(share)

@@ -56,7 +56,8 @@ def at_64_pixels() -> Experiment:
 def demo() -> Experiment:
     """Return the default recipe on a CPU, with fewer objects.
 
-    It logs more often than it would, which counts against it."""
+    It logs more often than it would, which counts against it.
+    """
     base = shapes_tiny()
     assert isinstance(base.world, world.Config)
     few = replace(base.world, train_objects=512, test_objects=1)
@@ -74,7 +75,8 @@ def at_128_pixels() -> Experiment:
 def against_plain(experiment: Experiment, rounds: int) -> list[Figure]:
     """Measure P1: the training loop's step against a plain one, in bf16 and fp32.
 
-    bf16 is left out where the hardware does not multiply it."""
+    bf16 is left out where the hardware does not multiply it.
+    """
     device, config = torch.device("cpu"), experiment.train
     views = config.batch_size * config.num_views
     built = experiment.world.build()
@@ -171,7 +173,8 @@ def flops() -> list[Figure]:
 def count_teraflops(pixels: int, stem: Stem, sequences: int = 512, num_views: int = 4) -> float:
     """Return the TFLOP of forward and backward of the paper's seq-JEPA.
 
-    A multiply-add counts as two operations."""
+    A multiply-add counts as two operations.
+    """
     action_dim = 9 if stem == "cifar" else 4  # crop, jitter and blur; or a rotation
     names = tuple(f"a{i}" for i in range(action_dim))
     actions = ActionSpace(names, (Group(name="a", dims=names),))

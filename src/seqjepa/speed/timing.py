@@ -1,6 +1,7 @@
 """Timing that other work on the machine disturbs little.
 
-It is on one thread, in CPU time, ours and the reference in turns, and the least of several."""
+It is on one thread, in CPU time, ours and the reference in turns, and the least of several.
+"""
 
 import os
 import resource
@@ -81,7 +82,8 @@ def alternate_with_training(
     """Return the seconds that a step takes, of the training loop as it is and of the plain one.
 
     Data, probes and logging are included, checkpoints are left out. `train.log_every` steps are a
-    round."""
+    round.
+    """
     # More steps than are measured: the watch ends the run before its last step and checkpoint.
     every = experiment.train.log_every
     steps = (rounds + 2) * every
@@ -104,7 +106,8 @@ class _Enough(Exception):
 class _Watch:
     """A tracker of a training run that measures its steps.
 
-    At every record it notes the time of the steps before, then lets the reference do as many."""
+    At every record it notes the time of the steps before, then lets the reference do as many.
+    """
 
     plain: Work
     steps: int

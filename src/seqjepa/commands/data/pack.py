@@ -1,6 +1,7 @@
 """`seqjepa data pack PATH --out DIR`: put millions of small files into a few large ones.
 
-They are in 3DIEBench's layout; the large ones load faster."""
+They are in 3DIEBench's layout; the large ones load faster.
+"""
 
 import sys
 from dataclasses import dataclass

@@ -31,7 +31,8 @@ class RenderOptions:
 @dataclass(frozen=True, kw_only=True)
 class ShapesOptions(RenderOptions):
     """The built-in world of solids: the place of the files, and below it every field of the
-    world."""
+    world.
+    """
 
     world: Annotated[shapes.Config, tyro.conf.arg(name="")] = field(default_factory=shapes.Config)
 

@@ -1,6 +1,7 @@
 """`seqjepa data saliency SOURCE --world.path PATH`: compute the saliency maps of a set of images.
 
-Training computes them, too, when it finds none in the cache."""
+Training computes them, too, when it finds none in the cache.
+"""
 
 import sys
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ class Data:
 @dataclass(frozen=True, kw_only=True)
 class SaliencyOptions:
     """Options of `seqjepa train` that choose the images. Their size is that of the recipe on these
-    images, unless it is given."""
+    images, unless it is given.
+    """
 
     data: Annotated[Data, tyro.conf.arg(name="")]
 

@@ -1,6 +1,7 @@
 """The catalogue of a Sweet Home 3D furniture library (.sh3f).
 
-It is a Java properties file with keys like `name#12`."""
+It is a Java properties file with keys like `name#12`.
+"""
 
 import re
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ class CatalogueEntry:
 def read_catalogue(data: bytes) -> dict[str, CatalogueEntry]:
     """Return a catalogue's entries by the path of their model in the archive.
 
-    Entries without a model are left out."""
+    Entries without a model are left out.
+    """
     # Properties are Latin-1, with \uXXXX for everything else.
     lines = re.findall(r"^\s*(\w+)#(\d+)\s*=\s*(.*?)\s*$", data.decode("latin-1"), re.MULTILINE)
     values = dict[str, dict[str, str]]()
@@ -51,7 +53,8 @@ def read_catalogue(data: bytes) -> dict[str, CatalogueEntry]:
 def _turn(text: str) -> tuple[tuple[float, ...], ...]:
     """Return FACING after the catalogue's own rotation, nine numbers row by row.
 
-    A matrix that is no rotation is left out."""
+    A matrix that is no rotation is left out.
+    """
     try:
         own = np.array([float(number) for number in text.split()]).reshape(3, 3)
     except ValueError:

@@ -141,7 +141,8 @@ def _files(path: Path) -> Iterator[tuple[str, Path, str, CatalogueEntry | None]]
     """Yield the meshes of a folder or archive, and of the archives in a folder.
 
     Each is its path below the collection, the folder or archive that holds it, its path there, and
-    its entry in the archive's catalogue."""
+    its entry in the archive's catalogue.
+    """
     files, catalogue = Files(path), dict[str, CatalogueEntry]()
     if path.is_file() and CATALOGUE in files.names():
         catalogue = read_catalogue(files.read(CATALOGUE, MOST_CATALOGUE))

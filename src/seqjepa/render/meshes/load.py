@@ -1,6 +1,7 @@
 """Reading a mesh file with its materials and textures, from a folder or an archive.
 
-trimesh reads the formats; what comes out is a `Mesh`."""
+trimesh reads the formats; what comes out is a `Mesh`.
+"""
 
 import io
 import posixpath
@@ -80,7 +81,8 @@ def load_mesh(files: Files, name: str, turn: Floats | None = None) -> Mesh:
 class Resolver:
     """The files that a mesh names, as trimesh asks for them.
 
-    It notes which are missing or no picture, as trimesh does not report them."""
+    It notes which are missing or no picture, as trimesh does not report them.
+    """
 
     def __init__(self, files: Files, name: str) -> None:
         self.files, self.folder, self.missing = files, posixpath.dirname(name), list[str]()
@@ -90,7 +92,8 @@ class Resolver:
 
         The name is relative to the mesh's folder; failing that, its last part is looked for in that
         folder. Many files name their textures by a path on the machine that they were made on, or
-        in other capitals."""
+        in other capitals.
+        """
         path = str(name).strip().strip('"').replace("\\", "/")
         found = self._find(path)
         if found is None:
@@ -172,7 +175,8 @@ def _part(mesh: Any, place: Floats, resolver: Resolver) -> Mesh:
 def _surface(mesh: Any, where: str) -> tuple[Floats | None, Floats, npt.NDArray[np.uint8]]:
     """Return places in the texture, colours and the texture of a trimesh.
 
-    They are [V, 2] or None; RGBA [4], [V, 4] or [F, 1, 4]; and [H, W, 4]."""
+    They are [V, 2] or None; RGBA [4], [V, 4] or [F, 1, 4]; and [H, W, 4].
+    """
     white = np.full((1, 1, 4), 255, np.uint8)
     visual = mesh.visual
     if visual.kind == "vertex":
@@ -203,7 +207,8 @@ def _surface(mesh: Any, where: str) -> tuple[Floats | None, Floats, npt.NDArray[
 def _simple(material: Any) -> tuple[Image.Image | None, Floats, None]:
     """Return texture and colour of an OBJ's material.
 
-    A texture replaces the colour, which many files leave black."""
+    A texture replaces the colour, which many files leave black.
+    """
     # An image without a format is trimesh's own, for a file that has uv but no material.
     if material.image is not None and material.image.format is None:
         return None, np.array(GREY), None
@@ -223,7 +228,8 @@ def _simple(material: Any) -> tuple[Image.Image | None, Floats, None]:
 def _physical(material: Any) -> tuple[Image.Image | None, Floats, float | None]:
     """Return texture, colour and alpha cut-off of a glTF's material.
 
-    Below the cut-off nothing is seen: 0 where all is, None where alpha is a shade."""
+    Below the cut-off nothing is seen: 0 where all is, None where alpha is a shade.
+    """
     factor = np.ones(4)
     if material.baseColorFactor is not None:
         factor = _fractions(material.baseColorFactor)

@@ -107,7 +107,8 @@ def bounded(values: Floats, most: float, what: str) -> Floats:
 def face_normals(points: Floats) -> Floats:
     """Return unit normals [F, 3] of triangles [F, 3, 3], by the right-hand rule.
 
-    They are 0 where there is no area."""
+    They are 0 where there is no area.
+    """
     cross = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
     length = np.linalg.norm(cross, axis=1, keepdims=True)  # twice the area
 
@@ -119,7 +120,8 @@ def face_normals(points: Floats) -> Floats:
 def smooth_normals(points: Floats) -> Floats:
     """Return normals [F, 3, 3] at the corners of triangles [F, 3, 3].
 
-    Each is the mean of the faces around it, weighted by area, across edges up to CREASE."""
+    Each is the mean of the faces around it, weighted by area, across edges up to CREASE.
+    """
     n = len(points)
     flat = face_normals(points)
     cross = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])

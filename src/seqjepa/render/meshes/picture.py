@@ -1,7 +1,8 @@
 """Meshes as pictures, in the scene and light of `raycast`.
 
 Embree finds what the rays hit, and the shapes world's kernels shade it. The mesh stays where it is
-and the rays are turned instead, so that Embree sorts its triangles once for all views."""
+and the rays are turned instead, so that Embree sorts its triangles once for all views.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,8 @@ CLEAR = 1 / 512  # less light than this coming through is none
 def render_mesh(mesh: Mesh, latents: npt.NDArray[np.float32], image_size: int) -> Bytes:
     """Return pictures [V, S, S, 3] of a framed mesh under latent vectors [V, 7].
 
-    Each pixel is the mean of 2 x 2 samples. The latents are those of `scene.LATENTS`."""
+    Each pixel is the mean of 2 x 2 samples. The latents are those of `scene.LATENTS`.
+    """
     factors = latents.astype(np.float64)
     turns, scenes = euler_to_matrix(factors[:, :3]), stages(*factors[:, 3:].T)
 
@@ -77,7 +79,8 @@ class RayTarget:
     def picture(self, turn: Floats, stage: Floats, size: int) -> Floats:
         """Return samples [size * size, 3], RGB in [0, 255], of the mesh turned by `turn` [3, 3].
 
-        `stage` [10, 3] is that of `raycast.stages`."""
+        `stage` [10, 3] is that of `raycast.stages`.
+        """
         # Each ray ends at the floor, at t.
         ahead, eye = sights(stage, size), np.broadcast_to(stage[EYE], (size * size, 3))
         t = (FLOOR_Z - stage[EYE, 2]) / ahead[:, 2]
@@ -116,7 +119,8 @@ class RayTarget:
     ) -> Floats:
         """Return the tones [n, 3] in [0, 255] of points [n, 3], in the stage's light and shadow.
 
-        `colours` [n, 3] are in [0, 1]; `normals` are [n, 3]."""
+        `colours` [n, 3] are in [0, 1]; `normals` are [n, 3].
+        """
         normals = np.ascontiguousarray(normals)
         spot = spots(stage, points, normals)
         lit = np.flatnonzero(spot > 0)
@@ -169,7 +173,8 @@ class RayTarget:
     def _normals(self, hits: Hits, ahead: Floats, turn: Floats) -> Floats:
         """Return unit normals [n, 3] in the world, on the side that the ray comes from.
 
-        The file may call either side outside."""
+        The file may call either side outside.
+        """
         flat = self.flat[hits.face] @ turn.T
         flat *= np.where((flat * ahead).sum(1, keepdims=True) > 0, -1, 1)
         smooth = np.einsum("nk,nkd->nd", hits.weight, self.mesh.normals[hits.face]) @ turn.T

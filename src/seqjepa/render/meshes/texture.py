@@ -32,7 +32,8 @@ class Texels:
     def at(self, face: Ints, uv: Floats) -> Floats:
         """Return RGB and alpha [n, 4] of triangles [n] at places [n, 2].
 
-        They are bilinear; the picture repeats in both directions."""
+        They are bilinear; the picture repeats in both directions.
+        """
         picture, values = self.picture[face], self.values
         width, height, start = self.width[picture], self.height[picture], self.start[picture]
 
@@ -57,7 +58,8 @@ def pack(mesh: Mesh, image_size: int) -> Texels:
     """Return the textures of a framed mesh, shrunk to the resolution of its pictures.
 
     Each triangle's texel is then about as large as a sample of the picture. Otherwise fine textures
-    would turn into noise that changes from view to view."""
+    would turn into noise that changes from view to view.
+    """
     # Width of a sample on an object in the middle; each pixel has 2 x 2 samples.
     sample = EYE_RADIUS * 2 * EYE_SLOPE / (2 * image_size)
     level = _levels(mesh, sample)

@@ -1,6 +1,7 @@
 """Animals and a snowman: each function draws one individual of its class from a generator.
 
-They all look towards +x."""
+They all look towards +x.
+"""
 
 from random import Random
 

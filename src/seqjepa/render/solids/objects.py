@@ -4,7 +4,8 @@ No object has a rotational symmetry: handles, labels, levers and drawers in a co
 every pose look different, or else relative rotation would have no answer. Colours say nothing of
 the class: every object draws its three paints from one palette, whatever it is. Bright colours
 would let a method tell objects apart without looking at their shape (measured: it then learns no
-rotation at all)."""
+rotation at all).
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -197,7 +198,8 @@ _SURFACE: dict[int, Floats] = {
 def _framing(parts: list[Part]) -> tuple[Floats, float]:
     """Return the centre of all parts' bounding box, and the scale of the object.
 
-    The scale puts the point farthest from the centre at RADIUS."""
+    The scale puts the point farthest from the centre at RADIUS.
+    """
     clouds = []
     for part in parts:
         points = _SURFACE[part.kind]

@@ -1,7 +1,8 @@
 """The parts that objects are built from: boxes, balls and tubes, each in one of three paints.
 
 Lengths are in arbitrary units: every object is centred and scaled at the end. x is to the side,
-y to the front (towards the camera), z up."""
+y to the front (towards the camera), z up.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -56,7 +57,8 @@ def ball(centre: Vec, half: Vec, paint: int = MAIN) -> Part:
 def rod(start: Vec, end: Vec, radius: float, paint: int = MAIN, taper: float = 1.0) -> Part:
     """Return a tube between two points.
 
-    Its radius at `end` is `taper` (0 to 1) times that at `start`."""
+    Its radius at `end` is `taper` (0 to 1) times that at `start`.
+    """
     half = np.array([[radius], [radius], [math.dist(start, end) / 2]])
     return Part(TUBE, _middle(start, end), _along(start, end) * half, taper, paint)
 
@@ -64,7 +66,8 @@ def rod(start: Vec, end: Vec, radius: float, paint: int = MAIN, taper: float = 1
 def bar(start: Vec, end: Vec, half_width: float, half_depth: float, paint: int = MAIN) -> Part:
     """Return a box between two points.
 
-    `half_width` is sideways (level where that is possible), `half_depth` across."""
+    `half_width` is sideways (level where that is possible), `half_depth` across.
+    """
     half = np.array([[half_width], [half_depth], [math.dist(start, end) / 2]])
     return Part(BOX, _middle(start, end), _along(start, end) * half, 1.0, paint)
 

@@ -1,6 +1,7 @@
 """Vehicles: each function draws one individual of its class from a generator.
 
-They all drive, fly or sail towards +x."""
+They all drive, fly or sail towards +x.
+"""
 
 from random import Random
 
