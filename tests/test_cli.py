@@ -23,6 +23,7 @@ from seqjepa.commands.options import choose, parse
 from seqjepa.config import from_json
 from seqjepa.errors import ConfigError
 from seqjepa.model import read_experiment
+from seqjepa.runs.config_file import load_config
 
 TINY = str(Path(__file__).parent / "faults" / "tiny.py")
 
@@ -334,7 +335,8 @@ def test_a_run_from_training_to_report(run, elsewhere: Path) -> None:
     again = run("evaluate", "run", "--code", TINY, "--views", "2", "--mlp-epochs", "1")
     assert again.code == 0
     assert "z_AGG of 2 views" in again.out and "z_AGG of 3 views" not in again.out
-    probed = from_json(json.loads(Path("run/results.json").read_bytes())["experiment"]).evaluate
+    results = json.loads(Path("run/results.json").read_bytes())
+    probed = from_json(load_config(results["experiment"])).evaluate
     own = read_experiment(Path("run")).evaluate
     assert probed == replace(own, views=2, mlp_epochs=1)
 
