@@ -88,3 +88,14 @@ def test_nobody_names_a_method_or_a_world():
         if module.split(".")[0] not in ("methods", "worlds", "recipes", "commands", "speed"):
             named = [item for item in imported if re.match(seams, item)]
             assert not named, f"{module} imports {named}"
+
+
+def test_the_six_trips_go_through_files_that_exist():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    trips = re.findall(r"(?m)^\| \*\*A.*$", text)
+    assert len(trips) == 6, "a row for each trip"
+    for trip in trips:
+        files = re.findall(r"`([\w/]+\.(?:py|html\.jinja))`", trip)
+        assert len(files) > 6
+        missing = [name for name in files if not (SOURCE / name).is_file()]
+        assert not missing, f"{trip[:40]} names {missing}"
