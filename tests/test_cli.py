@@ -336,7 +336,7 @@ def test_a_run_from_training_to_report(run, elsewhere: Path) -> None:
     assert again.code == 0
     assert "z_AGG of 2 views" in again.out and "z_AGG of 3 views" not in again.out
     results = json.loads(Path("run/results.json").read_bytes())
-    probed = from_json(load_config(results["experiment"])).evaluate
+    probed = from_json(load_config(results["experiment"], Path("results.json"))).evaluate
     own = read_experiment(Path("run")).evaluate
     assert probed == replace(own, views=2, mlp_epochs=1)
 

@@ -156,7 +156,7 @@ def more_views(variants: Sequence[Variant]) -> Evidence:
     for predict in ("last", "every"):
         if (v := demo(variants, predict)) is None:
             continue
-        curve = [figure(v, ("class", "sequence", m, "top1")) for m in range(1, 9)]
+        curve = [figure(v, Question("class", "sequence", m, "top1")) for m in range(1, 9)]
         means = ", ".join(f"{100 * point.mean:.1f}" for point in curve)
         lines.append(f"{predict} view predicted: M = 1 .. 8: {means} % (n = {curve[0].n})")
         steps += itertools.pairwise(curve)
@@ -185,7 +185,7 @@ def aggregate_over_view(variants: Sequence[Variant]) -> Evidence:
     found = _compare_inputs(variants, (AGG, "z_AGG of five views"), (VIEW, "z of one view"))
     if found.verdict == OPEN:
         return found
-    one_view: Question = ("class", "sequence", 1, "top1")
+    one_view = Question("class", "sequence", 1, "top1")
     single = _compare_inputs(variants, (one_view, "z_AGG of one view"), (VIEW, "z of it"))
     return Evidence((*found.lines, *single.lines), found.verdict, found.one_seed)
 

@@ -9,10 +9,10 @@ from seqjepa.report.tables import Question, Value, value
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not tested"
 
-VIEW: Question = ("class", "view", 1, "top1")
-MEAN: Question = ("class", "mean", 5, "top1")
-AGG: Question = ("class", "sequence", 5, "top1")
-ROTATION: Question = ("relative rotation", "pair", 2, "r2")
+VIEW = Question("class", "view", 1, "top1")
+MEAN = Question("class", "mean", 5, "top1")
+AGG = Question("class", "sequence", 5, "top1")
+ROTATION = Question("relative rotation", "pair", 2, "r2")
 
 Pair = tuple[Value, Value]  # two figures that are compared
 

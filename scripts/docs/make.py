@@ -61,7 +61,7 @@ class TableRow:
 def _accuracy(name: str, source: str, views: int, features: str = "model") -> TableRow:
     # README shows one view, the mean of five and z_AGG of five, the last also untrained.
     in_readme = (source, views) in (("view", 1), ("mean", 5), ("sequence", 5))
-    question = ("class", source, views, "top1")
+    question = Question("class", source, views, "top1")
     return TableRow(f"{name}, M = {views}", question, features, in_readme=in_readme)
 
 
@@ -74,7 +74,7 @@ def _relative(
 ) -> TableRow:
     # README shows rotation on objects of the training distribution, beside both controls.
     in_readme = factor == "rotation" and split == "test"
-    question = (f"relative {factor}", "pair", 2, metric)
+    question = Question(f"relative {factor}", "pair", 2, metric)
     return TableRow(f"relative {name}", question, features, split, in_readme)
 
 
@@ -88,7 +88,7 @@ ROWS = (
     _accuracy("untrained z_AGG", "sequence", 5, features="random"),
     _relative("rotation, R²"),
     _relative("rotation, median error (°)", metric="median_degrees"),
-    TableRow("individual rotation, R²", ("individual rotation", "view", 1, "r2")),
+    TableRow("individual rotation, R²", Question("individual rotation", "view", 1, "r2")),
     _relative("floor hue, R²", factor="floor_hue"),
     _relative("light hue, R²", factor="light_hue"),
     _relative("rotation, R², unseen rotations", split="ood_rotation"),
@@ -242,7 +242,7 @@ def _steps(variant: Variant) -> str:
 
 def _cell(variant: Variant, row: TableRow) -> str:
     """Return mean ± standard deviation over seeds; accuracies in per cent."""
-    return text(value(variant.runs, row.features, row.split, row.question), row.question[3])
+    return text(value(variant.runs, row.features, row.split, row.question), row.question.metric)
 
 
 def _rotation_in_time() -> Figure | None:

@@ -31,7 +31,7 @@ def class_table(found: Mapping[str, Sequence[Run]]) -> str:
 
     for name, (title, classes, _) in RUNS.items():
         cells = [
-            _cell(found[name], features, ("class", source, views, "top1"))
+            _cell(found[name], features, Question("class", source, views, "top1"))
             for features, source, views in columns.values()
         ]
         lines.append(f"| {title} | {classes} | {' | '.join(cells)} |")
@@ -48,7 +48,7 @@ def pose_table(found: Mapping[str, Sequence[Run]]) -> str:
     for name, (title, _, groups) in RUNS.items():
         for group in groups:
             cells = [
-                _cell(found[name], features, (f"{task} {group}", source, views, "r2"))
+                _cell(found[name], features, Question(f"{task} {group}", source, views, "r2"))
                 for _, task, source, views in asked
                 for features in KINDS
             ]
@@ -57,4 +57,4 @@ def pose_table(found: Mapping[str, Sequence[Run]]) -> str:
 
 
 def _cell(runs: Sequence[Run], features: str, question: Question) -> str:
-    return text(value(runs, features, "test", question), question[3])
+    return text(value(runs, features, "test", question), question.metric)

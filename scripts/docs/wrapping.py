@@ -6,8 +6,10 @@ COLUMNS = 100
 
 
 def wrap(paragraph: str) -> str:
-    """Return a paragraph, or an item of a list, broken at spaces into lines of 100 columns. Longer
-    words, such as a contender's name with all its settings, stay whole.
+    """Return a paragraph, or an item of a list, in lines of 100 columns.
+
+    Lines break at spaces only: a longer word, such as a contender's name with all its settings,
+    stays whole.
     """
     indent = "  " if paragraph.startswith("- ") else ""
     return textwrap.fill(

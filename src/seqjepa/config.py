@@ -69,8 +69,12 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         checks.at_least(self, steps=1, num_views=1, accumulate=1, log_every=1, checkpoint_every=1)
-        # BatchNorm needs two samples in each micro-batch.
-        checks.at_least(self, batch_size=2 * self.accumulate)
+        # BatchNorm needs two samples.
+        if self.batch_size < 2 * self.accumulate:
+            raise ConfigError(
+                f"train.batch_size must be at least {2 * self.accumulate}, two for each of the "
+                f"train.accumulate micro-batches, got {self.batch_size}"
+            )
         if self.batch_size % self.accumulate:
             raise ConfigError(
                 f"train.batch_size {self.batch_size} must be a multiple of train.accumulate "
@@ -166,10 +170,14 @@ def to_json(config: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return the value of a config's field as JSON data."""
+    """Return the value of a config's field as `json.loads` would return it from a file."""
     if dataclasses.is_dataclass(value):
         return to_json(value)
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
 
 
 def from_json(data: Mapping[str, Any]) -> Experiment:

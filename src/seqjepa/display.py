@@ -49,7 +49,8 @@ def progress(task: str, total: float) -> Iterator[Callable[[float], None]]:
         A function that moves the bar on by so many units.
     """
     console = Console(stderr=True, quiet=_quiet.get())
-    with Progress(console=console, transient=True) as shown:
+    # Without a terminal, a bar that goes away again would leave an empty line in the log.
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
         bar = shown.add_task(task, total=total)
         yield lambda units: shown.advance(bar, units)
 

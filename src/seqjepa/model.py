@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seqjepa.config import Experiment, from_json, kind
-from seqjepa.devices import find_device
+from seqjepa.devices import device_of, find_device
 from seqjepa.distributed import world_size
 from seqjepa.errors import CheckpointError, ConfigError
 from seqjepa.methods.base import Method
@@ -60,7 +60,7 @@ class Model:
             )
         if views.dtype != torch.uint8 and not views.is_floating_point():
             raise ConfigError(f"views must be uint8 in 0..255 or float in 0..1, got {views.dtype}")
-        features: Tensor = self.method.encoder(views.to(self._device))
+        features: Tensor = self.method.encoder(views.to(device_of(self.method)))
         return features
 
     @torch.inference_mode()
@@ -76,7 +76,9 @@ class Model:
             [B, S] float32.
         """
         self._require_actions(views, actions, views.shape[1] - 1)
-        return self.method.aggregate(self.encode(views), actions.to(self._device, torch.float32))
+        return self.method.aggregate(
+            self.encode(views), actions.to(device_of(self.method), torch.float32)
+        )
 
     @torch.inference_mode()
     def predict(self, views: Tensor, actions: Tensor) -> Tensor:
@@ -90,11 +92,9 @@ class Model:
             [B, D] float32.
         """
         self._require_actions(views, actions, views.shape[1])
-        return self.method.predict(self.encode(views), actions.to(self._device, torch.float32))
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.method.parameters()).device
+        return self.method.predict(
+            self.encode(views), actions.to(device_of(self.method), torch.float32)
+        )
 
     def _require_actions(self, views: Tensor, actions: Tensor, steps: int) -> None:
         expected = (views.shape[0], steps, self.spec.actions.action_dim)
@@ -137,7 +137,7 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
 def require_fit(experiment: Experiment) -> None:
     """Raise an error if method, encoder and world do not fit, as far as the outline shows.
 
-    It takes no time beside building the world, which may read or render for minutes.
+    It takes little time compared with building the world, which may read or render for minutes.
 
     Raises:
         ConfigError: if they do not fit together.

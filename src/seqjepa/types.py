@@ -82,7 +82,7 @@ class Representation:
 
     Attributes:
         views: [B, T, D], the encoder on each view: the equivariant representation in seq-JEPA.
-        sequence: [B, S], the method's word on the whole: z_AGG in seq-JEPA, the first view's
+        sequence: [B, S], one vector for the whole sequence: z_AGG in seq-JEPA, the first view's
             features in methods without an aggregator.
     """
 

@@ -75,7 +75,9 @@ def test_results_are_written_as_returned(run_dir: Path, results: dict) -> None:
 
     assert results["format"] == 1
     assert (results["seed"], results["step"], results["split"]) == (0, 2, "test")
-    assert to_json(from_json(load_config(results["experiment"]))) == to_json(signal_world.recipe())
+    assert to_json(from_json(load_config(results["experiment"], Path("results.json")))) == to_json(
+        signal_world.recipe()
+    )
     assert results["sizes"] == {"train": 64, "test": 32, "ood_class": 32, "ood_light": 32}
     assert set(results["versions"]) == {"python", "seqjepa", "torch", "numpy", "scikit-learn"}
 

@@ -15,7 +15,7 @@ from seqjepa.config import EvaluateConfig, OptimConfig, TrainConfig
 from seqjepa.errors import ConfigError
 from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.heads import ProjectorConfig
-from seqjepa.methods.base import Method
+from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.model import build_method, load
 from seqjepa.nn import EncoderConfig
 from seqjepa.recipes import load_code, with_method
@@ -305,3 +305,12 @@ def test_numbers_are_finite(name, value):
 def test_one_short_file_each(name):
     path = ROOT / "src" / "seqjepa" / "methods" / f"{name}.py"
     assert len(path.read_text().splitlines()) <= 220
+
+
+def test_a_check_of_an_earlier_version_is_not_passed_over() -> None:
+    """It is called `validate` now, so nobody would call it."""
+    with pytest.raises(ConfigError, match="`check` is called `validate` now, rename it"):
+
+        class Old(MethodConfig):
+            def check(self, actions, num_views, batch_size) -> None:
+                """Refuse small batches."""

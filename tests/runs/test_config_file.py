@@ -1,5 +1,6 @@
 """An experiment's JSON in files: portable, and readable by later versions."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from seqjepa.worlds.base import WorldConfig
 
 EXPERIMENT = replace(signal_world.recipe(), method=vicreg.Config())
 DATA = to_json(EXPERIMENT)
+PATH = Path("run/config.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class Own(WorldConfig):
 
     objects: int = 3
     shading: float = 0.5
+    ranges: tuple[tuple[float, float], ...] = ((0.0, 1.0), (2.0, 3.0))
 
 
 # Both stand for modules of their own: one of ours, one of a user's.
@@ -53,32 +56,32 @@ def written(**changes: object) -> dict:
 
 def test_what_is_written_is_read() -> None:
     data = dump_config(DATA)
-    assert data["format"] == FORMAT and load_config(data) == DATA
-    assert from_json(load_config(data)) == EXPERIMENT
+    assert data["format"] == FORMAT and load_config(data, PATH) == DATA
+    assert from_json(load_config(data, PATH)) == EXPERIMENT
 
 
 def test_the_home_folder_is_not_written() -> None:
     path = str(Path.home() / "data")
     data = dump_config(DATA | {"world": {"kind": "arrays", "path": path}})
     assert data["world"]["path"] == "~/data"
-    assert expanded(load_config(data))["world"]["path"] == path
+    assert expanded(load_config(data, PATH))["world"]["path"] == path
 
 
 def test_a_field_that_is_newer_than_the_file_takes_its_default(next_format: None) -> None:
     method = {"kind": "later", "invariance": 5.0}
-    assert load_config(written(method=method))["method"] == method | {"negatives": ["all"]}
+    assert load_config(written(method=method), PATH)["method"] == method | {"negatives": ["all"]}
 
 
 def test_a_key_that_the_file_should_have_is_missed(next_format: None) -> None:
     method = {"kind": "later", "negatives": ["own"]}
-    assert load_config(written(method=method))["method"] == method
+    assert load_config(written(method=method), PATH)["method"] == method
     with pytest.raises(ConfigError, match=r"keys missing: method\.invariance"):
-        from_json(load_config(written(method=method)))
+        from_json(load_config(written(method=method), PATH))
 
     # A file of the format that has the field must have the key.
     current = written(method={"kind": "later", "invariance": 5.0}) | {"format": FORMAT + 1}
     with pytest.raises(ConfigError, match=r"keys missing: method\.negatives"):
-        from_json(load_config(current))
+        from_json(load_config(current, PATH))
 
 
 def test_a_key_of_a_part_is_missed_too() -> None:
@@ -87,23 +90,31 @@ def test_a_key_of_a_part_is_missed_too() -> None:
         data[part] = dict(data[part])
     del data["optim"]["lr"]
     with pytest.raises(ConfigError, match=r"keys missing: optim\.lr"):
-        from_json(load_config(data))
+        from_json(load_config(data, PATH))
 
 
 def test_fields_of_a_users_own_config_take_their_defaults() -> None:
     world = {"kind": "own", "objects": 4}
-    assert load_config(written(world=world))["world"] == world | {"shading": 0.5}
+    added = {"shading": 0.5, "ranges": [[0.0, 1.0], [2.0, 3.0]]}
+    assert load_config(written(world=world), PATH)["world"] == world | added
+    assert from_json(load_config(written(world=world), PATH)).world == Own(objects=4)
+
+
+def test_data_are_those_that_a_file_has() -> None:
+    data = to_json(replace(EXPERIMENT, world=Own()))
+    # Not a tuple inside a list, which would differ from the run's own file on resuming.
+    assert data == json.loads(json.dumps(data))
 
 
 def test_code_that_is_not_loaded_is_left_alone() -> None:
     world = {"kind": "nowhere", "size": 1}
-    assert load_config(written(world=world))["world"] == world
+    assert load_config(written(world=world), PATH)["world"] == world
 
 
 def test_unknown_keys_are_refused() -> None:
     method = DATA["method"] | {"invarience": 5.0}
     with pytest.raises(ConfigError, match=r"did you mean 'method\.invariance'"):
-        from_json(load_config(written(method=method)))
+        from_json(load_config(written(method=method), PATH))
 
 
 def test_migrations_run_in_order_from_the_files_format(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +127,7 @@ def test_migrations_run_in_order_from_the_files_format(monkeypatch: pytest.Monke
 
     def read(key: str, written_in: int) -> dict:
         data = {name: value for name, value in DATA.items() if name != "seed"}
-        return load_config(data | {key: 7, "format": written_in})
+        return load_config(data | {key: 7, "format": written_in}, PATH)
 
     assert read("draw", FORMAT)["seed"] == read("chance", FORMAT + 1)["seed"] == 7
     assert "draw" in read("draw", FORMAT + 1), "which is no key of that format"
@@ -124,5 +135,7 @@ def test_migrations_run_in_order_from_the_files_format(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("written_in", [FORMAT + 1, "2", None])
 def test_a_newer_format_is_refused(written_in: object) -> None:
-    with pytest.raises(ConfigError, match=f"reads up to format {FORMAT}: upgrade seqjepa"):
-        load_config(DATA | {"format": written_in})
+    with pytest.raises(
+        ConfigError, match=rf"run/config\.json: .*reads up to format {FORMAT}: upgrade seqjepa"
+    ):
+        load_config(DATA | {"format": written_in}, PATH)

@@ -1,10 +1,10 @@
 """Contenders of a benchmark: a recipe with another method, perhaps with changed settings.
 
-vicreg                                    a method with its defaults
-own.py                                    one of your own
-seq_jepa:predict=every                    with another value of a field of the method
-seq_jepa:train.num_views=2,condition=none and of any other field of the experiment, by its path in
-config.json
+vicreg                                     a method with its defaults
+own.py                                     one of your own
+seq_jepa:predict=every                     with another value of a field of the method
+seq_jepa:train.num_views=2,condition=none  and of any other field of the experiment, by its path
+                                           in config.json
 """
 
 import json

@@ -51,7 +51,8 @@ class Job:
         results = read_finished(self.folder)
         if results is None:
             return False
-        return not differences(results["experiment"], portable(to_json(self.experiment)))
+        done, asked = portable(results["experiment"]), portable(to_json(self.experiment))
+        return not differences(done, asked)
 
     def __str__(self) -> str:
         return f"{self.contender.name}, seed {self.seed}"

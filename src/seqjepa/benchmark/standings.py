@@ -136,5 +136,5 @@ def _read_failure(folder: Path) -> dict[str, Any] | None:
     data, remedy = read_object(path), "remove the file to run it again"
     require_keys(path, data, {"experiment", "why"}, remedy)
     require_keys(path, data["experiment"], {"name", "seed"}, remedy)
-    data["experiment"] = load_config(data["experiment"])
+    data["experiment"] = load_config(data["experiment"], path)
     return data

@@ -33,6 +33,9 @@ class Inputs:
     """Inputs of probes: rows of a cached table, and a function that makes inputs of them. H heads
     are trained side by side, each on an input of its own.
 
+    For example values [N, 50, D], picks 2 and `concatenated`: pairs of an object's 50 views, as
+    inputs [B, 1, 2D] of a single head.
+
     Attributes:
         values: [N, K, ...], K rows cached for each of N objects: its views' features, or its
             sequences'.

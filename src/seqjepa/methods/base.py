@@ -42,6 +42,15 @@ class MethodConfig:
     reads: ClassVar[int | None] = None
     conditioned: ClassVar[bool] = True
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # A method of one's own that was written for version 0.1 would never be asked.
+        if "check" in vars(cls):
+            raise ConfigError(
+                f"{cls.__module__}.{cls.__qualname__}: the method `check` is called `validate` "
+                "now, rename it"
+            )
+
     @property
     def uses_actions(self) -> bool:
         """True if the method is given actions.

@@ -64,7 +64,7 @@ def read_pickle(data: bytes, name: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value, a dict with arrays in place of the `Made` ones."""
+    """Return a value; if it is a dict, with the arrays that its `Made` items have become."""
     if not isinstance(value, dict):
         return value
     return {key: item.value if isinstance(item, Made) else item for key, item in value.items()}

@@ -86,7 +86,7 @@ def read_run(folder: Path) -> Run:
     """Read a run folder as the training and evaluation commands leave it.
 
     Raises:
-        ConfigError: if the folder is no run.
+        ConfigError: if the folder is no run, or a newer version wrote it.
         DataError: if a file of it is missing or damaged.
     """
     path = folder / "config.json"
@@ -103,7 +103,7 @@ def read_run(folder: Path) -> Run:
     metrics = _read_metrics(folder / "metrics.jsonl")
     evaluated = folder / "results.json"
     results = read_results(evaluated) if evaluated.exists() else None
-    return Run(folder, load_config(config), metrics, results)
+    return Run(folder, load_config(config, path), metrics, results)
 
 
 def group(runs: Sequence[Run]) -> list[Variant]:
@@ -235,6 +235,7 @@ def read_results(path: Path) -> dict[str, Any]:
     """Read a results.json, whose records fit `protocol.Record`.
 
     Raises:
+        ConfigError: if a newer version wrote its experiment.
         DataError: if the file is damaged or of another version.
     """
     data, remedy = read_object(path), "evaluate the run again, seqjepa evaluate"
@@ -242,7 +243,7 @@ def read_results(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: {remedy}")
     require_keys(path, data, {"experiment", "step", "split", "records"}, remedy)
     require_keys(path, data["experiment"], {"name", "seed", "method", "world", "train"}, remedy)
-    data["experiment"] = load_config(data["experiment"])
+    data["experiment"] = load_config(data["experiment"], path)
 
     fields = {field.name for field in dataclasses.fields(Record)}
     for record in data["records"]:

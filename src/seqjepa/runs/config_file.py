@@ -35,11 +35,12 @@ def dump_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"format": FORMAT, **portable(config)}
 
 
-def load_config(data: Mapping[str, Any]) -> dict[str, Any]:
+def load_config(data: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return an experiment's JSON data from those in a file, brought up to date.
 
     Args:
         data: from `dump_config`, of this version or an earlier one.
+        path: the file, for the message.
 
     Returns:
         The data as `config.to_json` would give them, still `portable`.
@@ -51,8 +52,8 @@ def load_config(data: Mapping[str, Any]) -> dict[str, Any]:
     written_in = config.pop("format", 1)
     if not isinstance(written_in, int) or written_in > FORMAT:
         raise ConfigError(
-            f"the config is of format {written_in!r}, this seqjepa reads up to format {FORMAT}: "
-            "upgrade seqjepa"
+            f"{path}: the config is of format {written_in!r}, this seqjepa reads up to format "
+            f"{FORMAT}: upgrade seqjepa"
         )
 
     for reached, migrate in sorted(MIGRATIONS.items()):
@@ -77,26 +78,42 @@ def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_defaults(cls: type[Any], data: Mapping[str, Any], written_in: int) -> dict[str, Any]:
-    """Return the data of a config with those keys that did not exist when they were written."""
+    """Return a config's data with the defaults of fields that did not exist when it was written.
+
+    Dataclasses in a field of their own are filled in as well; none of ours is in a tuple, a
+    dictionary or a union.
+    """
     filled = dict(data)
     try:
         cls, _ = concrete(cls, data, "")
     except ConfigError:
         return filled  # of code that is not loaded: `from_json` says so
 
-    # A user's own config has no format of ours: what it has a default for may be new in it.
-    ours = cls.__module__.startswith("seqjepa.")
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
+        part: Any = hints[field.name]
         value = filled.get(field.name)
-        if dataclasses.is_dataclass(hints[field.name]) and isinstance(value, Mapping):
-            filled[field.name] = _with_defaults(hints[field.name], value, written_in)
-        elif field.name not in filled and (not ours or since(field) > written_in):
-            if field.default is not dataclasses.MISSING:
-                filled[field.name] = plain(field.default)
-            elif field.default_factory is not dataclasses.MISSING:
-                filled[field.name] = plain(field.default_factory())
+        if dataclasses.is_dataclass(part) and isinstance(value, Mapping):
+            filled[field.name] = _with_defaults(part, value, written_in)
+        elif field.name not in filled and _may_be_missing(cls, field, written_in):
+            filled |= _default(field)
     return filled
+
+
+def _may_be_missing(cls: type[Any], field: dataclasses.Field[Any], written_in: int) -> bool:
+    """Return whether a file of a format may lack a field of a config class."""
+    # A user's own config has no format of ours: any field may be newer than the file.
+    own = not cls.__module__.startswith("seqjepa.")
+    return own or since(field) > written_in
+
+
+def _default(field: dataclasses.Field[Any]) -> dict[str, Any]:
+    """Return a field's name and default as JSON data; nothing if it has no default."""
+    if field.default is not dataclasses.MISSING:
+        return {field.name: plain(field.default)}
+    if field.default_factory is not dataclasses.MISSING:
+        return {field.name: plain(field.default_factory())}
+    return {}
 
 
 def _replace(data: Any, old: str, new: str) -> Any:

@@ -202,11 +202,7 @@ def read_config(path: Path) -> dict[str, Any]:
         ConfigError: if the folder holds no run, its config.json is damaged, or a newer version
             wrote it.
     """
-    data = _load(path / CONFIG)
-    try:
-        return expanded(load_config(data))
-    except ConfigError as error:
-        raise ConfigError(f"{path / CONFIG}: {error}") from error
+    return expanded(load_config(_load(path / CONFIG), path / CONFIG))
 
 
 def read_spec(path: Path) -> WorldSpec:

@@ -60,6 +60,7 @@ def restore_optimizer(
     Raises:
         CheckpointError: with the keys that do not fit; the optimizer is as it was.
     """
+    # Keys such as `exp_avg.encoder.conv1.weight`: the slot `exp_avg` of a parameter.
     name_of = {parameter: name for name, parameter in names}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     slots = dict.fromkeys(key.partition(".")[0] for key in tensors)

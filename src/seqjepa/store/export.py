@@ -151,7 +151,7 @@ def export(job: RenderJob, out: str | Path, *, quality: int = 95) -> dict[str, s
 def _remove_changed(folder: Path, job: RenderJob) -> None:
     """Remove the objects that were made from other files than they would be now.
 
-    The files that all are made from are noted.
+    Also writes down the digest of the file that each object is made from.
     """
     if job.source is None:
         return

@@ -12,13 +12,16 @@ from seqjepa.errors import DataError
 from seqjepa.types import Indices
 
 
-def hold_out(order: Indices, fractions: Mapping[str, float], where: str) -> dict[str, Indices]:
+def hold_out(
+    order: Indices, fractions: Mapping[str, float], where: str, remedy: str
+) -> dict[str, Indices]:
     """Split objects into `train` and held-out splits.
 
     Args:
         order: [N] objects; the first ones are held out.
         fractions: of all objects, by split. One above 0 holds out one object at least.
         where: the data, for messages.
+        remedy: what to do if nothing is left to train on.
 
     Returns:
         The objects of `train` and of each held-out split, ascending.
@@ -34,7 +37,7 @@ def hold_out(order: Indices, fractions: Mapping[str, float], where: str) -> dict
         names = " and ".join(f"`{split}`" for split in fractions)
         raise DataError(
             f"{where} has {len(order)} object(s), too few to hold some of them out for {names}, at "
-            "least one each: add objects or lower the fraction"
+            f"least one each: {remedy}"
         )
 
     return splits

@@ -161,7 +161,7 @@ def _whole(folder: Path, objects: int, views: int) -> Iterator[bytes]:
         if index.read(len(header)) != header or images.read(len(MAGIC)) != MAGIC:
             return
 
-        # The first word of doubt ends it: what comes after is packed again.
+        # The first thing that does not match ends it: what comes after is packed again.
         for _ in range(objects):
             data = index.read(views * RECORD.itemsize)
             if len(data) < views * RECORD.itemsize:

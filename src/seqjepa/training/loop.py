@@ -79,22 +79,22 @@ def train(
         method, optimizer, probe = learner.method, learner.optimizer, learner.probe
         _require_evaluation(experiment, world, method)
 
-        # Of several ranks, the first alone writes to the folder and to the terminal.
-        writes = distributed.is_main_process()
-        display = Display(
-            config.steps, config.batch_size * config.num_views, quiet=quiet, silent=not writes
-        )
-        folder: AbstractContextManager[RunFolder | None] = nullcontext()
-        if writes:
-            folder = RunFolder.open(run_dir, to_json(experiment), resume=resume, warn=display.warn)
+        # Of several ranks, the first alone writes to the terminal and to the folder.
+        silent = not distributed.is_main_process()
+        views_per_step = config.batch_size * config.num_views
+        display = Display(config.steps, views_per_step, quiet=quiet, silent=silent)
+        folder = _open_folder(experiment, run_dir, resume, display.warn)
 
         with folder as run, fork_rng(world.device), Signals() as signals, display:
             if run is not None:
                 run.write_spec(world.spec, allow_changed=allow_changed_data)
             track = [tracker(run.path) for tracker in trackers if run is not None]
             distributed.barrier()  # until the folder is in order
-            step = _restore(learner, run_dir, run, display) if resume else 0
+            step, seconds = 0, 0.0
+            if resume:
+                step, seconds = _restore(learner, run_dir, run, display.warn)
             require_same("checkpoint", {"step": step})
+            display.start_at(step, seconds)
             batches = _batches(experiment, world, step)
             autocast = torch.autocast(
                 world.device.type,
@@ -135,8 +135,8 @@ def train(
                 step += 1
                 display.update(step)
 
-                # Look for collapse more often than the log is written, but not every step: the
-                # figures are read from the device.
+                # Look for collapse as often as the log is written, and at least every 100 steps;
+                # not every step, since the figures are read from the device.
                 seen = outputs[-1].representation
                 if step % min(config.log_every, 100) == 0:
                     message = watch.look(step, seen)
@@ -185,6 +185,15 @@ def prepare(experiment: Experiment, run_dir: Path, *, resume: bool, device: torc
     return world
 
 
+def _open_folder(
+    experiment: Experiment, run_dir: Path, resume: bool, warn: Callable[[str], None]
+) -> AbstractContextManager[RunFolder | None]:
+    """Open the run's folder; on ranks that do not write, return None in its place."""
+    if not distributed.is_main_process():
+        return nullcontext()
+    return RunFolder.open(run_dir, to_json(experiment), resume=resume, warn=warn)
+
+
 def _require_evaluation(experiment: Experiment, world: World, method: Method) -> None:
     """Raise a ConfigError if this machine could not evaluate what is about to be trained on it."""
     config, split = experiment.evaluate, world.spec.probe_split
@@ -196,24 +205,25 @@ def _require_evaluation(experiment: Experiment, world: World, method: Method) ->
     require_memory(world, split, sampling, method.encoder.dim, device_of(method))
 
 
-def _restore(learner: Learner, run_dir: Path, run: RunFolder | None, display: Display) -> int:
-    """Go back to the newest valid checkpoint, if there is one, and return its step, else 0."""
-    saved = checkpoint.latest(run_dir / CHECKPOINTS, display.warn)
+def _restore(
+    learner: Learner, run_dir: Path, run: RunFolder | None, warn: Callable[[str], None]
+) -> tuple[int, float]:
+    """Go back to the newest valid checkpoint; return its step and seconds, 0 if there is none."""
+    saved = checkpoint.latest(run_dir / CHECKPOINTS, warn)
     if saved is None:
-        return 0
+        return 0, 0.0
     learner.restore(saved)
-    display.start_at(saved.step, saved.state["seconds"])
 
     # What was logged after the checkpoint is logged again.
     if run is not None:
         run.truncate_metrics(saved.state["metrics_position"])
     if changed := manifest.changes(saved.environment, environment(learner.place)):
-        display.warn(f"resuming is not bit-exact: {', '.join(changed)}")
-    return saved.step
+        warn(f"resuming is not bit-exact: {', '.join(changed)}")
+    return saved.step, saved.state["seconds"]
 
 
 def _batches(experiment: Experiment, world: World, step: int) -> Iterator[SequenceBatch]:
-    """Yield this rank's share of each training batch, from a step on."""
+    """Return an iterator over this rank's share of each training batch, from a step on."""
     config = experiment.train
     return world.loader(
         "train",

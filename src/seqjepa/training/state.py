@@ -129,13 +129,13 @@ class Learner:
             CheckpointError: if it is of another architecture.
         """
         source = str(saved.path)
-        for name, module, optimizer in (
-            ("method", self.method, self.optimizer),
-            ("probe", self.probe, self.probe.optimizer),
+        for module, weights, optimizer, moments in (
+            (self.method, "method", self.optimizer, "optimizer"),
+            (self.probe, "probe", self.probe.optimizer, "probe_optimizer"),
         ):
-            restore(module, saved.tensors[name], source)
-            tensors = saved.tensors["optimizer" if name == "method" else "probe_optimizer"]
-            restore_optimizer(optimizer, module.named_parameters(), tensors, source)
+            restore(module, saved.tensors[weights], source)
+            names = module.named_parameters()
+            restore_optimizer(optimizer, names, saved.tensors[moments], source)
 
 
 def build_optimizer(method: Method, config: OptimConfig) -> torch.optim.Optimizer:

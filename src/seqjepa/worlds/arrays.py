@@ -122,7 +122,8 @@ class Config(WorldConfig):
         order = np.argsort(draw_key(self.split_seed, "split", 0, np.arange(size)), kind="stable")
         # The last objects of the order are the test, those before them `val`.
         fractions = {"test": self.test_fraction, "val": self.val_fraction}
-        splits = hold_out(order[::-1], fractions, self.path)
+        remedy = "add objects or lower world.val_fraction and world.test_fraction"
+        splits = hold_out(order[::-1], fractions, self.path, remedy)
         return {split: splits[split] for split in SPLITS}
 
 

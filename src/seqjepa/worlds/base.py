@@ -13,11 +13,23 @@ from torch import Tensor
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import at_least
 from seqjepa.errors import DataError, unknown
-from seqjepa.keys import choose_views, draw_key, epoch_order
+from seqjepa.keys import choose_views, draw_key, epoch_order, scramble, spread, uniforms
 from seqjepa.reading.findings import Report
 from seqjepa.types import Indices, SequenceBatch
 
-__all__ = ["Indices", "World", "WorldConfig", "WorldSpec", "at_least", "choose_views", "draw_key"]
+# Worlds of one's own import these from here.
+__all__ = [
+    "Indices",
+    "World",
+    "WorldConfig",
+    "WorldSpec",
+    "at_least",
+    "choose_views",
+    "draw_key",
+    "scramble",
+    "spread",
+    "uniforms",
+]
 
 
 @dataclass(frozen=True, kw_only=True)

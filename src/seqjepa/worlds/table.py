@@ -11,9 +11,12 @@ from typing_extensions import override
 
 from seqjepa.keys import choose_views
 from seqjepa.store.fingerprint import digests
-from seqjepa.store.table import ViewTable
+from seqjepa.store.table import Stored, ViewTable, pixel_statistics
 from seqjepa.types import Indices, SequenceBatch
 from seqjepa.worlds.base import World, WorldSpec
+
+# Worlds of one's own import these from here.
+__all__ = ["Stored", "TableWorld", "ViewTable", "pixel_statistics"]
 
 FINGERPRINTED = 64  # objects whose poses stand for those of a split that is read from files
 

@@ -135,13 +135,18 @@ class Config(WorldConfig):
             if fewest < self.views:
                 raise DataError(
                     f"world.views is {self.views}, but {store.folder} has {fewest} views per "
-                    "object: set it to no more"
+                    f"object: set it to at most {fewest}"
                 )
 
     def _hold_out(self, rows: Indices) -> tuple[Indices, Indices]:
         """Split training objects into those to train on and `val`, the same on every machine."""
         order = np.argsort(draw_key(self.split_seed, "val", 0, np.arange(len(rows))), kind="stable")
-        places = hold_out(order, {"val": self.val_fraction}, f"{self.path}, split `train`,")
+        places = hold_out(
+            order,
+            {"val": self.val_fraction},
+            f"{self.path}, split `train`,",
+            "add objects or lower world.val_fraction",
+        )
         return rows[places["train"]], rows[places["val"]]
 
     def _ood(self, classes: tuple[str, ...]) -> ViewTable:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqjepa.errors import DataError
+from seqjepa.errors import ConfigError, DataError
 from seqjepa.store.checksums import Checksums, crc32
 from seqjepa.worlds.images.image_set import ImageSplit, hold_out
 
@@ -41,9 +41,17 @@ def test_few_images_are_held_out_from_too() -> None:
         train, val = hold_out(WHOLE.select(np.arange(number)), 0.02)
         assert (len(train), len(val)) == (number - 1, 1)
     assert len(hold_out(WHOLE.select(np.arange(1)), 0.0)[0]) == 1
-    said = r"part 'train' of the images has 1 object\(s\), too few .* for `val`, .*: add objects"
+    said = (
+        r"set of images 'train' has 1 object\(s\), too few .*: add .* or lower world.val_fraction"
+    )
     with pytest.raises(DataError, match=said):
         hold_out(WHOLE.select(np.arange(1)), 0.02)
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])
+def test_a_fraction_out_of_range_is_refused_without_a_config_too(fraction: float) -> None:
+    with pytest.raises(ConfigError, match=r"world.val_fraction must be at least 0 and below 1"):
+        hold_out(WHOLE, fraction)
 
 
 def test_a_larger_val_holds_the_smaller_one_and_new_images_move_few() -> None:

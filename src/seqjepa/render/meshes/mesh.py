@@ -136,7 +136,7 @@ def smooth_normals(points: Floats) -> Floats:
     at = coo_matrix((ones, (corner[few], place[few])), (3 * n, place.max() + 1)).tocsr()
     pairs = (at @ at.T).tocoo()
 
-    # A corner's normal is the sum over its pairs of area times normal, left at unit length.
+    # A corner's normal is the sum over its pairs of area times normal, scaled to unit length.
     near = (flat[face[pairs.row]] * flat[face[pairs.col]]).sum(1) >= CREASE
     row, column = pairs.row[near], pairs.col[near]
     weight = coo_matrix((area[face[column]], (row, column)), (3 * n, 3 * n)).tocsr()

@@ -61,6 +61,7 @@ class Source(ABC):
         """Read class names and labels; images are decoded later, at `size` pixels per side.
 
         Raises:
+            ConfigError: if a package that the format needs is not installed.
             DataError: if files are missing or damaged.
         """
 
@@ -98,7 +99,9 @@ class Source(ABC):
                 machine; 0 leaves it empty.
 
         Raises:
+            ConfigError: if the fraction is out of range, or `read` needs a missing package.
             DataError: if files are missing or damaged.
+            DiskError: if the cache cannot be written.
         """
         # The fingerprint comes from names, sizes and times alone; if the cache knows it, nothing is
         # read.

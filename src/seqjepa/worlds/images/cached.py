@@ -100,7 +100,7 @@ def _no_poses(labels: Indices) -> npt.NDArray[np.float32]:
 
 def _chunk(size: int) -> int:
     """Return the number of images decoded between two records of progress."""
-    # Large images: enough of them to keep all threads busy. Small ones: not too many to lose.
+    # At least 64 keep all threads busy; a kill loses a chunk, so no more than 8,192.
     return min(max(CHUNK_BYTES // (3 * size**2), 64), 8192)
 
 

@@ -7,6 +7,7 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
+from seqjepa.errors import ConfigError
 from seqjepa.keys import scramble
 from seqjepa.store import holdout
 from seqjepa.store.checksums import Checksums
@@ -27,9 +28,9 @@ class ImageSplit:
         origin: the published file or folder that `images` was decoded from (`unlabeled`, `train`,
             `test` ...). `images` has all of its images in the published order, so `places` also
             finds what was computed elsewhere for each of them, such as saliency.
-        names: [N'] file names as UTF-8 bytes, relative to the origin's folder (ImageNet) or to the
-            data set, where they may begin with the split (Tiny ImageNet, folders); None if the
-            images are not files of their own.
+        names: [N'] file names as bytes, relative to the origin's folder (ImageNet) or to the data
+            set, where they may begin with the split (Tiny ImageNet, folders); None if the images
+            are not files of their own.
         checksums: of `images`, if they are verified when they are read.
         contents: a digest of all bytes of `images`, if it is known; see `data`.
         stretched: True if whole images were stretched to the square, False if their middle square
@@ -54,9 +55,7 @@ class ImageSplit:
         return len(self.labels)
 
     def places(self, index: Indices) -> Indices:
-        """Return the places [B] of images `index` [B] in `images`, `names` and other arrays in the
-        published order.
-        """
+        """Return the places [B] of images `index` [B] in `images`, `names` and the like."""
         return index if self.rows is None else self.rows[index]
 
     def select(self, rows: Indices) -> "ImageSplit":
@@ -135,8 +134,13 @@ def hold_out(
         name: of the split to hold out, for messages.
 
     Raises:
+        ConfigError: if the fraction is out of range.
         DataError: if nothing would be left to train on.
     """
+    # A world's config checks this too, but images can be opened without one.
+    if not 0 <= fraction < 1:
+        raise ConfigError(f"world.{name}_fraction must be at least 0 and below 1, got {fraction}")
+
     places = split.places(np.arange(len(split)))
     if split.names is None:
         hashes = scramble(places.astype(np.uint64))
@@ -147,5 +151,7 @@ def hold_out(
 
     # In the order of hashes, a larger fraction holds out the same images and more.
     order = np.argsort(hashes, kind="stable")
-    rows = holdout.hold_out(order, {name: fraction}, f"part {split.origin!r} of the images")
+    where = f"the set of images {split.origin!r}"
+    remedy = f"add images or lower world.{name}_fraction" if name == "val" else "add images"
+    rows = holdout.hold_out(order, {name: fraction}, where, remedy)
     return split.select(rows["train"]), split.select(rows[name])

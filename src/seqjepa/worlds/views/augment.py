@@ -113,7 +113,9 @@ def _weights(low: Tensor, length: Tensor, flip: Tensor, pixels: int, size: int) 
     place = torch.where(flip[:, 0] == 1, size - 1 - place, place)  # [V, S]
 
     # A row of the table is `pixels` zeros, then the weights of a part that begins at 0. Reading
-    # `pixels` numbers from `low` places before the weights on moves the part to `low`.
+    # `pixels` numbers from `low` places before the weights on moves the part to `low`: with four
+    # pixels, a part of length 2 has the row `0 0 0 0 w0 w1 0 0`, and from `low` = 1 on it has the
+    # weights `0 w0 w1 0`, which begin one place before w0.
     row = (length[:, 0].long() - 1) * size + place
     start = (2 * row + 1) * pixels - low[:, 0].long()
     windows = _table(pixels, size, low.device).flatten().unfold(0, pixels, 1)

@@ -159,6 +159,7 @@ def half(maps: Tensor) -> Tensor:
 
 def distinct(images: ImageSet) -> dict[str, ImageSplit]:
     """Return the tables of images behind the splits, each once and as a whole, by their origin."""
+    # Splits of one table share the array itself, so its identity tells tables apart.
     found: dict[int, tuple[str, ImageSplit]] = {}
     for name, split in images.splits.items():
         whole = replace(split, rows=None, labels=np.full(len(split.images), -1))

@@ -69,7 +69,7 @@ def test_a_few_images_are_enough_for_a_test_and_one_is_not(tmp_path: Path) -> No
     few = fill(tmp_path / "few", "a/1.png", "a/2.png", "a/3.png")
     assert [len(contents(few, split, 0.02)) for split in ("train", "val", "test")] == [1, 1, 1]
     with pytest.raises(
-        DataError, match=r"part 'images' of the images has 1 object.* for `test`.*add objects"
+        DataError, match=r"set of images 'images' has 1 object.* for `test`.*: add images$"
     ):
         SOURCE.open(fill(tmp_path / "one", "a/1.png"), 16, 0)
 

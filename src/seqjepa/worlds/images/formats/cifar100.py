@@ -1,7 +1,7 @@
-"""CIFAR-100 (Krizhevsky 2009): 50,000 training and 10,000 test images of 32 x 32 pixels, 100
-classes.
+"""CIFAR-100 (Krizhevsky 2009): 32 x 32 pixels, 100 classes.
 
-The path is one of these, or a folder with one of them:
+There are 50,000 training and 10,000 test images. The path is one of these, or a folder with one of
+them:
 
 - `cifar-100-python.tar.gz` or what it unpacks to (`train`, `test`, `meta`: pickles, read by
   `reading.pickles`),

@@ -1,7 +1,6 @@
-"""ImageNet-1k (ILSVRC 2012): 1,281,167 training and 50,000 validation images of all sizes, 1,000
-classes.
+"""ImageNet-1k (ILSVRC 2012): images of all sizes, 1,000 classes.
 
-The path is a folder with
+There are 1,281,167 training and 50,000 validation images. The path is a folder with
 
 - `train/<wnid>/*.JPEG`,
 - `val/<wnid>/*.JPEG`, or `val/*.JPEG` as published and, beside `val`, Kaggle's

@@ -1,9 +1,9 @@
-"""Tiny ImageNet (Stanford CS231n): 100,000 training and 10,000 validation images of 64 x 64 pixels,
-200 classes; some are gray.
+"""Tiny ImageNet (Stanford CS231n): 64 x 64 pixels, 200 classes.
 
-The path is `tiny-imagenet-200.zip`, what it unpacks to, or a folder with one of them. A class's
-label is its line in `wnids.txt`. The labels of the test images were never published: the published
-validation images are our `test`, and `val` is held out from the training images.
+There are 100,000 training and 10,000 validation images; some are gray. The path is
+`tiny-imagenet-200.zip`, what it unpacks to, or a folder with one of them. A class's label is its
+line in `wnids.txt`. The labels of the test images were never published: the published validation
+images are our `test`, and `val` is held out from the training images.
 """
 
 import re
