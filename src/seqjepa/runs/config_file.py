@@ -91,9 +91,9 @@ def _with_defaults(cls: type[Any], data: Mapping[str, Any], written_in: int) -> 
 
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        part: Any = hints[field.name]
+        part = hints[field.name]
         value = filled.get(field.name)
-        if dataclasses.is_dataclass(part) and isinstance(value, Mapping):
+        if isinstance(part, type) and dataclasses.is_dataclass(part) and isinstance(value, Mapping):
             filled[field.name] = _with_defaults(part, value, written_in)
         elif field.name not in filled and _may_be_missing(cls, field, written_in):
             filled |= _default(field)
