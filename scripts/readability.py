@@ -3,9 +3,9 @@
     .venv/bin/python scripts/readability.py            # src
     .venv/bin/python scripts/readability.py src tests --list
 
-For each folder it prints, over all its Python files: how many functions of 15 or more body lines
-have no blank line and no comment inside, comments on a line of their own for each 100 lines of
-code, lines over 100 and 120 columns, docstrings that begin with a relative or interrogative word
+For each folder or file it prints, over all its Python files: how many functions of 15 or more body
+lines have no blank line and no comment inside, comments on a line of their own for each 100 lines
+of code, lines over 100 and 120 columns, docstrings that begin with a relative or interrogative word
 instead of a verb or noun, and the median number of words in a docstring's first line.
 """
 
@@ -27,7 +27,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass
 class Count:
-    """Figures of a folder.
+    """Figures of a folder or a file.
 
     Attributes:
         lines: of code: neither blank nor a comment alone.
@@ -53,17 +53,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folders", nargs="*", default=["src"])
+    parser.add_argument("paths", nargs="*", default=["src"])
     parser.add_argument("--list", action="store_true", help="name the functions and docstrings")
     options = parser.parse_args()
 
-    for folder in options.folders:
+    for place in options.paths:
         count = Count()
-        for path in sorted(Path(folder).rglob("*.py")):
+        for path in python_files(Path(place)):
             add(count, path)
-        print(f"{folder}: {summary(count)}")
+        print(f"{place}: {summary(count)}")
         if options.list:
             print(*count.unbroken, *count.opened, sep="\n")
+
+
+def python_files(path: Path) -> list[Path]:
+    """Return the file itself, or all Python files in the folder and below it."""
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
 def add(count: Count, path: Path) -> None:
@@ -124,8 +129,11 @@ def _add_function(
 
 
 def summary(count: Count) -> str:
-    """Return the figures as one paragraph."""
+    """Return the figures as one paragraph, or one line where there are none."""
+    if not count.lines:
+        return "there is no Python in it"
     docstrings = len(count.docstrings)
+    words = statistics.median(count.docstrings or [0])
     rate = 100 * count.comments / count.lines
     return (
         f"{count.lines:,} lines of code\n"
@@ -134,8 +142,8 @@ def summary(count: Count) -> str:
         f"  comments on a line of their own: {rate:.1f} per 100 lines\n"
         f"  lines over 100 / 120 columns: {count.over_100} / {count.over_120}\n"
         f"  docstrings that begin with what, whether, how, of, ...: "
-        f"{len(count.opened)} of {docstrings} ({len(count.opened) / docstrings:.1%})\n"
-        f"  median words in a docstring's first line: {statistics.median(count.docstrings):g}"
+        f"{len(count.opened)} of {docstrings} ({len(count.opened) / max(docstrings, 1):.1%})\n"
+        f"  median words in a docstring's first line: {words:g}"
     )
 
 

@@ -239,7 +239,7 @@ MISTAKES = {
         ["data", "render", "shapes", "--out", "there", "--quality", "101"],
         "quality must lie in 1..100, got 101",
     ),
-    "benchmark": (["speed", "stpe"], "unknown benchmark 'stpe', did you mean 'step'?"),
+    "measurement": (["speed", "stpe"], "unknown measurement 'stpe', did you mean 'step'?"),
     "rounds": (["speed", "load", "--rounds", "0"], "--rounds must be at least 1, got 0"),
 }
 

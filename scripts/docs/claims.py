@@ -219,8 +219,10 @@ def every_over_last(variants: Sequence[Variant]) -> Evidence:
 def _compare_inputs(
     variants: Sequence[Variant], first: tuple[Question, str], second: tuple[Question, str]
 ) -> Evidence:
-    """Judge whether one input, a question with its name, beats another in the demo's settings. If
-    the settings disagree, the verdict says where it holds.
+    """Judge whether one input beats another in the demo's settings.
+
+    Each input is a question with its name. If the settings disagree, the verdict says where it
+    holds.
     """
     lines: list[str] = []
     pairs: dict[str, Pair] = {}

@@ -126,8 +126,10 @@ def figure(variant: Variant, question: Question) -> Value:
 
 
 def best_readout(variant: Variant) -> Value:
-    """Return the highest R² of rotation, of the encoder's features or of those that the method's
-    paper reads instead (SIE's halves, ContextSSL's contexts).
+    """Return the highest R² of rotation among the method's readouts.
+
+    The readouts are the encoder's features, or those that the method's paper reads instead (SIE's
+    halves, ContextSSL's contexts).
 
     Raises:
         MissingError: none was measured.

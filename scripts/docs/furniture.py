@@ -1,5 +1,7 @@
-"""Draw two figures of public-domain meshes: docs/figures/furniture.png, one mesh of each class in
-several views, and furniture_actions.png, sequences of views with the rotations between them.
+"""Two figures of public-domain meshes: furniture.png and furniture_actions.png.
+
+Both are drawn into docs/figures. The first shows one mesh of each class in several views. The
+second shows sequences of views with the rotations between them.
 
     .venv/bin/python scripts/docs/furniture.py \
         data/debian/sweethome3d-furniture/usr/share/sweethome3d/furniture

@@ -131,8 +131,9 @@ def variant(label: str, pattern: str) -> Variant:
 
 
 def committed() -> list[Run]:
-    """Return all committed results. A run that belongs to the demo and to the benchmark is counted
-    once, with the demo.
+    """Return all committed results.
+
+    A run that belongs to the demo and to the benchmark is counted once, with the demo.
     """
     # Settings leave out the name, in which the two differ.
     demo = runs("*")
@@ -142,8 +143,9 @@ def committed() -> list[Run]:
 
 
 def benchmark() -> tuple[list[Entry], list[Entry]]:
-    """Return the contenders on sequences of equal length, and seq-JEPA's on sequences of several
-    lengths. The demo's recipe is one of the contenders.
+    """Return the contenders at one sequence length, and seq-JEPA's at several lengths.
+
+    The demo's recipe is one of the contenders.
     """
     found = [("seq_jepa:predict=every", run) for run in runs("shapes_tiny_seed*")]
     others = [run for run in committed() if run.folder.parent.name == "benchmark"]
@@ -220,8 +222,9 @@ def _fill(name: str, **parts: str) -> None:
 
 
 def _compared(found: list[Entry]) -> str:
-    """Return the contenders' table. Each links to the results of its first seed, which hold its
-    config.
+    """Return the contenders' table.
+
+    Each contender links to the results of its first seed, which hold its config.
     """
     if not found:
         return "*Not measured yet.*"
@@ -246,8 +249,9 @@ def _cell(variant: Variant, row: TableRow) -> str:
 
 
 def _rotation_in_time() -> Figure | None:
-    """Draw the online probe's R² against the views seen, with actions and without. Each point is
-    the mean of ten logged values.
+    """Draw the online probe's R² against the views seen, with actions and without.
+
+    Each point is the mean of ten logged values.
     """
     title = "Rotation, from two views' z, while training"
     axis_labels = ("views seen, millions", "R² of the online probe")

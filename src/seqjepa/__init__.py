@@ -1,7 +1,7 @@
-"""seq-JEPA: world models that learn an equivariant and an invariant representation from sequences
-of views and actions.
+"""seq-JEPA: world models of equivariant and invariant representations.
 
-The public names are imported when first used, so that `import seqjepa` is quick.
+They learn both representations from sequences of views and actions. The public names are imported
+when first used, so that `import seqjepa` is quick.
 """
 
 import importlib

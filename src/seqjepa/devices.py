@@ -83,8 +83,9 @@ def use_bf16(precision: str, device: torch.device) -> bool:
 
 
 def place(precision: str, device: torch.device) -> dict[str, str]:
-    """Return device and precision as results and checkpoints record them: `auto` is resolved, and
-    a GPU appears by its model.
+    """Return device and precision as results and checkpoints record them.
+
+    `auto` is resolved, and a GPU appears by its model.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {"device": name, "precision": "bf16" if use_bf16(precision, device) else "fp32"}

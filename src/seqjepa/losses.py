@@ -21,11 +21,10 @@ def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
 def nt_xent(
     first: Tensor, second: Tensor, temperature: float, *, least_cosine: float = -1.0
 ) -> Tensor:
-    """Return the normalised temperature-scaled cross-entropy, mean over all 2B anchors (SimCLR,
-    eq. 1).
+    """Return the normalised temperature-scaled cross-entropy (SimCLR, eq. 1).
 
-    Each row is to pick its partner among the 2B - 1 other rows of both tensors by cosine
-    similarity.
+    It is the mean over all 2B anchors. Each row is to pick its partner among the 2B - 1 other rows
+    of both tensors by cosine similarity.
 
     Args:
         first, second: [B, D], row i of one is the positive of row i of the other. Under several
@@ -44,15 +43,17 @@ def nt_xent(
 
 
 def variance_hinge(rows: Tensor) -> Tensor:
-    """Return the mean amount by which standard deviations of [B, D] fall short of 1 (VICReg,
-    eqs. 1, 2; gamma 1, epsilon 1e-4).
+    """Return the mean amount by which standard deviations of [B, D] fall short of 1.
+
+    This is VICReg's eqs. 1 and 2 with gamma 1 and epsilon 1e-4.
     """
     return F.relu(1 - (precise(rows).var(0) + 1e-4).sqrt()).mean()
 
 
 def covariance_penalty(rows: Tensor) -> Tensor:
-    """Return the sum of squared covariances between different dimensions of [B, D], over D (VICReg,
-    eqs. 3, 4).
+    """Return the sum of squared covariances between different dimensions of [B, D], over D.
+
+    This is VICReg's eqs. 3 and 4.
     """
     centred = precise(rows) - precise(rows).mean(0)
     # Autocast would multiply in bf16.
@@ -67,8 +68,9 @@ def mean_squared_error(first: Tensor, second: Tensor) -> Tensor:
 
 
 def vicreg_terms(first: Tensor, second: Tensor) -> dict[str, Tensor]:
-    """Return `invariance`, `variance` (half of each tensor's, as in VICReg's code) and `covariance`
-    of projections [B, D].
+    """Return `invariance`, `variance` and `covariance` of projections [B, D].
+
+    `variance` is half the sum of the two tensors', as in VICReg's code.
     """
     return {
         "invariance": mean_squared_error(first, second),
@@ -78,8 +80,9 @@ def vicreg_terms(first: Tensor, second: Tensor) -> dict[str, Tensor]:
 
 
 def trajectory_loss(before: Tensor, centre: Tensor, after: Tensor) -> Tensor:
-    """Return minus the cosine between the two legs of a trajectory on the unit sphere, both as
-    tangents at its centre (VICReg-Traj).
+    """Return minus the cosine between the two legs of a trajectory (VICReg-Traj).
+
+    The trajectory is on the unit sphere. Both legs are tangents at its centre.
 
     Args:
         before, centre, after: [B, D], of three views; normalised here.

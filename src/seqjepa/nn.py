@@ -69,8 +69,9 @@ def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
 
 
 class Encoder(nn.Module):
-    """Pixels to features: normalises uint8 or 0..1 images and applies the backbone. No projector
-    (seq-JEPA, section 3.1).
+    """Encoder of pixels into features, without a projector (seq-JEPA, section 3.1).
+
+    It normalises uint8 or 0..1 images and applies the backbone.
 
     Attributes:
         dim: D, the number of features.
@@ -98,8 +99,9 @@ class Encoder(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A ResNet of basic blocks with torchvision's parameter names, globally pooled, without
-    classifier (He et al. 2016).
+    """A ResNet of basic blocks with torchvision's parameter names (He et al. 2016).
+
+    Its features are globally pooled, and it has no classifier.
 
     Convolutions start from He's normal distribution (fan out); the last BatchNorm of each block
     starts at zero (as in seq-JEPA's release).
@@ -186,11 +188,12 @@ class ActionEmbedding(nn.Module):
 
 
 class Aggregator(nn.Module):
-    """The aggregator g: a transformer over view-action tokens, whose [AGG] token represents the
-    whole sequence (seq-JEPA, section 3.1).
+    """The aggregator g: a transformer over view-action tokens (seq-JEPA, section 3.1).
 
-    Post-norm layers, a final LayerNorm, no positional encoding. Every layer has its own initial
-    weights (`nn.TransformerEncoder` would start all layers from the same).
+    Its [AGG] token represents the whole sequence.
+
+    It has post-norm layers, a final LayerNorm and no positional encoding. Every layer has its own
+    initial weights (`nn.TransformerEncoder` would start all layers from the same).
     """
 
     def __init__(
@@ -240,8 +243,10 @@ class Aggregator(nn.Module):
 def _prefix_layout(
     length: int, lengths: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Return the source index of each packed token, the attention mask between prefixes (true: not
-    seen; None for a single prefix), and the positions of the [AGG] tokens.
+    """Return the sources, the attention mask and the [AGG] positions of packed prefixes.
+
+    The first is the source index of each packed token. The mask is between prefixes (true: not
+    seen; None for a single prefix). The positions are those of the [AGG] tokens.
     """
     # Sources are [AGG] = 0, past = 1 .. T, present = T + 1 .. 2T. For T = 2 and lengths (1, 2):
     #   tokens    [AGG] present[0]   [AGG] past[0] present[1]      prefixes [[0, 3], [0, 1, 4]]
@@ -277,8 +282,9 @@ class EMATarget(nn.Module):
 
     @torch.no_grad()
     def update(self, source: nn.Module, momentum: float) -> None:
-        """Move every parameter the fraction 1 - momentum of the way to the source's, in place and
-        in fp32.
+        """Move every parameter towards the source's, in place and in fp32.
+
+        It moves the fraction 1 - momentum of the way.
         """
         copied: list[Tensor] = [*self.module.parameters()]
         torch._foreach_lerp_(copied, [*source.parameters()], 1 - momentum)

@@ -6,8 +6,10 @@ import math
 def warmup_cosine(
     step: int, *, total: int, warmup: int, start: float, peak: float, end: float
 ) -> float:
-    """Return the value at a step: linear from `start` to `peak` over `warmup` steps, then half a
-    cosine to `end`, which the last step reaches (seq-JEPA, section 3.2).
+    """Return the value at a step: a linear warm-up, then a cosine (seq-JEPA, section 3.2).
+
+    It goes from `start` to `peak` over `warmup` steps, then along half a cosine to `end`, which the
+    last step reaches.
 
     Args:
         step: 0 .. total - 1.
@@ -23,7 +25,9 @@ def warmup_cosine(
 
 
 def ema_momentum(progress: float, base: float) -> float:
-    """Return the momentum: from `base` at the start (progress 0) to 1 at the end (progress 1) along
-    half a cosine (BYOL, section 3.2; seq-JEPA, section 3.2).
+    """Return the momentum: from `base` to 1 along half a cosine.
+
+    It is `base` at the start (progress 0) and 1 at the end (progress 1) (BYOL, section 3.2;
+    seq-JEPA, section 3.2).
     """
     return 1 - (1 - base) * (1 + math.cos(math.pi * progress)) / 2

@@ -26,14 +26,14 @@ WIDTH = 240  # of the table where it goes into a file
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions:
-    """Train and evaluate contenders in a recipe, each with several seeds, and compare them in one
-    table.
+    """Train and evaluate contenders in a recipe, and compare them in one table.
 
-    World, encoder, optimizer, steps and views per step are the recipe's for all contenders; notes
-    below the table say what differs. Each run has its folder in OUT; after every run OUT gets
-    benchmark.md, benchmark.json and benchmark.png anew. --resume goes on after an interruption;
-    several processes with the same OUT (and --resume) share the work; further methods and seeds are
-    added.
+    Each contender is trained with several seeds. World, encoder, optimizer, steps and views per
+    step are the recipe's for all contenders. Notes below the table say what differs.
+
+    Each run has its folder in OUT. After every run OUT gets benchmark.md, benchmark.json and
+    benchmark.png anew. --resume goes on after an interruption. Several processes with the same OUT
+    (and --resume) share the work. Further methods and seeds are added.
 
     Options of the experiment change the recipe before methods take their places. The seed is set by
     --seeds.

@@ -28,8 +28,9 @@ Answers = dict[str, str]  # by kind of features
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """Options of the evaluation, and below them those of the probes. An option that is not given is
-    as in the run's config.json, whatever default is named here.
+    """Options of the evaluation, and below them those of the probes.
+
+    An option that is not given is as in the run's config.json, whatever default is named here.
     """
 
     run_dir: Annotated[Path, tyro.conf.Positional]

@@ -19,7 +19,7 @@ from seqjepa.commands.options import choose, parse
 from seqjepa.errors import ConfigError
 from seqjepa.speed.figure import as_json, as_table
 
-BENCHMARKS = ("render", "step", "load", "augment", "saccades", "start")
+MEASUREMENTS = ("render", "step", "load", "augment", "saccades", "start")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class StepOptions(SpeedOptions):
 
 def main(arguments: list[str]) -> None:
     """Parse, measure and print."""
-    name, rest = choose("benchmark", arguments, BENCHMARKS, prog="seqjepa speed")
+    name, rest = choose("measurement", arguments, MEASUREMENTS, prog="seqjepa speed")
     kind = StepOptions if name == "step" else SpeedOptions
     options = parse(kind, rest, prog=f"seqjepa speed {name}")
     if options.rounds < 1:

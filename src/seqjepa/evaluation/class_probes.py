@@ -47,12 +47,13 @@ class Question:
 def classify(
     protocol: Protocol, tables: Tables, sequences: Mapping[str, Tensor] | None
 ) -> list[Record]:
-    """Return top-1 of linear probes on one view, on the mean of M views and on z_AGG of M views,
-    for each M a probe of its own; and of the mean of the logits that the probe of one view gives
-    for M views.
+    """Return top-1 of linear probes on one view and on M views.
 
-    The views of a mean are drawn afresh in each epoch, z_AGG is one of the object's cached ones:
-    any advantage is the mean's. If the order of views means something, both read the beginnings of
+    For each M, one probe reads the mean of M views and another reads z_AGG of M views. Top-1 is
+    also returned of the mean of the logits that the probe of one view gives for M views.
+
+    The views of a mean are drawn afresh in each epoch; z_AGG is one of the object's cached ones.
+    Any advantage is the mean's. If the order of views means something, both read the beginnings of
     the same sequences.
 
     Args:
@@ -110,8 +111,9 @@ def _questions(
 
 
 def _mean_logits(protocol: Protocol, probe: Probe, table: FeatureTable, longest: int) -> Tensor:
-    """Return the mean of the logits of M views, [draws N, M, C], over the same draws of views as
-    the mean of their features.
+    """Return the mean of the logits of M views, [draws N, M, C].
+
+    It is over the same draws of views as the mean of their features.
     """
     views = table.views.shape[1]
     inputs = view_inputs(table, 1, concatenated)
@@ -125,8 +127,9 @@ def _mean_logits(protocol: Protocol, probe: Probe, table: FeatureTable, longest:
 def _records(
     protocol: Protocol, split: str, name: str, labels: Tensor, logits: Tensor
 ) -> list[Record]:
-    """Return top-1 for each M of logits [draws N, M, C], which are those of all N objects, draw
-    after draw.
+    """Return top-1 for each M of logits [draws N, M, C].
+
+    The logits are those of all N objects, draw after draw.
     """
     truth = labels.repeat(len(logits) // len(labels))
     return [

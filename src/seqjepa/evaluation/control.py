@@ -18,8 +18,9 @@ CALIBRATION = 8
 
 
 def random_control(experiment: Experiment, world: World, device: torch.device) -> Method:
-    """Return the experiment's method before training, of another seed, with the BatchNorm
-    statistics of training batches.
+    """Return the experiment's method before training, drawn with another seed.
+
+    It has the BatchNorm statistics of training batches.
     """
     seed = generator_for(experiment.seed, "random model").initial_seed() % 2**31
     control = build_method(replace(experiment, seed=seed), world.spec).to(device).train()

@@ -28,8 +28,9 @@ def evaluate(
     progress: bool = True,
     device: str | torch.device | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a run's newest checkpoint and write `results.json` into its folder, whole or not at
-    all.
+    """Evaluate a run's newest checkpoint and write `results.json` into its folder.
+
+    The file is written whole or not at all.
 
     Args:
         run_dir: of the run.

@@ -38,8 +38,9 @@ QUESTIONS = (Question("relative", "pair", 2), Question("individual", "view", 1))
 
 
 def regress(protocol: Protocol, tables: Tables, space: ActionSpace) -> list[Record]:
-    """Return the figures of each group of factors: of its change, predicted from two views, and of
-    its value, predicted from one.
+    """Return the figures of each group of factors.
+
+    They are of the group's change, predicted from two views, and of its value, predicted from one.
 
     The outputs of a linear probe do not influence each other, so a single one predicts all groups
     that need no MLP.
@@ -101,8 +102,9 @@ def _ask(
 
 
 def factors(table: FeatureTable, space: ActionSpace, choice: Tensor) -> tuple[Tensor, ...]:
-    """Return [N, d] for each group: its action between the two views chosen (choice [N, 2]), or its
-    value in the one (choice [N, 1]).
+    """Return [N, d] for each group: its action between two views, or its value in one.
+
+    The views are those chosen: choice [N, 2] for actions, choice [N, 1] for values.
     """
     # [N, views, P], then of each group [N, views, p].
     rows = torch.arange(len(table), device=choice.device)[:, None]
@@ -114,8 +116,9 @@ def factors(table: FeatureTable, space: ActionSpace, choice: Tensor) -> tuple[Te
 
 
 def _needs_mlp(group: Group) -> bool:
-    """Return whether MLPs predict a group: rotations, crops and colour jitters; linear probes
-    predict all else (methods: section 4.2).
+    """Return whether MLPs predict a group: rotations, crops and colour jitters.
+
+    Linear probes predict all else (methods: section 4.2).
     """
     return group.is_rotation or group.name in ("crop", "jitter")
 

@@ -1,5 +1,6 @@
-"""Frozen features of a split: the only door from methods to evaluation. Extracting them never
-changes a method.
+"""Frozen features of a split: the only door from methods to evaluation.
+
+Extracting them never changes a method.
 
 Axes beside those of `types`: N objects of a split, V cached views of each, K random sequences of
 each.
@@ -137,8 +138,9 @@ def extract(
 def extract_pixels(
     world: World, split: str, sampling: Sampling, device: torch.device
 ) -> FeatureTable:
-    """Return the raw pixel control: the same views, area-averaged to 16x16 pixels (never enlarged)
-    in 0..1 and flattened.
+    """Return the raw pixel control: the same views, shrunk and flattened.
+
+    They are area-averaged to 16x16 pixels (never enlarged), in 0..1.
     """
     channels, *sides = world.spec.image_shape
     height, width = (min(PIXELS, side) for side in sides)
@@ -153,8 +155,9 @@ def extract_pixels(
 def require_memory(
     world: World, split: str, sampling: Sampling, dim: int, device: torch.device
 ) -> None:
-    """Raise a ConfigError if a table of features of width `dim` would not fit into the device's
-    memory.
+    """Raise a ConfigError if a table of features would not fit into the device's memory.
+
+    The features are of width `dim`.
     """
     objects = sampling.size(world.size(split))
     # Four bytes a number. Everything else, such as poses, is small beside the features.

@@ -48,9 +48,7 @@ class Stages:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Show a status line while a stage lasts, and a plain line with its time when it is
-        done.
-        """
+        """Show a status line during a stage, and its time in a plain line afterwards."""
         began = time.perf_counter()
         with self.console.status(f"{name} ..."):
             yield
@@ -61,8 +59,9 @@ class Stages:
 def measure(
     method: Method, experiment: Experiment, world: World, *, split: str, stages: Stages
 ) -> tuple[list[Record], dict[str, int]]:
-    """Return all figures of a method, which is left as it was, and the number of objects of each
-    split that they come from.
+    """Return all figures of a method, and the number of objects of each split.
+
+    The figures come from those objects. The method is left as it was.
     """
     # The splits. All have pairs of views, or the evaluation ends before anything is computed.
     splits = _splits_to_probe(world.spec, split)
@@ -88,8 +87,9 @@ def measure(
 
 
 def _splits_to_probe(spec: WorldSpec, split: str) -> dict[str, str]:
-    """Return the world's split for each name in records: `train`, the one asked for, and all that
-    are out of distribution.
+    """Return the world's split for each name in records.
+
+    The names are `train`, the one asked for, and all that are out of distribution.
     """
     splits = {"train": spec.probe_split, split: split}
     in_distribution = ("train", "val", "test", spec.probe_split)
@@ -116,8 +116,9 @@ def _samplings(
 
 
 def _few_steps(config: EvaluateConfig, objects: int) -> str:
-    """Return a warning if the probes would train for too few steps, since epochs over few objects
-    are few steps; else an empty string.
+    """Return a warning if the probes would train for too few steps, else an empty string.
+
+    Epochs over few objects are few steps.
     """
     enough = math.ceil(FEW_STEPS / math.ceil(objects / config.batch_size))
     epochs = ("linear_epochs", "mlp_epochs", "linear_regression_epochs")
@@ -211,8 +212,9 @@ class _Measurement:
         return records
 
     def _readouts(self, method: Method) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """Return the method's other representations; the context that they may read is drawn from
-        the training objects.
+        """Return the method's other representations.
+
+        The context that they may read is drawn from the training objects.
         """
         size = min(method.context_size, self.world.size("train"))
         batches = self.world.loader(

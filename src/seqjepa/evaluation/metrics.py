@@ -13,8 +13,9 @@ def top1(truth: Tensor, logits: Tensor) -> float:
 
 
 def r2(truth: Tensor, predicted: Tensor) -> float:
-    """Return the paper's R2 for [n, d]: each dimension's, averaged (scikit-learn's uniform
-    average). The mean predictor scores 0.
+    """Return the paper's R2 for [n, d]: each dimension's, averaged.
+
+    It is scikit-learn's uniform average. The mean predictor scores 0.
     """
     # 1 - sum of (truth - prediction)^2 / sum of (truth - its mean)^2
     true_values = truth.cpu().double().numpy()
@@ -23,15 +24,18 @@ def r2(truth: Tensor, predicted: Tensor) -> float:
 
 
 def r2_global(truth: Tensor, predicted: Tensor) -> float:
-    """Return SIE's and ContextSSL's R2 for [n, d]: around one mean over samples and dimensions. The
-    mean predictor scores more than 0.
+    """Return SIE's and ContextSSL's R2 for [n, d]: around one mean for all numbers.
+
+    That mean is over samples and dimensions. The mean predictor scores more than 0.
     """
     return r2(truth.reshape(-1, 1), predicted.reshape(-1, 1))
 
 
 def median_degrees(truth: Tensor, predicted: Tensor) -> float:
-    """Return the median angle between true unit quaternions [n, 4] and predicted ones of any
-    length; q and -q are the same rotation.
+    """Return the median angle between true and predicted rotations, in degrees.
+
+    The true ones are unit quaternions [n, 4]. The predicted ones may have any length. q and -q are
+    the same rotation.
     """
     # The angle of the rotation that is left: 2 arccos |<q, p>|.
     unit = F.normalize(predicted.double(), dim=-1)

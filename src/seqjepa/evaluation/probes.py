@@ -30,8 +30,9 @@ Targets = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs of probes: rows of a cached table, and a function that makes inputs of them. H heads
-    are trained side by side, each on an input of its own.
+    """Inputs of probes: rows of a cached table, and a function that makes inputs of them.
+
+    H heads are trained side by side, each on an input of its own.
 
     For example values [N, 50, D], picks 2 and `concatenated`: pairs of an object's 50 views, as
     inputs [B, 1, 2D] of a single head.
@@ -58,8 +59,9 @@ class Inputs:
         return self.combine(self.values[index[:, None], choice])
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """Draw rows of each object, [N, picks] int64: any, in random order, or the beginning of one
-        sequence.
+        """Draw rows of each object, [N, picks] int64.
+
+        They are any rows in random order, or the beginning of one sequence.
         """
         objects, rows = self.values.shape[:2]
         if self.sequence_length is None or self.picks == 1:
@@ -82,23 +84,26 @@ class Inputs:
 
 
 def concatenated(rows: Tensor) -> Tensor:
-    """Return the input of one head, which reads all picked rows: [B, picks, D] to
-    [B, 1, picks D].
+    """Return the input of one head, which reads all picked rows.
+
+    Rows [B, picks, D] become [B, 1, picks D].
     """
     return rows.flatten(1)[:, None]
 
 
 def running_mean(rows: Tensor) -> Tensor:
-    """Return the inputs of a head for each M = 1 .. picks, which reads the mean of the first M
-    rows: [B, picks, D] to [B, picks, D].
+    """Return the inputs of a head for each M = 1 .. picks.
+
+    The head reads the mean of the first M rows. Rows [B, picks, D] become [B, picks, D].
     """
     # (x_1 + ... + x_M) / M
     return rows.cumsum(1) / torch.arange(1, rows.shape[1] + 1, device=rows.device)[:, None]
 
 
 def per_prefix(rows: Tensor) -> Tensor:
-    """Return the inputs of a head for each prefix of a cached sequence: [B, 1, M, S] to
-    [B, M, S].
+    """Return the inputs of a head for each prefix of a cached sequence.
+
+    Rows [B, 1, M, S] become [B, M, S].
     """
     return rows[:, 0]
 
@@ -137,8 +142,9 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def squared_error(outputs: Tensor, truth: Tensor) -> Tensor:
-    """Return the loss of predictions [B, H, out] for targets [B, out]: mean over batch and
-    dimensions, sum over heads.
+    """Return the loss of predictions [B, H, out] for targets [B, out].
+
+    It is the mean over batch and dimensions, and the sum over heads.
     """
     return (outputs - truth[:, None]).square().mean((0, 2)).sum()
 
@@ -192,8 +198,9 @@ class Probe:
 
     @torch.inference_mode()
     def predict(self, inputs: Inputs, choice: Tensor) -> Tensor:
-        """Return the outputs [N, H, out] for every object, by rows `choice` [N, picks]; of the
-        first probes if the inputs are for fewer.
+        """Return the outputs [N, H, out] for every object, by rows `choice` [N, picks].
+
+        If the inputs are for fewer heads, the outputs are those of the first probes.
         """
         index = torch.arange(len(inputs), device=choice.device)
         # Only the inputs know how many heads they are for; one object shows it.
@@ -209,8 +216,9 @@ def fit(
     training: Training,
     generator: torch.Generator,
 ) -> Probe:
-    """Train probes. The heads share batches and nothing else, so each comes out as if it had been
-    trained alone.
+    """Train probes side by side.
+
+    The heads share batches and nothing else, so each comes out as if it had been trained alone.
 
     Args:
         inputs: of the training split.

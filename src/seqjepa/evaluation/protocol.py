@@ -81,16 +81,19 @@ class Protocol:
 
 
 def longest_sequences(config: EvaluateConfig, tables: Tables) -> dict[str, int]:
-    """Return the largest number M of views that are aggregated, by split: none is longer than the
-    sequences that probes learn from.
+    """Return the largest number M of views that are aggregated, by split.
+
+    None is longer than the sequences that probes learn from.
     """
     most = min(config.views, tables["train"].longest)
     return {split: min(most, table.longest) for split, table in tables.items()}
 
 
 def labelled(tables: Tables) -> dict[str, FeatureTable]:
-    """Return the objects of known class, of `train` and of the splits that share a class with it;
-    nothing if training knows no class.
+    """Return the objects of known class, by split.
+
+    The splits are `train` and those that share a class with it. The dict is empty if training knows
+    no class.
     """
     known = {split: table.where(table.labels >= 0) for split, table in tables.items()}
     classes = known["train"].labels.unique()

@@ -6,8 +6,8 @@
     loss     = NT-Xent(z_k, z+_k; tau = 0.1, cosines from 1e-7 on)
              + 5 MSE(regressor(z / |z|), pose of x+_k)
 
-It becomes equivariant to what the context shows. An action's groups are the environments: each
-batch lives in one of them, drawn at random, and the others' part of action and pose is left out.
+It becomes equivariant to what the context shows. The action's groups are its environments. Each
+batch shows one of them, drawn at random; the other groups' parts of actions and poses are masked.
 A view's pose is regressed from both tokens. The transformer is GPT-2's (pre-norm, GELU), 4 D wide,
 without positions.
 

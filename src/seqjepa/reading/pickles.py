@@ -154,11 +154,13 @@ class _Machine:
                     raise Refused("more bytes than it has itself")
                 self.stack.append(text.encode("latin-1"))
 
-            # The array's shape and bytes follow in `build`.
             case (
                 Made(what=what, value=None),
                 (Made(what="numpy ndarray"), *_),
             ) if what.endswith("_reconstruct"):
+                # An array comes in two phases:
+                # 1. `_reconstruct` makes an empty array;
+                # 2. `build` fills it with its shape and bytes.
                 self.stack.append(Made("array"))
 
             case Made(what="numpy dtype", value=None), ("u1" | b"u1", *_):
@@ -177,11 +179,12 @@ class _Machine:
                 False | 0,
                 bytes() as data,
             ):
+                # Phase 2 of an array: it is filled.
                 axes = [_length(axis) for axis in shape]
                 made.value = np.frombuffer(data, np.uint8).reshape(axes)
 
-            # Byte order and the like, which single bytes do not have.
             case Made(what="uint8"), (int(), *_):
+                # The state is byte order and the like, which single bytes do not have.
                 pass
 
             case _:

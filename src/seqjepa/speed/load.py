@@ -24,10 +24,9 @@ PROMISED = ("", ", packed raw")
 
 
 def figures(rounds: int = 5, batch_size: int = 512, files: int = 64) -> list[Figure]:
-    """Measure P4: views per core-second of the loader, and of the plain reference.
+    """Measure P4: views per core-second of each store, and of decoding JPEGs.
 
-    The loader reads a memory map that the operating system has in memory; besides, files in
-    3DIEBench's layout as they are, and packed in three ways.
+    The stores are a memory map that is in memory, 3DIEBench's files, and three packs of them.
     """
     with scratch() as folder, one_thread():
         (folder / "map").mkdir()

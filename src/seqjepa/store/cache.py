@@ -138,15 +138,15 @@ def _open(folder: Path, plan: Plan) -> ViewTable | None:
 
     The views of a large table are verified later, when they are read.
     """
-    views, sums = folder / "views.npy", folder / "sums.npy"
+    views, checksums_file = folder / "views.npy", folder / "sums.npy"
     checksums = None
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         if "sums" in manifest:
             contents = manifest["sums"]
-            if file_sha256(sums) != contents or not _fits(views, plan):
+            if file_sha256(checksums_file) != contents or not _fits(views, plan):
                 return None
-            checksums = Checksums(np.load(sums), folder)
+            checksums = Checksums(np.load(checksums_file), folder)
         else:
             contents = manifest["sha256"]
             if file_sha256(views) != contents:
@@ -211,7 +211,7 @@ def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> 
     chunk = plan.chunk or CHUNK
 
     chunk_bytes = chunk * object_bytes
-    digests, sums = _whole_chunks(unfinished, record, header, chunk_bytes, view_bytes)
+    digests, checksums = _whole_chunks(unfinished, record, header, chunk_bytes, view_bytes)
     done = min(len(digests) * chunk, objects)
     advance(done * views)
 
@@ -227,28 +227,29 @@ def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> 
             force(file)
 
             digests.append(sha256(data))
-            sums += _crc32s(data, view_bytes)
+            checksums += _crc32s(data, view_bytes)
             write_atomically(record, json_bytes(digests))
             advance((stop - start) * views)
 
     # The views get their name once all that vouches for them is on the disk. The record of
     # progress goes last: no kill, whenever it comes, loses a chunk.
-    manifest = {"format": FORMAT, **_seal(unfinished, sums, (objects, views))}
+    digest = _write_checksums(unfinished, checksums, (objects, views))
+    manifest = {"format": FORMAT, **digest}
     write_atomically(folder / "manifest.json", json_bytes(manifest))
     unfinished.replace(folder / "views.npy")
     sync(folder)
     record.unlink()
 
 
-def _seal(views: Path, sums: list[int], shape: tuple[int, int]) -> dict[str, str]:
-    """Return a digest of finished views for the manifest.
+def _write_checksums(views: Path, checksums: list[int], shape: tuple[int, int]) -> dict[str, str]:
+    """Write the checksums of many finished views; return a digest for the manifest.
 
-    It is the digest of the views' bytes or, if they are many, of the file of all their checksums,
-    which is written here.
+    The digest of a large file of views is that of the file of all their checksums. Of a smaller
+    one it is the digest of the views' bytes, and nothing is written.
     """
     if views.stat().st_size <= LARGE:
         return {"sha256": file_sha256(views)}
-    data = npy_bytes(np.array(sums, np.uint32).reshape(shape))
+    data = npy_bytes(np.array(checksums, np.uint32).reshape(shape))
     write_atomically(views.with_name("sums.npy"), data)
     return {"sums": sha256(data)}
 
@@ -261,7 +262,7 @@ def _whole_chunks(
     They are of the chunks that are as they were rendered, up to the first that is not.
     """
     whole: list[str] = []
-    sums: list[int] = []
+    checksums: list[int] = []
     try:
         digests: list[str] = json.loads(record.read_bytes())
         with unfinished.open("rb") as file:
@@ -274,10 +275,10 @@ def _whole_chunks(
                 if sha256(data) != digest:
                     break
                 whole.append(digest)
-                sums += _crc32s(data, view_bytes)
+                checksums += _crc32s(data, view_bytes)
     except (FileNotFoundError, ValueError):
         return [], []
-    return whole, sums
+    return whole, checksums
 
 
 def _crc32s(data: bytes, view_bytes: int) -> list[int]:

@@ -30,8 +30,9 @@ class RenderOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ShapesOptions(RenderOptions):
-    """The built-in world of solids: the place of the files, and below it every field of the
-    world.
+    """Options of the built-in world of solids.
+
+    The place of the files comes first. Every field of the world is below it.
     """
 
     world: Annotated[shapes.Config, tyro.conf.arg(name="")] = field(default_factory=shapes.Config)

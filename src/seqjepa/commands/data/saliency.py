@@ -25,8 +25,9 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class SaliencyOptions:
-    """Options of `seqjepa train` that choose the images. Their size is that of the recipe on these
-    images, unless it is given.
+    """Options of `seqjepa train` that choose the images.
+
+    The images' size is that of the recipe on these images, unless it is given.
     """
 
     data: Annotated[Data, tyro.conf.arg(name="")]

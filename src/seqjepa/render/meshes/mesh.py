@@ -15,9 +15,9 @@ that of the largest ball that the camera sees whole."""
 
 CREASE = np.cos(np.radians(40))  # edges sharper than this stay sharp where a file has no normals
 MOST_AROUND = 64  # corners at one point that are smoothed together; a fan of more is flat or a tip
-MOST_POINT = 1e12  # a larger coordinate is damage
-MOST_OTHER = 1e6  # and so is a larger colour, or a texture that repeats more often
-FLAT = 1e-4  # of the largest side of the bounding box: a thinner object is none
+MOST_POINT = 1e12  # Largest coordinate; a larger one means a damaged file.
+MOST_OTHER = 1e6  # Largest colour or texture coordinate; a larger one means damage too.
+FLAT = 1e-4  # Least ratio of the bounding box's sides; a flatter object has no volume.
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from seqjepa.render.meshes.texture import pack
 from seqjepa.render.raycast import stages
 from seqjepa.render.scene import euler_to_matrix
 
-SURFACES = 8  # that one ray may pass where they are transparent
-STEP = 1e-4  # beyond a surface, where a ray goes on
-CLEAR = 1 / 512  # less light than this coming through is none
+SURFACES = 8  # Transparent surfaces that a ray may pass.
+STEP = 1e-4  # A ray restarts this far beyond a surface.
+CLEAR = 1 / 512  # Rays with less light left than this end.
 
 
 def render_mesh(mesh: Mesh, latents: npt.NDArray[np.float32], image_size: int) -> Bytes:
