@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from seqjepa.errors import ConfigError
@@ -34,6 +35,47 @@ def mlp(
     if last == "norm":
         layers.append(nn.BatchNorm1d(widths[-1], affine=False))
     return nn.Sequential(*layers)
+
+
+class FiLM(nn.Module):
+    """A predictor whose hidden layer a condition scales and shifts (Perez et al. 2018).
+
+    Scale and shift start at zero, as in AdaLN-Zero (Peebles and Xie 2023), so that it starts as
+    `mlp` without the condition.
+    """
+
+    def __init__(self, inputs: int, condition: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.layers = mlp(inputs, (hidden, outputs), last="bias")
+        self.modulation = nn.Linear(condition, 2 * hidden)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, rows: Tensor, condition: Tensor) -> Tensor:
+        """Map rows [N, inputs] with conditions [N, condition] to [N, outputs]."""
+        linear, norm, relu, last = self.layers
+        scale, shift = self.modulation(condition).chunk(2, -1)
+        out: Tensor = last(relu(norm(linear(rows)) * (1 + scale) + shift))
+        return out
+
+
+class InverseDynamics(nn.Module):
+    """An MLP that reads the action from two successive views (arXiv 2606.20104).
+
+    Its error is a term of the loss that keeps in the features what actions change.
+    """
+
+    def __init__(self, features: int, action_dim: int, hidden: int = 512) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(2 * features, hidden), nn.ReLU(), nn.Linear(hidden, action_dim)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features [B, T, D] to the actions [B, T - 1, A] between them."""
+        pairs = torch.cat([features[:, :-1], features[:, 1:]], -1)
+        actions: Tensor = self.layers(pairs)
+        return actions
 
 
 def multiple(features: int, share: float) -> int:

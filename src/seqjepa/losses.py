@@ -1,8 +1,13 @@
 """Losses: pure functions of tensors."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+# The views that a prediction must tell from its own, see `contrast_loss`.
+Negatives = Literal["all", "others", "own"]
 
 
 def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
@@ -42,6 +47,48 @@ def nt_xent(
     return F.cross_entropy(logits.masked_fill(itself, -torch.inf), partner)
 
 
+def contrast_loss(
+    predicted: Tensor,
+    targets: Tensor,
+    temperature: float,
+    *,
+    negatives: Negatives = "all",
+    start: int = 0,
+) -> Tensor:
+    """Return the cross-entropy of picking each prediction's own view by cosine, unreduced.
+
+    This is InfoNCE (van den Oord et al. 2018, eq. 4) with cosines over the temperature as scores.
+
+    Args:
+        predicted: [B, P, D], of the last P views of each object.
+        targets: [N, T, D], of all views of all objects; pass them detached. Under several ranks: of
+            the global batch.
+        temperature: tau.
+        negatives: the views to tell a prediction's own view from: `all` others, only those of the
+            `others`, the other objects, or only the other views of its `own` object.
+        start: the first of the B objects among the N.
+
+    Returns:
+        [B, P], in fp32 at least.
+    """
+    size, last, views = *predicted.shape[:2], targets.shape[1]
+    rows = F.normalize(precise(predicted), dim=-1).flatten(0, 1)
+    columns = F.normalize(precise(targets), dim=-1).flatten(0, 1)
+    # Autocast would multiply in bf16.
+    with torch.autocast(rows.device.type, enabled=False):
+        logits = rows @ columns.T / temperature
+
+    # Row b P + p belongs to object start + b, and predicts its view T - P + p.
+    objects = torch.arange(start, start + size, device=rows.device).repeat_interleave(last)
+    seen = torch.arange(views - last, views, device=rows.device).repeat(size)
+    own = objects * views + seen
+    if negatives != "all":
+        same = objects[:, None] == torch.arange(len(columns), device=rows.device) // views
+        hidden = same if negatives == "others" else ~same
+        logits = logits.masked_fill(hidden.scatter(1, own[:, None], False), -torch.inf)
+    return F.cross_entropy(logits, own, reduction="none").unflatten(0, (size, last))
+
+
 def variance_hinge(rows: Tensor) -> Tensor:
     """Return the mean amount by which standard deviations of [B, D] fall short of 1.
 
@@ -63,7 +110,7 @@ def covariance_penalty(rows: Tensor) -> Tensor:
 
 
 def mean_squared_error(first: Tensor, second: Tensor) -> Tensor:
-    """Return the mean over all elements of [B, D] (VICReg, eq. 5, divided by D as in its code)."""
+    """Return the mean over all elements of [..., D] (VICReg, eq. 5, over D as in its code)."""
     return F.mse_loss(precise(first), precise(second))
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "fraction",
     "not_negative",
     "positive",
+    "require_readable_actions",
     "weighted",
 ]
 
@@ -174,6 +175,25 @@ class Method(nn.Module, ABC):
                 of them, or all that there are.
         """
         return {}
+
+
+def require_readable_actions(actions: ActionSpace, observed: int) -> None:
+    """Raise a ConfigError unless there are actions for `method.inverse` to read.
+
+    Args:
+        actions: of the world.
+        observed: number of views of a sequence whose features the encoder makes.
+    """
+    if not actions.groups:
+        raise ConfigError(
+            "method.inverse reads actions and the world has none: name some in world.actions "
+            "or set method.inverse to 0"
+        )
+    if observed < 2:
+        raise ConfigError(
+            "method.inverse reads the action between two observed views: set train.num_views to 3 "
+            f"or more, got {observed + 1}, or method.inverse to 0"
+        )
 
 
 def weighted(config: MethodConfig, terms: Mapping[str, Tensor], features: Tensor) -> StepOutput:

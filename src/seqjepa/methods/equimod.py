@@ -2,6 +2,7 @@
 
     i    = projector(f(x)),  e = equivariant_projector(f(x)),  each D - 2D - 2D - D/4
     loss = NT-Xent(i_1, i_2; tau = 0.1) + NT-Xent(predictor([P(a); e_1]), e_2; tau = 0.1)
+           + inverse * |inverse([f(x_1); f(x_2)]) - a|^2 / A      (not in the paper; 0 by default)
 
 SimCLR acts on one head, prediction by the action on another. As in seq-JEPA's release, both views
 are augmented and actions are relative; EquiMod itself predicts from an unaugmented view.
@@ -16,8 +17,9 @@ from typing_extensions import override
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import not_negative, positive
 from seqjepa.distributed import gather
-from seqjepa.heads import ProjectorConfig, mlp
-from seqjepa.losses import nt_xent
+from seqjepa.from_json import added_in
+from seqjepa.heads import InverseDynamics, ProjectorConfig, mlp
+from seqjepa.losses import mean_squared_error, nt_xent
 from seqjepa.methods.base import Method, MethodConfig, weighted
 from seqjepa.nn import ActionEmbedding, Encoder
 from seqjepa.types import SequenceBatch, StepOutput
@@ -33,6 +35,7 @@ class Config(MethodConfig):
         temperature: tau of both NT-Xent terms.
         invariance: coefficient of NT-Xent between the two views.
         equivariance: coefficient of NT-Xent between the predicted view and the second.
+        inverse: weight of inverse dynamics: a small MLP reads the action from both views' features.
     """
 
     reads: ClassVar[int | None] = 2
@@ -42,10 +45,11 @@ class Config(MethodConfig):
     temperature: float = 0.1
     invariance: float = 1.0
     equivariance: float = 1.0
+    inverse: float = added_in(3, 0.0)
 
     def __post_init__(self) -> None:
         positive(self, "action_width", "temperature")
-        not_negative(self, "invariance", "equivariance")
+        not_negative(self, "invariance", "equivariance", "inverse")
 
     @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "EquiMod":
@@ -63,6 +67,8 @@ class EquiMod(Method):
         width = self.equivariant_projector.dim
         self.action_embedding = ActionEmbedding(action_dim, config.action_width)
         self.predictor = mlp(config.action_width + width, (width,), last="norm")
+        # Drawn last, so that all other weights are the same with and without it.
+        self.inverse = InverseDynamics(encoder.dim, action_dim) if config.inverse else None
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """Return the loss on views [B, 2, ...]."""
@@ -77,4 +83,6 @@ class EquiMod(Method):
             "invariance": nt_xent(first, second, tau),
             "equivariance": nt_xent(gather(predicted), gather(target), tau),
         }
+        if self.inverse is not None:
+            terms["inverse"] = mean_squared_error(self.inverse(features), batch.actions)
         return weighted(self.config, terms, features)

@@ -13,7 +13,15 @@ different weights; tau moves every step; target parameters are averaged in place
 
 Beyond the paper: `predict = "every"` predicts each next view x_{m+1} from its own prefix
 x_1 .. x_m, m = 1 .. M, and averages the M losses. The encoder runs once on each view and the
-aggregator once on all prefixes.
+aggregator once on all prefixes. With p = h([zagg; e_M]):
+
+    loss = "contrast"      -log exp(cos(p, t) / tau) / sum_c exp(cos(p, c) / tau) in place of 1 - cos
+                           (InfoNCE); t = f_ema(x_{M+1}), c: t and f_ema of the negative views
+    inverse > 0            + inverse * |inverse([z_i; z_{i+1}]) - a_i|^2 / A, mean over i < M
+                           (Sensorimotor World Models, arXiv 2606.20104)
+    present                p = h([zagg; z_M; e_M])
+    conditioning = "film"  e_M scales and shifts h's hidden layer: ReLU((1 + s) BN(W zagg) + b),
+                           [s; b] = U e_M + u, both 0 at first
 """
 
 from collections.abc import Sequence
@@ -25,11 +33,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
-from seqjepa.checks import fraction, positive
+from seqjepa.checks import below_one, fraction, not_negative, positive
+from seqjepa.distributed import gather, rank
 from seqjepa.errors import ConfigError
-from seqjepa.heads import mlp
-from seqjepa.losses import cosine_loss
-from seqjepa.methods.base import Method, MethodConfig
+from seqjepa.from_json import added_in
+from seqjepa.heads import FiLM, InverseDynamics, mlp
+from seqjepa.losses import Negatives, contrast_loss, cosine_loss, mean_squared_error
+from seqjepa.methods.base import Method, MethodConfig, require_readable_actions
 from seqjepa.nn import ActionEmbedding, Aggregator, EMATarget, Encoder
 from seqjepa.schedules import ema_momentum
 from seqjepa.types import Representation, SequenceBatch, StepOutput
@@ -54,6 +64,16 @@ class Config(MethodConfig):
         ema_momentum: of the target encoder at the start; rises to 1 along half a cosine.
         ema_buffers: average the target's BatchNorm statistics too, instead of letting it keep its
             own.
+        loss: `cosine`, the paper's; `contrast`: each prediction picks its own view among the EMA
+            target encoder's features of all views of the batch (InfoNCE).
+        temperature: tau of `contrast`.
+        negatives: the views that `contrast` tells a prediction's own view from: `all`, those of
+            `others` (other objects), or those of its `own` object.
+        inverse: weight of inverse dynamics: a small MLP reads the action from the features of two
+            successive observed views.
+        present: whether the predictor also reads the features of the last observed view.
+        conditioning: how the next action enters the predictor: its embedding is an input
+            (`concat`), or scales and shifts the hidden layer (`film`).
     """
 
     conditioned: ClassVar[bool] = False  # it may be, see `validate`
@@ -67,17 +87,28 @@ class Config(MethodConfig):
     predictor_width: int = 1024
     ema_momentum: float = 0.996
     ema_buffers: bool = False
+    loss: Literal["cosine", "contrast"] = added_in(3, "cosine")
+    temperature: float = added_in(3, 0.1)
+    negatives: Negatives = added_in(3, "all")
+    inverse: float = added_in(3, 0.0)
+    present: bool = added_in(3, False)
+    conditioning: Literal["concat", "film"] = added_in(3, "concat")
 
     def __post_init__(self) -> None:
-        positive(self, "action_width", "layers", "heads", "predictor_width")
+        positive(self, "action_width", "layers", "heads", "predictor_width", "temperature")
         fraction(self, "ema_momentum")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"method.dropout must lie in 0..1 (1 excluded), got {self.dropout}")
+        below_one(self, "dropout")
+        not_negative(self, "inverse")
+        if self.conditioning == "film" and self.condition not in ("both", "predictor"):
+            raise ConfigError(
+                "method.conditioning film needs method.condition both or predictor, got "
+                f"{self.condition}"
+            )
 
     @property
     @override
     def uses_actions(self) -> bool:
-        return self.condition != "none"
+        return self.condition != "none" or self.inverse > 0
 
     @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "SeqJEPA":
@@ -96,6 +127,13 @@ class Config(MethodConfig):
                 "with train.num_views = 2 the aggregator sees no action: use 3 or more, "
                 "or another method.condition"
             )
+        if self.inverse:
+            require_readable_actions(actions, num_views - 1)
+        if self.loss == "contrast" and self.negatives != "own" and batch_size < 2:
+            raise ConfigError(
+                "method.loss contrast compares objects: each rank needs 2 or more in a micro-batch "
+                f"(train.batch_size, train.accumulate), got {batch_size}"
+            )
 
 
 class SeqJEPA(Method):
@@ -110,12 +148,13 @@ class SeqJEPA(Method):
         super().__init__(encoder)
         self.config = config
         self.in_aggregator = config.condition in ("both", "aggregator")
-        self.in_predictor = config.condition in ("both", "predictor")
+        self.film = config.conditioning == "film"
+        self.in_predictor = config.condition in ("both", "predictor") and not self.film
 
         # What is not conditioned has no input for actions: its width shrinks.
-        features, width = encoder.dim, config.action_width
+        features, width, hidden = encoder.dim, config.action_width, config.predictor_width
         token = features + width * self.in_aggregator
-        joint = token + width * self.in_predictor
+        joint = token + features * config.present + width * self.in_predictor
 
         # The order of these lines is the order in which weights are drawn from the seed.
         self.target_encoder = EMATarget(encoder, buffers=config.ema_buffers)
@@ -129,26 +168,51 @@ class SeqJEPA(Method):
             feedforward=4 * token,
             dropout=config.dropout,
         )
-        self.predictor = mlp(joint, (config.predictor_width, features), last="bias")
+        self.predictor = (
+            FiLM(joint, width, hidden, features)
+            if self.film
+            else mlp(joint, (hidden, features), last="bias")
+        )
+        self.inverse = InverseDynamics(features, action_dim) if config.inverse else None
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """Return the loss on views [B, M + 1, ...].
 
-        The logged `loss_last` is the paper's part of the loss: the last view from all M before it.
+        The logged `loss_last` is the paper's loss: that of the last view from all M before it.
         """
-        observed = batch.views.shape[1] - 1
-        lengths = [observed] if self.config.predict == "last" else list(range(1, observed + 1))
+        config, observed = self.config, batch.views.shape[1] - 1
+        first = observed if config.predict == "last" else 1
+        lengths = list(range(first, observed + 1))
 
-        # A prefix of m views predicts view m + 1, by the action m that leads to it.
+        # A prefix of m views predicts view m + 1, by the action m that leads to it. Contrast needs
+        # the targets of all views, the first one's too.
         features = self.encoder(batch.views[:, :observed])
-        target = self.target_encoder(batch.views[:, lengths[0] :])
+        skipped = 0 if config.loss == "contrast" else first
+        targets = self.target_encoder(batch.views[:, skipped:])
         embedded = self._embed(batch.actions)
         aggregated = self._aggregate(features, embedded, lengths)
-        predicted = self._predict(aggregated, embedded[:, lengths[0] - 1 :])
+        predicted = self._predict(aggregated, features[:, first - 1 :], embedded[:, first - 1 :])
 
-        per_prefix = cosine_loss(predicted, target).mean(0)
-        representation = Representation(features, aggregated[:, -1]).detach()
-        return StepOutput(per_prefix.mean(), {"loss_last": per_prefix[-1].detach()}, representation)
+        per_prefix = cosine_loss(predicted, targets[:, first - skipped :]).mean(0)
+        loss = cosine = per_prefix.mean()
+        terms = {"loss_last": per_prefix[-1]}
+        if config.loss == "contrast":
+            start = rank() * len(targets)
+            loss = contrast_loss(
+                predicted,
+                gather(targets),
+                config.temperature,
+                negatives=config.negatives,
+                start=start,
+            ).mean()
+            terms |= {"cosine": cosine, "contrast": loss}
+        if self.inverse is not None:
+            error = mean_squared_error(self.inverse(features), batch.actions[:, : observed - 1])
+            loss = loss + config.inverse * error
+            terms |= {"cosine": cosine, "inverse": error}
+
+        logged = {name: term.detach() for name, term in terms.items()}
+        return StepOutput(loss, logged, Representation(features, aggregated[:, -1]).detach())
 
     def after_step(self, progress: float) -> None:
         """Move the target encoder (tau of section 3.2)."""
@@ -165,7 +229,7 @@ class SeqJEPA(Method):
         """
         embedded = self._embed(actions)
         aggregated = self._aggregate(features, embedded, [features.shape[1]])
-        return self._predict(aggregated, embedded[:, -1:])[:, 0]
+        return self._predict(aggregated, features[:, -1:], embedded[:, -1:])[:, 0]
 
     def _embed(self, actions: Tensor) -> Tensor:
         """Map actions [B, T, A] to embeddings [B, T, width], empty without conditioning."""
@@ -189,8 +253,14 @@ class SeqJEPA(Method):
         aggregated: Tensor = self.aggregator(past, present, lengths)
         return aggregated
 
-    def _predict(self, aggregated: Tensor, embedded: Tensor) -> Tensor:
-        """Predict [B, P, D] from z_AGG [B, P, E] and the next actions' embeddings [B, P, width]."""
-        joint = torch.cat([aggregated, embedded], -1) if self.in_predictor else aggregated
-        predicted: Tensor = self.predictor(joint.flatten(0, 1)).unflatten(0, aggregated.shape[:2])
-        return predicted
+    def _predict(self, aggregated: Tensor, present: Tensor, embedded: Tensor) -> Tensor:
+        """Return predicted features [B, P, D].
+
+        They are made from z_AGG [B, P, E], the features [B, P, D] of the prefixes' last views and
+        the embeddings [B, P, width] of the next actions, as far as the config says so.
+        """
+        parts = [aggregated]
+        parts += [present] * self.config.present + [embedded] * self.in_predictor
+        inputs = [torch.cat(parts, -1), embedded] if self.film else [torch.cat(parts, -1)]
+        predicted: Tensor = self.predictor(*(part.flatten(0, 1) for part in inputs))
+        return predicted.unflatten(0, aggregated.shape[:2])

@@ -17,7 +17,7 @@ from seqjepa.from_json import since
 
 # Version 0.1.0 wrote format 1, which has no key `format`. Raise it with every field that is
 # `added_in` and every migration.
-FORMAT = 2
+FORMAT = 3
 
 # By the format that they lead to: functions from the JSON data of the format before.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
