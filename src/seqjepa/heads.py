@@ -38,25 +38,41 @@ def mlp(
 
 
 class FiLM(nn.Module):
-    """A predictor whose hidden layer a condition scales and shifts (Perez et al. 2018).
+    """An `mlp` whose hidden layer a condition scales and shifts (Perez et al. 2018).
 
-    Scale and shift start at zero, as in AdaLN-Zero (Peebles and Xie 2023), so that it starts as
-    `mlp` without the condition.
+    Scale and shift are linear maps of the condition that start at zero, as in AdaLN-Zero (Peebles
+    and Xie 2023): it starts as the `mlp` without a condition.
     """
 
-    def __init__(self, inputs: int, condition: int, hidden: int, outputs: int) -> None:
+    def __init__(self, inputs: int, widths: tuple[int, int], *, condition: int) -> None:
+        """Make the layers.
+
+        Args:
+            inputs: width of the input, the condition included.
+            widths: of the hidden layer and the output.
+            condition: width of the condition, the last columns of the input.
+        """
         super().__init__()
-        self.layers = mlp(inputs, (hidden, outputs), last="bias")
-        self.modulation = nn.Linear(condition, 2 * hidden)
+        self.condition = condition
+        self.layers = mlp(inputs - condition, widths, last="bias")
+        self.modulation = nn.Linear(condition, 2 * widths[0])
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, rows: Tensor, condition: Tensor) -> Tensor:
-        """Map rows [N, inputs] with conditions [N, condition] to [N, outputs]."""
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map rows [N, inputs] to [N, outputs]."""
+        known, condition = rows[:, : -self.condition], rows[:, -self.condition :]
         linear, norm, relu, last = self.layers
         scale, shift = self.modulation(condition).chunk(2, -1)
-        out: Tensor = last(relu(norm(linear(rows)) * (1 + scale) + shift))
+        out: Tensor = last(relu(norm(linear(known)) * (1 + scale) + shift))
         return out
+
+
+def predictor(inputs: int, widths: tuple[int, int], *, film: int) -> nn.Module:
+    """Return an `mlp` with one hidden layer; with `film`, a `FiLM` by that many last inputs."""
+    if film:
+        return FiLM(inputs, widths, condition=film)
+    return mlp(inputs, widths, last="bias")
 
 
 class InverseDynamics(nn.Module):

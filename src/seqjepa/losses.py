@@ -6,9 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# The views that a prediction must tell from its own, see `contrast_loss`.
-Negatives = Literal["all", "others", "own"]
-
 
 def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Return one minus the cosine similarity along the last axis, unreduced (seq-JEPA, eq. 5).
@@ -51,8 +48,7 @@ def contrast_loss(
     predicted: Tensor,
     targets: Tensor,
     temperature: float,
-    *,
-    negatives: Negatives = "all",
+    negatives: Literal["all", "others", "own"] = "all",
     start: int = 0,
 ) -> Tensor:
     """Return the cross-entropy of picking each prediction's own view by cosine, unreduced.
@@ -86,7 +82,8 @@ def contrast_loss(
         same = objects[:, None] == torch.arange(len(columns), device=rows.device) // views
         hidden = same if negatives == "others" else ~same
         logits = logits.masked_fill(hidden.scatter(1, own[:, None], False), -torch.inf)
-    return F.cross_entropy(logits, own, reduction="none").unflatten(0, (size, last))
+    losses = F.cross_entropy(logits, own, reduction="none")
+    return losses.view(size, last)
 
 
 def variance_hinge(rows: Tensor) -> Tensor:

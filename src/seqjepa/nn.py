@@ -187,6 +187,21 @@ class ActionEmbedding(nn.Module):
         return normal.view_as(embedded)
 
 
+def view_action_tokens(features: Tensor, embedded: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the tokens `past` and `present`, each [B, T, D + width], for the `Aggregator`.
+
+    Args:
+        features: [B, T, D], of views.
+        embedded: [B, any number, width], of the actions after them; those beyond the last view are
+            ignored, missing ones are zeros.
+    """
+    # A sequence's last view has no action yet: its token ends in zeros.
+    still = embedded.new_zeros(*features.shape[:2], embedded.shape[-1])
+    moves = min(embedded.shape[1], features.shape[1])
+    past = torch.cat([features, torch.cat([embedded[:, :moves], still[:, moves:]], 1)], -1)
+    return past, torch.cat([features, still], -1)
+
+
 class Aggregator(nn.Module):
     """The aggregator g: a transformer over view-action tokens (seq-JEPA, section 3.1).
 

@@ -21,7 +21,6 @@ __all__ = [
     "fraction",
     "not_negative",
     "positive",
-    "require_readable_actions",
     "weighted",
 ]
 
@@ -36,12 +35,14 @@ class MethodConfig:
         section: see `checks.Section`.
         reads: number of views of a training sequence that the method reads; None where it takes any
             number from two.
-        conditioned: whether it needs actions.
+        conditioned: whether it needs actions, whatever its fields are.
+        without_actions: the settings, for messages, that make it do without actions.
     """
 
     section: ClassVar[str] = "method."
     reads: ClassVar[int | None] = None
     conditioned: ClassVar[bool] = True
+    without_actions: ClassVar[str] = "choose another --method"
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -96,10 +97,10 @@ class MethodConfig:
                 f"{name} reads {self.reads} views of a sequence: "
                 f"set train.num_views to {self.reads}, got {num_views}"
             )
-        if self.conditioned and not actions.groups:
+        if self.uses_actions and not actions.groups:
             raise ConfigError(
-                f"{name} is conditioned on actions and the world has none: "
-                "name some in world.actions"
+                f"{name} reads actions and the world has none: name some in world.actions, or "
+                f"{self.without_actions}"
             )
 
 
@@ -175,25 +176,6 @@ class Method(nn.Module, ABC):
                 of them, or all that there are.
         """
         return {}
-
-
-def require_readable_actions(actions: ActionSpace, observed: int) -> None:
-    """Raise a ConfigError unless there are actions for `method.inverse` to read.
-
-    Args:
-        actions: of the world.
-        observed: number of views of a sequence whose features the encoder makes.
-    """
-    if not actions.groups:
-        raise ConfigError(
-            "method.inverse reads actions and the world has none: name some in world.actions "
-            "or set method.inverse to 0"
-        )
-    if observed < 2:
-        raise ConfigError(
-            "method.inverse reads the action between two observed views: set train.num_views to 3 "
-            f"or more, got {observed + 1}, or method.inverse to 0"
-        )
 
 
 def weighted(config: MethodConfig, terms: Mapping[str, Tensor], features: Tensor) -> StepOutput:

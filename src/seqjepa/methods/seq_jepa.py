@@ -12,16 +12,13 @@ actions only, so that its BatchNorm sees actions and never padding; the layers o
 different weights; tau moves every step; target parameters are averaged in place.
 
 Beyond the paper: `predict = "every"` predicts each next view x_{m+1} from its own prefix
-x_1 .. x_m, m = 1 .. M, and averages the M losses. The encoder runs once on each view and the
-aggregator once on all prefixes. With p = h([zagg; e_M]):
+x_1 .. x_m, m = 1 .. M, and averages the M losses; encoder and aggregator run once. Other options,
+with p = h([zagg; e_M]), t = sg f_ema(x_{M+1}) and c = t and sg f_ema of each negative view:
 
-    loss = "contrast"      -log exp(cos(p, t) / tau) / sum_c exp(cos(p, c) / tau) in place of 1 - cos
-                           (InfoNCE); t = f_ema(x_{M+1}), c: t and f_ema of the negative views
-    inverse > 0            + inverse * |inverse([z_i; z_{i+1}]) - a_i|^2 / A, mean over i < M
-                           (Sensorimotor World Models, arXiv 2606.20104)
-    present                p = h([zagg; z_M; e_M])
-    conditioning = "film"  e_M scales and shifts h's hidden layer: ReLU((1 + s) BN(W zagg) + b),
-                           [s; b] = U e_M + u, both 0 at first
+    loss = contrast      InfoNCE: -log(exp(cos(p, t) / tau) / sum_c exp(cos(p, c) / tau))
+    inverse              + inverse * |q([z_i; z_{i+1}]) - a_i|^2 / A for i < M (arXiv 2606.20104)
+    present              p = h([zagg; z_M; e_M])
+    conditioning = film  h's hidden layer is ReLU((1 + s) BN(W zagg) + b), [s; b] = U e_M + u
 """
 
 from collections.abc import Sequence
@@ -37,10 +34,10 @@ from seqjepa.checks import below_one, fraction, not_negative, positive
 from seqjepa.distributed import gather, rank
 from seqjepa.errors import ConfigError
 from seqjepa.from_json import added_in
-from seqjepa.heads import FiLM, InverseDynamics, mlp
-from seqjepa.losses import Negatives, contrast_loss, cosine_loss, mean_squared_error
-from seqjepa.methods.base import Method, MethodConfig, require_readable_actions
-from seqjepa.nn import ActionEmbedding, Aggregator, EMATarget, Encoder
+from seqjepa.heads import InverseDynamics, predictor
+from seqjepa.losses import contrast_loss, cosine_loss, mean_squared_error
+from seqjepa.methods.base import Method, MethodConfig
+from seqjepa.nn import ActionEmbedding, Aggregator, EMATarget, Encoder, view_action_tokens
 from seqjepa.schedules import ema_momentum
 from seqjepa.types import Representation, SequenceBatch, StepOutput
 
@@ -53,30 +50,27 @@ class Config(MethodConfig):
         predict: `last`, the paper's objective: the last view from all before it; `every`: each next
             view from its own prefix.
         condition: where action embeddings go: `both`, only the `predictor`, only the `aggregator`,
-            or `none` (Table 4). What is not conditioned has no input for actions, so its width
-            shrinks.
+            or `none` (Table 4). What is not conditioned has no input for actions.
         action_width: width of an action embedding (Table 4: 16 to 256).
         layers: of the aggregator; their feed-forward width is 4 times the token width.
-        heads: of the aggregator's attention; must divide the token width, features plus
-            action_width.
+        heads: of the aggregator's attention; must divide the token width, features + action_width.
         dropout: in the aggregator.
         predictor_width: hidden units of the predictor.
         ema_momentum: of the target encoder at the start; rises to 1 along half a cosine.
-        ema_buffers: average the target's BatchNorm statistics too, instead of letting it keep its
-            own.
+        ema_buffers: average the target's BatchNorm statistics too; without, it keeps its own.
         loss: `cosine`, the paper's; `contrast`: each prediction picks its own view among the EMA
-            target encoder's features of all views of the batch (InfoNCE).
+            target's features of views of the batch (InfoNCE), see `negatives`.
         temperature: tau of `contrast`.
-        negatives: the views that `contrast` tells a prediction's own view from: `all`, those of
-            `others` (other objects), or those of its `own` object.
-        inverse: weight of inverse dynamics: a small MLP reads the action from the features of two
-            successive observed views.
+        negatives: of `contrast`, beside the own view: `all` views, those of all `others`, the other
+            objects, or the other views of its `own` object.
+        inverse: weight of inverse dynamics: a small MLP reads the action from two observed views.
         present: whether the predictor also reads the features of the last observed view.
         conditioning: how the next action enters the predictor: its embedding is an input
             (`concat`), or scales and shifts the hidden layer (`film`).
     """
 
-    conditioned: ClassVar[bool] = False  # it may be, see `validate`
+    conditioned: ClassVar[bool] = False
+    without_actions: ClassVar[str] = "set method.condition to none and method.inverse to 0"
 
     predict: Literal["last", "every"] = "last"
     condition: Literal["both", "predictor", "aggregator", "none"] = "both"
@@ -89,7 +83,7 @@ class Config(MethodConfig):
     ema_buffers: bool = False
     loss: Literal["cosine", "contrast"] = added_in(3, "cosine")
     temperature: float = added_in(3, 0.1)
-    negatives: Negatives = added_in(3, "all")
+    negatives: Literal["all", "others", "own"] = added_in(3, "all")
     inverse: float = added_in(3, 0.0)
     present: bool = added_in(3, False)
     conditioning: Literal["concat", "film"] = added_in(3, "concat")
@@ -101,8 +95,7 @@ class Config(MethodConfig):
         not_negative(self, "inverse")
         if self.conditioning == "film" and self.condition not in ("both", "predictor"):
             raise ConfigError(
-                "method.conditioning film needs method.condition both or predictor, got "
-                f"{self.condition}"
+                f"film needs method.condition both or predictor, got {self.condition}"
             )
 
     @property
@@ -117,22 +110,16 @@ class Config(MethodConfig):
     @override
     def validate(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
         super().validate(actions, num_views, batch_size)
-        if self.condition != "none" and not actions.groups:
+        if num_views == 2 and (self.inverse or self.condition == "aggregator"):
+            option = "method.inverse = 0" if self.inverse else "another method.condition"
             raise ConfigError(
-                "the world has no actions to condition on: name some in world.actions "
-                "or set method.condition to none"
+                "with train.num_views = 2 there is no action between observed views: use 3 or "
+                f"more, or {option}"
             )
-        if self.condition == "aggregator" and num_views == 2:
-            raise ConfigError(
-                "with train.num_views = 2 the aggregator sees no action: use 3 or more, "
-                "or another method.condition"
-            )
-        if self.inverse:
-            require_readable_actions(actions, num_views - 1)
         if self.loss == "contrast" and self.negatives != "own" and batch_size < 2:
             raise ConfigError(
-                "method.loss contrast compares objects: each rank needs 2 or more in a micro-batch "
-                f"(train.batch_size, train.accumulate), got {batch_size}"
+                "method.loss contrast compares objects: train.batch_size must give each rank and "
+                f"micro-batch 2 or more, got {batch_size}"
             )
 
 
@@ -148,66 +135,46 @@ class SeqJEPA(Method):
         super().__init__(encoder)
         self.config = config
         self.in_aggregator = config.condition in ("both", "aggregator")
-        self.film = config.conditioning == "film"
-        self.in_predictor = config.condition in ("both", "predictor") and not self.film
+        self.in_predictor = config.condition in ("both", "predictor")
 
-        # What is not conditioned has no input for actions: its width shrinks.
-        features, width, hidden = encoder.dim, config.action_width, config.predictor_width
+        features, width = encoder.dim, config.action_width
         token = features + width * self.in_aggregator
         joint = token + features * config.present + width * self.in_predictor
 
         # The order of these lines is the order in which weights are drawn from the seed.
         self.target_encoder = EMATarget(encoder, buffers=config.ema_buffers)
-        self.action_embedding = (
-            ActionEmbedding(action_dim, width) if config.condition != "none" else None
-        )
+        embeds = config.condition != "none"
+        self.action_embedding = ActionEmbedding(action_dim, width) if embeds else None
+        layers, heads, dropout = config.layers, config.heads, config.dropout
         self.aggregator = Aggregator(
-            token,
-            layers=config.layers,
-            heads=config.heads,
-            feedforward=4 * token,
-            dropout=config.dropout,
+            token, layers=layers, heads=heads, feedforward=4 * token, dropout=dropout
         )
-        self.predictor = (
-            FiLM(joint, width, hidden, features)
-            if self.film
-            else mlp(joint, (hidden, features), last="bias")
-        )
+        film = width if config.conditioning == "film" else 0
+        self.predictor = predictor(joint, (config.predictor_width, features), film=film)
         self.inverse = InverseDynamics(features, action_dim) if config.inverse else None
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
-        """Return the loss on views [B, M + 1, ...].
-
-        The logged `loss_last` is the paper's loss: that of the last view from all M before it.
-        """
+        """Return the loss on views [B, M + 1, ...]; `loss_last` is the paper's of the last view."""
         config, observed = self.config, batch.views.shape[1] - 1
-        first = observed if config.predict == "last" else 1
-        lengths = list(range(first, observed + 1))
+        first, contrast = observed if config.predict == "last" else 1, config.loss == "contrast"
 
-        # A prefix of m views predicts view m + 1, by the action m that leads to it. Contrast needs
-        # the targets of all views, the first one's too.
+        # A prefix of m views predicts view m + 1, by the action m that leads to it. Only contrast
+        # has a use for targets of views that no prefix predicts.
         features = self.encoder(batch.views[:, :observed])
-        skipped = 0 if config.loss == "contrast" else first
-        targets = self.target_encoder(batch.views[:, skipped:])
+        targets = self.target_encoder(batch.views[:, 0 if contrast else first :])
         embedded = self._embed(batch.actions)
-        aggregated = self._aggregate(features, embedded, lengths)
+        aggregated = self._aggregate(features, embedded, range(first, observed + 1))
         predicted = self._predict(aggregated, features[:, first - 1 :], embedded[:, first - 1 :])
 
-        per_prefix = cosine_loss(predicted, targets[:, first - skipped :]).mean(0)
+        per_prefix = cosine_loss(predicted, targets[:, -predicted.shape[1] :]).mean(0)
         loss = cosine = per_prefix.mean()
         terms = {"loss_last": per_prefix[-1]}
-        if config.loss == "contrast":
-            start = rank() * len(targets)
-            loss = contrast_loss(
-                predicted,
-                gather(targets),
-                config.temperature,
-                negatives=config.negatives,
-                start=start,
-            ).mean()
+        if contrast:
+            whole, start, tau = gather(targets), rank() * len(targets), config.temperature
+            loss = contrast_loss(predicted, whole, tau, config.negatives, start).mean()
             terms |= {"cosine": cosine, "contrast": loss}
         if self.inverse is not None:
-            error = mean_squared_error(self.inverse(features), batch.actions[:, : observed - 1])
+            error = mean_squared_error(self.inverse(features), batch.actions[:, :-1])
             loss = loss + config.inverse * error
             terms |= {"cosine": cosine, "inverse": error}
 
@@ -223,10 +190,7 @@ class SeqJEPA(Method):
         return self._aggregate(features, self._embed(actions), [features.shape[1]])[:, 0]
 
     def predict(self, features: Tensor, actions: Tensor) -> Tensor:
-        """Return the predicted features [B, D] of the next view.
-
-        The last of the actions [B, T, A] leads to it from the last of the features [B, T, D].
-        """
+        """Return the features [B, D] that the last of the actions [B, T, A] leads to."""
         embedded = self._embed(actions)
         aggregated = self._aggregate(features, embedded, [features.shape[1]])
         return self._predict(aggregated, features[:, -1:], embedded[:, -1:])[:, 0]
@@ -239,28 +203,16 @@ class SeqJEPA(Method):
         return embedded
 
     def _aggregate(self, features: Tensor, embedded: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Return z_AGG [B, P, E] of each of P prefix lengths.
-
-        Embeddings beyond the last view's are ignored, missing ones are never read.
-        """
+        """Return z_AGG [B, P, E] of each of P prefix lengths."""
         past = present = features
         if self.in_aggregator:
-            # A prefix's last view has no action yet: its token ends in zeros.
-            still = embedded.new_zeros(*features.shape[:2], self.config.action_width)
-            moves = min(embedded.shape[1], features.shape[1])
-            past = torch.cat([features, torch.cat([embedded[:, :moves], still[:, moves:]], 1)], -1)
-            present = torch.cat([features, still], -1)
+            past, present = view_action_tokens(features, embedded)
         aggregated: Tensor = self.aggregator(past, present, lengths)
         return aggregated
 
     def _predict(self, aggregated: Tensor, present: Tensor, embedded: Tensor) -> Tensor:
-        """Return predicted features [B, P, D].
-
-        They are made from z_AGG [B, P, E], the features [B, P, D] of the prefixes' last views and
-        the embeddings [B, P, width] of the next actions, as far as the config says so.
-        """
-        parts = [aggregated]
-        parts += [present] * self.config.present + [embedded] * self.in_predictor
-        inputs = [torch.cat(parts, -1), embedded] if self.film else [torch.cat(parts, -1)]
-        predicted: Tensor = self.predictor(*(part.flatten(0, 1) for part in inputs))
-        return predicted.unflatten(0, aggregated.shape[:2])
+        """Predict [B, P, D] from z_AGG, features of the last views and embeddings of actions."""
+        inputs = [aggregated] + [present] * self.config.present + [embedded] * self.in_predictor
+        rows = torch.cat(inputs, -1).flatten(0, 1)
+        predicted: Tensor = self.predictor(rows).unflatten(0, aggregated.shape[:2])
+        return predicted

@@ -20,7 +20,7 @@ from seqjepa.distributed import gather
 from seqjepa.from_json import added_in
 from seqjepa.heads import InverseDynamics, ProjectorConfig
 from seqjepa.losses import mean_squared_error, nt_xent
-from seqjepa.methods.base import Method, MethodConfig, require_readable_actions
+from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.nn import Encoder
 from seqjepa.types import Representation, SequenceBatch, StepOutput
 
@@ -37,6 +37,7 @@ class Config(MethodConfig):
 
     reads: ClassVar[int | None] = 2
     conditioned: ClassVar[bool] = False
+    without_actions: ClassVar[str] = "set method.inverse to 0"
 
     projector: ProjectorConfig = ProjectorConfig()
     temperature: float = 0.5
@@ -54,12 +55,6 @@ class Config(MethodConfig):
     @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "SimCLR":
         return SimCLR(self, encoder, actions.action_dim)
-
-    @override
-    def validate(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
-        super().validate(actions, num_views, batch_size)
-        if self.inverse:
-            require_readable_actions(actions, num_views)
 
 
 class SimCLR(Method):
