@@ -208,7 +208,41 @@ MISTAKES = {
     ),
     "no actions": (
         ["train", "shapes_tiny", "--method=sen", "--world.actions"],
-        "sen is conditioned on actions and the world has none",
+        "sen reads actions and the world has none: name some in world.actions, or choose another",
+    ),
+    "no actions to read": (
+        "train shapes_tiny --method.condition none --method.inverse 1 --world.actions".split(),
+        "seq_jepa reads actions and the world has none: name some in world.actions, or set "
+        "method.condition to none and method.inverse to 0",
+    ),
+    "no actions to read from a baseline": (
+        "train shapes_tiny --method simclr --method.inverse 1 --world.actions".split(),
+        "simclr reads actions and the world has none: name some in world.actions, or set "
+        "method.inverse to 0",
+    ),
+    "no action observed": (
+        "train shapes_tiny --method.inverse 1 --train.num-views 2".split(),
+        "no action between observed views: use 3 or more, or method.inverse = 0",
+    ),
+    "weight": (
+        "train shapes_tiny --method.inverse -1".split(),
+        "method.inverse must be finite and at least 0, got -1.0",
+    ),
+    "a baseline's weight": (
+        "train shapes_tiny --method equimod --method.inverse -1".split(),
+        "method.inverse must be finite and at least 0, got -1.0",
+    ),
+    "temperature": (
+        "train shapes_tiny --method.temperature 0".split(),
+        "method.temperature must be finite and above 0, got 0",
+    ),
+    "film": (
+        "train shapes_tiny --method.conditioning film --method.condition aggregator".split(),
+        "method.conditioning film needs condition both or predictor, got aggregator",
+    ),
+    "one object to compare": (
+        "train shapes_tiny --method.loss contrast --train.batch-size 2 --train.accumulate 2".split(),
+        "train.batch_size must give each rank and micro-batch 2 or more, got 1",
     ),
     "tracker": (
         ["train", "shapes_tiny", "--track", "tensorbord"],

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from fixtures import signal_world
-from fixtures.contract import NAMES, experiment
+from fixtures.contract import VARIANTS, experiment
 from seqjepa import devices, distributed
 from seqjepa.distributed import GlobalBatchNorm, gather, synchronize_batch_norm, world_size
 from seqjepa.errors import ConfigError
@@ -31,9 +31,11 @@ RANKS = 2
 CHANGES = {"context_ssl": {"pairs": 2, "drop_pairs": 0.0}}
 
 
-def make(name: str) -> tuple[Method, SequenceBatch]:
+def make(variant: str) -> tuple[Method, SequenceBatch]:
     """Return a method with random weights and a batch, both in float64."""
-    world, chosen = signal_world.Config().build(), experiment(name, **CHANGES.get(name, {}))
+    name, changes = VARIANTS[variant]
+    world = signal_world.Config().build()
+    chosen = experiment(name, **CHANGES.get(name, {}), **changes)
     method = build_method(chosen, world.spec).double()
     torch.manual_seed(0)
     for parameter in method.parameters():
@@ -69,7 +71,7 @@ def work(rank: int, folder: str) -> None:
     meeting = f"file://{folder}/meet"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=RANKS)
 
-    for name in NAMES:
+    for name in VARIANTS:
         method, batch = make(name)
         method = synchronize_batch_norm(method)
         learned = learn(method, DistributedDataParallel(method), batch.chunk(RANKS)[rank])
@@ -98,7 +100,7 @@ def together(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", VARIANTS)
 def test_two_ranks_are_one_process(name, together):
     method, batch = make(name)
     alone = learn(method, method, batch)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from seqjepa.losses import (
+    contrast_loss,
     cosine_loss,
     covariance_penalty,
     mean_squared_error,
@@ -71,6 +72,30 @@ def test_nt_xent_by_hand():
     assert clamped == pytest.approx(math.log(2 + math.e), abs=1e-6), "cosine -1 counts as 0"
 
 
+@pytest.mark.parametrize(("negatives", "strangers"), [("all", 5), ("others", 3), ("own", 2)])
+def test_contrast_by_hand(negatives, strangers):
+    """Two objects of three orthogonal views, tau = 0.5: ln(1 + n e^-2) for n negatives."""
+    targets = torch.eye(6).view(2, 3, 6)
+    loss = contrast_loss(3 * targets[:, 1:], 0.1 * targets, 0.5, negatives)
+    right = torch.full((2, 2), math.log(1 + strangers * math.exp(-2)))
+    torch.testing.assert_close(loss, right)
+
+    # The second object alone, as on the second of two ranks.
+    second = contrast_loss(targets[1:, 2:], targets, 0.5, negatives, start=1)
+    torch.testing.assert_close(second, right[1:, 1:])
+
+    # A prediction of nothing sees all candidates at the same distance.
+    nothing = contrast_loss(torch.zeros(2, 1, 6), targets, 0.5, negatives)
+    torch.testing.assert_close(nothing, torch.full((2, 1), math.log(1 + strangers)))
+
+    # The first view of the own object instead, and one of the other object.
+    own = contrast_loss(targets[:, :1], targets, 0.5, negatives)
+    other = contrast_loss(targets.flip(0)[:, 2:], targets, 0.5, negatives)
+    for found, seen in ((own, negatives != "others"), (other, negatives != "own")):
+        expected = math.log(strangers + 1 - seen + seen * math.exp(2))
+        torch.testing.assert_close(found, torch.full((2, 1), expected))
+
+
 def test_vicreg_terms_by_hand():
     wide = torch.tensor([[3.0, 3.0], [-3.0, 3.0], [3.0, -3.0], [-3.0, -3.0]])
     assert variance_hinge(wide).item() == 0, "every std above 1"
@@ -89,10 +114,16 @@ def test_vicreg_terms_by_hand():
     assert trajectory_loss(before, centre, back).item() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("loss", [nt_xent, covariance_penalty, variance_hinge, mean_squared_error])
+@pytest.mark.parametrize(
+    "loss", [nt_xent, contrast_loss, covariance_penalty, variance_hinge, mean_squared_error]
+)
 def test_half_precision_is_summed_in_single(loss):
     a, b = torch.randn(2, 8, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
-    arguments = {nt_xent: (a, b, 0.1), mean_squared_error: (a, b)}.get(loss, (a,))
+    arguments = {
+        nt_xent: (a, b, 0.1),
+        contrast_loss: (a[:, None], b.view(8, 1, 4), 0.1),
+        mean_squared_error: (a, b),
+    }.get(loss, (a,))
     single = [x.float() if isinstance(x, torch.Tensor) else x for x in arguments]
     for enabled in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):

@@ -1,6 +1,7 @@
 """The promises of every method, on every kind of world: one table of checks for all."""
 
 import copy
+import itertools
 import math
 import re
 from dataclasses import fields, replace
@@ -10,8 +11,8 @@ import pytest
 import torch
 
 from fixtures import signal_world
-from fixtures.contract import NAMES, config, experiment
-from seqjepa.config import EvaluateConfig, OptimConfig, TrainConfig
+from fixtures.contract import NAMES, OPTIONS, VARIANTS, config, experiment
+from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
 from seqjepa.errors import ConfigError
 from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.heads import ProjectorConfig
@@ -51,16 +52,24 @@ def worlds(tmp_path_factory) -> dict[str, World]:
     return {"signal": signal_world.Config().build(), "shapes": scenes, "windows": windows}
 
 
+def variant(name: str, **changes) -> Experiment:
+    """Return the experiment of a method, or of one with options."""
+    method, options = VARIANTS[name]
+    return experiment(method, **options, **changes)
+
+
 def make(name: str, world: World, **changes) -> tuple[Method, object]:
-    """Return the method, and a batch for it."""
-    chosen = experiment(name, **changes)
+    """Return the method or variant, and a batch for it."""
+    chosen = variant(name, **changes)
     num_views, batch_size = chosen.train.num_views, chosen.train.batch_size
     batch = next(world.loader("train", num_views=num_views, batch_size=batch_size, seed=3))
     return build_method(chosen, world.spec), batch
 
 
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "world"),
+    [*itertools.product(NAMES, WORLDS), *itertools.product(OPTIONS, WORLDS[1:2])],
+)
 def test_a_step(name, world, worlds):
     """Take a training step: gradients, losses, the batch and shapes are as the seams say.
 
@@ -74,7 +83,7 @@ def test_a_step(name, world, worlds):
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, mean=0.05, std=0.2)
     before = copy.deepcopy(batch)
-    optimizer = build_optimizer(method, experiment(name).optim)
+    optimizer = build_optimizer(method, variant(name).optim)
 
     output = method(batch)
     output.loss.backward()
@@ -100,7 +109,7 @@ def test_a_step(name, world, worlds):
         whole = method.eval().represent(batch)
     assert whole.views.shape == (size, length, dim) and whole.sequence.shape[0] == size
     assert whole.sequence.shape == output.representation.sequence.shape
-    assert method.aggregates == (name == "seq_jepa")
+    assert method.aggregates == name.startswith("seq_jepa")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,7 +138,7 @@ def test_targets_move_and_nothing_else_does(name, worlds):
             assert torch.equal(value, before[key]), key
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", VARIANTS)
 def test_same_seed_same_loss(name, worlds):
     losses = []
     for _ in range(2):
@@ -139,9 +148,9 @@ def test_same_seed_same_loss(name, worlds):
     assert losses[0] == losses[1]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", VARIANTS)
 def test_what_it_reads(name, worlds):
-    """A method that is not conditioned does not care about actions and poses, one that is does."""
+    """A method that uses no actions does not care about actions and poses, one that does cares."""
     method, batch = make(name, worlds["signal"])
     chance = torch.Generator().manual_seed(0)
     order = torch.randperm(len(batch), generator=chance)
@@ -150,7 +159,8 @@ def test_what_it_reads(name, worlds):
     for data in (batch, other):
         torch.manual_seed(1)
         losses.append(copy.deepcopy(method)(data).loss.item())
-    assert (losses[0] != losses[1]) == (config(name).conditioned or name == "seq_jepa")
+    reads = "inverse" in name or config(VARIANTS[name][0]).conditioned or "seq_jepa" in name
+    assert (losses[0] != losses[1]) == reads == variant(name).method.uses_actions
 
 
 @pytest.mark.parametrize("kind", ["mlp", "transformer"])
@@ -176,19 +186,19 @@ def test_projectors(name, kind, worlds):
         assert any("self_attn" in key for key in found) == (kind == "transformer")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "seq_jepa, all options", "simclr, inverse"])
 def test_trains_resumes_loads_and_is_evaluated(name, tmp_path):
     """A run that was stopped after 2 of 4 steps ends in the same bits, and loads.
 
     The loaded model gives the features that were trained.
     """
     whole, part = tmp_path / "whole", tmp_path / "part"
-    train(experiment(name), whole, quiet=True, device="cpu")
+    train(variant(name), whole, quiet=True, device="cpu")
 
     # Without its manifest the last checkpoint counts for nothing, as if the run had been stopped.
-    train(experiment(name), part, quiet=True, device="cpu")
+    train(variant(name), part, quiet=True, device="cpu")
     (part / "checkpoints" / "step_00000004" / "manifest.json").unlink()
-    train(experiment(name), part, resume=True, quiet=True, device="cpu")
+    train(variant(name), part, resume=True, quiet=True, device="cpu")
     digest, expected = (
         checkpoint.digest(run / "checkpoints" / "step_00000004") for run in (part, whole)
     )

@@ -13,6 +13,7 @@ from fixtures.contract import NAMES, config, experiment
 from fixtures.spaces import differences
 from reference import plain_heads as plain
 from reference.plain_heads import under
+from reference.plain_seq_jepa import inverse_error
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.heads import ProjectorConfig
 from seqjepa.methods.base import Method
@@ -231,14 +232,34 @@ EQUATIONS = {
 }
 
 
+def with_inverse(equation):
+    """Return a method's equation with 0.7 times the error of inverse dynamics."""
+
+    def total(m, w, data):
+        error = inverse_error(w, m.encoder(data.views), data.actions)
+        return equation(m, w, data) + 0.7 * error
+
+    return total
+
+
+CASES = {
+    **EQUATIONS,
+    **{
+        f"{name}, inverse": (with_inverse(equation), num_views, fields | {"inverse": 0.7})
+        for name, (equation, num_views, fields) in EQUATIONS.items()
+        if name in ("simclr", "equimod")
+    },
+}
+
+
 def test_every_method_has_its_equation():
     assert {*EQUATIONS, "seq_jepa"} == set(NAMES), "seq_jepa's is in test_seq_jepa"
 
 
-@pytest.mark.parametrize("name", EQUATIONS)
-def test_loss_and_gradients(name):
-    equation, num_views, fields = EQUATIONS[name]
-    method, data = make(name, **fields), batch(num_views)
+@pytest.mark.parametrize("case", CASES)
+def test_loss_and_gradients(case):
+    equation, num_views, fields = CASES[case]
+    method, data = make(case.partition(",")[0], **fields), batch(num_views)
     trained = {key: p for key, p in method.named_parameters() if p.requires_grad}
 
     torch.manual_seed(0)
@@ -254,6 +275,20 @@ def test_loss_and_gradients(name):
         torch.testing.assert_close(
             gradient, value, rtol=1e-4, atol=1e-6, msg=lambda text, key=key: f"{key}: {text}"
         )
+
+
+@pytest.mark.parametrize("name", ["simclr", "equimod"])
+def test_inverse_leaves_all_other_weights_as_they_were(name):
+    states = []
+    for weight in (0.0, 1.0):
+        torch.manual_seed(0)
+        encoder = EncoderConfig(width=2, stem="compact").build(3, MEAN, STD)
+        chosen = replace(experiment(name).method, inverse=weight)
+        states.append(chosen.build(encoder, SPACE).state_dict())
+    without, found = states
+    assert all(torch.equal(found[key], tensor) for key, tensor in without.items())
+    added = set(found) - set(without)
+    assert added == {f"inverse.layers.{i}.{part}" for i in (0, 2) for part in ("weight", "bias")}
 
 
 def count(module: torch.nn.Module) -> int:

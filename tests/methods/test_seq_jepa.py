@@ -19,6 +19,26 @@ from seqjepa.types import SequenceBatch
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 PREDICTS, CONDITIONS = ("last", "every"), ("both", "predictor", "aggregator", "none")
+ALL_OPTIONS = {
+    "loss": "contrast",
+    "temperature": 0.3,
+    "inverse": 0.7,
+    "present": True,
+    "conditioning": "film",
+}
+OPTIONS = [
+    *(
+        {"loss": "contrast", "temperature": 0.3, "negatives": negatives, "predict": predict}
+        for negatives, predict in itertools.product(("all", "others", "own"), PREDICTS)
+    ),
+    {"inverse": 0.7},
+    {"inverse": 0.7, "condition": "none", "predict": "every"},
+    {"present": True, "predict": "every"},
+    {"present": True, "condition": "none"},
+    {"conditioning": "film"},
+    {"conditioning": "film", "condition": "predictor", "predict": "every"},
+    {**ALL_OPTIONS, "predict": "every"},
+]
 
 
 def make(num_views=4, action_dim=4, width=1, **fields) -> SeqJEPA:
@@ -47,6 +67,10 @@ def batch(num_views=4, size=6, action_dim=4, pixels=8) -> SequenceBatch:
 
 def plain_loss(weights, data: SequenceBatch, config: Config) -> torch.Tensor:
     mean, std = (torch.tensor(values).double().view(3, 1, 1) for values in (MEAN, STD))
+    options = {
+        name: getattr(config, name)
+        for name in ("loss", "temperature", "negatives", "inverse", "present", "conditioning")
+    }
     return plain.loss(
         weights,
         (data.views.double() - mean) / std,
@@ -56,6 +80,7 @@ def plain_loss(weights, data: SequenceBatch, config: Config) -> torch.Tensor:
         condition=config.condition,
         layers=config.layers,
         heads=config.heads,
+        **options,
     )
 
 
@@ -64,11 +89,24 @@ def momentum(progress: float) -> float:
     return 1 - (1 - 0.996) * (math.cos(math.pi * progress) + 1) / 2
 
 
-@pytest.mark.parametrize(("predict", "condition"), list(itertools.product(PREDICTS, CONDITIONS)))
-def test_step_equals_plain_version(predict, condition):
-    """Compare loss, gradients, an AdamW step and an EMA step with equations 3 to 5."""
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *(
+            {"predict": predict, "condition": condition}
+            for predict, condition in itertools.product(PREDICTS, CONDITIONS)
+        ),
+        *OPTIONS,
+    ],
+    ids=lambda fields: " ".join(map(str, fields.values())),
+)
+def test_step_equals_plain_version(fields):
+    """Compare loss, gradients, an AdamW step and an EMA step with equations 3 to 5.
+
+    The options beyond the paper have their formulas at the head of the method's file.
+    """
     data, progress = batch(), 0.3
-    method = make(predict=predict, condition=condition).double()
+    method = make(**fields).double()
     double = SequenceBatch(data.views.double(), data.actions.double(), data.poses, data.labels)
     weights = {
         name: tensor.clone().requires_grad_(tensor.is_floating_point())
@@ -231,10 +269,10 @@ def test_one_view_depends_on_no_action():
 
 
 def test_representation_is_that_of_the_forward_pass():
-    """Compare `forward` with `represent`, `aggregate` and `predict`, for either objective."""
+    """Compare `forward` with `represent`, `aggregate` and `predict`, for all objectives."""
     data = batch()
-    for predict in PREDICTS:
-        method = make(predict=predict).eval()
+    for predict, options in itertools.product(PREDICTS, ({}, ALL_OPTIONS)):
+        method = make(predict=predict, **options).eval()
         with torch.no_grad():
             output = method(data)
             observed = SequenceBatch(
@@ -252,21 +290,90 @@ def test_representation_is_that_of_the_forward_pass():
         assert not output.terms["loss_last"].requires_grad
 
 
-def test_every_prefix_counts_the_same():
-    method, data = make(predict="every").eval(), batch()
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"present": True}, {"conditioning": "film"}, ALL_OPTIONS],
+    ids=lambda options: " ".join(options),
+)
+def test_every_prefix_counts_the_same(options):
+    """Predict from each prefix alone, as at inference, and compare with the loss of all at once."""
+    method, data = make(predict="every", **options).eval(), batch()
     with torch.no_grad():
         z, target = method.encoder(data.views), method.target_encoder(data.views)
         cosines = []
         for m in (1, 2, 3):
             predicted = method.predict(z[:, :m], data.actions[:, :m])
             cosines.append(torch.cosine_similarity(predicted, target[:, m]).mean())
-        torch.testing.assert_close(method(data).loss, 1 - torch.stack(cosines).mean())
+        output = method(data)
+        cosine = output.terms.get("cosine", output.loss)
+        torch.testing.assert_close(cosine, 1 - torch.stack(cosines).mean())
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_training_goes_on_after_inference(condition):
+def test_logged_terms_add_up():
+    for fields, names in (
+        ({}, {"loss_last"}),
+        ({"loss": "contrast"}, {"loss_last", "cosine", "contrast"}),
+        ({"inverse": 0.7}, {"loss_last", "cosine", "inverse"}),
+        (ALL_OPTIONS, {"loss_last", "cosine", "contrast", "inverse"}),
+    ):
+        output = make(**fields)(batch())
+        terms, weight = output.terms, fields.get("inverse", 0.0)
+        assert set(terms) == names and not any(term.requires_grad for term in terms.values())
+        objective = terms.get("contrast", terms["loss_last"])
+        torch.testing.assert_close(
+            output.loss, objective + weight * terms.get("inverse", torch.zeros(()))
+        )
+
+
+def fresh(**fields) -> SeqJEPA:
+    """Return a small method with the weights that it starts from."""
+    config = Config(action_width=4, layers=1, heads=2, dropout=0.0, predictor_width=12, **fields)
+    torch.manual_seed(0)
+    return config.build(EncoderConfig(width=1, stem="compact").build(3, MEAN, STD), differences(4))
+
+
+def test_film_starts_without_the_action():
+    """At first it is the predictor without the action; after a change of its map it is not."""
+    data = batch()
+    other = replace(data, actions=-data.actions)
+    method = fresh(conditioning="film", condition="predictor")
+    blind = fresh(condition="none")
+
+    # All that both have is drawn in the same order but for the action embedding.
+    weights = {
+        name.replace("predictor.layers.", "predictor."): tensor
+        for name, tensor in method.state_dict().items()
+        if not name.startswith(("action_embedding.", "predictor.modulation."))
+    }
+    blind.load_state_dict(weights)
+    assert method(data).loss == method(other).loss == blind(data).loss
+
+    torch.nn.init.normal_(method.predictor.modulation.weight)
+    assert method(data).loss != method(other).loss
+
+
+def test_options_leave_all_other_weights_as_they_were():
+    without = fresh().state_dict()
+    for fields in ({"loss": "contrast"}, {"inverse": 1.0}):
+        found = fresh(**fields).state_dict()
+        assert all(torch.equal(found[name], tensor) for name, tensor in without.items())
+        assert all(name.startswith("inverse.") for name in set(found) - set(without))
+
+
+def test_contrast_takes_no_gradient_to_targets():
+    method = make(loss="contrast")
+    method(batch()).loss.backward()
+    assert all(parameter.grad is None for parameter in method.target_encoder.parameters())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [*({"condition": condition} for condition in CONDITIONS), ALL_OPTIONS],
+    ids=lambda fields: " ".join(map(str, fields.values())),
+)
+def test_training_goes_on_after_inference(fields):
     """Check that inference mode leaves none of its tensors in what training uses."""
-    method, data = make(predict="every", condition=condition), batch(size=3)
+    method, data = make(predict="every", **fields), batch(size=3)
     with torch.inference_mode():
         method(data)
         method.represent(data)
@@ -284,6 +391,9 @@ def test_bad_settings_are_refused():
         ("dropout", 1.0),
         ("layers", -1),
         ("predictor_width", 0),
+        ("temperature", 0.0),
+        ("temperature", -0.1),
+        ("inverse", -1.0),
     ):
         with pytest.raises(ConfigError, match=rf"method\.{field}.*got"):
             Config(**{field: value})
@@ -292,9 +402,27 @@ def test_bad_settings_are_refused():
         make(heads=5)
     with pytest.raises(ConfigError, match="at least 2, got 1"):
         make(num_views=1)
-    with pytest.raises(ConfigError, match="no actions to condition on"):
+    with pytest.raises(ConfigError, match="the world has none: name some in world.actions, or set"):
         make(action_dim=0)
-    with pytest.raises(ConfigError, match="aggregator sees no action"):
-        make(num_views=2, condition="aggregator")
+    for fields, cure in (
+        ({"condition": "aggregator"}, "another method.condition"),
+        ({"inverse": 1.0}, "method.inverse = 0"),
+    ):
+        message = f"no action between observed views: use 3 or more, or {cure}"
+        with pytest.raises(ConfigError, match=message):
+            make(num_views=2, **fields)
+        make(num_views=3, **fields)
+
+    with pytest.raises(ConfigError, match="the world has none"):
+        make(action_dim=0, condition="none", inverse=1.0)
+    for condition in ("aggregator", "none"):
+        with pytest.raises(ConfigError, match=f"film needs condition .* got {condition}"):
+            Config(conditioning="film", condition=condition)
+    for negatives in ("all", "others"):
+        config = Config(loss="contrast", negatives=negatives)
+        with pytest.raises(ConfigError, match="contrast compares objects: .* got 1"):
+            config.validate(differences(4), 4, 1)
+        config.validate(differences(4), 4, 2)
+    Config(loss="contrast", negatives="own").validate(differences(4), 4, 1)
 
     assert make(action_dim=0, condition="none")(batch(action_dim=0)).loss.isfinite()

@@ -127,6 +127,54 @@ def predictor(w: Weights, rows: Tensor) -> Tensor:
     return hidden @ w["predictor.3.weight"].T + w["predictor.3.bias"]
 
 
+def film(w: Weights, rows: Tensor, conditions: list[Tensor]) -> Tensor:
+    """The same, with (1 + s) and b of each row's condition between BatchNorm and ReLU."""
+    normal = batch_norm(
+        rows @ w["predictor.layers.0.weight"].T,
+        w["predictor.layers.1.weight"],
+        w["predictor.layers.1.bias"],
+    )
+    out = []
+    for row, condition in zip(normal, conditions, strict=True):
+        change = w["predictor.modulation.weight"] @ condition + w["predictor.modulation.bias"]
+        hidden = [relu((1 + change[i]) * row[i] + change[len(row) + i]) for i in range(len(row))]
+        last = w["predictor.layers.3.weight"] @ torch.stack(hidden)
+        out.append(last + w["predictor.layers.3.bias"])
+    return torch.stack(out)
+
+
+def contrast(
+    predicted: list[tuple[int, int, Tensor]], targets: Tensor, tau: float, negatives: str
+) -> Tensor:
+    """InfoNCE of predictions (b, m, p) of view m of object b among targets [B, T, D]."""
+    total = 0.0
+    for b, m, p in predicted:
+        scores = []
+        for other, views in enumerate(targets):
+            for view, t in enumerate(views):
+                score = p @ t / (p @ p).sqrt() / (t @ t).sqrt() / tau
+                if (other, view) == (b, m):
+                    wanted = score
+                    scores.append(score)
+                elif negatives == "all" or (negatives == "own") == (other == b):
+                    scores.append(score)
+        total = total + torch.stack(scores).exp().sum().log() - wanted
+    return total / len(predicted)
+
+
+def inverse_error(w: Weights, features: Tensor, actions: Tensor) -> Tensor:
+    """The mean squared error of the actions read from successive views of [B, T, D]."""
+    total, count = 0.0, 0
+    for z, taken in zip(features, actions, strict=True):
+        for i in range(len(z) - 1):
+            hidden = w["inverse.layers.0.weight"] @ torch.cat([z[i], z[i + 1]])
+            hidden = relu(hidden + w["inverse.layers.0.bias"])
+            read = w["inverse.layers.2.weight"] @ hidden + w["inverse.layers.2.bias"]
+            for found, action in zip(read, taken[i], strict=True):
+                total, count = total + (found - action) ** 2, count + 1
+    return total / count
+
+
 def loss(
     weights: Weights,
     views: Tensor,
@@ -137,19 +185,28 @@ def loss(
     layers: int,
     heads: int,
     stride: int,
+    loss: str = "cosine",
+    temperature: float = 0.1,
+    negatives: str = "all",
+    inverse: float = 0.0,
+    present: bool = False,
+    conditioning: str = "concat",
 ) -> Tensor:
     """Views [B, M + 1, C, H, W], normalised; actions [B, M, A]; dropout none."""
     batch, observed = actions.shape[:2]
     seen = views[:, :observed].reshape(-1, *views.shape[2:])
     z = encoder(weights, "encoder", seen, stride).reshape(batch, observed, -1)
     last = [observed] if predict == "last" else range(1, observed + 1)
-    wanted = torch.stack([views[b, m] for b in range(batch) for m in last])
+    # BatchNorm looks at the views that have a use, no others.
+    useful = [m for m in range(observed + 1) if loss == "contrast" or m in last]
+    wanted = torch.stack([views[b, m] for b in range(batch) for m in useful])
     target = encoder(weights, "target_encoder.module", wanted, stride).detach()
+    target = target.reshape(batch, len(useful), -1)
     if condition != "none":
         rows = actions.reshape(-1, actions.shape[2]) @ weights["action_embedding.linear.weight"].T
         embedded = batch_norm(rows).reshape(batch, observed, -1)
 
-    rows = []
+    rows, nexts, places = [], [], []
     for b in range(batch):
         for m in last:
             tokens = [z[b, i] for i in range(m)]
@@ -158,14 +215,31 @@ def loss(
                 taken = [*embedded[b, : m - 1], none]
                 tokens = [torch.cat(pair) for pair in zip(tokens, taken, strict=True)]
             row = aggregate(weights, tokens, layers, heads)
+            if present:
+                row = torch.cat([row, z[b, m - 1]])
             if condition in ("both", "predictor"):
-                row = torch.cat([row, embedded[b, m - 1]])
+                nexts.append(embedded[b, m - 1])
+                if conditioning == "concat":
+                    row = torch.cat([row, embedded[b, m - 1]])
             rows.append(row)
+            places.append((b, m))
 
-    predicted = predictor(weights, torch.stack(rows))
-    pairs = zip(predicted, target, strict=True)
-    cosines = [p @ t / (p @ p).sqrt() / (t @ t).sqrt() for p, t in pairs]
-    return 1 - sum(cosines) / len(cosines)
+    if conditioning == "film":
+        predicted = film(weights, torch.stack(rows), nexts)
+    else:
+        predicted = predictor(weights, torch.stack(rows))
+
+    if loss == "contrast":
+        found = [(b, m, p) for (b, m), p in zip(places, predicted, strict=True)]
+        total = contrast(found, target, temperature, negatives)
+    else:
+        pairs = [
+            (p, target[b, useful.index(m)]) for (b, m), p in zip(places, predicted, strict=True)
+        ]
+        total = 1 - sum(p @ t / (p @ p).sqrt() / (t @ t).sqrt() for p, t in pairs) / len(pairs)
+    if inverse:
+        total = total + inverse * inverse_error(weights, z, actions[:, : observed - 1])
+    return total
 
 
 def adamw_first_step(weight: Tensor, gradient: Tensor, lr: float, decay: float) -> Tensor:

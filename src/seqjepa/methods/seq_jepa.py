@@ -95,7 +95,7 @@ class Config(MethodConfig):
         not_negative(self, "inverse")
         if self.conditioning == "film" and self.condition not in ("both", "predictor"):
             raise ConfigError(
-                f"film needs method.condition both or predictor, got {self.condition}"
+                f"method.conditioning film needs condition both or predictor, got {self.condition}"
             )
 
     @property
