@@ -18,7 +18,7 @@ from typing import Annotated
 import pytest
 import tyro
 
-from seqjepa import cli
+from seqjepa import cli, model
 from seqjepa.commands.options import choose, parse
 from seqjepa.config import from_json
 from seqjepa.errors import ConfigError
@@ -211,38 +211,49 @@ MISTAKES = {
         "sen reads actions and the world has none: name some in world.actions, or choose another",
     ),
     "no actions to read": (
-        "train shapes_tiny --method.condition none --method.inverse 1 --world.actions".split(),
+        [
+            "train",
+            "shapes_tiny",
+            "--method.condition",
+            "none",
+            "--method.inverse",
+            "1",
+            "--world.actions",
+        ],
         "seq_jepa reads actions and the world has none: name some in world.actions, or set "
         "method.condition to none and method.inverse to 0",
     ),
     "no actions to read from a baseline": (
-        "train shapes_tiny --method simclr --method.inverse 1 --world.actions".split(),
+        ["train", "shapes_tiny", "--method", "simclr", "--method.inverse", "1", "--world.actions"],
         "simclr reads actions and the world has none: name some in world.actions, or set "
         "method.inverse to 0",
     ),
     "no action observed": (
-        "train shapes_tiny --method.inverse 1 --train.num-views 2".split(),
+        ["train", "shapes_tiny", "--method.inverse", "1", "--train.num-views", "2"],
         "no action between observed views: use 3 or more, or method.inverse = 0",
     ),
     "weight": (
-        "train shapes_tiny --method.inverse -1".split(),
+        ["train", "shapes_tiny", "--method.inverse", "-1"],
         "method.inverse must be finite and at least 0, got -1.0",
     ),
     "a baseline's weight": (
-        "train shapes_tiny --method equimod --method.inverse -1".split(),
+        ["train", "shapes_tiny", "--method", "equimod", "--method.inverse", "-1"],
         "method.inverse must be finite and at least 0, got -1.0",
     ),
     "temperature": (
-        "train shapes_tiny --method.temperature 0".split(),
+        ["train", "shapes_tiny", "--method.temperature", "0"],
         "method.temperature must be finite and above 0, got 0",
     ),
     "film": (
-        "train shapes_tiny --method.conditioning film --method.condition aggregator".split(),
+        [
+            "train",
+            "shapes_tiny",
+            "--method.conditioning",
+            "film",
+            "--method.condition",
+            "aggregator",
+        ],
         "method.conditioning film needs condition both or predictor, got aggregator",
-    ),
-    "one object to compare": (
-        "train shapes_tiny --method.loss contrast --train.batch-size 2 --train.accumulate 2".split(),
-        "train.batch_size must give each rank and micro-batch 2 or more, got 1",
     ),
     "tracker": (
         ["train", "shapes_tiny", "--track", "tensorbord"],
@@ -287,6 +298,18 @@ def test_a_mistake_is_named_with_its_cure_and_leaves_nothing(
     assert result.code == 2 and not result.out
     assert result.err.startswith("error: ") and message in result.err
     assert result.err.count("\n") <= 2 and "Traceback" not in result.err and len(result.err) < 800
+    assert [path for path in elsewhere.rglob("*") if path.name != "work"] == []
+
+
+@pytest.mark.parametrize("negatives", ["all", "others"])
+def test_contrast_with_one_object_on_each_rank_is_refused(
+    run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, negatives: str
+) -> None:
+    monkeypatch.setattr(model, "world_size", lambda: 2)
+    contrast = ["--method.loss", "contrast", "--method.negatives", negatives]
+    result = run("train", "shapes_tiny", *contrast, "--train.batch-size", "2")
+    assert result.code == 2 and not result.out
+    assert "train.batch_size must give each rank and micro-batch 2 or more, got 1" in result.err
     assert [path for path in elsewhere.rglob("*") if path.name != "work"] == []
 
 

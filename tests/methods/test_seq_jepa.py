@@ -293,7 +293,7 @@ def test_representation_is_that_of_the_forward_pass():
 @pytest.mark.parametrize(
     "options",
     [{}, {"present": True}, {"conditioning": "film"}, ALL_OPTIONS],
-    ids=lambda options: " ".join(options),
+    ids=" ".join,
 )
 def test_every_prefix_counts_the_same(options):
     """Predict from each prefix alone, as at inference, and compare with the loss of all at once."""
@@ -402,11 +402,13 @@ def test_bad_settings_are_refused():
         make(heads=5)
     with pytest.raises(ConfigError, match="at least 2, got 1"):
         make(num_views=1)
-    with pytest.raises(ConfigError, match="the world has none: name some in world.actions, or set"):
+    with pytest.raises(
+        ConfigError, match=r"the world has none: name some in world\.actions, or set"
+    ):
         make(action_dim=0)
     for fields, cure in (
-        ({"condition": "aggregator"}, "another method.condition"),
-        ({"inverse": 1.0}, "method.inverse = 0"),
+        ({"condition": "aggregator"}, r"another method\.condition"),
+        ({"inverse": 1.0}, r"method\.inverse = 0"),
     ):
         message = f"no action between observed views: use 3 or more, or {cure}"
         with pytest.raises(ConfigError, match=message):
@@ -416,11 +418,11 @@ def test_bad_settings_are_refused():
     with pytest.raises(ConfigError, match="the world has none"):
         make(action_dim=0, condition="none", inverse=1.0)
     for condition in ("aggregator", "none"):
-        with pytest.raises(ConfigError, match=f"film needs condition .* got {condition}"):
+        with pytest.raises(ConfigError, match=rf"film needs condition .* got {condition}"):
             Config(conditioning="film", condition=condition)
     for negatives in ("all", "others"):
         config = Config(loss="contrast", negatives=negatives)
-        with pytest.raises(ConfigError, match="contrast compares objects: .* got 1"):
+        with pytest.raises(ConfigError, match=r"contrast compares objects: .* got 1"):
             config.validate(differences(4), 4, 1)
         config.validate(differences(4), 4, 2)
     Config(loss="contrast", negatives="own").validate(differences(4), 4, 1)
