@@ -79,7 +79,7 @@ def photographs() -> World:
     split = ImageSplit(pixels, np.arange(len(NAMES)))
     splits = dict.fromkeys(("train", "val", "test"), split)
     images = ImageSet(splits, NAMES, (0.5,) * 3, (0.25,) * 3)
-    return Config(source="photographs", path="", image_size=SIZE).over(images)
+    return Config(source="photographs", path="", image_size=SIZE).build_from(images)
 
 
 def draw_boxes(axes: Axes, poses: list[Parameters]) -> None:

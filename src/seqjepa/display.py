@@ -62,9 +62,10 @@ def status(text: str) -> Iterator[None]:
         yield
 
 
-def warn(message: str) -> None:
-    """Print a warning on stderr that stays, `silenced` or not."""
-    Console(stderr=True).print(
+def warn(message: str, console: Console | None = None) -> None:
+    """Print a warning that stays on stderr, or on another console, `silenced` or not."""
+    console = Console(stderr=True) if console is None else console
+    console.print(
         f"warning: {message}", style="yellow", soft_wrap=True, markup=False, highlight=False
     )
 
@@ -123,9 +124,7 @@ class Display:
 
     def warn(self, message: str) -> None:
         """Print a warning that stays."""
-        self.console.print(
-            f"warning: {message}", style="yellow", soft_wrap=True, markup=False, highlight=False
-        )
+        warn(message, self.console)
 
     @property
     def seconds(self) -> float:

@@ -150,7 +150,7 @@ def test_same_seed_same_loss(name, worlds):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_what_it_reads(name, worlds):
-    """A method that uses no actions does not care about actions and poses, one that does cares."""
+    """A method that reads no actions does not care about actions and poses, one that does cares."""
     method, batch = make(name, worlds["signal"])
     chance = torch.Generator().manual_seed(0)
     order = torch.randperm(len(batch), generator=chance)
@@ -160,7 +160,7 @@ def test_what_it_reads(name, worlds):
         torch.manual_seed(1)
         losses.append(copy.deepcopy(method)(data).loss.item())
     reads = "inverse" in name or config(VARIANTS[name][0]).conditioned or "seq_jepa" in name
-    assert (losses[0] != losses[1]) == reads == variant(name).method.uses_actions
+    assert (losses[0] != losses[1]) == reads == variant(name).method.reads_actions
 
 
 @pytest.mark.parametrize("kind", ["mlp", "transformer"])
@@ -324,3 +324,14 @@ def test_a_check_of_an_earlier_version_is_not_passed_over() -> None:
         class Old(MethodConfig):
             def check(self, actions, num_views, batch_size) -> None:
                 """Refuse small batches."""
+
+
+def test_inverse_dynamics_needs_actions_and_conditions_on_none() -> None:
+    """Benchmarks show what a method is conditioned on; a target of its loss is no such thing."""
+    for chosen in (
+        config("simclr")(inverse=1.0),
+        config("seq_jepa")(condition="none", inverse=1.0),
+    ):
+        assert chosen.reads_actions and not chosen.uses_actions
+    assert not config("simclr")().reads_actions
+    assert config("equimod")().reads_actions and config("equimod")().uses_actions

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
+from seqjepa.config import Experiment
 from seqjepa.devices import device_of, memory
 from seqjepa.errors import ConfigError, NonFiniteError
 from seqjepa.keys import draw_key
@@ -101,6 +102,16 @@ class Sampling:
     seed: int
     draws: int = 1
     objects: int | None = None
+
+    @classmethod
+    def of(
+        cls, experiment: Experiment, world: World, split: str, *, objects: int | None = None
+    ) -> Self:
+        """Return the choice that an experiment's evaluation makes of a split's views."""
+        draws, most = experiment.evaluate.encoded(world.spec.ordered)
+        # A world that draws views without limit (None) has as many as are asked for.
+        num_views = min(most, world.views(split) or most)
+        return cls(num_views=num_views, seed=experiment.seed, draws=draws, objects=objects)
 
     def size(self, available: int) -> int:
         """Return the number of objects that are taken out of those available."""

@@ -67,7 +67,15 @@ def measure(
     splits = _splits_to_probe(world.spec, split)
     for source_split in splits.values():
         world.require(source_split, 2)
-    samplings = _samplings(experiment, world, splits)
+    samplings = {
+        name: Sampling.of(
+            experiment,
+            world,
+            source_split,
+            objects=experiment.evaluate.objects if name == "train" else None,
+        )
+        for name, source_split in splits.items()
+    }
     sizes = {name: samplings[name].size(world.size(splits[name])) for name in splits}
     few = _few_steps(experiment.evaluate, sizes["train"])
     if few:
@@ -95,24 +103,6 @@ def _splits_to_probe(spec: WorldSpec, split: str) -> dict[str, str]:
     in_distribution = ("train", "val", "test", spec.probe_split)
     others = [name for name in spec.splits if name not in in_distribution]
     return splits | {name: name for name in others}
-
-
-def _samplings(
-    experiment: Experiment, world: World, splits: Mapping[str, str]
-) -> dict[str, Sampling]:
-    """Return the choice of views that are encoded, for each split."""
-    config = experiment.evaluate
-    draws, most = config.encoded(world.spec.ordered)
-    # A world that draws views without limit (None) has as many as are asked for.
-    return {
-        name: Sampling(
-            num_views=min(most, world.views(source_split) or most),
-            seed=experiment.seed,
-            draws=draws,
-            objects=config.objects if name == "train" else None,
-        )
-        for name, source_split in splits.items()
-    }
 
 
 def _few_steps(config: EvaluateConfig, objects: int) -> str:

@@ -55,11 +55,16 @@ class MethodConfig:
 
     @property
     def uses_actions(self) -> bool:
-        """True if the method is given actions.
+        """True if the method is conditioned on actions.
 
-        A method that can do without overrides this: its fields say whether it uses them.
+        A method that can do without is conditioned only where its fields say so.
         """
         return self.conditioned
+
+    @property
+    def reads_actions(self) -> bool:
+        """True if the method needs actions at all: to be conditioned on, or as a target."""
+        return self.uses_actions
 
     @property
     def batch_multiple(self) -> int:
@@ -97,7 +102,7 @@ class MethodConfig:
                 f"{name} reads {self.reads} views of a sequence: "
                 f"set train.num_views to {self.reads}, got {num_views}"
             )
-        if self.uses_actions and not actions.groups:
+        if self.reads_actions and not actions.groups:
             raise ConfigError(
                 f"{name} reads actions and the world has none: name some in world.actions, or "
                 f"{self.without_actions}"

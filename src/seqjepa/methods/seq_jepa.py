@@ -47,8 +47,7 @@ class Config(MethodConfig):
     """The paper's settings; the fields are its ablations.
 
     Attributes:
-        predict: `last`, the paper's objective: the last view from all before it; `every`: each next
-            view from its own prefix.
+        predict: the `last` view from all before it (the paper), or `every` next one from its own.
         condition: where action embeddings go: `both`, only the `predictor`, only the `aggregator`,
             or `none` (Table 4). What is not conditioned has no input for actions.
         action_width: width of an action embedding (Table 4: 16 to 256).
@@ -71,7 +70,6 @@ class Config(MethodConfig):
 
     conditioned: ClassVar[bool] = False
     without_actions: ClassVar[str] = "set method.condition to none and method.inverse to 0"
-
     predict: Literal["last", "every"] = "last"
     condition: Literal["both", "predictor", "aggregator", "none"] = "both"
     action_width: int = 128
@@ -101,7 +99,12 @@ class Config(MethodConfig):
     @property
     @override
     def uses_actions(self) -> bool:
-        return self.condition != "none" or self.inverse > 0
+        return self.condition != "none"
+
+    @property
+    @override
+    def reads_actions(self) -> bool:
+        return self.uses_actions or self.inverse > 0
 
     @override
     def build(self, encoder: Encoder, actions: ActionSpace) -> "SeqJEPA":
@@ -143,14 +146,13 @@ class SeqJEPA(Method):
 
         # The order of these lines is the order in which weights are drawn from the seed.
         self.target_encoder = EMATarget(encoder, buffers=config.ema_buffers)
-        embeds = config.condition != "none"
-        self.action_embedding = ActionEmbedding(action_dim, width) if embeds else None
+        self.action_embedding = ActionEmbedding(action_dim, width) if config.uses_actions else None
         layers, heads, dropout = config.layers, config.heads, config.dropout
         self.aggregator = Aggregator(
             token, layers=layers, heads=heads, feedforward=4 * token, dropout=dropout
         )
-        film = width if config.conditioning == "film" else 0
-        self.predictor = predictor(joint, (config.predictor_width, features), film=film)
+        film, widths = config.conditioning == "film", (config.predictor_width, features)
+        self.predictor = predictor(joint, widths, film=width * film)
         self.inverse = InverseDynamics(features, action_dim) if config.inverse else None
 
     def forward(self, batch: SequenceBatch) -> StepOutput:
@@ -178,8 +180,8 @@ class SeqJEPA(Method):
             loss = loss + config.inverse * error
             terms |= {"cosine": cosine, "inverse": error}
 
-        logged = {name: term.detach() for name, term in terms.items()}
-        return StepOutput(loss, logged, Representation(features, aggregated[:, -1]).detach())
+        terms = {name: term.detach() for name, term in terms.items()}
+        return StepOutput(loss, terms, Representation(features, aggregated[:, -1]).detach())
 
     def after_step(self, progress: float) -> None:
         """Move the target encoder (tau of section 3.2)."""

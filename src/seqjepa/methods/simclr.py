@@ -49,7 +49,7 @@ class Config(MethodConfig):
 
     @property
     @override
-    def uses_actions(self) -> bool:
+    def reads_actions(self) -> bool:
         return self.inverse > 0
 
     @override

@@ -196,12 +196,8 @@ def _open_folder(
 
 def _require_evaluation(experiment: Experiment, world: World, method: Method) -> None:
     """Raise a ConfigError if this machine could not evaluate what is about to be trained on it."""
-    config, split = experiment.evaluate, world.spec.probe_split
-    draws, most = config.encoded(world.spec.ordered)
-    num_views = min(most, world.views(split) or most)
-    sampling = Sampling(
-        num_views=num_views, seed=experiment.seed, draws=draws, objects=config.objects
-    )
+    split = world.spec.probe_split
+    sampling = Sampling.of(experiment, world, split, objects=experiment.evaluate.objects)
     require_memory(world, split, sampling, method.encoder.dim, device_of(method))
 
 
