@@ -118,7 +118,5 @@ def recipe() -> Experiment:
         train=TrainConfig(
             steps=1000, batch_size=64, num_views=5, log_every=25, checkpoint_every=200
         ),
-        evaluate=EvaluateConfig(
-            linear_epochs=20, mlp_epochs=40, linear_regression_epochs=20, lr=1e-2, cosine=True
-        ),
+        evaluate=EvaluateConfig(),
     )

@@ -269,8 +269,12 @@ MISTAKES = {
         "'tset' for argument '--split'. Expected one of ('test', 'val')",
     ),
     "probes": (
-        ["evaluate", "nothing", "--mlp-epochs", "0"],
-        "evaluate.mlp_epochs must be finite and above 0, got 0",
+        ["evaluate", "nothing", "--max-steps", "0"],
+        "evaluate.max_steps must be finite and above 0, got 0",
+    ),
+    "protocol": (
+        ["evaluate", "nothing", "--protocol", "papers"],
+        "'papers' for argument '--protocol'. Expected one of ('converged', 'paper')",
     ),
     "code": (["evaluate", "nothing", "--code", "none.py"], "no such file: none.py"),
     "no out": (["report", "nothing"], "--out"),
@@ -389,13 +393,13 @@ def test_a_run_from_training_to_report(run, elsewhere: Path) -> None:
         assert words in evaluated.out
 
     # Options that are not given are the run's own.
-    again = run("evaluate", "run", "--code", TINY, "--views", "2", "--mlp-epochs", "1")
+    again = run("evaluate", "run", "--code", TINY, "--views", "2", "--max-steps", "5")
     assert again.code == 0
     assert "z_AGG of 2 views" in again.out and "z_AGG of 3 views" not in again.out
     results = json.loads(Path("run/results.json").read_bytes())
     probed = from_json(load_config(results["experiment"], Path("results.json"))).evaluate
     own = read_experiment(Path("run")).evaluate
-    assert probed == replace(own, views=2, mlp_epochs=1)
+    assert probed == replace(own, views=2, max_steps=5)
 
     reported = run("report", "run", "--out", "page", "--code", TINY)
     assert reported.code == 0 and "page/index.html" in reported.out

@@ -55,7 +55,7 @@ def experiment() -> Experiment:
         encoder=EncoderConfig(width=8, stem="cifar"),
         optim=OptimConfig(lr=1e-3),
         train=TrainConfig(steps=3, batch_size=4, precision="fp32"),
-        evaluate=EvaluateConfig(linear_epochs=2),
+        evaluate=EvaluateConfig(max_steps=2),
         seed=5,
     )
 

@@ -36,13 +36,12 @@ def small(experiment: Experiment) -> Experiment:
     if isinstance(world, threediebench.Config):
         world = replace(world, path="3DIEBench", image_size=32, views=6)
 
-    one_epoch = {"linear_epochs": 1, "mlp_epochs": 1, "linear_regression_epochs": 1}
     return replace(
         experiment,
         world=world,
         encoder=replace(experiment.encoder, width=4),
         train=replace(experiment.train, steps=2, batch_size=4, log_every=1),
-        evaluate=replace(experiment.evaluate, views=2, objects=16, **one_epoch),
+        evaluate=replace(experiment.evaluate, views=2, objects=16, max_steps=2),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from seqjepa import checks
 from seqjepa.errors import ConfigError, unknown
-from seqjepa.from_json import build_dataclass
+from seqjepa.from_json import added_in, build_dataclass
 from seqjepa.methods.base import MethodConfig
 from seqjepa.nn import EncoderConfig
 from seqjepa.worlds.base import WorldConfig
@@ -93,16 +93,11 @@ class EvaluateConfig:
             views means something, as in saccades, they are those of `draws` sequences of `views`
             views instead.
         draws: random sequences of each object whose z_AGG are cached, for training and for testing.
-        precision: of the frozen forward passes, as in `train.precision`. Probes compute in fp32.
-        linear_epochs: passes over the training objects for linear probes, one draw of views per
-            object and pass.
-        mlp_epochs: the same for the MLP probes of rotation, crop and jitter.
-        linear_regression_epochs: the same for linear regressions (hues, positions).
-        batch_size: of probe training.
-        lr: of Adam, for linear probes. With few epochs 1e-2 and `cosine` come within a point of
-            convergence.
-        mlp_lr: of Adam, for MLP probes.
-        cosine: let the learning rates fall to 0 along half a cosine. Not in the paper.
+        precision: of the frozen forward passes and of training probes that converge, as in
+            `train.precision`.
+        protocol: `converged`: probes learn until they no longer improve on training objects that
+            are held out; `paper`: for as long as the paper's, in fp32.
+        max_steps: where a probe that has not converged is stopped; results say so.
     """
 
     section: ClassVar[str] = "evaluate."
@@ -111,17 +106,11 @@ class EvaluateConfig:
     encoded_views: int = 50
     draws: int = 4
     precision: Literal["auto", "bf16", "fp32"] = "fp32"
-    linear_epochs: int = 300
-    mlp_epochs: int = 300
-    linear_regression_epochs: int = 50
-    batch_size: int = 256
-    lr: float = 1e-3
-    mlp_lr: float = 1e-3
-    cosine: bool = False
+    protocol: Literal["converged", "paper"] = added_in(4, "converged")
+    max_steps: int = added_in(4, 30_000)
 
     def __post_init__(self) -> None:
-        counts = ("views", "draws", "linear_epochs", "mlp_epochs", "linear_regression_epochs")
-        checks.positive(self, *counts, "batch_size", "lr", "mlp_lr")
+        checks.positive(self, "views", "draws", "max_steps")
         checks.at_least(self, encoded_views=2, objects=1)
 
     def encoded(self, ordered: bool) -> tuple[int, int]:

@@ -46,9 +46,7 @@ class PathWorld(WorldConfig):
 
 def recipe(**world) -> Experiment:
     """Two steps, and probes that learn next to nothing."""
-    short = EvaluateConfig(
-        views=3, draws=1, linear_epochs=1, mlp_epochs=1, linear_regression_epochs=1, batch_size=16
-    )
+    short = EvaluateConfig(views=3, draws=1, max_steps=4)
     return replace(
         signal_world.recipe(), world=signal_world.Config(objects=24, **world), evaluate=short
     )

@@ -72,7 +72,5 @@ def recipe() -> Experiment:
         encoder=EncoderConfig(width=4, stem="compact"),
         optim=OptimConfig(lr=1e-3),
         train=TrainConfig(steps=12, batch_size=8, num_views=3, log_every=1, checkpoint_every=4),
-        evaluate=EvaluateConfig(
-            views=3, linear_epochs=3, mlp_epochs=3, linear_regression_epochs=3, batch_size=8
-        ),
+        evaluate=EvaluateConfig(views=3, max_steps=10),
     )

@@ -247,9 +247,7 @@ def test_digits_from_training_to_results(tmp_path):
             encoded_views=4,
             views=2,
             draws=2,
-            linear_epochs=2,
-            mlp_epochs=2,
-            linear_regression_epochs=2,
+            max_steps=10,
         ),
     )
 

@@ -175,8 +175,6 @@ def tiny(world: Config) -> Experiment:
     train = TrainConfig(
         steps=4, batch_size=8, num_views=4, log_every=2, checkpoint_every=2, precision="fp32"
     )
-    epochs = {"linear_epochs": 20, "mlp_epochs": 2, "linear_regression_epochs": 20}
-
     return Experiment(
         name="tiny",
         method=seq_jepa.Config(action_width=8, heads=2, layers=1, predictor_width=16),
@@ -184,7 +182,7 @@ def tiny(world: Config) -> Experiment:
         encoder=EncoderConfig(width=2, stem="compact"),
         optim=OptimConfig(lr=1e-3),
         train=train,
-        evaluate=EvaluateConfig(views=3, draws=2, batch_size=8, lr=1e-2, **epochs),
+        evaluate=EvaluateConfig(views=3, draws=2, max_steps=50),
     )
 
 

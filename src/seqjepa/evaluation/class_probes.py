@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqjepa.evaluation.features import FeatureTable, windows
+from seqjepa.evaluation.features import FeatureTable
+from seqjepa.evaluation.fitting import Fit, fit
 from seqjepa.evaluation.metrics import top1
 from seqjepa.evaluation.probes import (
     Inputs,
     Probe,
     classification,
     concatenated,
-    fit,
     generator_for,
     per_prefix,
     running_mean,
@@ -49,12 +49,9 @@ def classify(
 ) -> list[Record]:
     """Return top-1 of linear probes on one view and on M views.
 
-    For each M, one probe reads the mean of M views and another reads z_AGG of M views. Top-1 is
-    also returned of the mean of the logits that the probe of one view gives for M views.
-
-    The views of a mean are drawn afresh in each epoch; z_AGG is one of the object's cached ones.
-    Any advantage is the mean's. If the order of views means something, both read the beginnings of
-    the same sequences.
+    For each M, one probe reads the mean of M views and another reads z_AGG of M views, of the same
+    sequences. Top-1 is also returned of the mean of the logits that the probe of one view gives for
+    M views.
 
     Args:
         protocol: for the features in the tables.
@@ -63,7 +60,7 @@ def classify(
             (`features.aggregate`); None if the features have none.
     """
     labels = tables["train"].labels
-    training = protocol.linear(protocol.config.linear_epochs)
+    training = protocol.linear()
     longest = longest_sequences(protocol.config, tables)
 
     records = []
@@ -71,17 +68,18 @@ def classify(
         name, objective = question.name, classification(labels)
         generator = generator_for(protocol.seed, "class", name)
         # An object's class does not depend on the rows that are picked of it.
-        probe = fit(question.inputs["train"], lambda _: labels, objective, training, generator)
+        found = fit(question.inputs["train"], lambda _: labels, objective, training, generator)
+        probe = found.probe
 
         for split, table in test_tables(tables):
             inputs = question.inputs[split]
             choices = inputs.test_choices(question.rounds)
             logits = torch.cat([probe.predict(inputs, choice) for choice in choices])
-            records += _records(protocol, split, name, table.labels, logits)
+            records += _records(protocol, found, split, name, table.labels, logits)
             # Averaged over views, the logits of this probe need no training of their own.
             if name == "view":
                 logits = _mean_logits(protocol, probe, table, longest[split])
-                records += _records(protocol, split, "logits", table.labels, logits)
+                records += _records(protocol, found, split, "logits", table.labels, logits)
     return records
 
 
@@ -95,7 +93,9 @@ def _questions(
     single, mean = {}, {}
     for split, table in tables.items():
         single[split] = view_inputs(table, 1, concatenated)
-        mean[split] = view_inputs(table, longest[split], running_mean)
+        # The sequences whose z_AGG is compared.
+        orders = table.orders(longest[split], draws)
+        mean[split] = Inputs(table.views, longest[split], running_mean, orders)
     questions = [Question("view", single, ROUNDS), Question("mean", mean, draws)]
 
     # Whole images are asked about if all splits have them.
@@ -120,12 +120,12 @@ def _mean_logits(protocol: Protocol, probe: Probe, table: FeatureTable, longest:
     of_each = [probe.predict(inputs, choice)[:, 0] for choice in inputs.test_choices(views)]
     # [N, V, C]: the logits of every view once. Each order then averages M of them.
     logits = torch.stack(of_each, 1)
-    orders = windows(views, longest, protocol.config.draws, table.sequence_length)
+    orders = table.orders(longest, protocol.config.draws)
     return torch.cat([running_mean(logits[:, order]) for order in orders])
 
 
 def _records(
-    protocol: Protocol, split: str, name: str, labels: Tensor, logits: Tensor
+    protocol: Protocol, fit: Fit, split: str, name: str, labels: Tensor, logits: Tensor
 ) -> list[Record]:
     """Return top-1 for each M of logits [draws N, M, C].
 
@@ -133,6 +133,6 @@ def _records(
     """
     truth = labels.repeat(len(logits) // len(labels))
     return [
-        Record(protocol.features, split, "class", name, m, "top1", top1(truth, of_m))
+        protocol.record(fit, split, "class", name, m, "top1", top1(truth, of_m))
         for m, of_m in enumerate(logits.unbind(1), 1)
     ]

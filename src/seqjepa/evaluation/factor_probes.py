@@ -7,8 +7,9 @@ from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.evaluation.features import FeatureTable
+from seqjepa.evaluation.fitting import Training, fit
 from seqjepa.evaluation.metrics import median_degrees, r2, r2_global
-from seqjepa.evaluation.probes import Training, concatenated, fit, generator_for, regression
+from seqjepa.evaluation.probes import concatenated, generator_for, regression
 from seqjepa.evaluation.protocol import (
     ROUNDS,
     Protocol,
@@ -52,9 +53,10 @@ def regress(protocol: Protocol, tables: Tables, space: ActionSpace) -> list[Reco
     """
     # An MLP for each group that needs one, since its outputs would share hidden units; one linear
     # probe for all the rest.
-    linear = protocol.linear(protocol.config.linear_regression_epochs)
+    linear = protocol.linear(regression=True)
+    mlp = protocol.mlp(tables["train"].views.shape[2])
     probes: list[tuple[tuple[str, ...], Training]] = [
-        ((group.name,), protocol.mlp()) for group in space.groups if _needs_mlp(group)
+        ((group.name,), mlp) for group in space.groups if _needs_mlp(group)
     ]
     rest = tuple(group.name for group in space.groups if not _needs_mlp(group))
     if rest:
@@ -84,12 +86,14 @@ def _ask(
     widths = [part.shape[1] for part in factors(train, space, sample)]
     objective = regression(targets(sample))
     generator = generator_for(protocol.seed, question.task, *(group.name for group in space.groups))
-    probe = fit(inputs["train"], targets, objective, training, generator)
+    found = fit(inputs["train"], targets, objective, training, generator)
 
     records = []
     for split, table in test_tables(tables):
         choices = inputs[split].test_choices(ROUNDS)
-        predicted = torch.cat([probe.predict(inputs[split], choice)[:, 0] for choice in choices])
+        predicted = torch.cat(
+            [found.probe.predict(inputs[split], choice)[:, 0] for choice in choices]
+        )
         truths = [factors(table, space, choice) for choice in choices]
 
         # Group by group: its columns of the predictions, and its truth in each round.
@@ -97,7 +101,7 @@ def _ask(
         for group, columns, *truth in by_group:
             about = (split, f"{question.task} {group.name}", question.input, question.views)
             scores = _scores(group, torch.cat(truth), columns)
-            records += [Record(protocol.features, *about, *score) for score in scores.items()]
+            records += [protocol.record(found, *about, *score) for score in scores.items()]
     return records
 
 

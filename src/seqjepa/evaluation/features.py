@@ -61,6 +61,10 @@ class FeatureTable:
         """The largest number of views that make a sequence."""
         return self.sequence_length or self.views.shape[1]
 
+    def orders(self, length: int, rounds: int) -> Tensor:
+        """Return the choices of views that stand for an object's sequences, see `windows`."""
+        return windows(self.views.shape[1], length, rounds, self.sequence_length)
+
     def read(self, readout: Callable[[Tensor], Tensor]) -> Self:
         """Return the same views in another representation.
 

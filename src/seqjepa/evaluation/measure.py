@@ -6,19 +6,18 @@ protocol: these controls, the splits out of distribution, and the mean of M view
 logits beside their z_AGG.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
-from seqjepa.config import EvaluateConfig, Experiment
+from seqjepa.config import Experiment
 from seqjepa.devices import device_of, use_bf16
-from seqjepa.display import warn
 from seqjepa.evaluation.class_probes import classify
 from seqjepa.evaluation.control import random_control
 from seqjepa.evaluation.factor_probes import regress
@@ -29,14 +28,11 @@ from seqjepa.evaluation.features import (
     extract,
     extract_pixels,
     frozen,
-    windows,
 )
+from seqjepa.evaluation.kept import control_key, kept
 from seqjepa.evaluation.protocol import Protocol, Record, Tables, labelled, longest_sequences
 from seqjepa.methods.base import Method
 from seqjepa.worlds.base import World, WorldSpec
-
-# Steps of training a probe; with fewer it may hardly have left the mean.
-FEW_STEPS = 200
 
 
 class Stages:
@@ -77,20 +73,14 @@ def measure(
         for name, source_split in splits.items()
     }
     sizes = {name: samplings[name].size(world.size(splits[name])) for name in splits}
-    few = _few_steps(experiment.evaluate, sizes["train"])
-    if few:
-        warn(few)
-
-    # The control: what the architecture finds without training.
-    device = device_of(method)
-    with stages("random model"):
-        control = random_control(experiment, world, device)
 
     # Each source of features: its tables, then its sequences, then its records.
+    device = device_of(method)
     measurement = _Measurement(experiment, world, device, splits, samplings, stages)
     records = measurement.records("model", method, readouts=True)
-    records += measurement.records("random", control)
-    records += measurement.records("pixels", None)
+    for name in ("random", "pixels"):
+        key = control_key(name, experiment, world.spec, samplings, device)
+        records += kept(key, partial(measurement.control, name))
     return records, sizes
 
 
@@ -103,23 +93,6 @@ def _splits_to_probe(spec: WorldSpec, split: str) -> dict[str, str]:
     in_distribution = ("train", "val", "test", spec.probe_split)
     others = [name for name in spec.splits if name not in in_distribution]
     return splits | {name: name for name in others}
-
-
-def _few_steps(config: EvaluateConfig, objects: int) -> str:
-    """Return a warning if the probes would train for too few steps, else an empty string.
-
-    Epochs over few objects are few steps.
-    """
-    enough = math.ceil(FEW_STEPS / math.ceil(objects / config.batch_size))
-    epochs = ("linear_epochs", "mlp_epochs", "linear_regression_epochs")
-    names = [name for name in epochs if getattr(config, name) < enough]
-    if not names:
-        return ""
-    options = " ".join(f"--{name.replace('_', '-')} {enough}" for name in names)
-    return (
-        f"probes of {objects} objects learn in fewer than {FEW_STEPS} steps "
-        f"and may find less than the features hold: evaluate with {options}"
-    )
 
 
 @dataclass(frozen=True)
@@ -171,6 +144,14 @@ class _Measurement:
                 records += self._ask(readout, read_tables, labelled(read_tables), None)
         return records
 
+    def control(self, name: str) -> list[Record]:
+        """Return all figures of a control: the `random` model, or raw `pixels`."""
+        if name == "pixels":
+            return self.records(name, None)
+        with self.stages("random model"):
+            model = random_control(self.experiment, self.world, self.device)
+        return self.records(name, model)
+
     def _table(self, source: Method | None, split: str) -> FeatureTable:
         world, source_split, sampling = self.world, self.splits[split], self.samplings[split]
         if source is None:
@@ -183,8 +164,7 @@ class _Measurement:
         longest = longest_sequences(config, tables)
         sequences = {}
         for split, table in tables.items():
-            views, length = table.views.shape[1], table.sequence_length
-            orders = windows(views, longest[split], config.draws, length)
+            orders = table.orders(longest[split], config.draws)
             sequences[split] = aggregate(source, table, actions, orders, bf16=self._bf16)
         return sequences
 
@@ -192,7 +172,7 @@ class _Measurement:
         self, name: str, tables: Tables, known: Tables, sequences: Mapping[str, Tensor] | None
     ) -> list[Record]:
         """Return the answers to all questions about one kind of features."""
-        protocol = Protocol(name, self.experiment.evaluate, self.experiment.seed)
+        protocol = Protocol(name, self.experiment.evaluate, self.experiment.seed, self._bf16)
         records = []
         if known:
             with self.stages(f"{name}: class probes"):

@@ -1,14 +1,14 @@
 """Linear and MLP probes on cached features (seq-JEPA, appendix A.2).
 
-Deviation: inputs, and the outputs of regressions, are standardised by the training split's mean and
-standard deviation. For a linear probe that is only another parametrisation, but it makes Adam's one
-learning rate fit any scale: all features and factors are probed equally well.
+Deviation: inputs, and the outputs and errors of regressions, are standardised by the training
+split's mean and standard deviation. It makes Adam's one learning rate fit any scale: all features
+and factors are probed equally well. The error is then one minus R2, the figure that is reported.
 """
 
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -42,14 +42,13 @@ class Inputs:
             sequences'.
         picks: number of different rows of an object that make an input.
         combine: picked rows [B, picks, ...] to inputs [B, H, W] of H heads.
-        sequence_length: see `FeatureTable.sequence_length`; if given, several rows are the
-            beginning of a sequence.
+        orders: [K, picks]; if given, rows are picked as one of these. Otherwise they are any.
     """
 
     values: Tensor
     picks: int
     combine: Combine
-    sequence_length: int | None = None
+    orders: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -61,26 +60,27 @@ class Inputs:
     def draw(self, generator: torch.Generator) -> Tensor:
         """Draw rows of each object, [N, picks] int64.
 
-        They are any rows in random order, or the beginning of one sequence.
+        They are any rows in random order, or one of the `orders`.
         """
         objects, rows = self.values.shape[:2]
-        if self.sequence_length is None or self.picks == 1:
+        if self.orders is None:
             # The largest of random numbers are a random choice without repetition.
             choice = torch.rand(objects, rows, generator=generator).topk(self.picks, 1).indices
         else:
-            sequences = rows // self.sequence_length
-            sequence = torch.randint(sequences, (objects, 1), generator=generator)
-            choice = sequence * self.sequence_length + torch.arange(self.picks)
+            choice = self.orders[torch.randint(len(self.orders), (objects,), generator=generator)]
         return choice.to(self.values.device)
 
     def test_choices(self, rounds: int) -> list[Tensor]:
         """Return choices [N, picks] for testing, the same for all kinds of features.
 
         Args:
-            rounds: number of choices; they are fewer if K is smaller (see `features.windows`).
+            rounds: number of choices if rows are any, fewer if K is smaller (see
+                `features.windows`). Of `orders`, all are returned.
         """
-        rows = windows(self.values.shape[1], self.picks, rounds, self.sequence_length)
-        return [row.expand(len(self), -1) for row in rows.to(self.values.device)]
+        orders = self.orders
+        if orders is None:
+            orders = windows(self.values.shape[1], self.picks, rounds)
+        return [order.expand(len(self), -1) for order in orders.to(self.values.device)]
 
 
 def concatenated(rows: Tensor) -> Tensor:
@@ -131,7 +131,9 @@ def classification(labels: Tensor) -> Objective:
 def regression(truth: Tensor) -> Objective:
     """Return the objective of numbers with the mean and spread of these [N, out]."""
     std, mean = torch.std_mean(truth, 0, correction=0)
-    return Objective(squared_error, mean, std)
+    # What never varies is predicted exactly, in any unit.
+    unit = torch.where(std > 0, std, 1)
+    return Objective(partial(squared_error, unit=unit), mean, std)
 
 
 def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -141,31 +143,12 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(outputs.flatten(0, 1), labels.repeat_interleave(heads)) * heads
 
 
-def squared_error(outputs: Tensor, truth: Tensor) -> Tensor:
-    """Return the loss of predictions [B, H, out] for targets [B, out].
+def squared_error(outputs: Tensor, truth: Tensor, unit: Tensor) -> Tensor:
+    """Return the loss of predictions [B, H, out] for targets [B, out], in units [out].
 
     It is the mean over batch and dimensions, and the sum over heads.
     """
-    return (outputs - truth[:, None]).square().mean((0, 2)).sum()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """Settings that probes are trained with, by Adam.
-
-    Attributes:
-        hidden: widths of the hidden layers (ReLU); none for a linear probe.
-        epochs: passes over the objects, rows picked anew in each.
-        batch_size: objects per step.
-        lr: learning rate.
-        cosine: let it fall to 0 along half a cosine.
-    """
-
-    hidden: tuple[int, ...] = ()
-    epochs: int
-    batch_size: int
-    lr: float
-    cosine: bool
+    return ((outputs - truth[:, None]) / unit).square().mean((0, 2)).sum()
 
 
 @dataclass(frozen=True)
@@ -209,53 +192,17 @@ class Probe:
         return torch.cat([probe(inputs(part, choice[part])) for part in index.split(OBJECTS)])
 
 
-def fit(
-    inputs: Inputs,
-    targets: Targets,
-    objective: Objective,
-    training: Training,
-    generator: torch.Generator,
+def untrained(
+    inputs: Inputs, objective: Objective, hidden: tuple[int, ...], generator: torch.Generator
 ) -> Probe:
-    """Train probes side by side.
-
-    The heads share batches and nothing else, so each comes out as if it had been trained alone.
+    """Return probes before training, which predict the objective's shift.
 
     Args:
         inputs: of the training split.
-        targets: function from the rows picked of each object [N, picks] to its targets [N, ...].
-        objective: `classification` or `regression` of the training split's targets.
-        training: the settings.
-        generator: of initial weights, order and picks; on the CPU.
+        objective: of the training split's targets.
+        hidden: widths of the hidden layers (ReLU); none for linear probes.
+        generator: of initial weights, and of the rows that mean and spread are taken from.
     """
-    device, size = inputs.values.device, len(inputs)
-    probe = _initial(inputs, objective, training.hidden, generator)
-    parameters = [parameter for layer in probe.layers for parameter in layer]
-    optimizer = torch.optim.Adam(parameters, lr=training.lr, fused=True)
-
-    step, total = 0, training.epochs * math.ceil(size / training.batch_size)
-    for _ in range(training.epochs):
-        choice = inputs.draw(generator)
-        truth = targets(choice)
-        order = torch.randperm(size, generator=generator).to(device)
-        for part in order.split(training.batch_size):
-            if training.cosine:
-                lr = training.lr * (1 + math.cos(math.pi * step / total)) / 2
-                optimizer.param_groups[0]["lr"] = lr
-            # The sum over heads has each head's own gradient: no weight is shared.
-            loss = objective.loss(probe(inputs(part, choice[part])), truth[part])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            step += 1
-
-    layers = tuple((weight.detach(), bias.detach()) for weight, bias in probe.layers)
-    return replace(probe, layers=layers)
-
-
-def _initial(
-    inputs: Inputs, objective: Objective, hidden: tuple[int, ...], generator: torch.Generator
-) -> Probe:
-    """Return untrained probes."""
     device = inputs.values.device
     some = torch.randperm(len(inputs), generator=generator)[:STATISTICS].to(device)
     sample = inputs(some, inputs.draw(generator)[some])

@@ -12,10 +12,14 @@ import torch
 
 from seqjepa.config import EvaluateConfig
 from seqjepa.evaluation.features import FeatureTable
-from seqjepa.evaluation.probes import Combine, Inputs, Training
+from seqjepa.evaluation.fitting import Fit, Training
+from seqjepa.evaluation.probes import Combine, Inputs
 
-# Hidden layers of MLP probes (methods: section 4.2).
-HIDDEN = (1024, 1024)
+# The paper's probes (methods: section 4.2): hidden units of the MLP's layers, passes of MLPs and
+# linear classifiers, and of linear regressions.
+HIDDEN, PASSES, REGRESSION_PASSES = 1024, 300, 50
+# Hidden units for each of the features, at most the paper's, of MLPs that converge.
+UNITS = 4
 # Draws of each test object's views; `config.draws` of its sequences.
 ROUNDS = 8
 
@@ -37,6 +41,8 @@ class Record:
         views: number of views in that input.
         metric: `top1`, `r2`, `r2_global` or `median_degrees`.
         value: the figure; top1 is a share.
+        steps: of Adam that trained the probe; None in results of version 0.1.
+        rising: whether the probe was still improving when it was stopped; None if nobody looked.
     """
 
     features: str
@@ -46,6 +52,8 @@ class Record:
     views: int
     metric: str
     value: float
+    steps: int | None = None
+    rising: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -56,28 +64,48 @@ class Protocol:
         features: their name in records.
         config: how probes are trained.
         seed: of everything random.
+        bf16: whether probes that converge are trained in bf16.
     """
 
     features: str
     config: EvaluateConfig
     seed: int
+    bf16: bool = False
 
-    def linear(self, epochs: int) -> Training:
-        """Return the training of linear probes."""
-        return self._training((), epochs, self.config.lr)
+    def linear(self, *, regression: bool = False) -> Training:
+        """Return the training of linear probes, classifiers or regressions."""
+        if self.config.protocol == "paper":
+            return self._paper((), REGRESSION_PASSES if regression else PASSES)
+        return self._converged((), lr=1e-2, tolerance=0.005)
 
-    def mlp(self) -> Training:
-        """Return the training of MLP probes."""
-        return self._training(HIDDEN, self.config.mlp_epochs, self.config.mlp_lr)
+    def mlp(self, features: int) -> Training:
+        """Return the training of MLP probes that read views of so many features."""
+        if self.config.protocol == "paper":
+            return self._paper((HIDDEN, HIDDEN), PASSES)
+        width = min(HIDDEN, UNITS * features)
+        return self._converged((width, width), lr=2e-3, tolerance=0.01)
 
-    def _training(self, hidden: tuple[int, ...], epochs: int, lr: float) -> Training:
+    def _paper(self, hidden: tuple[int, ...], passes: int) -> Training:
+        return Training(hidden=hidden, batch_size=256, lr=1e-3, passes=passes)
+
+    def _converged(self, hidden: tuple[int, ...], lr: float, tolerance: float) -> Training:
+        # What converged soonest on a CPU, of what was tried (docs/results.md).
         return Training(
             hidden=hidden,
-            epochs=epochs,
-            batch_size=self.config.batch_size,
+            batch_size=1024,
             lr=lr,
-            cosine=self.config.cosine,
+            beta2=0.95,
+            tolerance=tolerance,
+            max_steps=self.config.max_steps,
+            bf16=self.bf16,
         )
+
+    def record(
+        self, fit: Fit, split: str, task: str, source: str, views: int, metric: str, value: float
+    ) -> Record:
+        """Return the record of a figure that a trained probe gave; `source` is its input."""
+        about = (self.features, split, task, source, views, metric)
+        return Record(*about, value, fit.steps, fit.rising)
 
 
 def longest_sequences(config: EvaluateConfig, tables: Tables) -> dict[str, int]:
@@ -110,5 +138,10 @@ def test_tables(tables: Tables) -> list[tuple[str, FeatureTable]]:
 
 
 def view_inputs(table: FeatureTable, picks: int, combine: Combine) -> Inputs:
-    """Return inputs of probes that are made of an object's views."""
-    return Inputs(table.views, picks, combine, table.sequence_length)
+    """Return inputs of probes that are made of an object's views.
+
+    Where the order of views means something, several views are the beginning of a sequence.
+    """
+    ordered = table.sequence_length is not None
+    orders = table.orders(picks, rounds=table.views.shape[1]) if ordered else None
+    return Inputs(table.views, picks, combine, orders)

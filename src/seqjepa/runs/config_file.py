@@ -17,10 +17,22 @@ from seqjepa.from_json import since
 
 # Version 0.1.0 wrote format 1, which has no key `format`. Raise it with every field that is
 # `added_in` and every migration.
-FORMAT = 3
+FORMAT = 4
+
+
+def _without_probe_epochs(config: dict[str, Any]) -> dict[str, Any]:
+    """Drop the epochs and rates of probes, which have learned to convergence since."""
+    gone = {"linear_epochs", "mlp_epochs", "linear_regression_epochs"}
+    gone |= {"batch_size", "lr", "mlp_lr", "cosine"}
+    evaluate = config.get("evaluate")
+    if not isinstance(evaluate, Mapping):
+        return config  # `from_json` says what is wrong with it
+    kept = {key: value for key, value in evaluate.items() if key not in gone}
+    return {**config, "evaluate": kept}
+
 
 # By the format that they lead to: functions from the JSON data of the format before.
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {4: _without_probe_epochs}
 
 
 def dump_config(config: Mapping[str, Any]) -> dict[str, Any]:
