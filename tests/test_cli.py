@@ -100,7 +100,7 @@ def test_help(run, arguments: list[str]) -> None:
             ["train", "shapes_tiny", "--help"],
             ["--train.steps", "--method.predict", "--world.image-size", "--resume", "--seed"],
         ),
-        (["evaluate", "--help"], ["--split", "--code", "--mlp-epochs"]),
+        (["evaluate", "--help"], ["--split", "--code", "--protocol", "--max-steps"]),
         (["report", "--help"], ["usage: seqjepa report ", "--out", "--code"]),
         (["data", "--help"], ["render"]),
         (["data", "render", "--help"], ["shapes", "meshes"]),

@@ -1,7 +1,6 @@
 """Experiments to JSON and back, and every way to get a key wrong."""
 
 import json
-import math
 from dataclasses import dataclass, replace
 
 import pytest
@@ -137,7 +136,7 @@ def changed(path: str, value: object) -> dict:
         ("optim.lr", float("inf"), r"optim\.lr must be finite"),
         ("evaluate.views", 0, r"evaluate\.views must be finite and above 0, got 0"),
         ("method.ema_momentum", 1.2, r"method\.ema_momentum must lie in 0\.\.1, got 1\.2"),
-        ("evaluate.lr", math.inf, r"evaluate\.lr must be finite and above 0, got inf"),
+        ("evaluate.max_steps", 0, r"evaluate\.max_steps must be finite and above 0, got 0"),
         ("seed", -1, r"seed must be at least 0 and below 2\^32, got -1"),
         ("seed", 2**32, r"seed must be at least 0 and below 2\^32, got 4294967296"),
         ("encoder.name", "resnet20", r"encoder\.name 'resnet20', did you mean 'resnet"),

@@ -23,9 +23,7 @@ SHORT = (
     "--evaluate.encoded-views=3",
     "--evaluate.draws=1",
     "--evaluate.objects=32",
-    "--evaluate.linear-epochs=1",
-    "--evaluate.mlp-epochs=1",
-    "--evaluate.linear-regression-epochs=1",
+    "--evaluate.max-steps=1",
 )
 TINY = (*SMALL, *SMALL_SEQ_JEPA, *SHORT)
 

@@ -502,13 +502,8 @@ def run(
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        short = [
-            f"--evaluate.{name}={n}"
-            for name, n in (("views", 2), ("linear-epochs", 1), ("mlp-epochs", 1), ("draws", 1))
-        ]
-        return cli.run(
-            ["benchmark", SIGNAL, *arguments, "--evaluate.linear-regression-epochs=1", *short]
-        ), *capsys.readouterr()
+        short = ("--evaluate.views=2", "--evaluate.max-steps=1", "--evaluate.draws=1")
+        return cli.run(["benchmark", SIGNAL, *arguments, *short]), *capsys.readouterr()
 
     return run
 

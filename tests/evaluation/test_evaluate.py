@@ -72,7 +72,7 @@ def test_results_are_written_as_returned(run_dir: Path, results: dict) -> None:
     assert json.loads((run_dir / "results.json").read_bytes()) == results
     assert [path.name for path in run_dir.glob("*.tmp")] == []
 
-    assert results["format"] == 1
+    assert results["format"] == 2
     assert (results["seed"], results["step"], results["split"]) == (0, 2, "test")
     assert to_json(from_json(load_config(results["experiment"], Path("results.json")))) == to_json(
         signal_world.recipe()
@@ -150,7 +150,9 @@ def test_probes_that_were_still_rising_are_named(
 ) -> None:
     shutil.copytree(run_dir, tmp_path / "run")
     short = replace(signal_world.recipe().evaluate, max_steps=60)
-    results = evaluate(tmp_path / "run", config=short, progress=False, device="cpu")
+    results = evaluate(tmp_path / "run", config=short, device="cpu")
+    said = capfd.readouterr().err.replace("\n", " ")
+    assert "still improving after 60 steps (model: " in said and "--max-steps 120" in said
     records = [Record(**record) for record in results["records"]]
     assert all(record.steps == 60 for record in records)
     assert any(record.rising for record in records)

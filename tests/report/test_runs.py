@@ -31,7 +31,7 @@ def remove(name: str) -> Callable[[Path], None]:
         (write("metrics.jsonl", ""), DataError, "metrics.jsonl holds no step"),
         (write("metrics.jsonl", TORN), DataError, "metrics.jsonl, line 2 "),
         (write("results.json", "{"), DataError, "results.json is damaged"),
-        (write("results.json", '{"format": 9}'), DataError, "has format 9, this version reads 1"),
+        (write("results.json", '{"format": 9}'), DataError, "9, this version reads up to 2"),
         (
             write("results.json", '{"format": 1, "records": [{"a": 1}]}'),
             DataError,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import signal_world
-from seqjepa.config import from_json, to_json
+from seqjepa.config import EvaluateConfig, from_json, to_json
 from seqjepa.errors import ConfigError
 from seqjepa.from_json import added_in
 from seqjepa.methods import vicreg
@@ -139,3 +139,14 @@ def test_a_newer_format_is_refused(written_in: object) -> None:
         ConfigError, match=rf"run/config\.json: .*reads up to format {FORMAT}: upgrade seqjepa"
     ):
         load_config(DATA | {"format": written_in}, PATH)
+
+
+def test_epochs_of_probes_are_dropped() -> None:
+    """Format 3 named epochs and rates of probes, which learn to convergence since format 4."""
+    old = {"linear_epochs": 2, "mlp_epochs": 3, "linear_regression_epochs": 4, "lr": 0.1}
+    old |= {"mlp_lr": 0.2, "cosine": True, "batch_size": 5, "views": 3, "objects": None}
+    old |= {"encoded_views": 4, "draws": 2, "precision": "bf16"}
+    found = load_config({**DATA, "format": 3, "evaluate": old}, PATH)
+    assert from_json(found).evaluate == EvaluateConfig(
+        views=3, encoded_views=4, draws=2, precision="bf16"
+    )

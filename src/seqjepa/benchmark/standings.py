@@ -52,7 +52,9 @@ def read_finished(folder: Path) -> dict[str, Any] | None:
     results = read_results(folder / RESULTS)
     # Runs that are still being trained may have been evaluated in between.
     steps = results["experiment"]["train"].get("steps")
-    return results if results["step"] == steps and results["split"] == SPLIT else None
+    whole = results["step"] == steps and results["split"] == SPLIT
+    # Figures of version 0.1 cannot stand beside those of probes that converge.
+    return results if whole and results["format"] > 1 else None
 
 
 def note_failure(folder: Path, experiment: Experiment, why: str) -> None:

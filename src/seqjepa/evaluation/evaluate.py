@@ -1,6 +1,7 @@
 """Evaluation of a trained run: its newest checkpoint is measured, its `results.json` written."""
 
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,12 +13,11 @@ from seqjepa.config import EvaluateConfig, to_json
 from seqjepa.devices import cpu_name, find_device, place
 from seqjepa.display import silenced, warn
 from seqjepa.evaluation.measure import Stages, measure
+from seqjepa.evaluation.protocol import FORMAT, Record
 from seqjepa.files import disk_errors, json_bytes, write_atomically
 from seqjepa.model import load
 from seqjepa.runs.config_file import dump_config
 from seqjepa.runs.folder import changed_data
-
-FORMAT = 1
 
 
 def evaluate(
@@ -79,6 +79,8 @@ def _results(
         warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
 
     records, sizes = measure(model.method, experiment, world, split=split, stages=stages)
+    if rising := _still_rising(records, experiment.evaluate.max_steps):
+        warn(rising)
 
     libraries = ("seqjepa", "torch", "numpy", "scikit-learn")
     versions = {"python": platform.python_version()} | {name: version(name) for name in libraries}
@@ -98,3 +100,14 @@ def _results(
         "sizes": sizes,
         "records": [asdict(record) for record in records],
     }
+
+
+def _still_rising(records: Sequence[Record], max_steps: int) -> str:
+    """Return a warning that names the probes that had not converged; empty if all had."""
+    names = sorted({f"{record.features}: {record.task}" for record in records if record.rising})
+    if not names:
+        return ""
+    return (
+        f"probes were still improving after {max_steps:,} steps ({', '.join(names)}): "
+        f"--max-steps {2 * max_steps} tells more"
+    )

@@ -20,6 +20,8 @@ from seqjepa.evaluation.probes import Combine, Inputs
 HIDDEN, PASSES, REGRESSION_PASSES = 1024, 300, 50
 # Hidden units for each of the features, at most the paper's, of MLPs that converge.
 UNITS = 4
+# Of results.json. Format 1, of version 0.1, has figures of probes that stop early.
+FORMAT = 2
 # Draws of each test object's views; `config.draws` of its sequences.
 ROUNDS = 8
 

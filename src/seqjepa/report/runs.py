@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seqjepa.display import warn
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.evaluation.protocol import Record
+from seqjepa.evaluation.protocol import FORMAT, Record
 from seqjepa.runs.config_file import load_config
 
 # Settings that two runs of one experiment may differ in.
@@ -239,15 +240,20 @@ def read_results(path: Path) -> dict[str, Any]:
         DataError: if the file is damaged or of another version.
     """
     data, remedy = read_object(path), "evaluate the run again, seqjepa evaluate"
-    if data.get("format") != 1:
-        raise DataError(f"{path} has format {data.get('format')!r}, this version reads 1: {remedy}")
+    if data.get("format") not in (1, FORMAT):
+        raise DataError(
+            f"{path} has format {data.get('format')!r}, this version reads up to {FORMAT}: {remedy}"
+        )
+    if data["format"] == 1:
+        warn(f"the probes behind {path} stopped early, as in version 0.1: {remedy}")
     require_keys(path, data, {"experiment", "step", "split", "records"}, remedy)
     require_keys(path, data["experiment"], {"name", "seed", "method", "world", "train"}, remedy)
     data["experiment"] = load_config(data["experiment"], path)
 
     fields = {field.name for field in dataclasses.fields(Record)}
+    required = fields - ({"steps", "rising"} if data["format"] == 1 else set())
     for record in data["records"]:
-        if set(record) != fields:
+        if not required <= set(record) <= fields:
             expected = ", ".join(sorted(fields))
             raise DataError(f"{path}: record {record} must have {expected}: {remedy}")
     return data

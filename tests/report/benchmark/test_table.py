@@ -60,7 +60,7 @@ def answers(numbers: Figures, views: int) -> dict[Question, float]:
 @pytest.fixture(scope="module")
 def three() -> list[Entry]:
     """Two seeds of an aggregating method, a method with readouts, one of fewer views; a failure."""
-    base = replace(shapes_tiny(), evaluate=replace(shapes_tiny().evaluate, lr=1e-2))
+    base = replace(shapes_tiny(), evaluate=replace(shapes_tiny().evaluate, max_steps=9))
     names = ["seq_jepa:predict=every", "sie:optim.lr=0.01", "vicreg_traj", "sen"]
     every, sie, traj, sen = (found.experiment for found in contenders(names, base))
     controls = {
