@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/install_torch.sh Makefile
 	@touch $@
 
 demo: setup ## train seq-JEPA on the CPU, evaluate it and write the report (goes on where it was stopped)
-	$(BIN)/seqjepa train shapes_tiny --run-dir $(DEMO) --resume
+	$(BIN)/seqjepa train shapes_demo --run-dir $(DEMO) --resume
 	$(BIN)/seqjepa evaluate $(DEMO)
 	$(BIN)/seqjepa report $(DEMO) --out $(DEMO)/report
 	@echo "The report: $$(ls -d $(abspath $(DEMO)/report)/*.html)"

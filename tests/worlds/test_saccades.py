@@ -182,7 +182,7 @@ def tiny(world: Config) -> Experiment:
         encoder=EncoderConfig(width=2, stem="compact"),
         optim=OptimConfig(lr=1e-3),
         train=train,
-        evaluate=EvaluateConfig(views=3, draws=2, max_steps=50),
+        evaluate=EvaluateConfig(views=3, draws=2, max_steps=200),
     )
 
 

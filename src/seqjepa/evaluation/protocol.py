@@ -91,7 +91,7 @@ class Protocol:
         return Training(hidden=hidden, batch_size=256, lr=1e-3, passes=passes)
 
     def _converged(self, hidden: tuple[int, ...], lr: float, tolerance: float) -> Training:
-        # What converged soonest on a CPU, of what was tried (docs/results.md).
+        # What converged soonest on a CPU, of what was tried (docs/methods.md).
         return Training(
             hidden=hidden,
             batch_size=1024,

@@ -10,10 +10,33 @@ from seqjepa.recipes import for_baselines
 from seqjepa.worlds import shapes as world
 
 
-def shapes_tiny() -> Experiment:
-    """The demo: 32 px, a quarter of ResNet-18's width, every next view predicted.
+def shapes_demo() -> Experiment:
+    """The demo: `shapes_tiny` with an objective that learns equivariance within minutes.
 
-    Command: seqjepa train shapes_tiny --run-dir runs/demo
+    Each prediction has to pick its own view out of all views of the batch, a small head reads the
+    action between two observed views, and the predictor sees the present view and is modulated by
+    the next action (docs/methods.md).
+
+    Command: seqjepa train shapes_demo --run-dir runs/demo
+
+    Chosen on the val split, one seed each, after equal views:
+    - inverse 5 against 1 and 20: more rotation than 1, more accuracy than 20 (prototypes);
+    - present and film against neither: top-1 of z 78.8 against 77.6 %, of z_AGG(5) 96.0 against
+      95.0 %; R2 of relative rotation after 2,000 steps of the probe 0.525 against 0.495; present
+      alone 0.510;
+    - sequences of six views instead of four, with present: z 77.5 %, z_AGG(5) 96.5 %, R2 0.525.
+    """
+    tiny = shapes_tiny()
+    method = replace(
+        _tiny_method("every"), loss="contrast", inverse=5.0, present=True, conditioning="film"
+    )
+    return replace(tiny, name="shapes_demo", method=method)
+
+
+def shapes_tiny() -> Experiment:
+    """The paper's net in small: 32 px, a quarter of ResNet-18's width, every next view predicted.
+
+    Command: seqjepa train shapes_tiny --run-dir runs/tiny
     Time: 9 minutes for 1.02 million views on two cores with bf16 (AMD EPYC, avx512_bf16), rendering
     apart.
     Result (test, seed 0): top-1 of z 65.7 %, of the mean of five views' z 90.3 %, of z_AGG of five
