@@ -198,7 +198,7 @@ def test_means_and_sequences_of_one_view_are_that_view() -> None:
         tables[split] = FeatureTable(views, torch.zeros(300, 6, 1), labels)
         sequences[split] = views[:, :, None].expand(-1, -1, 2, -1)
 
-    records = classify(Protocol("model", config, 0), tables, sequences)
+    records = classify(Protocol("model", config, 0, 8), tables, sequences)
     scores = {(record.input, record.views): record.value for record in records}
     assert 0.7 < scores["view", 1] < 0.95
     assert scores["view", 1] == pytest.approx(scores["mean", 1], abs=0.02)

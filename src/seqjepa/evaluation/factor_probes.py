@@ -53,8 +53,7 @@ def regress(protocol: Protocol, tables: Tables, space: ActionSpace) -> list[Reco
     """
     # An MLP for each group that needs one, since its outputs would share hidden units; one linear
     # probe for all the rest.
-    linear = protocol.linear(regression=True)
-    mlp = protocol.mlp(tables["train"].views.shape[2])
+    linear, mlp = protocol.linear(regression=True), protocol.mlp()
     probes: list[tuple[tuple[str, ...], Training]] = [
         ((group.name,), mlp) for group in space.groups if _needs_mlp(group)
     ]

@@ -44,6 +44,8 @@ def control_key(
         "format": FORMAT,
         "features": name,
         "world": config["world"],
+        # Its width is that of the probes.
+        "encoder": config["encoder"],
         "data": spec.data,
         "views": {split: asdict(sampling) for split, sampling in samplings.items()},
         "evaluate": config["evaluate"],
@@ -54,7 +56,7 @@ def control_key(
         # Training batches give the statistics of its BatchNorm.
         batches = ("num_views", "batch_size", "accumulate")
         key |= {"train": {name: config["train"][name] for name in batches}}
-        key |= {"method": config["method"], "encoder": config["encoder"]}
+        key |= {"method": config["method"]}
     return key
 
 

@@ -76,7 +76,8 @@ def measure(
 
     # Each source of features: its tables, then its sequences, then its records.
     device = device_of(method)
-    measurement = _Measurement(experiment, world, device, splits, samplings, stages)
+    width = method.encoder.dim
+    measurement = _Measurement(experiment, world, device, width, splits, samplings, stages)
     records = measurement.records("model", method, readouts=True)
     for name in ("random", "pixels"):
         key = control_key(name, experiment, world.spec, samplings, device)
@@ -103,6 +104,7 @@ class _Measurement:
         experiment: that the features are of.
         world: that they are measured on.
         device: of features and probes.
+        width: features of the encoder.
         splits: see `_splits_to_probe`.
         samplings: the views of each split.
         stages: for the terminal.
@@ -111,6 +113,7 @@ class _Measurement:
     experiment: Experiment
     world: World
     device: torch.device
+    width: int
     splits: Mapping[str, str]
     samplings: Mapping[str, Sampling]
     stages: Stages
@@ -172,7 +175,8 @@ class _Measurement:
         self, name: str, tables: Tables, known: Tables, sequences: Mapping[str, Tensor] | None
     ) -> list[Record]:
         """Return the answers to all questions about one kind of features."""
-        protocol = Protocol(name, self.experiment.evaluate, self.experiment.seed, self._bf16)
+        experiment = self.experiment
+        protocol = Protocol(name, experiment.evaluate, experiment.seed, self.width, self._bf16)
         records = []
         if known:
             with self.stages(f"{name}: class probes"):

@@ -18,7 +18,7 @@ from seqjepa.evaluation.probes import Combine, Inputs
 # The paper's probes (methods: section 4.2): hidden units of the MLP's layers, passes of MLPs and
 # linear classifiers, and of linear regressions.
 HIDDEN, PASSES, REGRESSION_PASSES = 1024, 300, 50
-# Hidden units for each of the features, at most the paper's, of MLPs that converge.
+# Hidden units for each of the encoder's features, at most the paper's, of MLPs that converge.
 UNITS = 4
 # Of results.json. Format 1, of version 0.1, has figures of probes that stop early.
 FORMAT = 2
@@ -66,12 +66,14 @@ class Protocol:
         features: their name in records.
         config: how probes are trained.
         seed: of everything random.
+        width: features of the encoder, which the size of MLP probes follows, whatever they read.
         bf16: whether probes that converge are trained in bf16.
     """
 
     features: str
     config: EvaluateConfig
     seed: int
+    width: int
     bf16: bool = False
 
     def linear(self, *, regression: bool = False) -> Training:
@@ -80,11 +82,11 @@ class Protocol:
             return self._paper((), REGRESSION_PASSES if regression else PASSES)
         return self._converged((), lr=1e-2, tolerance=0.005)
 
-    def mlp(self, features: int) -> Training:
-        """Return the training of MLP probes that read views of so many features."""
+    def mlp(self) -> Training:
+        """Return the training of MLP probes."""
         if self.config.protocol == "paper":
             return self._paper((HIDDEN, HIDDEN), PASSES)
-        width = min(HIDDEN, UNITS * features)
+        width = min(HIDDEN, UNITS * self.width)
         return self._converged((width, width), lr=2e-3, tolerance=0.01)
 
     def _paper(self, hidden: tuple[int, ...], passes: int) -> Training:

@@ -16,7 +16,7 @@ def furniture() -> Experiment:
     Command: seqjepa train furniture --run-dir runs/furniture
     """
     tiny = shapes_tiny()
-    evaluate = replace(tiny.evaluate, encoded_views=96, draws=32)
+    evaluate = replace(tiny.evaluate, objects=None, encoded_views=96, draws=32)
 
     return replace(
         tiny,

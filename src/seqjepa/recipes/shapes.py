@@ -54,7 +54,7 @@ def shapes_tiny() -> Experiment:
       layers do not bear it;
     - 2,000 steps: z_AGG(5) 76.9 %, R2 only 0.02 above raw pixels: rotation comes late.
     """
-    evaluate = EvaluateConfig(encoded_views=16, draws=4, precision="auto")
+    evaluate = EvaluateConfig(objects=6000, encoded_views=8, draws=2, precision="auto")
 
     return Experiment(
         name="shapes_tiny",
