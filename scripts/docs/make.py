@@ -1,10 +1,10 @@
 """Make the committed tables and figures again from the committed results: `make docs`.
 
 It reads docs/results/*.json (one results.json per run, see scripts/experiments.py),
-docs/results/benchmark/*.json (those of `seqjepa benchmark`), docs/curves/*.json and
-docs/speed/*.json. It writes docs/results.md and docs/benchmark.md from the templates beside this
-file, docs/claims.md, docs/speed.md, docs/figures/ and the table in README.md between its two
-markers. The sequences in docs/figures/sequences.png are rendered.
+docs/results/benchmark/*.json (those of `seqjepa benchmark`), docs/results/objectives/*.json,
+docs/curves/*.json and docs/speed/*.json. It writes docs/results.md, docs/benchmark.md and
+docs/methods/contrast.md from the templates beside this file, docs/claims.md, docs/speed.md,
+docs/figures/ and the table in README.md between its two markers. The sequences in docs/figures/sequences.png are rendered.
 """
 
 import json
@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import claims
+import objectives
 import pixels
 import speed
 from evidence import contender
@@ -78,6 +79,11 @@ def _relative(
     return TableRow(f"relative {name}", question, features, split, in_readme)
 
 
+def _individual(name: str, metric: str) -> TableRow:
+    question = Question("individual rotation", "view", 1, metric)
+    return TableRow(f"individual {name}", question, in_readme=True)
+
+
 ROWS = (
     _accuracy("*z* of one view", "view", 1),
     _accuracy("mean of *z*", "mean", 5),
@@ -88,7 +94,8 @@ ROWS = (
     _accuracy("untrained z_AGG", "sequence", 5, features="random"),
     _relative("rotation, R²"),
     _relative("rotation, median error (°)", metric="median_degrees"),
-    TableRow("individual rotation, R²", Question("individual rotation", "view", 1, "r2")),
+    _individual("rotation, R²", "r2"),
+    _individual("rotation, median error (°)", "median_degrees"),
     _relative("floor hue, R²", factor="floor_hue"),
     _relative("light hue, R²", factor="light_hue"),
     _relative("rotation, R², unseen rotations", split="ood_rotation"),
@@ -105,14 +112,20 @@ def main() -> None:
     compared, by_length = benchmark()
 
     write_results(every, last)
+    _fill("methods/contrast", objectives=objectives.table(variant))
     _fill("benchmark", all=_compared(compared), lengths=_compared(by_length))
     (DOCS / "claims.md").write_text(claims.page(group(committed())))
     (DOCS / "speed.md").write_text(speed.page())
-    write_readme(every, last)
+    demo = variant("the demo", "objectives/demo_seed*")
+    write_readme(
+        demo,
+        variant("the paper's cosine loss", "objectives/every_seed*"),
+        variant("EquiMod", "objectives/equimod_seed*"),
+    )
 
     (DOCS / "figures").mkdir(exist_ok=True)
     with style.look():
-        for drawn in pictures(every, compared):
+        for drawn in pictures(demo, compared):
             (DOCS / "figures" / f"{drawn.name}.png").write_bytes(drawn.png)
 
 
@@ -176,9 +189,9 @@ def write_results(every: Variant, last: Variant) -> None:
     )
 
 
-def write_readme(every: Variant, last: Variant) -> None:
+def write_readme(*variants: Variant) -> None:
     """Write the table between README's two markers."""
-    short = results_table([every, last], [row for row in ROWS if row.in_readme])
+    short = results_table(variants, [row for row in ROWS if row.in_readme])
     # The markers stay, so that the table can be replaced again.
     marked = r"(?s)(<!-- results -->\n).*?(<!-- end -->)"
     filled = re.sub(marked, lambda found: f"{found[1]}{short}{found[2]}", README.read_text())
@@ -199,14 +212,14 @@ def results_table(variants: Sequence[Variant], rows: Sequence[TableRow]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def pictures(every: Variant, compared: list[Entry]) -> Iterator[Picture]:
+def pictures(demo: Variant, compared: list[Entry]) -> Iterator[Picture]:
     """Yield the pictures of docs/figures that are made from committed results."""
     yield picture("sequences", _sequences(), "views of objects and the rotations between them")
 
-    by_views = charts.accuracy_by_views(every, 29, top=100)
+    by_views = charts.accuracy_by_views(demo, 29, top=100)
     yield picture("invariance", by_views, "accuracy against the number of views")
 
-    by_features = charts.pose_by_features(every)
+    by_features = charts.pose_by_features(demo)
     yield picture("equivariance", by_features, "R² of the change of pose between two views")
 
     if (pareto := draw_pareto(compared)) is not None:
@@ -217,7 +230,7 @@ def pictures(every: Variant, compared: list[Entry]) -> Iterator[Picture]:
 
 def _fill(name: str, **parts: str) -> None:
     """Write a page from its template."""
-    template = (PROGRAMS / f"{name}.md.in").read_text()
+    template = (PROGRAMS / f"{Path(name).name}.md.in").read_text()
     (DOCS / f"{name}.md").write_text(template.format(**parts))
 
 
