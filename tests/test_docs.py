@@ -10,7 +10,7 @@ import pytest
 from seqjepa.config import to_json
 from seqjepa.recipes import with_method
 from seqjepa.recipes.shapes import shapes_small, shapes_tiny, shapes_tiny_last
-from seqjepa.report.runs import Run, group
+from seqjepa.report.runs import Run, Variant, group
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -205,3 +205,20 @@ def test_longer_training():
     rising = [length(1, 0.1), length(2, 0.2), length(3, 0.3)]
     assert verdicts(*rising)["C4"] == claims.HOLDS
     assert verdicts(*rising, length(4, 0.25))["C4"] == claims.FAILS
+
+
+def test_the_page_on_contrast_is_up_to_date():
+    page = (DOCS / "methods" / "contrast.md").read_text()
+    assert make.objectives.table(make.variant) in page, "make docs, and commit"
+
+
+def test_objectives_have_a_row_each_with_n_and_spread():
+    labelled = [run(shapes_tiny(), seed=seed, view=0.5 + seed / 10) for seed in (0, 1)]
+
+    def variant(label: str, pattern: str) -> Variant:
+        return Variant(label, tuple(labelled) if "demo" in pattern else ())
+
+    lines = make.objectives.table(variant).splitlines()
+    assert len(lines) == 5 and lines[2].startswith("| contrast, inverse 5")
+    assert "| 2 | 55.0 ± 7.1 |" in lines[2] and lines[3].startswith("| untrained | 2 | – |")
+    assert make.objectives.table(lambda label, pattern: Variant(label, ())).startswith("*Not")

@@ -4,7 +4,8 @@ It reads docs/results/*.json (one results.json per run, see scripts/experiments.
 docs/results/benchmark/*.json (those of `seqjepa benchmark`), docs/results/objectives/*.json,
 docs/curves/*.json and docs/speed/*.json. It writes docs/results.md, docs/benchmark.md and
 docs/methods/contrast.md from the templates beside this file, docs/claims.md, docs/speed.md,
-docs/figures/ and the table in README.md between its two markers. The sequences in docs/figures/sequences.png are rendered.
+docs/figures/ and the table in README.md between its two markers.
+The sequences in docs/figures/sequences.png are rendered.
 """
 
 import json
