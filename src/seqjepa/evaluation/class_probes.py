@@ -125,7 +125,7 @@ def _mean_logits(protocol: Protocol, probe: Probe, table: FeatureTable, longest:
 
 
 def _records(
-    protocol: Protocol, fit: Fit, split: str, name: str, labels: Tensor, logits: Tensor
+    protocol: Protocol, found: Fit, split: str, name: str, labels: Tensor, logits: Tensor
 ) -> list[Record]:
     """Return top-1 for each M of logits [draws N, M, C].
 
@@ -133,6 +133,6 @@ def _records(
     """
     truth = labels.repeat(len(logits) // len(labels))
     return [
-        protocol.record(fit, split, "class", name, m, "top1", top1(truth, of_m))
+        protocol.record(found, split, "class", name, m, "top1", top1(truth, of_m))
         for m, of_m in enumerate(logits.unbind(1), 1)
     ]

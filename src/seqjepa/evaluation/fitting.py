@@ -115,19 +115,19 @@ def _converge(
     progress, best = _Progress(learner.loss(inputs, held, rows)), learner.average()
     batches = _batches(inputs, targets, learned, training.batch_size, generator)
     look = FIRST_LOOK
-    for step, (part, choice, truth) in enumerate(batches, 1):
-        learner.step(inputs(part, choice), truth, training.lr * min(1, step / WARMUP))
-        if step < min(look, training.max_steps):
+    for part, choice, truth in itertools.islice(batches, training.max_steps):
+        warm = min(1, (learner.steps + 1) / WARMUP)
+        learner.step(inputs(part, choice), truth, training.lr * warm)
+        if learner.steps < min(look, training.max_steps):
             continue
 
-        look = math.ceil(step * LOOKS)
-        if progress.add(step, learner.loss(inputs, held, rows)):
+        # Looks grow rarer, so that they cost little however long it takes.
+        look = math.ceil(learner.steps * LOOKS)
+        if progress.add(learner.steps, learner.loss(inputs, held, rows)):
             best = learner.average()
-        if step >= FEWEST and progress.gain() < training.tolerance:
-            return Fit(best, step, rising=False)
-        if step == training.max_steps:
-            return Fit(best, step, rising=progress.gain() >= training.tolerance)
-    raise AssertionError("batches never end")
+        if learner.steps >= FEWEST and progress.gain() < training.tolerance:
+            break
+    return Fit(best, learner.steps, rising=progress.gain() >= training.tolerance)
 
 
 def _split(objects: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -208,7 +208,7 @@ class _Learner:
     @torch.inference_mode()
     def loss(self, inputs: Inputs, objects: Tensor, rows: list[tuple[Tensor, Tensor]]) -> float:
         """Return the loss of the averaged probe on objects [n] by their rows and targets."""
-        probe = self.average()
+        probe = self._with(self.averaged)
         losses = [
             probe.objective.loss(probe(inputs(objects, choice)), truth) for choice, truth in rows
         ]

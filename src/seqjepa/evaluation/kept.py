@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import torch
+
 from seqjepa.config import Experiment, to_json
 from seqjepa.devices import place
 from seqjepa.display import warn
@@ -23,7 +25,7 @@ def control_key(
     experiment: Experiment,
     spec: WorldSpec,
     samplings: Mapping[str, Sampling],
-    device: Any,
+    device: torch.device,
 ) -> dict[str, Any] | None:
     """Return everything that a control's figures depend on; None if that cannot be known.
 
