@@ -18,6 +18,8 @@ def shapes_demo() -> Experiment:
     the next action (docs/methods.md).
 
     Command: seqjepa train shapes_demo --run-dir runs/demo
+    Time: 9 minutes for 1.02 million views on two cores with bf16 (1,890 views a second), rendering
+    apart.
     Result (test, n = 3): top-1 of z 78.8 %, of the mean of five views' z 97.2 %, of z_AGG of five
     views 95.4 %; relative rotation R2 0.508, median error 48.1 degrees.
 
