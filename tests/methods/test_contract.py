@@ -159,7 +159,8 @@ def test_what_it_reads(name, worlds):
     for data in (batch, other):
         torch.manual_seed(1)
         losses.append(copy.deepcopy(method)(data).loss.item())
-    reads = "inverse" in name or config(VARIANTS[name][0]).conditioned or "seq_jepa" in name
+    reads = "inverse" in name or config(VARIANTS[name][0]).conditioned
+    reads = reads or name.startswith(("seq_jepa", "supervised"))
     assert (losses[0] != losses[1]) == reads == variant(name).method.reads_actions
 
 
@@ -238,7 +239,7 @@ def test_refuses_what_does_not_fit(name, worlds):
             build_method(chosen, few)
 
     blind = replace(spec, actions=spec.factors.select(()))
-    if config(name).conditioned or name == "seq_jepa":
+    if chosen.method.reads_actions:
         with pytest.raises(ConfigError, match=r"name some in world\.actions"):
             build_method(chosen, blind)
     else:
@@ -335,3 +336,16 @@ def test_inverse_dynamics_needs_actions_and_conditions_on_none() -> None:
         assert chosen.reads_actions and not chosen.uses_actions
     assert not config("simclr")().reads_actions
     assert config("equimod")().reads_actions and config("equimod")().uses_actions
+
+
+def test_classes_beyond_the_classifier_are_named(worlds) -> None:
+    method, batch = make("supervised", worlds["signal"], classes=2)
+    labels = torch.full((len(batch),), -1)
+    labels[3] = 5
+    with pytest.raises(
+        ConfigError, match=r"a class 5, .*: set method\.classes to 6 or more, got 2"
+    ):
+        method(replace(batch, labels=labels))
+    # Without any label only the action is learned.
+    output = method(replace(batch, labels=torch.full_like(labels, -1)))
+    assert output.terms["label"] == 0 and output.terms["action"] > 0

@@ -44,7 +44,9 @@ def batch(num_views: int, size: int = 6) -> SequenceBatch:
     chance = torch.Generator().manual_seed(1)
     poses = torch.rand(size, num_views, 3, generator=chance).double()
     views = torch.rand(size, num_views, 3, 8, 8, generator=chance).double()
-    return SequenceBatch(views, SPACE.along(poses), poses, torch.zeros(size, dtype=torch.int64))
+    labels = torch.arange(size) % 5
+    labels[-1] = -1  # unknown
+    return SequenceBatch(views, SPACE.along(poses), poses, labels)
 
 
 def features(method: Method, data: SequenceBatch, encoder: str = "encoder") -> Tensor:
@@ -218,6 +220,17 @@ def regress(w: dict[str, Tensor], x: Tensor) -> Tensor:
     return plain.linear(w, "4", x)
 
 
+def supervised(m, w, data):
+    """Return the loss of sequences of which the last has no label."""
+    f, labelled = features(m, data), len(data.labels) - 1
+    total = 0.0
+    for b in range(labelled):
+        for row in f[b]:
+            logits = plain.linear(w, "classifier", row[None])[0]
+            total = total + logits.exp().sum().log() - logits[data.labels[b]]
+    return total / (2 * labelled) + 5 * inverse_error(w, f, data.actions)
+
+
 EQUATIONS = {
     "simclr": (simclr, 2, {}),
     "byol": (byol, 2, {}),
@@ -229,6 +242,7 @@ EQUATIONS = {
     "conditional_byol": (conditional_byol, 2, {}),
     "conv_jepa": (conv_jepa, 4, {"projector": ProjectorConfig(widths=(2.0, 0.5))}),
     "context_ssl": (context_ssl, 2, {"pairs": 3, "drop_pairs": 0.0}),
+    "supervised": (supervised, 2, {"classes": 5}),
 }
 
 

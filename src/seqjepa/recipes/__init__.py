@@ -28,6 +28,8 @@ CONSTANT = OptimConfig(lr=1e-3, lr_start=1e-3, lr_end=1e-3, warmup=0.0, weight_d
 # Widths are each method's own.
 SHARED = ("action_width", "ema_momentum", "projector")
 HEAD = ("kind", "layers", "heads", "dropout")
+# It learns from labels: what could be known, and no contender.
+CEILING = "supervised"
 
 
 def recipes() -> dict[str, Recipe]:
@@ -111,12 +113,13 @@ def for_baselines(experiment: Experiment) -> Experiment:
 
 
 def every_method() -> list[str]:
-    """Return every method of this package as a contender of `seqjepa benchmark`.
+    """Return every self-supervised method of this package as a contender of `seqjepa benchmark`.
 
-    They have their defaults; seq-JEPA is there with each of its two objectives.
+    They have their defaults; seq-JEPA is there with each of its two objectives. The supervised
+    control has to be named.
     """
     modules = pkgutil.iter_modules(methods.__path__)
-    names = sorted(module.name for module in modules if module.name != "base")
+    names = sorted({module.name for module in modules} - {"base", CEILING})
     objectives = {"seq_jepa": ["seq_jepa:predict=last", "seq_jepa:predict=every"]}
     return [contender for name in names for contender in objectives.get(name, [name])]
 
