@@ -2,52 +2,86 @@
 
 import math
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from seqjepa.config import to_json
 from seqjepa.recipes import with_method
-from seqjepa.recipes.shapes import shapes_small, shapes_tiny, shapes_tiny_last
-from seqjepa.report.runs import Run, Variant, group
+from seqjepa.recipes.shapes import shapes_tiny
+from seqjepa.report.runs import Run, Variant
+from seqjepa.report.tables import Value
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-sys.path.insert(0, str(ROOT / "scripts" / "docs"))
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "scripts" / "docs")]
+import experiments  # noqa: E402
+
 import claims  # noqa: E402
+import conditioning  # noqa: E402
 import evidence  # noqa: E402
 import make  # noqa: E402
+import tables  # noqa: E402
+from committed import Committed, MissingError  # noqa: E402
+from evidence import FAILS, HOLDS, OPEN, Comparison, Evidence  # noqa: E402
+
+SEEDS = (-0.001, 0.0, 0.001)  # three seeds that differ little
 
 
-def test_the_claims_page_is_up_to_date():
-    page = claims.page(group(make.committed()))
-    assert (DOCS / "claims.md").read_text() == page, "make docs, and commit"
+@pytest.fixture(scope="module")
+def committed() -> Committed:
+    return Committed.read()
 
 
-def run(experiment, folder="results", *, seed=0, **config) -> Run:
-    """Return a run with given figures: view, mean, agg (shares), r2; other keywords are config."""
-    figures = {name: config.pop(name) for name in ("view", "mean", "agg", "r2") if name in config}
-    data = to_json(experiment) | {"seed": seed}
-    for path, value in config.items():
-        part, _, key = path.partition("__")
-        data[part] = data[part] | {key: value}
+def test_the_claims_page_is_up_to_date(committed):
+    assert (DOCS / "claims.md").read_text() == claims.page(committed), "make docs, and commit"
 
-    records = []
-    if "view" in figures:
-        records.append(record("class", "view", 1, "top1", figures["view"]))
-    if "mean" in figures:
-        records.append(record("class", "mean", 5, "top1", figures["mean"]))
-    if "r2" in figures:
-        records.append(record("relative rotation", "pair", 2, "r2", figures["r2"]))
 
-    # z_AGG has its figure for five views, and a hundredth more for each view more.
-    agg = figures.get("agg", 0.0)
-    sequences = {m: agg + (m - 5) / 100 for m in range(1, 9)}
-    records += [record("class", "sequence", m, "top1", top1) for m, top1 in sequences.items()]
+def test_the_tables_of_pages_are_up_to_date(committed):
+    for page, parts in (
+        ("methods/contrast", make.objective_tables(committed)),
+        ("results", make.results_tables(committed)),
+        ("benchmark", make.length_tables(committed)),
+    ):
+        text = (DOCS / f"{page}.md").read_text()
+        for name, part in parts.items():
+            assert part in text, f"{name} in docs/{page}.md: make docs, and commit"
+    short = tables.table(committed, make.IN_README)
+    assert short in (ROOT / "README.md").read_text(), "make docs, and commit"
 
-    results = {"experiment": data, "split": "test", "records": records}
-    return Run(DOCS / folder / f"{experiment.name}_{seed}.json", data, {}, results)
+
+def test_every_committed_run_is_one_of_the_experiments(committed):
+    for name, variant in committed.items():
+        experiment, _, run = name.partition("/")
+        assert run in experiments.EXPERIMENTS[experiment], name
+        assert variant.split == "test", "and no result of another split is among them"
+
+
+def made(offsets=SEEDS, **figures) -> Variant:
+    """Return a variant with given figures: view, mean, agg (shares), r2, individual.
+
+    z_AGG has its figure for five views, and a hundredth more for each view more. Each seed has its
+    offset added.
+    """
+    runs = []
+    for seed, offset in enumerate(offsets):
+        asked = {
+            "view": ("class", "view", 1, "top1"),
+            "mean": ("class", "mean", 5, "top1"),
+            "r2": ("relative rotation", "pair", 2, "r2"),
+            "individual": ("individual rotation", "view", 1, "r2"),
+        }
+        records = [
+            record(*asked[name], figures[name] + offset) for name in asked if name in figures
+        ]
+        if "agg" in figures:
+            for m in range(1, 9):
+                top1 = figures["agg"] + offset + (m - 5) / 100
+                records.append(record("class", "sequence", m, "top1", top1))
+        config = to_json(shapes_tiny())
+        results = {"experiment": config, "split": "test", "step": 4000, "records": records}
+        runs.append(Run(Path(f"seed{seed}"), config, {}, results))
+    return Variant("made", tuple(runs))
 
 
 def record(task, given, views, metric, value) -> dict[str, object]:
@@ -62,163 +96,198 @@ def record(task, given, views, metric, value) -> dict[str, object]:
     }
 
 
-def verdicts(*runs: Run) -> dict[str, str]:
-    variants = group(runs)
-    return {claim.name: claims.judge(claim, variants).verdict for claim in claims.CLAIMS}
+def judged(claim: str, **variants: Variant) -> Evidence:
+    """Return a claim's evidence from runs of equal views, or of others: `equal_time__every`."""
+    named = {
+        "/".join(name.split("__")) if "__" in name else f"equal_views/{name}": variant
+        for name, variant in variants.items()
+    }
+    [found] = [each for each in claims.CLAIMS if each.name == claim]
+    return claims.judge(found, Committed(named))
 
 
 def test_nothing_is_not_tested():
-    assert set(verdicts().values()) == {claims.OPEN}
+    for claim in claims.CLAIMS:
+        assert judged(claim.name).verdict == OPEN
 
 
 @pytest.mark.parametrize(
     ("blind", "verdict"),
     [
-        ({"agg": 0.9, "r2": 0.15}, claims.HOLDS),
-        ({"agg": 0.9, "r2": 0.25}, claims.FAILS),
-        ({"agg": 0.8, "r2": 0.15}, claims.FAILS),
+        ({"agg": 0.9, "r2": 0.15}, HOLDS),
+        ({"agg": 0.9, "r2": 0.25}, FAILS),
+        ({"agg": 0.8, "r2": 0.15}, FAILS),
+        ({"r2": 0.15}, OPEN),
     ],
 )
 def test_conditioning(blind, verdict):
-    found = verdicts(
-        run(shapes_small(), agg=0.91, r2=0.5, view=0.5),
-        run(shapes_small(), method__condition="none", view=0.5, **blind),
+    sighted = made(agg=0.91, r2=0.5)
+    assert judged("C2", last=sighted, last_no_actions=made(**blind)).verdict == verdict
+
+
+def test_conditioning_is_judged_by_the_longest_run_of_the_papers_objective():
+    falls, stays = made(agg=0.9, r2=0.1), made(agg=0.9, r2=0.49)
+    sighted = made(agg=0.9, r2=0.5)
+    short = {"last": sighted, "last_no_actions": stays, "demo": sighted, "demo_no_actions": falls}
+    assert judged("C2", **short).verdict == FAILS
+    long = {"long__last": sighted, "long__last_no_actions": falls}
+    found = judged("C2", **short, **long)
+    assert found.verdict == HOLDS and len(found.lines) == 3
+    assert "a difference of +0.400 ± 0.001" in found.lines[-1]
+
+
+def test_objectives_that_disagree_have_a_verdict_each():
+    same = {"every": made(agg=0.9, mean=0.8), "demo": made(agg=0.9, mean=0.8)}
+    assert judged("Q1", last=made(agg=0.9, mean=0.8), **same).verdict == HOLDS
+    found = judged("Q1", last=made(agg=0.8, mean=0.85), **same).verdict
+    assert found == (
+        "does not hold with the last view predicted (the paper); holds with every next view "
+        "predicted; holds with the demo's objective"
     )
-    assert found["C2"] == verdict
 
 
-def test_inputs_and_objectives():
-    every = {"view": 0.6, "mean": 0.8, "agg": 0.9, "r2": 0.2}
-    last = {"view": 0.5, "mean": 0.85, "agg": 0.8, "r2": 0.1}
-    found = verdicts(run(shapes_tiny(), **every), run(shapes_tiny_last(), **last))
-    assert (found["C3"], found["C6"]) == (claims.HOLDS, claims.HOLDS)
-    assert found["Q1"] == "does not hold with last view predicted; holds with every view predicted"
+def test_equal_views_and_equal_time_are_two_comparisons():
+    better = {"view": 0.6, "mean": 0.8, "agg": 0.9, "r2": 0.2}
+    worse = {name: value - 0.1 for name, value in better.items()}
+    at_views = {"every": made(**better), "last": made(**worse)}
+    assert judged("Q2", **at_views).verdict == "holds at equal views"
+    in_time = {"equal_time__every": made(**better), "equal_time__last": made(**worse)}
+    assert judged("Q2", **at_views, **in_time).verdict == HOLDS
+    in_time["equal_time__last"] = made(**worse | {"mean": 0.85})
+    expected = "holds at equal views; does not hold at equal time"
+    assert judged("Q2", **at_views, **in_time).verdict == expected
 
-    # Last has the better mean of views.
-    assert found["Q2"] == claims.FAILS
-    last["mean"] = 0.7
-    found = verdicts(run(shapes_tiny(), **every), run(shapes_tiny_last(), **last))
-    assert found["Q2"] == claims.HOLDS
+
+def test_the_demo_is_the_measure_of_equal_time():
+    ours, theirs = ({"view": v, "mean": v, "r2": v, "individual": v} for v in (0.6, 0.5))
+    others = {name: made(**theirs) for name in ("last", "every", "equimod")}
+    in_time = {f"equal_time__{name}": variant for name, variant in others.items()}
+    assert judged("Q3", demo=made(**ours), **others, **in_time).verdict == HOLDS
 
 
 def test_a_difference_within_its_error_does_not_count():
-    figures = {"view": 0.5, "agg": 0.8, "r2": 0.1}
-    for means, verdict in (
-        ((0.70, 0.80, 0.89), claims.FAILS),
-        ((0.70, 0.71, 0.72), claims.HOLDS),
+    noise = (-0.03, 0.0, 0.03)
+    for gap, verdict in ((0.02, FAILS), (0.2, HOLDS)):
+        every = made(noise, agg=0.9, mean=0.9 - gap)
+        variants = dict.fromkeys(claims.OBJECTIVES, every)
+        assert judged("Q1", **variants).verdict == verdict
+
+
+def test_p_values():
+    """Against t distributions' tables: one-sided 5 % is 2.132 at 4 and 2.920 at 2 degrees."""
+    spread = 0.1 * math.sqrt(3 / 2)  # of three each: the difference's standard error is 0.1
+    below, above = (
+        Comparison(Value(gap, spread, 3), Value(0.0, spread, 3)) for gap in (0.212, 0.2145)
+    )
+    assert below.p > 0.05 > above.p
+
+    # A single run scatters as the other side does: standard error s sqrt(1 + 1/3).
+    single = 0.1 / math.sqrt(4 / 3)
+    below, above = (
+        Comparison(Value(gap, math.nan, 1), Value(0.0, single, 3)) for gap in (0.291, 0.293)
+    )
+    assert below.p > 0.05 > above.p
+
+    one = Value(0.5, math.nan, 1)
+    assert Comparison(one, Value(0.4, math.nan, 1)).p == 0 and Comparison(one, one).p == 1
+    assert Comparison(one, Value(0.4, math.nan, 1), by=0.2).p == 1
+
+
+def test_holms_correction(monkeypatch):
+    """Of three, the smallest has to be below a third of 5 %, the next below half, the last 5 %."""
+    for given, expected in (
+        ((0.016, 0.024, 0.049), [True, True, True]),
+        ((0.049, 0.016, 0.026), [False, True, False]),
+        ((0.017, 0.017, 0.017), [False, False, False]),
     ):
-        runs = [
-            run(shapes_tiny(), seed=seed, mean=mean, **figures) for seed, mean in enumerate(means)
-        ]
-        assert verdicts(*runs)["Q1"] == verdict
-
-
-def test_a_single_run_scatters_as_the_other_side_does():
-    several, one = evidence.Value(0.80, 0.10, 4), evidence.Value(0.91, math.nan, 1)
-    assert not evidence.exceeds(one, several), "twice 0.1 sqrt(1 + 1/4) is more than 0.11"
-    assert evidence.exceeds(replace(one, mean=1.03), several) and not evidence.exceeds(several, one)
-
-    better = replace(one, mean=0.92)
-    assert evidence.exceeds(better, one) and not evidence.exceeds(better, one, by=0.02)
+        values = iter(given)
+        monkeypatch.setattr(Comparison, "p", property(lambda self: self.by))
+        compared = [Comparison(Value(0, 0, 1), Value(0, 0, 1), by=p) for p in values]
+        assert evidence.significant(compared) == expected
 
 
 def test_a_verdict_on_single_runs_says_so():
     figures = {"view": 0.5, "mean": 0.7, "agg": 0.8, "r2": 0.1}
-    single = claims.page(group([run(shapes_tiny(), **figures)]))
+    single = dict.fromkeys(claims.OBJECTIVES, made((0.0,), **figures))
+    assert str(judged("C6", **single)) == "**holds** (one seed)"
+    several = dict.fromkeys(claims.OBJECTIVES, made(**figures))
+    assert str(judged("C6", **several)) == "**holds**"
+
+    page = claims.page(Committed({f"equal_views/{name}": v for name, v in single.items()}))
     claim = "| z_AGG of five views classifies better than z of one view. |"
-    assert f"{claim} **holds** (one seed) |" in single
-    assert "| **not tested** |" in single and "[C5](#c5)" in single
-
-    double = claims.page(group([run(shapes_tiny(), seed=seed, **figures) for seed in (0, 1)]))
-    assert "**holds** (one seed)" not in double
-
-
-def test_runs_that_stopped_early_are_told():
-    whole, short = (
-        run(shapes_small(), view=0.5, agg=0.9, r2=0.5, method__condition=name)
-        for name in ("both", "none")
-    )
-    short.results["step"] = 10_000
-    [first, second, _] = claims.conditioning(group([whole, short])).lines
-    assert first.startswith("with actions: ")
-    assert second.startswith("without (10,000 of 12,000 steps): ")
-
-
-def test_a_run_of_the_demo_and_of_the_benchmark_counts_once(monkeypatch):
-    demo = [run(shapes_tiny(), seed=seed, view=0.5) for seed in (0, 1)]
-    contender = replace(shapes_tiny(), name="shapes_tiny_seq_jepa:predict=every")
-    vicreg = run(with_method(shapes_tiny(), "vicreg"), "results/benchmark", view=0.7)
-    same, other = (run(contender, "results/benchmark", seed=seed, view=0.6) for seed in (0, 2))
-    benchmark = [vicreg, same, other]
-    monkeypatch.setattr(make, "runs", lambda pattern: benchmark if "benchmark" in pattern else demo)
-
-    found = {entry.name: [run.seed for run in entry.runs] for entry in make.benchmark()[0]}
-    assert found == {"vicreg": [0], "seq_jepa:predict=every": [0, 1, 2]}
-    folders = [run.folder for run in make.committed()]
-    assert folders == [run.folder for run in (*demo, vicreg, other)]
+    assert f"{claim} **holds** (one seed) |" in page
+    assert "| **not tested** |" in page and "[C5](#c5)" in page
 
 
 def test_the_comparison():
-    def entry(name, **figures):
-        figures = {"view": 0.8, "mean": 0.95, "r2": 0.3} | figures
-        return run(with_method(shapes_tiny_last(), name), "results/benchmark", **figures)
+    ours = made(view=0.6, mean=0.7, agg=0.9, r2=0.4)
+    others = {name: made(view=0.8, mean=0.95, r2=0.5) for name in claims.INVARIANT}
+    others |= {name: made(view=0.95, mean=0.99, r2=0.3) for name in claims.EQUIVARIANT}
 
-    seq_jepa = entry("seq_jepa", view=0.6, mean=0.7, agg=0.9, r2=0.4)
-    others = {name: entry(name, r2=0.5) for name in claims.INVARIANT}
-    others |= {name: entry(name, view=0.95) for name in claims.EQUIVARIANT}
+    def found(**changed) -> Evidence:
+        return judged("C1", last=ours, **(others | changed))
 
-    def runs(**changed):
-        return [seq_jepa, *(others | changed).values()]
-
-    assert verdicts(*runs())["C1"] == claims.HOLDS
-    lines = " ".join(claims.best_of_all(group(runs())).lines)
-    assert "its accuracy is not the best (byol, simclr, vicreg, vicreg_traj)" in lines
-    assert "even against one view" not in lines
+    assert found().verdict == "holds at equal views"
+    lines = " ".join(found().lines)
+    assert "the mean of the same five views, which the paper does not show, against none" in lines
+    assert "more accurate than one view, against all" in lines
 
     # One other method that is better in a figure is enough.
-    accurate = runs(byol=entry("byol", view=0.91))
-    assert verdicts(*accurate)["C1"] == claims.FAILS
-    message = "It is not the most accurate even against one view (byol)."
-    assert message in claims.best_of_all(group(accurate)).lines
-    assert verdicts(*runs(equimod=entry("equimod", r2=0.41)))["C1"] == claims.FAILS
+    accurate = found(byol=made(view=0.91, mean=0.95, r2=0.5))
+    assert accurate.verdict == "does not hold at equal views"
+    assert "more accurate than one view, against all but byol" in " ".join(accurate.lines)
+    equimod = made(view=0.9, mean=0.95, r2=0.41)
+    assert found(equimod=equimod).verdict == "does not hold at equal views"
 
-    # A readout of SIE's with more R2 counts too.
-    sie = entry("sie", view=0.95)
-    half = others["sie"].results["records"][2] | {"features": "equivariant half", "value": 0.45}
-    sie.results["records"].append(half)
-    assert verdicts(*runs(sie=sie))["C1"] == claims.FAILS
-
+    in_sequences = {f"equal_sequences__{name}": variant for name, variant in others.items()}
+    assert found(**in_sequences).verdict == HOLDS
     for name in others:
-        rest = [other for key, other in others.items() if key != name]
-        assert verdicts(seq_jepa, *rest)["C1"] == claims.OPEN, f"{name} is missing"
-
-
-def test_a_missing_figure_is_not_tested():
-    blind = run(shapes_small(), agg=0.9, r2=0.1, method__condition="none")
-    assert verdicts(run(shapes_small(), agg=0.9, r2=0.5), blind)["C2"] == claims.OPEN
+        rest = {key: other for key, other in others.items() if key != name}
+        assert judged("C1", last=ours, **rest).verdict == OPEN, f"{name} is missing"
 
 
 def test_longer_training():
-    def length(m, r2):
-        return run(shapes_tiny_last(), "results/benchmark", train__num_views=m + 1, agg=0.9, r2=r2)
-
-    rising = [length(1, 0.1), length(2, 0.2), length(3, 0.3)]
-    assert verdicts(*rising)["C4"] == claims.HOLDS
-    assert verdicts(*rising, length(4, 0.25))["C4"] == claims.FAILS
-
-
-def test_the_page_on_contrast_is_up_to_date():
-    page = (DOCS / "methods" / "contrast.md").read_text()
-    assert make.objectives.table(make.variant) in page, "make docs, and commit"
+    rising = {"last_m1": made(r2=0.1), "last_m2": made(r2=0.2), "last": made(r2=0.3)}
+    assert judged("C4", **rising).verdict == OPEN
+    assert judged("C4", **rising, last_m4=made(r2=0.4)).verdict == "holds at equal views"
+    falling = {f"equal_sequences__last_m{m}": made(r2=0.1) for m in (1, 2, 4)}
+    expected = "holds at equal views; does not hold at equal sequences"
+    assert judged("C4", **rising, last_m4=made(r2=0.4), **falling).verdict == expected
 
 
-def test_objectives_have_a_row_each_with_n_and_spread():
-    labelled = [run(shapes_tiny(), seed=seed, view=0.5 + seed / 10) for seed in (0, 1)]
+def test_tables_have_a_row_each_with_n_and_spread():
+    runs = Committed({"equal_views/demo": made((0.0, 0.1), view=0.5, r2=0.3)})
+    rows = {"equal_views/demo": "ours", "equal_views/last": "not measured"}
+    lines = tables.table(runs, rows, (tables.VIEW, tables.RELATIVE), head="objective").splitlines()
+    assert lines[0] == "| objective | n | z, % | relative R² |"
+    assert lines[2] == "| ours | 2 | 55.0 ± 7.1 | 0.350 ± 0.071 |"
+    assert lines[3] == "| untrained | 2 | – | – |" and len(lines) == 5
+    assert tables.table(Committed({}), rows).startswith("*Not")
 
-    def variant(label: str, pattern: str) -> Variant:
-        return Variant(label, tuple(labelled) if "demo" in pattern else ())
 
-    lines = make.objectives.table(variant).splitlines()
-    assert len(lines) == 5 and lines[2].startswith("| contrast, inverse 5")
-    assert "| 2 | 55.0 ± 7.1 |" in lines[2] and lines[3].startswith("| untrained | 2 | – |")
-    assert make.objectives.table(lambda label, pattern: Variant(label, ())).startswith("*Not")
+def test_conditioning_shows_differences_and_the_share_of_the_loss(monkeypatch):
+    monkeypatch.setattr(conditioning, "_shares", lambda: {"equal_views/demo": 0.26})
+    figures = {"view": 0.7, "agg": 0.9}
+    found = Committed(
+        {
+            "equal_views/demo": made(r2=0.5, **figures),
+            "equal_views/demo_no_actions": made((0.0,), r2=0.4, **figures),
+        }
+    )
+    [line] = conditioning.table(found).splitlines()[2:]
+    assert line.startswith("| the demo's | 1.0 million | 3/1 | 0.500 ± 0.001 | 0.400 | +0.100 |")
+    assert line.endswith("| 26 % |")
+
+
+def test_a_run_that_is_missing_is_told_apart_from_a_typing_error():
+    with pytest.raises(MissingError, match="equal_views/lsat"):
+        Committed({})["equal_views/lsat"]
+
+
+def test_the_ceiling_does_not_compete(committed):
+    entries = make.contenders(committed)
+    taught = [entry for entry in entries if entry.name == "supervised"]
+    assert all(entry.is_ceiling for entry in taught) and not any(
+        entry.is_ceiling for entry in entries if entry not in taught
+    )
+    assert with_method(shapes_tiny(), "supervised").method.classes == 1000

@@ -1,20 +1,75 @@
-"""Figures of committed runs as evidence: where they are found, and when one exceeds another."""
+"""Figures of committed runs as evidence: when one exceeds another, and what follows for a claim."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from seqjepa.report.runs import Run, Variant
+from scipy.stats import ttest_ind_from_stats
+
+from committed import MissingError
+from seqjepa.report.runs import Variant
 from seqjepa.report.tables import Question, Value, value
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not tested"
+LEVEL = 0.05  # of a claim
 
 VIEW = Question("class", "view", 1, "top1")
 MEAN = Question("class", "mean", 5, "top1")
 AGG = Question("class", "sequence", 5, "top1")
 ROTATION = Question("relative rotation", "pair", 2, "r2")
+INDIVIDUAL = Question("individual rotation", "view", 1, "r2")
+NAMES = {
+    VIEW: "z of one view",
+    MEAN: "mean of five views' z",
+    AGG: "z_AGG of five views",
+    ROTATION: "relative rotation R²",
+    INDIVIDUAL: "individual rotation R²",
+}
 
-Pair = tuple[Value, Value]  # two figures that are compared
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two figures of which the first is claimed to be larger.
+
+    Attributes:
+        first, second: the figures.
+        name: of what is compared, for the text; may be empty.
+        by: the claimed difference.
+    """
+
+    first: Value
+    second: Value
+    name: str = ""
+    by: float = 0.0
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether both figures are of a single run."""
+        return self.first.n == self.second.n == 1
+
+    @property
+    def p(self) -> float:
+        """The one-sided p-value of Welch's t-test.
+
+        A single run is taken to scatter as the other side does (the pooled t-test). Of two single
+        runs the sign decides: the value is 0 or 1.
+        """
+        gap = self.first.mean - self.second.mean - self.by
+        spreads = [side.spread if side.n > 1 else 0.0 for side in (self.first, self.second)]
+        if self.one_seed or not any(spreads):
+            return 0.0 if gap > 0 else 1.0
+
+        test = ttest_ind_from_stats(
+            gap,
+            spreads[0],
+            self.first.n,
+            0.0,
+            spreads[1],
+            self.second.n,
+            equal_var=1 in (self.first.n, self.second.n),
+            alternative="greater",
+        )
+        return float(test.pvalue)
 
 
 @dataclass(frozen=True)
@@ -35,125 +90,68 @@ class Evidence:
         return f"**{self.verdict}**{' (one seed)' if self.one_seed else ''}"
 
 
-class MissingError(Exception):
-    """A figure that a claim needs was not measured."""
-
-
 def nothing() -> Evidence:
     """Return the evidence of a claim whose runs are missing."""
     return Evidence(("not all runs that this needs are in docs/results yet",), OPEN)
 
 
-def all_exceed(lines: Sequence[str], pairs: Sequence[Pair]) -> Evidence:
-    """Return a verdict that holds if the first figure of every pair exceeds the second."""
-    holds = all(exceeds(*pair) for pair in pairs)
-    return Evidence(tuple(lines), HOLDS if holds else FAILS, one_seed(pairs))
+def all_exceed(lines: Sequence[str], comparisons: Sequence[Comparison]) -> Evidence:
+    """Return a verdict that holds if every comparison is significant, see `significant`."""
+    verdict = HOLDS if all(significant(comparisons)) else FAILS
+    return Evidence(tuple(lines), verdict, any(each.one_seed for each in comparisons))
 
 
-def all_grow(lines: Sequence[str], steps: Sequence[Pair]) -> Evidence:
-    """Return a verdict that holds if every mean of a curve exceeds the one before it."""
-    holds = all(after.mean > before.mean for before, after in steps)
-    return Evidence(tuple(lines), HOLDS if holds else FAILS, one_seed(steps))
+def all_grow(lines: Sequence[str], curves: Iterable[Sequence[Value]]) -> Evidence:
+    """Return a verdict that holds if every mean of every curve exceeds the one before it."""
+    steps = [step for curve in curves for step in zip(curve[1:], curve, strict=False)]
+    verdict = HOLDS if all(after.mean > before.mean for after, before in steps) else FAILS
+    return Evidence(tuple(lines), verdict, any(a.n == b.n == 1 for a, b in steps))
 
 
-def exceeds(a: Value, b: Value, by: float = 0.0) -> bool:
-    """Return whether a is larger than b by more than `by` and two standard errors."""
-    # A single run is taken to scatter as the other side does. If both are single, the sign decides.
-    known = [figure.spread for figure in (a, b) if figure.n > 1] or [0.0]
-    spread_a = a.spread if a.n > 1 else known[0]
-    spread_b = b.spread if b.n > 1 else known[0]
+def significant(comparisons: Sequence[Comparison]) -> list[bool]:
+    """Return for each comparison whether its difference counts.
 
-    error = math.hypot(spread_a / math.sqrt(a.n), spread_b / math.sqrt(b.n))
-    return a.mean - b.mean - by > 2 * error
-
-
-def one_seed(pairs: Iterable[Pair]) -> bool:
-    """Return whether in any of the pairs both figures are of one seed."""
-    return any(a.n == b.n == 1 for a, b in pairs)
-
-
-def pick(
-    variants: Iterable[Variant],
-    method: str,
-    *,
-    name: str | None = None,
-    benchmark: bool = False,
-    **settings: object,
-) -> Variant | None:
-    """Return the first variant of a method with these settings of method or training, or None."""
-    for variant in variants:
-        if kind(variant) != method or in_benchmark(variant) != benchmark:
-            continue
-        config = variant.runs[0].config
-        flat = {**config["train"], **config["method"]}
-        named = name is None or config["name"] == name
-        if named and all(flat.get(key) == wanted for key, wanted in settings.items()):
-            return variant
-    return None
+    Holm's correction keeps the chance that any of them counts by mistake below LEVEL.
+    """
+    order = sorted(range(len(comparisons)), key=lambda i: comparisons[i].p)
+    found = [False] * len(comparisons)
+    for place, i in enumerate(order):
+        # The smallest p-value has to pass for all, the next for one less; the first miss ends it.
+        if comparisons[i].p > LEVEL / (len(comparisons) - place):
+            break
+        found[i] = True
+    return found
 
 
-def demo(variants: Iterable[Variant], predict: str) -> Variant | None:
-    """Return the demo's variant that predicts `every` next view or the `last` one, or None."""
-    name = "shapes_tiny" if predict == "every" else "shapes_tiny_last"
-    return pick(variants, "seq_jepa", name=name, predict=predict)
+def by_setting(settings: Mapping[str, Evidence]) -> Evidence:
+    """Return one verdict where all settings agree, else one for each that was tested.
+
+    Args:
+        settings: by its name in the verdict, such as `at equal views`.
+    """
+    tested = {name: each for name, each in settings.items() if each.verdict != OPEN}
+    if not tested:
+        return nothing()
+    lines = tuple(line for each in tested.values() for line in each.lines)
+    one_seed = any(each.one_seed for each in tested.values())
+
+    verdicts = {each.verdict for each in tested.values()}
+    if len(verdicts) == 1 and len(tested) == len(settings):
+        return Evidence(lines, verdicts.pop(), one_seed)
+    told = "; ".join(f"{each.verdict} {name}" for name, each in tested.items())
+    return Evidence(lines, told, one_seed)
 
 
-def in_benchmark(variant: Variant) -> bool:
-    """Return whether the runs are the benchmark's."""
-    return variant.runs[0].folder.parent.name == "benchmark"
-
-
-def kind(variant: Variant) -> str:
-    """Return the method's name."""
-    return str(variant.runs[0].config["method"]["kind"])
-
-
-def contender(run: Run) -> str:
-    """Return the run's name in the benchmark's table."""
-    return str(run.config["name"]).removeprefix("shapes_tiny_")
-
-
-def figure(variant: Variant, question: Question) -> Value:
-    """Return what was measured on the encoder's features.
+def figure(variant: Variant, question: Question, features: str = "model") -> Value:
+    """Return what was measured on the held-out objects.
 
     Raises:
         MissingError: it was not measured.
     """
-    found = value(variant.runs, "model", variant.split, question)
+    found = value(variant.runs, features, variant.split, question)
     if found is None:
-        raise MissingError
+        raise MissingError(f"{variant.label}: {question}")
     return found
-
-
-def best_readout(variant: Variant) -> Value:
-    """Return the highest R² of rotation among the method's readouts.
-
-    The readouts are the encoder's features, or those that the method's paper reads instead (SIE's
-    halves, ContextSSL's contexts).
-
-    Raises:
-        MissingError: none was measured.
-    """
-    # The controls are no readouts of the method.
-    names = {record.features for run in variant.runs for record in run.records}
-    measured = (
-        value(variant.runs, name, variant.split, ROTATION) for name in names - {"random", "pixels"}
-    )
-    found = [answer for answer in measured if answer is not None]
-    if not found:
-        raise MissingError
-    return max(found, key=lambda answer: answer.mean)
-
-
-def stopped(variant: Variant) -> str:
-    """Return the steps of runs that ended early, in parentheses, or an empty string."""
-    ends = {
-        (run.results["step"], run.config["train"]["steps"])
-        for run in variant.runs
-        if run.results and "step" in run.results
-    }
-    short = [f"{step:,} of {steps:,} steps" for step, steps in sorted(ends) if step != steps]
-    return f" ({', '.join(short)})" if short else ""
 
 
 def views_seen(variant: Variant) -> str:
@@ -161,6 +159,16 @@ def views_seen(variant: Variant) -> str:
     run = variant.runs[0]
     train, steps = run.config["train"], (run.results or {}).get("step", 0)
     return f"{steps * train['batch_size'] * train['num_views'] / 1e6:.1f} million"
+
+
+def shown(question: Question, found: Value) -> str:
+    """Return a figure with the name of what was measured."""
+    return f"{NAMES[question]} {bare(question, found)}"
+
+
+def bare(question: Question, found: Value) -> str:
+    """Return a figure as an R² or an accuracy, whichever it is."""
+    return number(found) if question.metric == "r2" else percent(found)
 
 
 def percent(found: Value) -> str:
@@ -173,3 +181,14 @@ def number(found: Value) -> str:
     """Return an R² with its spread and number of runs."""
     spread = "" if found.n < 2 else f" ± {found.spread:.3f}"
     return f"{found.mean:.3f}{spread} (n = {found.n})".replace("-", "−")
+
+
+def difference(first: Value, second: Value, scale: float = 1.0, digits: int = 3) -> str:
+    """Return a difference with its standard error; of single runs there is none."""
+    gap = f"{scale * (first.mean - second.mean):+.{digits}f}"
+    if first.n < 2 or second.n < 2:
+        return gap.replace("-", "−")
+    error = scale * math.hypot(
+        first.spread / math.sqrt(first.n), second.spread / math.sqrt(second.n)
+    )
+    return f"{gap} ± {error:.{digits}f}".replace("-", "−")

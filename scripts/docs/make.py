@@ -1,27 +1,27 @@
 """Make the committed tables and figures again from the committed results: `make docs`.
 
-It reads docs/results/*.json (one results.json per run, see scripts/experiments.py),
-docs/results/benchmark/*.json (those of `seqjepa benchmark`), docs/results/objectives/*.json,
-docs/curves/*.json and docs/speed/*.json. It writes docs/results.md, docs/benchmark.md and
+It reads docs/results/EXPERIMENT/*.json (see scripts/experiments.py), docs/results/action_use.json,
+docs/curves and docs/speed/*.json. It writes docs/results.md, docs/benchmark.md and
 docs/methods/contrast.md from the templates beside this file, docs/claims.md, docs/speed.md,
-docs/figures/ and the table in README.md between its two markers.
-The sequences in docs/figures/sequences.png are rendered.
+docs/figures/ and the table in README.md between its two markers. The sequences in
+docs/figures/sequences.png are rendered.
 """
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import claims
-import objectives
+import conditioning
 import pixels
 import speed
-from evidence import contender
+import tables
+from committed import DOCS, Committed
 from seqjepa.config import from_json
 from seqjepa.keys import draw_key
 from seqjepa.recipes.shapes import shapes_tiny
@@ -29,204 +29,164 @@ from seqjepa.report import charts, style
 from seqjepa.report.benchmark.entries import Entry, entries
 from seqjepa.report.benchmark.pareto import draw_pareto
 from seqjepa.report.benchmark.table import benchmark_table, markdown
-from seqjepa.report.runs import Run, Variant, group, read_results
 from seqjepa.report.strips import draw_strips
 from seqjepa.report.style import Picture, picture
-from seqjepa.report.tables import Question, text, value
 from wrapping import wrap
 
 PROGRAMS = Path(__file__).parent
-DOCS = PROGRAMS.parents[1] / "docs"
 README = DOCS.parent / "README.md"
 SEQUENCES = [6, 13, 17, 24]  # test objects in docs/figures/sequences.png
 
-
-@dataclass(frozen=True)
-class TableRow:
-    """A row of a table of results.
-
-    Attributes:
-        name: its head.
-        question: what was measured.
-        features: on which features: `model`, `random` (untrained) or `pixels`.
-        split: on which split.
-        in_readme: whether the short table in README has it, too.
-    """
-
-    name: str
-    question: Question
-    features: str = "model"
-    split: str = "test"
-    in_readme: bool = False
-
-
-def _accuracy(name: str, source: str, views: int, features: str = "model") -> TableRow:
-    # README shows one view, the mean of five and z_AGG of five, the last also untrained.
-    in_readme = (source, views) in (("view", 1), ("mean", 5), ("sequence", 5))
-    question = Question("class", source, views, "top1")
-    return TableRow(f"{name}, M = {views}", question, features, in_readme=in_readme)
-
-
-def _relative(
-    name: str,
-    factor: str = "rotation",
-    metric: str = "r2",
-    features: str = "model",
-    split: str = "test",
-) -> TableRow:
-    # README shows rotation on objects of the training distribution, beside both controls.
-    in_readme = factor == "rotation" and split == "test"
-    question = Question(f"relative {factor}", "pair", 2, metric)
-    return TableRow(f"relative {name}", question, features, split, in_readme)
-
-
-def _individual(name: str, metric: str) -> TableRow:
-    question = Question("individual rotation", "view", 1, metric)
-    return TableRow(f"individual {name}", question, in_readme=True)
-
-
-ROWS = (
-    _accuracy("*z* of one view", "view", 1),
-    _accuracy("mean of *z*", "mean", 5),
-    _accuracy("z_AGG", "sequence", 1),
-    _accuracy("z_AGG", "sequence", 3),
-    _accuracy("z_AGG", "sequence", 5),
-    _accuracy("z_AGG", "sequence", 8),
-    _accuracy("untrained z_AGG", "sequence", 5, features="random"),
-    _relative("rotation, R²"),
-    _relative("rotation, median error (°)", metric="median_degrees"),
-    _individual("rotation, R²", "r2"),
-    _individual("rotation, median error (°)", "median_degrees"),
-    _relative("floor hue, R²", factor="floor_hue"),
-    _relative("light hue, R²", factor="light_hue"),
-    _relative("rotation, R², unseen rotations", split="ood_rotation"),
-    _relative("rotation, R², unseen classes", split="ood_class"),
-    _relative("rotation, R², unseen colours", split="ood_colour"),
-    _relative("rotation, R², untrained *z*", features="random"),
-    _relative("rotation, R², raw pixels", features="pixels"),
-)
+# The contenders of docs/benchmark.md, as `seqjepa benchmark` names them; the demo has a name of its
+# own, as its settings are many.
+METHODS = ("byol", "simclr", "vicreg", "vicreg_traj", "sen", "equimod", "sie", "conditional_byol")
+CONTENDERS = {
+    "demo": "seq_jepa:demo",
+    "every": "seq_jepa:predict=every",
+    "last": "seq_jepa:predict=last",
+    "simclr_cold": "simclr:temperature=0.1",
+    "simclr_cold_inverse": "simclr:temperature=0.1,inverse=5",
+    "equimod_inverse": "equimod:inverse=5",
+    **{name: name for name in (*METHODS, "conv_jepa", "supervised")},
+}
+# The curves of docs/figures/conditioning.png: names of runs, what they are called, their colours.
+LONG = (("demo", "demo", style.AGG), ("every", "every", style.Z), ("last", "last", style.RANDOM))
+DEMO = "contrast, inverse 5, present, film (the demo)"
+EVERY = "cosine, every next view"
+SUPERVISED = "*supervised, the ceiling*"
+# The rows of tables, by the runs' names.
+IN_README = {
+    "equal_views/demo": "**the demo**",
+    "equal_views/every": "the paper's loss, every next view predicted",
+    "equal_views/last": "the paper's objective, the last view predicted",
+    "equal_views/equimod": "EquiMod",
+    "equal_views/supervised": SUPERVISED,
+}
+OBJECTIVES = {
+    "demo": DEMO,
+    "every": EVERY,
+    "last": "cosine, the last view (the paper)",
+    "equimod": "EquiMod",
+    "equimod_inverse": "EquiMod with inverse 5",
+    "simclr_cold": "SimCLR at temperature 0.1",
+    "simclr_cold_inverse": "SimCLR at temperature 0.1 with inverse 5",
+    "vicreg": "VICReg",
+    "supervised": SUPERVISED,
+}
+OPTIONS = {
+    "every": f"{EVERY} (none of them)",
+    "contrast": "contrast alone",
+    "inverse": "inverse 5 alone",
+    "present": "present alone",
+    "film": "film alone",
+    "demo": "all four (the demo)",
+    "demo_no_contrast": "without contrast",
+    "demo_no_inverse": "without inverse",
+    "demo_no_present": "without present",
+    "demo_no_film": "without film",
+    "demo_others": "negatives: other objects only",
+    "demo_own": "negatives: the own object only",
+}
 
 
 def main() -> None:
-    every = variant("every next view", "shapes_tiny_seed*")
-    last = variant("last view (paper)", "shapes_tiny_last_seed*")
-    compared, by_length = benchmark()
+    runs = Committed.read()
+    compared = contenders(runs)
 
-    write_results(every, last)
-    _fill("methods/contrast", objectives=objectives.table(variant))
-    _fill("benchmark", all=_compared(compared), lengths=_compared(by_length))
-    (DOCS / "claims.md").write_text(claims.page(group(committed())))
+    _fill("results", **results_tables(runs))
+    _fill("methods/contrast", **objective_tables(runs))
+    _fill("benchmark", all=_compared(compared), **length_tables(runs))
+    (DOCS / "claims.md").write_text(claims.page(runs))
     (DOCS / "speed.md").write_text(speed.page())
-    demo = variant("the demo", "objectives/demo_seed*")
-    write_readme(
-        demo,
-        variant("the paper's cosine loss", "objectives/every_seed*"),
-        variant("EquiMod", "objectives/equimod_seed*"),
-    )
+    write_readme(tables.table(runs, IN_README))
 
     (DOCS / "figures").mkdir(exist_ok=True)
     with style.look():
-        for drawn in pictures(demo, compared):
+        for drawn in pictures(runs, compared):
             (DOCS / "figures" / f"{drawn.name}.png").write_bytes(drawn.png)
 
 
-def runs(pattern: str) -> list[Run]:
-    """Return the committed results whose file in docs/results matches."""
-    found = []
-    for path in sorted((DOCS / "results").glob(f"{pattern}.json")):
-        results = read_results(path)
-        found.append(Run(path, results["experiment"], {}, results))
+def contenders(runs: Committed) -> list[Entry]:
+    """Return the contenders of docs/benchmark.md at equal views."""
+    found = {
+        label: runs[f"equal_views/{name}"]
+        for name, label in CONTENDERS.items()
+        if f"equal_views/{name}" in runs
+    }
+    conditioned = {
+        label: from_json(variant.runs[0].config).method.uses_actions
+        for label, variant in found.items()
+    }
+    results = [
+        (label, run.results)
+        for label, variant in found.items()
+        for run in variant.runs
+        if run.results
+    ]
+    return entries(results, conditioned)
+
+
+def results_tables(runs: Committed) -> dict[str, str]:
+    """Return the tables of docs/results.md."""
+    in_time = {f"equal_time/{name}": label for name, label in OBJECTIVES.items() if name != "demo"}
+    real = {name: runs[f"pixels/{name}"] for name in pixels.RUNS if f"pixels/{name}" in runs}
+    return {
+        "equal_time": tables.table(runs, {"equal_views/demo": DEMO, **in_time}, controls=False),
+        "conditioning": conditioning.table(runs),
+        "pixel_classes": pixels.class_table(real),
+        "pixel_poses": pixels.pose_table(real),
+    }
+
+
+def objective_tables(runs: Committed) -> dict[str, str]:
+    """Return the tables of docs/methods/contrast.md."""
+    columns = (*tables.FIGURES, tables.UNSEEN)
+    return {
+        "objectives": tables.table(runs, _at_equal_views(OBJECTIVES), columns, head="objective"),
+        "options": tables.table(runs, _at_equal_views(OPTIONS), columns, controls=False),
+    }
+
+
+def length_tables(runs: Committed) -> dict[str, str]:
+    """Return the tables of sequence lengths in docs/benchmark.md."""
+    found = {}
+    for experiment in ("equal_views", "equal_sequences"):
+        # Three observed views are the recipe's length: the same run on both axes.
+        rows = {
+            f"{'equal_views' if m == 3 else experiment}/{name}": f"M = {m}"
+            for m, name in claims.LENGTHS.items()
+        }
+        found[f"lengths_{experiment}"] = tables.table(runs, rows, controls=False)
     return found
 
 
-def variant(label: str, pattern: str) -> Variant:
-    """Return the committed results that match as the seeds of one variant."""
-    return Variant(label, tuple(runs(pattern)))
-
-
-def committed() -> list[Run]:
-    """Return all committed results.
-
-    A run that belongs to the demo and to the benchmark is counted once, with the demo.
-    """
-    # Settings leave out the name, in which the two differ.
-    demo = runs("*")
-    counted = [(run.settings, run.seed) for run in demo]
-    others = [run for run in runs("benchmark/*") if (run.settings, run.seed) not in counted]
-    return demo + others
-
-
-def benchmark() -> tuple[list[Entry], list[Entry]]:
-    """Return the contenders at one sequence length, and seq-JEPA's at several lengths.
-
-    The demo's recipe is one of the contenders.
-    """
-    found = [("seq_jepa:predict=every", run) for run in runs("shapes_tiny_seed*")]
-    others = [run for run in committed() if run.folder.parent.name == "benchmark"]
-    found += [(contender(run), run) for run in others]
-    conditioned = {name: from_json(run.config).method.uses_actions for name, run in found}
-
-    # The paper's objective, whose sequences have the recipe's length, stands in both tables.
-    other_lengths = {name for name in conditioned if "num_views" in name}
-    lengths = other_lengths | {"seq_jepa:predict=last"}
-
-    def chosen(names: set[str]) -> list[Entry]:
-        results = [(name, run.results) for name, run in found if name in names and run.results]
-        return entries(results, conditioned)
-
-    return chosen(set(conditioned) - other_lengths), chosen(lengths)
-
-
-def write_results(every: Variant, last: Variant) -> None:
-    """Write docs/results.md."""
-    conditioning = [variant("actions", "small"), variant("no actions", "small_unconditioned")]
-    real = {name: runs(name) for name in pixels.RUNS}
-    _fill(
-        "results",
-        objective=results_table([every, last], ROWS),
-        conditioning=results_table(conditioning, ROWS),
-        pixel_classes=pixels.class_table(real),
-        pixel_poses=pixels.pose_table(real),
-    )
-
-
-def write_readme(*variants: Variant) -> None:
+def write_readme(table: str) -> None:
     """Write the table between README's two markers."""
-    short = results_table(variants, [row for row in ROWS if row.in_readme])
     # The markers stay, so that the table can be replaced again.
     marked = r"(?s)(<!-- results -->\n).*?(<!-- end -->)"
-    filled = re.sub(marked, lambda found: f"{found[1]}{short}{found[2]}", README.read_text())
+    filled = re.sub(marked, lambda found: f"{found[1]}{table}{found[2]}", README.read_text())
     README.write_text(filled)
 
 
-def results_table(variants: Sequence[Variant], rows: Sequence[TableRow]) -> str:
-    """Return a table in Markdown, one column for each variant that has runs."""
-    known = [variant for variant in variants if variant.runs]
-    if not known:
-        return "*Not measured yet.*\n"
-
-    heads = [f"{v.label} (n = {len(v.runs)}, {_steps(v)} steps)" for v in known]
-    lines = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
-    for row in rows:
-        cells = " | ".join(_cell(v, row) for v in known)
-        lines.append(f"| {row.name} | {cells} |")
-    return "\n".join(lines) + "\n"
-
-
-def pictures(demo: Variant, compared: list[Entry]) -> Iterator[Picture]:
+def pictures(runs: Committed, compared: list[Entry]) -> Iterator[Picture]:
     """Yield the pictures of docs/figures that are made from committed results."""
     yield picture("sequences", _sequences(), "views of objects and the rotations between them")
 
-    by_views = charts.accuracy_by_views(demo, 29, top=100)
+    demo, ceiling = runs["equal_views/demo"], runs.get("equal_views/supervised")
+    by_views = charts.accuracy_by_views(demo, 29, ceiling=ceiling, top=100)
     yield picture("invariance", by_views, "accuracy against the number of views")
 
-    by_features = charts.pose_by_features(demo)
+    by_features = charts.pose_by_features(demo, ceiling=ceiling)
     yield picture("equivariance", by_features, "R² of the change of pose between two views")
 
     if (pareto := draw_pareto(compared)) is not None:
         yield picture("benchmark", pareto, "accuracy of all methods against the R² of rotation")
-    if (rotation := _rotation_in_time()) is not None:
+    if (rotation := _rotation_in_time(runs)) is not None:
         yield picture("conditioning", rotation, "R² of rotation while training")
+
+
+def _at_equal_views(rows: dict[str, str]) -> dict[str, str]:
+    return {f"equal_views/{name}": label for name, label in rows.items()}
 
 
 def _fill(name: str, **parts: str) -> None:
@@ -240,54 +200,38 @@ def _compared(found: list[Entry]) -> str:
 
     Each contender links to the results of its first seed, which hold its config.
     """
-    if not found:
-        return "*Not measured yet.*"
-
-    # Reversed, so that of several seeds the first one is kept.
-    first = {contender(run): run.folder for run in reversed(runs("benchmark/*"))}
-    first["seq_jepa:predict=every"] = DOCS / "results" / "shapes_tiny_seed0.json"
-    links = {name: path.relative_to(DOCS).as_posix() for name, path in first.items()}
-
+    links = {label: f"results/equal_views/{name}_seed0.json" for name, label in CONTENDERS.items()}
     lines = markdown(benchmark_table(found), links).split("\n")
     return "\n".join(wrap(line) if line.startswith("- ") else line for line in lines)
 
 
-def _steps(variant: Variant) -> str:
-    results = variant.runs[0].results or {}
-    return f"{results['step']:,}"
-
-
-def _cell(variant: Variant, row: TableRow) -> str:
-    """Return mean ± standard deviation over seeds; accuracies in per cent."""
-    return text(value(variant.runs, row.features, row.split, row.question), row.question.metric)
-
-
-def _rotation_in_time() -> Figure | None:
-    """Draw the online probe's R² against the views seen, with actions and without.
+def _rotation_in_time(runs: Committed) -> Figure | None:
+    """Draw the online probe's R² against the views seen, with actions and without, of long runs.
 
     Each point is the mean of ten logged values.
     """
     title = "Rotation, from two views' z, while training"
     axis_labels = ("views seen, millions", "R² of the online probe")
-    figure, axes = style.panel(title, *axis_labels, (5.0, 3.5))
+    figure, axes = style.panel(title, *axis_labels, (5.6, 3.8))
 
     ends = []
-    shown = (("small", "actions", style.Z), ("small_unconditioned", "no actions", style.RANDOM))
-    for name, label, colour in shown:
-        path = DOCS / "curves" / f"{name}.json"
-        if not path.exists():
-            return None
-        curves = json.loads(path.read_text())
+    for name, label, colour in LONG:
+        for suffix, told, dashes in (("", "", "-"), ("_no_actions", ", no actions", (0, (3, 2)))):
+            if f"long/{name}{suffix}" not in runs:
+                continue
+            path = DOCS / "curves" / "long" / f"{name}{suffix}_seed0.json"
+            curves = json.loads(path.read_text())
 
-        # Single values are noisy. A last group of fewer than ten is left out.
-        whole = len(curves["views_seen"]) // 10 * 10
-        views = np.array(curves["views_seen"][:whole]).reshape(-1, 10)
-        scores = np.array(curves["online/action_r2"][:whole]).reshape(-1, 10)
+            # Single values are noisy. A last group of fewer than ten is left out.
+            whole = len(curves["views_seen"]) // 10 * 10
+            views = np.array(curves["views_seen"][:whole]).reshape(-1, 10)
+            scores = np.array(curves["online/action_r2"][:whole]).reshape(-1, 10)
+            x, y = views[:, -1] / 1e6, scores.mean(1)
+            axes.plot(x, y, color=colour, linestyle=dashes)
+            ends.append((float(x[-1]), float(y[-1]), f"{label}{told}", colour))
 
-        x, y = views[:, -1] / 1e6, scores.mean(1)
-        axes.plot(x, y, color=colour)
-        ends.append((float(x[-1]), float(y[-1]), label, colour))
-
+    if not ends:
+        return None
     axes.set_ylim(0, None)
     style.place_labels(axes, ends)
     return figure

@@ -515,7 +515,7 @@ def test_the_command(run, tmp_path: Path) -> None:
         "2/2 simclr:optim.lr=1e30, seed 0: failed",
         "done: runs/benchmark_signal/benchmark.md",
         "0 (1 failed)",
-        "raw pixels",
+        "pixels, 16x16",
     ):
         assert text in said
     assert (tmp_path / "runs/benchmark_signal/benchmark.png").exists()

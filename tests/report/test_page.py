@@ -162,7 +162,7 @@ def test_seeds_are_one_and_variants_stand_side_by_side(run_dir: Path, tmp_path: 
     )
     controls = [
         f"{name} · predict {which}"
-        for name in ("untrained features", "raw pixels")
+        for name in ("untrained features", "pixels, 16x16")
         for which in ("lastn = 2", "every")
     ]
     assert table[1] == ["", "predict lastn = 2", "predict every", *controls]
@@ -186,7 +186,7 @@ def test_variants_share_controls_that_are_the_same(run_dir: Path) -> None:
     run = runs.read_run(run_dir)
     both = [runs.Variant(label, (run,)) for label in ("one", "two")]
     columns = tables.results_columns(both)
-    labels = ["one", "two", "untrained features", "raw pixels"]
+    labels = ["one", "two", "untrained features", "pixels, 16x16"]
     assert [column.label for column in columns] == labels
     assert all(len(column.runs) == 1 for column in columns), "no second sample of a control"
 

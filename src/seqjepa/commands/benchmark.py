@@ -109,7 +109,7 @@ def _table(table: BenchmarkTable, title: str) -> Table:
 
     for line in table.lines:
         name = f"  {line.label}" if line.kind == "readout" else line.label
-        label = Text(name, style="italic" if line.kind == "control" else "")
+        label = Text(name, style="italic" if line.kind in ("control", "ceiling") else "")
         cells = [Text(cell.text, style="bold" if cell.best else "") for cell in line.cells]
         drawn.add_row(label, line.conditioned, *cells, line.views_seen, line.n)
     return drawn

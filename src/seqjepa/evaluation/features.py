@@ -28,7 +28,7 @@ from seqjepa.worlds.base import World
 # Images per forward pass: what stays in a CPU's cache runs up to 1.5x faster than batches four
 # times as large.
 IMAGES = 256
-# Per side of the raw pixel control.
+# Per side of the images that are the control of pixels.
 PIXELS = 16
 
 
@@ -153,7 +153,7 @@ def extract(
 def extract_pixels(
     world: World, split: str, sampling: Sampling, device: torch.device
 ) -> FeatureTable:
-    """Return the raw pixel control: the same views, shrunk and flattened.
+    """Return the control of pixels: the same views, shrunk and flattened.
 
     They are area-averaged to 16x16 pixels (never enlarged), in 0..1.
     """

@@ -125,7 +125,7 @@ class _Measurement:
 
         Args:
             name: of the features, in records.
-            source: the method that makes them; None for raw pixels.
+            source: the method that makes them; None for pixels.
             readouts: measure the method's other representations, too.
         """
         with self.stages(f"{name}: features"):

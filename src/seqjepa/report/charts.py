@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from seqjepa.report import style
 from seqjepa.report.runs import Variant
-from seqjepa.report.tables import Question, Value, questions, value
+from seqjepa.report.tables import CONTROLS, Question, Value, questions, value
 
 SIZE = (5.0, 3.5)
 
@@ -24,7 +24,8 @@ CURVES = (
 # Features, name, colour, mark and its size; the model's is drawn last, above its controls.
 MARKS = (
     ("random", "untrained z", style.RANDOM, "o", 6.5),
-    ("pixels", "raw pixels", style.RANDOM, "x", 5),
+    ("pixels", CONTROLS["pixels"], style.RANDOM, "x", 5),
+    ("ceiling", "supervised z", style.MUTED, "|", 11),
     ("model", "z", style.Z, "o", 8),
 )
 
@@ -51,7 +52,13 @@ def has_pose(variant: Variant) -> bool:
     )
 
 
-def accuracy_by_views(variant: Variant, classes: int | None, *, top: float | None = None) -> Figure:
+def accuracy_by_views(
+    variant: Variant,
+    classes: int | None,
+    *,
+    ceiling: Variant | None = None,
+    top: float | None = None,
+) -> Figure:
     """Plot the accuracy of z_AGG and of the mean of the same views' z, for M views.
 
     Beside them stand one view's z, the untrained encoder and guessing.
@@ -59,6 +66,7 @@ def accuracy_by_views(variant: Variant, classes: int | None, *, top: float | Non
     Args:
         variant: evaluated.
         classes: number among the objects, for the level of guessing; None where it is unknown.
+        ceiling: a supervised run on the same data, whose mean of z is drawn too.
         top: end of the y axis, the same for plots to be compared.
     """
     figure, axes = style.panel(
@@ -80,6 +88,11 @@ def accuracy_by_views(variant: Variant, classes: int | None, *, top: float | Non
             axes.fill_between(x, y - spread, y + spread, color=colour, alpha=0.15, linewidth=0)
             ends.append((float(x[-1]), float(y[-1]), name, colour))
 
+    if ceiling is not None and (points := _accuracies(ceiling, "model", "mean")):
+        x, y, _ = np.array(points).T
+        axes.plot(x, y, color=style.MUTED, linestyle=(0, (1, 2)), zorder=1)
+        ends.append((float(x[-1]), float(y[-1]), "supervised", style.MUTED))
+
     # A single view has no aggregate: a mark of its own, and no point of the curves.
     one_view = value(variant.runs, "model", variant.split, Question("class", "view", 1, "top1"))
     if one_view:
@@ -97,10 +110,10 @@ def accuracy_by_views(variant: Variant, classes: int | None, *, top: float | Non
     return figure
 
 
-def pose_by_features(variant: Variant) -> Figure:
+def pose_by_features(variant: Variant, *, ceiling: Variant | None = None) -> Figure:
     """Plot how well two views' z predict the change between them on held-out objects.
 
-    The controls stand on the same line.
+    The controls stand on the same line, and the z of a supervised ceiling on the same data.
     """
     figure, axes = style.panel(
         "Equivariance: what changed, from two views", "R² on unseen objects", "", SIZE
@@ -113,7 +126,7 @@ def pose_by_features(variant: Variant) -> Figure:
         if question.kind == "relative" and question.metric == "r2"
     ]
     for row, question in enumerate(asked):
-        _draw_row(axes, variant, row, question, labelled=row == len(asked) - 1)
+        _draw_row(axes, variant, ceiling, row, question, labelled=row == len(asked) - 1)
 
     # A zero R² is what guessing scores: it is always in the picture.
     axes.set(ylim=(-0.6, len(asked) - 0.4), xlim=(min(0, axes.get_xlim()[0]), None))
@@ -162,17 +175,25 @@ def _mark_one_view(axes: Axes, accuracy: float) -> None:
 
 
 def _draw_row(
-    axes: Axes, variant: Variant, row: int, question: Question, *, labelled: bool
+    axes: Axes,
+    variant: Variant,
+    ceiling: Variant | None,
+    row: int,
+    question: Question,
+    *,
+    labelled: bool,
 ) -> None:
     """Draw the marks of a question and the line that joins them; one row labels the legend."""
     found: dict[str, Value | None] = {
         features: value(variant.runs, features, variant.split, question) for features, *_ in MARKS
     }
+    if ceiling is not None:
+        found["ceiling"] = value(ceiling.runs, "model", ceiling.split, question)
     means = [figure.mean for figure in found.values() if figure]
     axes.plot([min(means), max(means)], [row, row], color=style.RULE, linewidth=1.2, zorder=1)
 
     for features, name, colour, mark, size in MARKS:
-        figure = found[features]
+        figure = found.get(features)
         if figure is None:
             continue
         axes.errorbar(

@@ -108,7 +108,7 @@ PAGE = f"""\
 | seq_jepa | actions | 65.0 ± 1.4 | **90.0 ± 1.4** | **90.0 ± 0.0** | 92.5 ± 0.7 \
 | 0.150 ± 0.014 | 0.300 ± 0.000 | 91.0 ± 1.4 | 1.02 million | 2 |
 | *untrained features* |  | 10.0 | 14.0 | 13.0 | 14.5 ± 0.0 | 0.003 | −0.000 | 99.0 |  | 1–2 |
-| *raw pixels* |  | 12.0 | 15.0 | 14.0 | – | 0.067 | 0.900 | 50.0 |  | 1 |
+| *pixels, 16x16* |  | 12.0 | 15.0 | 14.0 | – | 0.067 | 0.900 | 50.0 |  | 1 |
 
 - Mean ± standard deviation over n seeds. In bold the best of each column; controls do not \
 compete, they are the first contender's that has them.

@@ -1,7 +1,7 @@
 """The figures of a benchmark's contenders, read from the data of results.json.
 
 Contenders are in three groups: methods that are given no actions, methods that are, and those that
-also aggregate views.
+also aggregate views. Last comes the supervised control.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seqjepa.evaluation.protocol import Record
+from seqjepa.recipes import CEILING
 from seqjepa.report.runs import Run
 from seqjepa.report.tables import CONTROLS, SHOWN_VIEWS, Question, Value, question_of, value
 
@@ -33,6 +34,11 @@ class Entry:
     conditioned: bool
     runs: tuple[Run, ...]
     failed: tuple[str, ...] = ()
+
+    @property
+    def is_ceiling(self) -> bool:
+        """True if it learns from labels: it shows what could be known, and does not compete."""
+        return any(run.config["method"]["kind"] == CEILING for run in self.runs)
 
     @property
     def split(self) -> str:
@@ -100,7 +106,10 @@ def entries(
     for name, runs in by_name.items():
         by_seed = tuple(sorted(runs, key=lambda run: run.seed))
         found.append(Entry(name, conditioned[name], by_seed, tuple(failures.get(name, ()))))
-    return sorted(found, key=lambda entry: (entry.aggregates, entry.conditioned, entry.name))
+    return sorted(
+        found,
+        key=lambda entry: (entry.is_ceiling, entry.aggregates, entry.conditioned, entry.name),
+    )
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ def footnotes(found: Sequence[Entry], group: str = "rotation") -> list[str]:
     for changed, names in _chosen(found).items():
         notes.append(f"Not the method's defaults in {', '.join(names)}: {changed}.")
 
+    if ceilings := [entry.name for entry in found if entry.is_ceiling]:
+        notes.append(
+            f"{', '.join(ceilings)} learns from labels and actions: what an encoder of this size "
+            "can tell after as many views. It does not compete."
+        )
     if unlearned := [entry.name for entry in found if entry.runs and not learned(entry, group)]:
         notes.append(
             "Did not learn in this recipe, z being no better than untrained features: "

@@ -28,6 +28,7 @@ PADDING = 3.0  # points of air around a name
 SETTINGS = 2  # of a contender, in its name
 # The same line in the plot and in the legend.
 FRONT: Any = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (4, 2))}
+CEILING: Any = {"color": style.MUTED, "linewidth": 0.9, "linestyle": (0, (1, 2)), "zorder": 1}
 # Families of methods: text in the legend, colour and mark.
 FAMILIES = (
     ("not conditioned on actions", style.RANDOM, "s"),
@@ -72,13 +73,15 @@ def draw_pareto(found: Sequence[Entry], group: str = "rotation") -> Figure | Non
 
     A point needs both figures. Accuracy is that of z_AGG where there is one, else of the mean of as
     many views' z. Contenders that did not learn would stretch the axes over empty space: a corner
-    names them instead, unless none learned.
+    names them instead, unless none learned. The supervised ceiling is a line across each axis.
 
     Args:
         found: from `entries`.
         group: of the world's factors, whose change the features of two views predict.
     """
-    shown = [entry for entry in found if learned(entry, group)] or found
+    ceilings = [entry for entry in found if entry.is_ceiling]
+    competing = [entry for entry in found if not entry.is_ceiling]
+    shown = [entry for entry in competing if learned(entry, group)] or competing
     points = [point for entry in shown for point in _points(entry, found, group)]
     if not points:
         return None
@@ -95,6 +98,9 @@ def draw_pareto(found: Sequence[Entry], group: str = "rotation") -> Figure | Non
     axes.grid(visible=True, axis="x")
     for point in points:
         _draw_point(axes, point)
+    for ceiling in ceilings:
+        for point in _points(ceiling, found, group):
+            _draw_ceiling(axes, point)
     # The limits are those of the points: the front, drawn next, reaches to the edges.
     axes.margins(0.09)
     axes.autoscale_view()
@@ -102,7 +108,7 @@ def draw_pareto(found: Sequence[Entry], group: str = "rotation") -> Figure | Non
     best = pareto([(point.r2.mean, point.top1.mean) for point in points])
     steps = _draw_front(axes, [points[i] for i in best])
     _draw_legend(axes, points)
-    absent = [entry for entry in found if entry not in shown and _points(entry, found, group)]
+    absent = [entry for entry in competing if entry not in shown and _points(entry, found, group)]
     if absent:
         names = ", ".join(entry.name for entry in absent)
         corner = f"off the axes, did not learn: {names}"
@@ -174,6 +180,27 @@ def _draw_point(axes: Axes, point: Point) -> None:
         elinewidth=1,
         alpha=FAINT if point.readout else 1,
         zorder=3,
+    )
+
+
+def _draw_ceiling(axes: Axes, point: Point) -> None:
+    """Draw the supervised control as a line across each axis, with its name."""
+    across, up = point.middle
+    axes.axvline(across, **CEILING)
+    axes.axhline(up, **CEILING)
+
+    # Lines alone do not count for the limits.
+    axes.update_datalim([(across, up)])
+    axes.annotate(
+        point.name,
+        (across, 0),
+        (-3, 4),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        rotation=90,
+        ha="right",
+        fontsize=7.5,
+        color=style.MUTED,
     )
 
 

@@ -17,7 +17,7 @@ class Line:
 
     Attributes:
         label: the contender, its readout or a control.
-        kind: `method`, `readout` or `control`.
+        kind: `method`, `readout`, `control` or `ceiling`.
         conditioned: what the method is conditioned on.
         cells: a figure for each column.
         views_seen: in training.
@@ -50,7 +50,7 @@ class BenchmarkTable:
 def benchmark_table(found: Sequence[Entry], group: str = "rotation") -> BenchmarkTable:
     """Return the table of contenders, with the best figure of each column marked.
 
-    Controls do not compete.
+    Controls and the supervised ceiling do not compete.
 
     Args:
         found: from `entries`.
@@ -58,7 +58,8 @@ def benchmark_table(found: Sequence[Entry], group: str = "rotation") -> Benchmar
     """
     columns = figures_of_merit(found, group)
     rows = [(entry, features) for entry in found for features in ("model", *entry.readouts)]
-    best = [_best(rows, column) for column in columns]
+    compete = [(entry, features) for entry, features in rows if not entry.is_ceiling]
+    best = [_best(compete, column) for column in columns]
 
     lines = [_line(entry, features, columns, best) for entry, features in rows]
     for features, label in CONTROLS.items():
@@ -115,7 +116,7 @@ def _line(
     cells = []
     for column, top in zip(columns, best, strict=True):
         answer = entry.answer(features, column.question)
-        is_best = answer is not None and answer.mean == top
+        is_best = answer is not None and answer.mean == top and not entry.is_ceiling
         cells.append(Cell(text(answer, column.question.metric), is_best))
     if features != "model":
         return Line(features, "readout", "", tuple(cells), "", "")
@@ -123,7 +124,8 @@ def _line(
     conditioned = "actions" if entry.conditioned else "–"
     views_seen = amount(entry.views_seen) if entry.runs else "–"
     n = f"{len(entry.runs)} ({len(entry.failed)} failed)" if entry.failed else str(len(entry.runs))
-    return Line(entry.name, "method", conditioned, tuple(cells), views_seen, n)
+    kind = "ceiling" if entry.is_ceiling else "method"
+    return Line(entry.name, kind, conditioned, tuple(cells), views_seen, n)
 
 
 def _control_line(
@@ -156,4 +158,5 @@ def _markdown_label(line: Line, links: Mapping[str, str]) -> str:
         return f"&emsp;{line.label}"
     if line.kind == "control":
         return f"*{line.label}*"
-    return f"[{line.label}]({links[line.label]})" if line.label in links else line.label
+    label = f"[{line.label}]({links[line.label]})" if line.label in links else line.label
+    return f"*{label}*" if line.kind == "ceiling" else label

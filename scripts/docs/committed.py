@@ -1,0 +1,49 @@
+"""The committed results: docs/results/EXPERIMENT/RUN_seedS.json, see scripts/experiments.py."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from seqjepa.report.runs import Run, Variant, read_results
+
+DOCS = Path(__file__).parents[2] / "docs"
+RESULTS = DOCS / "results"
+
+
+class MissingError(KeyError):
+    """A run, or a figure of it, that is asked for is not among the committed ones."""
+
+
+class Committed(Mapping[str, Variant]):
+    """The committed runs by their names, `experiment/run`; the seeds of a run are one variant.
+
+    Args:
+        variants: by name.
+    """
+
+    def __init__(self, variants: Mapping[str, Variant]) -> None:
+        self._variants = variants
+
+    @classmethod
+    def read(cls, folder: Path = RESULTS) -> "Committed":
+        """Read all results in a folder."""
+        runs: dict[str, list[Run]] = {}
+        for path in sorted(folder.glob("*/*_seed*.json")):
+            results = read_results(path)
+            name, _, _ = path.stem.rpartition("_seed")
+            found = runs.setdefault(f"{path.parent.name}/{name}", [])
+            found.append(Run(path, results["experiment"], {}, results))
+        return cls({name: Variant(name, tuple(found)) for name, found in runs.items()})
+
+    def __getitem__(self, name: str) -> Variant:
+        if name not in self._variants:
+            raise MissingError(name)
+        return self._variants[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variants)
+
+    def __len__(self) -> int:
+        return len(self._variants)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._variants
