@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from seqjepa.config import to_json
-from seqjepa.recipes import with_method
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report.runs import Run, Variant
 from seqjepa.report.tables import Value
@@ -282,12 +281,3 @@ def test_conditioning_shows_differences_and_the_share_of_the_loss(monkeypatch):
 def test_a_run_that_is_missing_is_told_apart_from_a_typing_error():
     with pytest.raises(MissingError, match="equal_views/lsat"):
         Committed({})["equal_views/lsat"]
-
-
-def test_the_ceiling_does_not_compete(committed):
-    entries = make.contenders(committed)
-    taught = [entry for entry in entries if entry.name == "supervised"]
-    assert all(entry.is_ceiling for entry in taught) and not any(
-        entry.is_ceiling for entry in entries if entry not in taught
-    )
-    assert with_method(shapes_tiny(), "supervised").method.classes == 1000

@@ -387,6 +387,15 @@ class TestContextSSL:
         share = first.sum() / earlier.sum()
         assert share.item() == pytest.approx(0.1, abs=0.01)
 
+    def test_one_environment_has_no_contexts(self):
+        method = make("context_ssl", pairs=3).eval()
+        method.actions = SPACE.select(("place",))
+        method.read_in = torch.nn.Linear(16 + 2, 64).double()
+        data = batch(2)
+        shown = replace(data, actions=data.actions[..., :2])
+        with torch.no_grad():
+            assert list(method.readouts(shown)) == ["context of 0 pairs"]
+
     def test_context_at_evaluation(self):
         """Check that a query reads the context and itself, and no other query.
 
@@ -397,8 +406,9 @@ class TestContextSSL:
             reads = method.readouts(data)
             z = torch.randn(2, 3, 16).double()
 
-            # Six training pairs are twelve tokens: contexts of 14 and more are left out.
-            assert list(reads) == ["context 0", "context 2, place", "context 2, hue"]
+            # There are six training pairs: contexts of seven and more are left out.
+            one = "context of 1 pair"
+            assert list(reads) == ["context of 0 pairs", f"{one}, place", f"{one}, hue"]
             for name, read in reads.items():
                 out = read(z)
                 assert out.shape == z.shape
@@ -408,8 +418,8 @@ class TestContextSSL:
 
             f, nothing = method.encoder(data.views), torch.zeros(3)
             for group, shown in (("place", [1, 1, 0]), ("hue", [0, 0, 1])):
-                read = reads[f"context 2, {group}"]
-                assert not torch.allclose(reads["context 0"](z), read(z), atol=1e-3)
+                read = reads[f"{one}, {group}"]
+                assert not torch.allclose(reads["context of 0 pairs"](z), read(z), atol=1e-3)
                 action = data.actions[0, 0] * torch.tensor(shown)
                 pair = [torch.cat([f[0, 0], action]), torch.cat([f[0, 1], nothing])]
                 tokens = [*pair, torch.cat([z[0, 0], nothing])]

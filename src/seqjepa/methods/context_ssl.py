@@ -14,8 +14,8 @@ without positions.
 Deviations: environments are the world's single groups, drawn evenly (originally rotation, or both
 hues); circular groups enter as wrapped differences and are regressed as (sin, cos). The original's
 optimizer is Adam, lr 2e-7 x pairs per batch, weight decay 1e-3, warm-up and cosine to 0; here it is
-the recipe's. `readouts` gives the paper's context sweep: a query [f(x); 0] after c tokens of
-training pairs from one group; every query sees the context and itself.
+the recipe's. `readouts` gives the paper's context sweep: a query [f(x); 0] after some training
+pairs from one group; every query sees the context and itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ from seqjepa.methods.base import Method, MethodConfig, weighted
 from seqjepa.nn import Encoder
 from seqjepa.types import SequenceBatch, StepOutput
 
-CONTEXTS = (0, 2, 14, 30, 126)  # tokens, in the paper's tables
+CONTEXTS = (0, 1, 7, 15, 63)  # pairs; the paper's tables count their tokens, 0 to 126
 QUERIES = 512  # views that are read out in one pass
 
 
@@ -102,7 +102,7 @@ class ContextSSL(Method):
     Letters as above: B pairs of views in n contexts of K, D features, A action width.
     """
 
-    context_size: ClassVar[int] = max(CONTEXTS) // 2
+    context_size: ClassVar[int] = max(CONTEXTS)
 
     def __init__(self, config: Config, encoder: Encoder, actions: ActionSpace) -> None:
         super().__init__(encoder)
@@ -149,19 +149,21 @@ class ContextSSL(Method):
         return weighted(config, {"contrast": contrast, "regression": regression}, features)
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """Return z of a view after contexts of 0 .. 126 tokens, as far as `context` reaches.
+        """Return z of a view after contexts of 0 .. 63 pairs, as far as `context` reaches.
 
-        Where there are several groups of actions, each shows contexts of its own.
+        Each group of actions shows contexts of its own. Where there is one group there is one
+        environment, of which a context has nothing to tell.
         """
         features, groups = self.encoder(context.views), self.actions.groups
+        reached = [pairs for pairs in CONTEXTS if pairs <= len(features) and len(groups) > 1]
         widths, found = [group.action_dim for group in groups], {}
         for number, group in enumerate(groups):
             actions = context.actions[:, 0] * _only(number, widths, features)
             tokens = self._pairs(features, actions).flatten(0, 1)  # [2 K, D + A]
-            for c in CONTEXTS:
-                if c <= len(tokens):
-                    name = f"context {c}, {group.name}" if c and len(groups) > 1 else f"context {c}"
-                    found[name] = partial(self._read, tokens[:c])
+            for pairs in reached or [0]:
+                name = f"context of {pairs} pair{'' if pairs == 1 else 's'}"
+                name += f", {group.name}" if pairs else ""
+                found[name] = partial(self._read, tokens[: 2 * pairs])
         return found
 
     def _read(self, context: Tensor, features: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ def accuracy_by_views(
 
     if ceiling is not None and (points := _accuracies(ceiling, "model", "mean")):
         x, y, _ = np.array(points).T
-        axes.plot(x, y, color=style.MUTED, linestyle=(0, (1, 2)), zorder=1)
+        axes.plot(x, y, color=style.MUTED, linestyle=":", zorder=1)
         ends.append((float(x[-1]), float(y[-1]), "supervised", style.MUTED))
 
     # A single view has no aggregate: a mark of its own, and no point of the curves.

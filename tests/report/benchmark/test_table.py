@@ -158,6 +158,29 @@ def test_settings_of_several_methods_are_told_together() -> None:
     ]
 
 
+def test_the_supervised_ceiling_does_not_compete(three: list[Entry]) -> None:
+    [taught] = contenders(["supervised:classes=29"], shapes_tiny())
+    numbers = {"model": (0.99, 0.99, 0.99, None, 0.9, 0.9, 9.0)}
+    given = [
+        ("supervised", results(taught.experiment, numbers)),
+        *((entry.name, run.results) for entry in three for run in entry.runs),
+    ]
+    conditioned = {"seq_jepa": True, "sie": True, "vicreg_traj": False, "supervised": False}
+    found = entries(given, conditioned)
+    assert [entry.name for entry in found][-1] == "supervised"
+
+    page = markdown(benchmark_table(found), {"supervised": "x.json"})
+    line = "| *[supervised](x.json)* | – | 99.0 | 99.0 | 99.0 | – | 0.900 | 0.900 | 9.0 |"
+    assert line in page and "| **70.0** |" in page, "the best are those of the others"
+    assert "- supervised learns from labels and actions" in page and "learns" not in PAGE
+
+    # In the figure it is a line across each axis, inside the limits, and no mark.
+    axes = draw(found).figure.axes[0]
+    across, up = [line.get_xydata()[0] for line in axes.lines if line.get_linestyle() == ":"]
+    assert (across[0], up[1]) == (0.9, 99.0)
+    assert axes.get_xlim()[1] > 0.9 and axes.get_ylim()[1] > 99
+
+
 def test_precision_is_what_was_computed_in_where_results_know_it() -> None:
     precisions = {"byol": "fp32", "sen": "bf16", "simclr": "bf16"}
     given = {}

@@ -28,7 +28,7 @@ PADDING = 3.0  # points of air around a name
 SETTINGS = 2  # of a contender, in its name
 # The same line in the plot and in the legend.
 FRONT: Any = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (4, 2))}
-CEILING: Any = {"color": style.MUTED, "linewidth": 0.9, "linestyle": (0, (1, 2)), "zorder": 1}
+CEILING: Any = {"color": style.MUTED, "linewidth": 1.1, "linestyle": ":", "zorder": 1}
 # Families of methods: text in the legend, colour and mark.
 FAMILIES = (
     ("not conditioned on actions", style.RANDOM, "s"),
