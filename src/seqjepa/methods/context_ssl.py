@@ -151,8 +151,7 @@ class ContextSSL(Method):
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
         """Return z of a view after contexts of 0 .. 63 pairs, as far as `context` reaches.
 
-        Each group of actions shows contexts of its own. Where there is one group there is one
-        environment, of which a context has nothing to tell.
+        Each group of actions shows contexts of its own; a single group has nothing to tell by them.
         """
         features, groups = self.encoder(context.views), self.actions.groups
         reached = [pairs for pairs in CONTEXTS if pairs <= len(features) and len(groups) > 1]
