@@ -212,6 +212,13 @@ def test_the_page_on_contrast_is_up_to_date():
     assert make.objectives.table(make.variant) in page, "make docs, and commit"
 
 
+def test_the_table_of_costs_is_up_to_date(tmp_path):
+    table = make.costs.table()
+    assert table in (DOCS / "benchmark.md").read_text(), "make docs, and commit"
+    assert "| `seq_jepa:predict=last` | 64 |" in table
+    assert make.costs.table(tmp_path / "none.json") == "*Not measured yet.*"
+
+
 def test_objectives_have_a_row_each_with_n_and_spread():
     labelled = [run(shapes_tiny(), seed=seed, view=0.5 + seed / 10) for seed in (0, 1)]
 

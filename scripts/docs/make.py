@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import claims
+import costs
 import objectives
 import pixels
 import speed
@@ -114,7 +115,7 @@ def main() -> None:
 
     write_results(every, last)
     _fill("methods/contrast", objectives=objectives.table(variant))
-    _fill("benchmark", all=_compared(compared), lengths=_compared(by_length))
+    _fill("benchmark", all=_compared(compared), lengths=_compared(by_length), costs=costs.table())
     (DOCS / "claims.md").write_text(claims.page(group(committed())))
     (DOCS / "speed.md").write_text(speed.page())
     demo = variant("the demo", "objectives/demo_seed*")
