@@ -111,6 +111,7 @@ def test_help(run, arguments: list[str]) -> None:
         (["data", "render", "shapes", "--help"], ["--out", "--quality", "--image-size"]),
         (["speed", "--help"], ["render", "step", "load"]),
         (["speed", "step", "--help"], ["--json", "--device"]),
+        (["speed", "methods", "--help"], ["--json", "--rounds", "--methods"]),
     ],
 )
 def test_every_command_helps(run, arguments: list[str], words: list[str]) -> None:

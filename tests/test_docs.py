@@ -18,6 +18,7 @@ import experiments  # noqa: E402
 
 import claims  # noqa: E402
 import conditioning  # noqa: E402
+import costs  # noqa: E402
 import evidence  # noqa: E402
 import make  # noqa: E402
 import tables  # noqa: E402
@@ -276,6 +277,13 @@ def test_conditioning_shows_differences_and_the_share_of_the_loss(monkeypatch):
     [line] = conditioning.table(found).splitlines()[2:]
     assert line.startswith("| the demo's | 1.0 million | 3/1 | 0.500 ± 0.001 | 0.400 | +0.100 |")
     assert line.endswith("| 26 % |")
+
+
+def test_the_table_of_costs_is_up_to_date(tmp_path):
+    table = costs.table()
+    assert table in (DOCS / "benchmark.md").read_text(), "make docs, and commit"
+    assert "| `seq_jepa:predict=last` | 64 |" in table
+    assert costs.table(tmp_path / "none.json") == "*Not measured yet.*"
 
 
 def test_a_run_that_is_missing_is_told_apart_from_a_typing_error():

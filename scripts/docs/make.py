@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 import claims
 import conditioning
+import costs
 import pixels
 import speed
 import tables
@@ -95,7 +96,7 @@ def main() -> None:
 
     _fill("results", **results_tables(runs))
     _fill("methods/contrast", **objective_tables(runs))
-    _fill("benchmark", all=_compared(compared), **length_tables(runs))
+    _fill("benchmark", all=_compared(compared), costs=costs.table(), **length_tables(runs))
     (DOCS / "claims.md").write_text(claims.page(runs))
     (DOCS / "speed.md").write_text(speed.page())
     write_readme(tables.table(runs, IN_README))

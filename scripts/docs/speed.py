@@ -26,11 +26,16 @@ INTRODUCTION = """# Speed
 of it on one core, and the shortest time of each counts. Ratios can therefore be compared between
 machines; amounts hardly can.
 """
+METHODS = """## Methods
+
+`seqjepa speed methods` measures what a training view costs with each method. Its table stands
+[beside the benchmark](benchmark.md#what-a-view-costs), which compares methods after equal views.
+"""
 
 
 def page() -> str:
     """Return the page, in Markdown."""
-    return "\n".join([INTRODUCTION, *_sections()])
+    return "\n".join([INTRODUCTION, *_sections(), METHODS])
 
 
 def _sections() -> Iterator[str]:

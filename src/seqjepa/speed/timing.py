@@ -7,7 +7,7 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,15 +65,21 @@ def alternate(
     ours: Work, plain: Work, rounds: int, clock: Clock = time.process_time
 ) -> tuple[float, float]:
     """Return the seconds that one call of each takes, the least of all rounds."""
-    seconds: list[list[float]] = [[], []]
+    seconds, plain_seconds = take_turns((ours, plain), rounds, clock)
+    return seconds, plain_seconds
+
+
+def take_turns(works: Sequence[Work], rounds: int, clock: Clock = time.process_time) -> list[float]:
+    """Return the seconds that one call of each work takes, the least of all rounds."""
+    seconds: list[list[float]] = [[] for _ in works]
     for _ in range(rounds + 1):
-        for work, taken in zip((ours, plain), seconds, strict=True):
+        for work, taken in zip(works, seconds, strict=True):
             began = clock()
             work()
             taken.append(clock() - began)
 
     # The first round warms up.
-    return min(seconds[0][1:]), min(seconds[1][1:])
+    return [min(taken[1:]) for taken in seconds]
 
 
 def alternate_with_training(
