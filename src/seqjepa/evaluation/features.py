@@ -28,7 +28,7 @@ from seqjepa.worlds.base import World
 # Images per forward pass: what stays in a CPU's cache runs up to 1.5x faster than batches four
 # times as large.
 IMAGES = 256
-# Per side of the images that are the control of pixels.
+# Per side of the images that are the control of pixels; reports say so.
 PIXELS = 16
 
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqjepa.evaluation.features import PIXELS
 from seqjepa.evaluation.protocol import Record
 from seqjepa.report import style
 from seqjepa.report.runs import Run, Variant
@@ -29,7 +28,7 @@ COLOURS = {
     "sequence": style.AGG,
 }
 # The untrained encoder is `random` in results.json, and "untrained" wherever people read of it.
-CONTROLS = {"random": "untrained features", "pixels": f"pixels, {PIXELS}x{PIXELS}"}
+CONTROLS = {"random": "untrained features", "pixels": "pixels, 16x16"}
 METRICS = {
     "top1": "top-1 accuracy, %",
     "r2": "R²",

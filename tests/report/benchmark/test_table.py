@@ -11,13 +11,14 @@ from matplotlib.text import Annotation
 
 from seqjepa.benchmark.contenders import contenders
 from seqjepa.config import Experiment, to_json
+from seqjepa.evaluation.features import PIXELS
 from seqjepa.recipes import every_method
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import style
 from seqjepa.report.benchmark.entries import Entry, entries, figures_of_merit, shown_views
 from seqjepa.report.benchmark.pareto import draw_pareto, pareto
 from seqjepa.report.benchmark.table import benchmark_table, line_as_json, markdown
-from seqjepa.report.tables import Question
+from seqjepa.report.tables import CONTROLS, Question
 from seqjepa.worlds import arrays
 
 # Accuracy of a view, mean, logits and z_AGG; R² relative and individual; degrees.
@@ -350,3 +351,7 @@ def test_names_beside_lines_spread_around_where_they_belong() -> None:
 
 def test_without_classes_or_poses_there_is_no_figure(three: list[Entry]) -> None:
     assert draw_pareto(three, "nothing") is None and draw_pareto([]) is None
+
+
+def test_the_control_of_pixels_is_called_by_its_size() -> None:
+    assert CONTROLS["pixels"] == f"pixels, {PIXELS}x{PIXELS}"
