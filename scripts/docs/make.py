@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 import claims
 import conditioning
 import costs
+import neighbours
 import pixels
 import speed
 import tables
@@ -144,6 +145,7 @@ def objective_tables(runs: Committed) -> dict[str, str]:
     columns = (*tables.FIGURES, tables.UNSEEN)
     return {
         "objectives": tables.table(runs, _at_equal_views(OBJECTIVES), columns, head="objective"),
+        "neighbours": neighbours.table(_at_equal_views(OBJECTIVES)),
         "options": tables.table(runs, _at_equal_views(OPTIONS), columns, controls=False),
     }
 
