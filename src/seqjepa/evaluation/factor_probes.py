@@ -64,14 +64,22 @@ def regress(protocol: Protocol, tables: Tables, space: ActionSpace) -> list[Reco
     records = []
     for names, training in probes:
         for question in QUESTIONS:
-            records += _ask(protocol, question, tables, space.select(names), training)
+            records += ask(protocol, question, tables, space.select(names), training)
     return records
 
 
-def _ask(
+def ask(
     protocol: Protocol, question: Question, tables: Tables, space: ActionSpace, training: Training
 ) -> list[Record]:
-    """Return the figures of one probe, which predicts all groups of the space side by side."""
+    """Return the figures of one probe, which predicts all groups of the space side by side.
+
+    Args:
+        protocol: for the features in the tables.
+        question: to the features.
+        tables: by split, `train` among them.
+        space: the groups.
+        training: of the probe.
+    """
     train = tables["train"]
     inputs = {
         split: view_inputs(table, question.views, concatenated) for split, table in tables.items()
