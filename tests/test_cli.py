@@ -4,6 +4,7 @@ A mistake costs a line to read and leaves nothing behind."""
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -16,14 +17,18 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
+import torch
 import tyro
 
-from seqjepa import cli, model
+from seqjepa import cli, model, recipes
 from seqjepa.commands.options import choose, parse
+from seqjepa.commands.train import TrainOptions
 from seqjepa.config import from_json
 from seqjepa.errors import ConfigError
 from seqjepa.model import read_experiment
+from seqjepa.recipes.shapes import shapes_baseline
 from seqjepa.runs.config_file import load_config
+from seqjepa.training.loop import set_lr
 
 TINY = str(Path(__file__).parent / "faults" / "tiny.py")
 
@@ -256,6 +261,15 @@ MISTAKES = {
         ],
         "method.conditioning film needs condition both or predictor, got aggregator",
     ),
+    "warm-up": (
+        ["train", "shapes_tiny", "--optim.lr", "1e-6"],
+        "the warm-up would lead downwards, from optim.lr_start 1e-05 to optim.lr 1e-06: set "
+        "optim.lr_start to at most 1e-06, or optim.warmup to 0",
+    ),
+    "a contender's warm-up": (
+        ["benchmark", "shapes_tiny", "--methods", "sie:optim.lr=1e-6", "--out", "there"],
+        "contender 'sie:optim.lr=1e-6': the warm-up would lead downwards",
+    ),
     "tracker": (
         ["train", "shapes_tiny", "--track", "tensorbord"],
         "'tensorbord' for argument '--track'",
@@ -469,3 +483,19 @@ def test_choose() -> None:
         ConfigError, match=r"name a recipe first: test RECIPE \[OPTIONS\]\. Known: a, b"
     ):
         choose("recipe", [], ["a", "b"], prog="test")
+
+
+def test_no_command_of_a_recipe_warms_up_downwards() -> None:
+    """Those in the docstring of the baselines' recipe change method and optimizer."""
+    text = " ".join((recipes.recipe("shapes_baseline").__doc__ or "").split())
+    commands = re.findall(r"- (\w+) ((?:--[\w.-]+ [\d.e-]+ ?)+)", text)
+    assert {name for name, _ in commands} == {"vicreg_traj", "conv_jepa", "context_ssl"}
+    for name, options in commands:
+        default = TrainOptions(experiment=recipes.with_method(shapes_baseline(), name))
+        arguments = options.strip().rstrip(".;").split()
+        chosen = parse(TrainOptions, arguments, prog="seqjepa train", default=default).experiment
+        chosen.optim.require_rise()
+        steps = range(0, chosen.train.steps, 97)
+        optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+        rates = [set_lr(optimizer, chosen.optim, step, chosen.train.steps) for step in steps]
+        assert max(rates) <= chosen.optim.lr, name

@@ -42,6 +42,18 @@ class OptimConfig:
         checks.not_negative(self, "lr", "lr_start", "lr_end", "weight_decay")
         checks.below_one(self, "warmup")
 
+    def require_rise(self) -> None:
+        """Raise a ConfigError if the warm-up would lead downwards.
+
+        It is asked before training only, so that runs of earlier versions can be loaded.
+        """
+        if self.warmup > 0 and self.lr_start > self.lr:
+            raise ConfigError(
+                "the warm-up would lead downwards, "
+                f"from optim.lr_start {self.lr_start} to optim.lr {self.lr}: "
+                f"set optim.lr_start to at most {self.lr}, or optim.warmup to 0"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:

@@ -354,6 +354,18 @@ def test_probes_on_whole_images_and_on_the_labelled_split() -> None:
     assert found["model", "view", 1] < 0.5 and found["model", "sequence", 4] < 0.5
 
 
+def test_what_never_varies_has_no_figure() -> None:
+    recipe = signal_world.recipe()
+    world = recipe.world.build()
+    names = list(world.spec.factors.pose)
+    for table in world.tables.values():
+        table.poses[..., names.index("light")] = 0.5
+    records, _ = measure(*built(recipe)[:2], world, split="test", stages=Stages(False))
+    asked = {record.task for record in records if record.metric == "r2"}
+    groups = {task.partition(" ")[2] for task in asked}
+    assert groups == {"rotation", "noise"}
+
+
 def test_a_split_may_have_fewer_views_than_training() -> None:
     """It is asked about no longer sequences than it allows; nothing changes for the others."""
     method, recipe, world = built(signal_world.recipe())

@@ -42,6 +42,15 @@ def test_r2_is_averaged_over_dimensions() -> None:
     assert r2_global(truth, predicted) == pytest.approx(around_one_mean)
 
 
+def test_a_dimension_that_never_varies_does_not_count() -> None:
+    noise = torch.randn(100, generator=torch.Generator().manual_seed(0))
+    truth = torch.stack([noise, torch.zeros(100)], 1)
+    assert r2(truth, truth.mean(0).expand_as(truth)) == pytest.approx(0)
+    wrong = truth + torch.tensor([0.0, 1.0])
+    assert r2(truth, wrong) == pytest.approx(1), "what is said of it does not count, either"
+    assert math.isnan(r2(torch.zeros(3, 2), torch.zeros(3, 2)))
+
+
 def test_angles_between_rotations() -> None:
     """Turns about z by hand; the sign and the length of a predicted quaternion do not matter."""
     half = torch.tensor([0.0, 10.0, 90.0]).deg2rad() / 2

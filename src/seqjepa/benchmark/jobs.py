@@ -167,6 +167,7 @@ def _try(jobs: Sequence[Job], ended: Sequence[Standing], device: torch.device) -
     # All that is known without building a world comes first: that may render for minutes.
     for job in jobs:
         with _naming(job.contender.name):
+            job.experiment.optim.require_rise()
             require_fit(job.experiment)
 
     # Most contenders share one world, which is built once.

@@ -1,5 +1,6 @@
 """Factors of views, by regression: the change between two views and the value of one."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -135,7 +136,10 @@ def _needs_mlp(group: Group) -> bool:
 
 
 def _scores(group: Group, truth: Tensor, predicted: Tensor) -> dict[str, float]:
+    """Return the figures of a group by their metrics; none if nothing of it varies."""
     scores = {"r2": r2(truth, predicted)}
+    if math.isnan(scores["r2"]):
+        return {}
     if group.is_rotation:
         scores["r2_global"] = r2_global(truth, predicted)
         scores["median_degrees"] = median_degrees(truth, predicted)

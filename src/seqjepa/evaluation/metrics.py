@@ -1,5 +1,7 @@
 """Figures that probes are judged by."""
 
+import math
+
 import numpy as np
 import roma
 import torch.nn.functional as F
@@ -13,13 +15,18 @@ def top1(truth: Tensor, logits: Tensor) -> float:
 
 
 def r2(truth: Tensor, predicted: Tensor) -> float:
-    """Return the paper's R2 for [n, d]: each dimension's, averaged.
+    """Return the paper's R2 for [n, d]: that of each dimension that varies, averaged.
 
-    It is scikit-learn's uniform average. The mean predictor scores 0.
+    It is scikit-learn's uniform average. The mean predictor scores 0. The figure is NaN where no
+    dimension varies.
     """
-    # 1 - sum of (truth - prediction)^2 / sum of (truth - its mean)^2
-    true_values = truth.cpu().double().numpy()
-    predictions = predicted.cpu().double().numpy()
+    # 1 - sum of (truth - prediction)^2 / sum of (truth - its mean)^2, for which a dimension that
+    # never varies would count as predicted without a fault.
+    varies = (truth != truth[:1]).any(0)
+    if not varies.any():
+        return math.nan
+    true_values = truth[:, varies].cpu().double().numpy()
+    predictions = predicted[:, varies].cpu().double().numpy()
     return float(r2_score(true_values, predictions, multioutput="uniform_average"))
 
 

@@ -12,10 +12,10 @@ A view's pose is regressed from both tokens. The transformer is GPT-2's (pre-nor
 without positions.
 
 Deviations: environments are the world's single groups, drawn evenly (originally rotation, or both
-hues); circular groups enter as wrapped differences and are regressed as (sin, cos). The original's
-optimizer is Adam, lr 2e-7 x pairs per batch, weight decay 1e-3, warm-up and cosine to 0; here it is
-the recipe's. `readouts` gives the paper's context sweep: a query [f(x); 0] after some training
-pairs from one group; every query sees the context and itself.
+hues); circular groups enter as wrapped differences and are regressed as (sin, cos). Weights start
+as torch's, not GPT-2's. The original's optimizer is Adam with L2, lr 2e-7 x pairs per batch, decay
+1e-3, warm-up, cosine to 0; here it is the recipe's. `readouts` gives its context sweep: a query
+[f(x); 0] after training pairs of one group sees them and itself; classes are probed on z / |z| too.
 """
 
 from collections.abc import Callable, Mapping

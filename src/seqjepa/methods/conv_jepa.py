@@ -6,7 +6,8 @@
 a_i is the direct action, which takes view i to view M + 1; there is no aggregator. The paper has it
 for saccades only; here it is for any world, since the action space gives direct actions. How the
 paper's 80.04 % for M = 4 comes from patches is not known: evaluation shows one view, the mean of M
-views and the mean of their logits.
+views and the mean of their logits. P and the predictor see all M pairs as one BatchNorm batch; the
+release has one for each i.
 """
 
 from dataclasses import dataclass

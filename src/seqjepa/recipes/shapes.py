@@ -135,7 +135,8 @@ def shapes_baseline() -> Experiment:
     Three methods need more to be as published:
     - vicreg_traj --train.batch-size 512 (else it sees as many views as the others);
     - conv_jepa --train.num-views 5 --train.batch-size 512;
-    - context_ssl --optim.lr 1e-4 --optim.weight-decay 1e-3 --optim.warmup 0.01 --optim.lr-end 0.
+    - context_ssl --optim.lr 1e-4 --optim.lr-start 0 --optim.lr-end 0 --optim.warmup 0.01
+      --optim.weight-decay 1e-3.
     """
     return for_baselines(shapes())
 

@@ -6,7 +6,9 @@ files first, as `seqjepa data check 3DIEBench` says. With M observed views, `--t
 M + 1.
 
 The paper trains on all published training objects. Here a tenth of them is held out as `val`;
-`--world.train-on-val` gives the paper's setting, in which settings must not be chosen by `val`.
+`--world.train-on-val` gives the paper's setting, in which settings must not be chosen by `val`. The
+number of steps is that of 1,000 epochs of all training objects, so it is 1,111 epochs without
+`val`.
 
 The released code differs from the paper where it hardly matters to a comparison (a constant
 learning rate, no weight decay, batch 128 in its README); its flags that have no effect are no

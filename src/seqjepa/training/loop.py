@@ -176,6 +176,9 @@ def prepare(experiment: Experiment, run_dir: Path, *, resume: bool, device: torc
     require_same("configuration", data)
     distributed.shard_indices(config.batch_size, config.accumulate)
     RunFolder.check(run_dir, data, resume=resume)
+    # What has begun with a schedule ends with it.
+    if not (run_dir / CHECKPOINTS).exists():
+        experiment.optim.require_rise()
 
     # Building a world may render for minutes: first the mistakes that show without it.
     require_fit(experiment)
