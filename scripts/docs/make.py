@@ -2,9 +2,10 @@
 
 It reads docs/results/*.json (one results.json per run, see scripts/experiments.py),
 docs/results/benchmark/*.json (those of `seqjepa benchmark`), docs/results/objectives/*.json,
-docs/curves/*.json and docs/speed/*.json. It writes docs/results.md, docs/benchmark.md and
-docs/methods/contrast.md from the templates beside this file, docs/claims.md, docs/speed.md,
-docs/figures/ and the table in README.md between its two markers.
+docs/curves/*.json, docs/speed/*.json and docs/results/gpu/*.json (scripts/gpu.sh). It writes
+docs/results.md, docs/benchmark.md and docs/methods/contrast.md from the templates beside this file,
+docs/claims.md, docs/speed.md, docs/figures/ and the table in README.md between its two markers, and
+docs/gpu.md once there are results of a GPU.
 The sequences in docs/figures/sequences.png are rendered.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import claims
+import gpu_page
 import objectives
 import pixels
 import speed
@@ -117,6 +119,8 @@ def main() -> None:
     _fill("benchmark", all=_compared(compared), lengths=_compared(by_length))
     (DOCS / "claims.md").write_text(claims.page(group(committed())))
     (DOCS / "speed.md").write_text(speed.page())
+    if gpu_page.read():
+        _fill("gpu", **gpu_page.parts())
     demo = variant("the demo", "objectives/demo_seed*")
     write_readme(
         demo,
@@ -227,6 +231,7 @@ def pictures(demo: Variant, compared: list[Entry]) -> Iterator[Picture]:
         yield picture("benchmark", pareto, "accuracy of all methods against the R² of rotation")
     if (rotation := _rotation_in_time()) is not None:
         yield picture("conditioning", rotation, "R² of rotation while training")
+    yield from gpu_page.pictures(gpu_page.read())
 
 
 def _fill(name: str, **parts: str) -> None:
