@@ -88,13 +88,14 @@ class Call:
         before = set(self.out.iterdir())
         self.speed()
 
+        ready = now()
         waiting = [name for name in CONTENDERS if not self.file(name).exists()]
         if waiting:
             objects = self.objects()
             views = replace(self.recipe.world, train_objects=objects)
             self.recipe = replace(self.recipe, world=views)
             costs, probing = self.costs(waiting)
-            plan = self.plan(costs, probing)
+            plan = self.plan(costs, probing, now() - ready)
             for name, cost in costs.items():
                 self.contender(name, plan["steps"], cost.of(plan["steps"]) + probing)
 
@@ -131,15 +132,17 @@ class Call:
         if self.file("plan").exists():
             return int(self.read("plan")["train_objects"])
         affordable = int(RENDERING / (seconds * config.views)) - tests
-        return max(self.recipe.train.batch_size, min(config.train_objects, affordable))
+        # Two views a sequence make the largest batches, of different objects.
+        batch = self.recipe.train.batch_size * self.recipe.train.num_views // 2
+        return max(batch, min(config.train_objects, affordable))
 
     def costs(self, names: Sequence[str]) -> tuple[dict[str, Cost], float]:
         """Return what training each contender costs, and the seconds that its probes take."""
         began = now()
         # All runs are on the same world, so it is built, verified and moved to the device once.
         world.Config.build = functools.cache(world.Config.build)
-        self.recipe.world.build()
-        self.say(f"views: rendered and verified in {now() - began:.0f} s")
+        self.recipe.world.build().to(find_device(self.device)).keep_views("train")
+        self.say(f"views: rendered, verified and moved in {now() - began:.0f} s")
 
         costs, probing = dict[str, Cost](), 0.0
         for name in names:
@@ -175,12 +178,16 @@ class Call:
         most = self.recipe.evaluate.max_steps * (len(steps) - 1)
         return sum(seconds.values()) - learning + learning / taken * min(PROBE_STEPS, most)
 
-    def plan(self, costs: Mapping[str, Cost], probing: float) -> dict[str, Any]:
-        """Return the plan of both calls; the first one makes it, and writes it down."""
+    def plan(self, costs: Mapping[str, Cost], probing: float, spent: float) -> dict[str, Any]:
+        """Return the plan of both calls; the first one makes it, and writes it down.
+
+        Args:
+            costs: of the contenders.
+            probing: seconds of each contender's probes.
+            spent: seconds on views and measuring, which the second call will spend again.
+        """
         if self.file("plan").exists():
             return self.read("plan")
-        # The second call has the whole budget, but has to render and measure as well.
-        spent = now() - self.began
         rooms = (PLANNED * self.left, PLANNED * (self.budget - spent))
         steps = most_steps(list(costs.values()), probing, *rooms)
         steps = min(self.setting.most, max(self.setting.least, steps))

@@ -77,6 +77,7 @@ def table(found: Results) -> str:
     }
     heads = [*columns, "views a second"]
     lines = [f"| objective | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
+
     for name, results in found.items():
         run = Run(FOLDER / f"{name}.json", results["experiment"], {}, results)
         cells = [
