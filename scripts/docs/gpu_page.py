@@ -58,10 +58,12 @@ def parts(folder: Path = FOLDER) -> dict[str, str]:
     found = read(folder)
     first = next(iter(found.values()))
     views = first["curves"]["views_seen"][-1]
+    # The two calls may have been on different machines.
+    devices = dict.fromkeys(results["trained"]["device"] for results in found.values())
     step = folder / "speed.json"
     return {
         "views": f"{views / 1e6:.1f} million",
-        "device": first["trained"]["device"],
+        "device": " and one ".join(devices),
         "precision": first["trained"]["precision"],
         "table": table(found),
         "speed": speed.table("step --device cuda", step)
