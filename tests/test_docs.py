@@ -14,12 +14,11 @@ from seqjepa.report.tables import Value
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "scripts" / "docs")]
-import experiments  # noqa: E402
-
 import claims  # noqa: E402
 import conditioning  # noqa: E402
 import costs  # noqa: E402
 import evidence  # noqa: E402
+import experiments  # noqa: E402
 import make  # noqa: E402
 import tables  # noqa: E402
 from committed import Committed, MissingError  # noqa: E402

@@ -16,9 +16,8 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "scripts" / "docs")]
 import action_use  # noqa: E402
 import experiments  # noqa: E402
-import probe_budget  # noqa: E402
-
 import neighbours  # noqa: E402
+import probe_budget  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,10 @@
 """Make the committed tables and figures again from the committed results: `make docs`.
 
-It reads docs/results/EXPERIMENT/*.json (see scripts/experiments.py), docs/results/action_use.json,
-docs/curves and docs/speed/*.json. It writes docs/results.md, docs/benchmark.md and
-docs/methods/contrast.md from the templates beside this file, docs/claims.md, docs/speed.md,
-docs/figures/ and the table in README.md between its two markers. The sequences in
+It reads docs/results/EXPERIMENT/*.json (see scripts/experiments.py), docs/results/action_use.json
+and neighbours.json, docs/results/gpu/*.json (scripts/gpu.sh), docs/curves and docs/speed/*.json. It
+writes docs/results.md, docs/benchmark.md and docs/methods/contrast.md from templates beside this
+file, docs/claims.md, docs/speed.md, docs/figures/ and the table in README.md between its two
+markers, and docs/gpu.md once there are results of a GPU. The sequences in
 docs/figures/sequences.png are rendered.
 """
 
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 import claims
 import conditioning
 import costs
+import gpu_page
 import neighbours
 import pixels
 import speed
@@ -100,6 +102,8 @@ def main() -> None:
     _fill("benchmark", all=_compared(compared), costs=costs.table(), **length_tables(runs))
     (DOCS / "claims.md").write_text(claims.page(runs))
     (DOCS / "speed.md").write_text(speed.page())
+    if gpu_page.read():
+        _fill("gpu", **gpu_page.parts())
     write_readme(tables.table(runs, IN_README))
 
     (DOCS / "figures").mkdir(exist_ok=True)
@@ -186,6 +190,7 @@ def pictures(runs: Committed, compared: list[Entry]) -> Iterator[Picture]:
         yield picture("benchmark", pareto, "accuracy of all methods against the R² of rotation")
     if (rotation := _rotation_in_time(runs)) is not None:
         yield picture("conditioning", rotation, "R² of rotation while training")
+    yield from gpu_page.pictures(gpu_page.read())
 
 
 def _at_equal_views(rows: dict[str, str]) -> dict[str, str]:

@@ -45,12 +45,15 @@ def _sections() -> Iterator[str]:
             yield f"## {title}\n\n*Not measured yet.*\n"
             continue
 
-        found = json.loads(path.read_text())
-        measured = wrap(f"`seqjepa speed {name}`, {_machine(found['machine'])}.")
-        yield f"## {title}\n\n{measured}\n"
-        yield "| | figure | promised | kept | ours | plain |\n|---|---|---|---|---|---|"
-        yield from map(_row, found["figures"])
-        yield ""
+        yield f"## {title}\n\n{table(name, path)}\n"
+
+
+def table(name: str, path: Path) -> str:
+    """Return the figures of a measurement in Markdown, under the command and the machine."""
+    found = json.loads(path.read_text())
+    measured = wrap(f"`seqjepa speed {name}`, {_machine(found['machine'])}.")
+    head = "| | figure | promised | kept | ours | plain |\n|---|---|---|---|---|---|"
+    return "\n".join([f"{measured}\n", head, *map(_row, found["figures"])])
 
 
 def _row(data: dict[str, Any]) -> str:
@@ -65,4 +68,6 @@ def _row(data: dict[str, Any]) -> str:
 def _machine(machine: dict[str, Any]) -> str:
     packages = ("seqjepa", "torch", "numpy", "numba")
     versions = ", ".join(f"{name} {machine[name]}" for name in packages)
-    return f"{machine['cores']} cores with {machine['cpu']}, load {machine['load']:.1f}; {versions}"
+    gpu = f"{machine['gpu']}, " if machine["gpu"] else ""
+    cores = f"{machine['cores']} cores with {machine['cpu']}, load {machine['load']:.1f}"
+    return f"{gpu}{cores}; {versions}"

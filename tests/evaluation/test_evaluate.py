@@ -223,6 +223,19 @@ def test_objects_with_few_views() -> None:
     assert {record.views for record in records if record.input == "sequence"} == {1, 2, 3}
 
 
+def test_few_questions_have_the_same_answers() -> None:
+    recipe = quick()
+    few, sizes = measure(*built(recipe), split="test", stages=Stages(False), quick=True)
+    every, _ = measured(recipe)
+    asked = [
+        record
+        for record in every
+        if (record.features, record.split) == ("model", "test")
+        and record.task in ("class", "relative rotation", "individual rotation")
+    ]
+    assert few == asked and set(sizes) == {"train", "test"}
+
+
 def test_a_part_of_the_training_objects() -> None:
     experiment = quick()
     _, sizes = measured(replace(experiment, evaluate=replace(experiment.evaluate, objects=20)))

@@ -18,6 +18,8 @@ from seqjepa.model import load
 from seqjepa.runs import manifest
 from seqjepa.training import trackers
 from seqjepa.training.loop import train
+from seqjepa.worlds.base import World
+from seqjepa.worlds.table import TableWorld
 
 
 def short(name: str, **changes):
@@ -66,6 +68,27 @@ def test_logged_terms_are_of_all_micro_batches_and_a_failing_tracker_is_left_out
     assert forked and all(devices == [] for devices in forked)
     environment = load(run).environment
     assert environment["device"] == "cpu" and environment["precision"] == "fp32"
+
+
+def test_views_that_are_kept_change_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs = []
+    for name in ("stored", "kept"):
+        run = train(
+            short("simclr"), tmp_path / name, quiet=True, device="cpu", keep_views=name == "kept"
+        )
+        lines = (run / "metrics.jsonl").read_text().splitlines()
+        logs.append([json.loads(line) | {"time": None} for line in lines])
+    assert logs[0] == logs[1] and "not kept" not in capfd.readouterr().err
+
+
+def test_a_world_that_keeps_no_views_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(TableWorld, "keep_views", World.keep_views)
+    train(short("simclr"), tmp_path / "run", quiet=True, device="cpu", keep_views=True)
+    assert "the training views are not kept on the device" in capfd.readouterr().err
 
 
 def test_a_resumed_run_says_what_it_computed_with_before() -> None:

@@ -60,6 +60,29 @@ def same(a: SequenceBatch, b: SequenceBatch) -> bool:
     )
 
 
+def test_kept_views_make_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Rows in any order, and more objects than are copied at once.
+    rows = np.random.default_rng(0).permutation(23)[:20]
+    whole = table(23, 6)
+    some = ViewTable(whole.views, whole.poses[rows], whole.labels[rows], rows)
+    monkeypatch.setattr("seqjepa.store.table.COPIED", 8)
+
+    stored, kept = (TableWorld(world().spec, {"train": some}) for _ in range(2))
+    assert kept.keep_views("train") and kept.kept["train"].shape == (20, 6, 2, 3, 2)
+    loaders = (each.loader("train", num_views=4, batch_size=5, seed=0) for each in (stored, kept))
+    for before, after in islice(zip(*loaders, strict=True), 8):
+        assert same(before, after) and before.views.stride() == after.views.stride()
+
+
+def test_views_that_do_not_fit_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A split has 23 objects with 6 views of 12 bytes; half of the memory may be taken.
+    monkeypatch.setattr("seqjepa.worlds.table.memory", lambda device: 2 * 2 * 23 * 6 * 12)
+    numbers = world()
+    assert [numbers.keep_views(split) for split in numbers.spec.splits] == [True, True, False]
+    assert set(numbers.kept) == {"train", "val"}
+    assert numbers.keep_views("val"), "it is there already"
+
+
 def objects_of(parts: list[SequenceBatch]) -> list[int]:
     return torch.cat([batch.poses[:, 0, 0] for batch in parts]).int().tolist()
 

@@ -42,6 +42,9 @@ class EvaluateOptions:
     """A Python file of your own that defines the run's world or method."""
     device: str | None = None
     """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
+    quick: bool = False
+    """Ask only of the model's features, on the split alone, for the class and the factors that
+    actions are made of: no controls, nothing out of distribution."""
     # It is frozen, so it may be a default.
     how: Annotated[EvaluateConfig, tyro.conf.arg(name="")] = EvaluateConfig()  # noqa: RUF009
 
@@ -57,7 +60,11 @@ def main(arguments: list[str]) -> None:
     default = replace(options, how=read_experiment(options.run_dir).evaluate)
     options = parse(EvaluateOptions, arguments, prog=prog, default=default)
     results = evaluate(
-        options.run_dir, split=options.split, config=options.how, device=options.device
+        options.run_dir,
+        split=options.split,
+        config=options.how,
+        device=options.device,
+        quick=options.quick,
     )
 
     console = Console()

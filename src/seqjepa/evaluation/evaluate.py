@@ -27,6 +27,7 @@ def evaluate(
     config: EvaluateConfig | None = None,
     progress: bool = True,
     device: str | torch.device | None = None,
+    quick: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a run's newest checkpoint and write `results.json` into its folder.
 
@@ -39,6 +40,8 @@ def evaluate(
         config: how to probe, if not as the run's experiment says.
         progress: show on the terminal what is being done.
         device: default: CUDA where there is one, else the CPU.
+        quick: ask only of the model's features, on `split` alone, for the class and the factors
+            that actions are made of.
 
     Returns:
         The contents of `results.json`: beside `records`, what they came from. `machine` is the
@@ -54,7 +57,8 @@ def evaluate(
     """
     path = Path(run_dir) / "results.json"
     with silenced(not progress):
-        results = _results(Path(run_dir), split, config, Stages(progress), find_device(device))
+        stages, where = Stages(progress), find_device(device)
+        results = _results(Path(run_dir), split, config, stages, where, quick)
     with disk_errors(f"cannot write {path}"):
         write_atomically(path, json_bytes(results))
     return results
@@ -66,6 +70,7 @@ def _results(
     config: EvaluateConfig | None,
     stages: Stages,
     device: torch.device,
+    quick: bool,
 ) -> dict[str, Any]:
     """Return the contents of `results.json`."""
     with stages("model and world"):
@@ -78,7 +83,9 @@ def _results(
     if changed:
         warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
 
-    records, sizes = measure(model.method, experiment, world, split=split, stages=stages)
+    records, sizes = measure(
+        model.method, experiment, world, split=split, stages=stages, quick=quick
+    )
     if rising := _still_rising(records, experiment.evaluate.max_steps):
         warn(rising)
 

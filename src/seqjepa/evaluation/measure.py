@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from seqjepa.actions import ActionSpace
 from seqjepa.config import Experiment
 from seqjepa.devices import device_of, use_bf16
 from seqjepa.evaluation.class_probes import classify
@@ -53,14 +54,21 @@ class Stages:
 
 
 def measure(
-    method: Method, experiment: Experiment, world: World, *, split: str, stages: Stages
+    method: Method,
+    experiment: Experiment,
+    world: World,
+    *,
+    split: str,
+    stages: Stages,
+    quick: bool = False,
 ) -> tuple[list[Record], dict[str, int]]:
     """Return all figures of a method, and the number of objects of each split.
 
-    The figures come from those objects. The method is left as it was.
+    The figures come from those objects. The method is left as it was. `quick` leaves out controls,
+    readouts, splits out of distribution and factors that no action is made of.
     """
     # The splits. All have pairs of views, or the evaluation ends before anything is computed.
-    splits = _splits_to_probe(world.spec, split)
+    splits = _splits_to_probe(world.spec, split, quick)
     for source_split in splits.values():
         world.require(source_split, 2)
     samplings = {
@@ -77,20 +85,25 @@ def measure(
     # Each source of features: its tables, then its sequences, then its records.
     device = device_of(method)
     width = method.encoder.dim
-    measurement = _Measurement(experiment, world, device, width, splits, samplings, stages)
-    records = measurement.records("model", method, readouts=True)
+    space = world.spec.actions if quick else world.spec.factors
+    measurement = _Measurement(experiment, world, device, width, splits, samplings, stages, space)
+    records = measurement.records("model", method, readouts=not quick)
+    if quick:
+        return records, sizes
     for name in ("random", "pixels"):
         key = control_key(name, experiment, world.spec, samplings, device)
         records += kept(key, partial(measurement.control, name))
     return records, sizes
 
 
-def _splits_to_probe(spec: WorldSpec, split: str) -> dict[str, str]:
+def _splits_to_probe(spec: WorldSpec, split: str, quick: bool) -> dict[str, str]:
     """Return the world's split for each name in records.
 
-    The names are `train`, the one asked for, and all that are out of distribution.
+    The names are `train`, the one asked for, and unless `quick`, all that are out of distribution.
     """
     splits = {"train": spec.probe_split, split: split}
+    if quick:
+        return splits
     in_distribution = ("train", "val", "test", spec.probe_split)
     others = [name for name in spec.splits if name not in in_distribution]
     return splits | {name: name for name in others}
@@ -108,6 +121,7 @@ class _Measurement:
         splits: see `_splits_to_probe`.
         samplings: the views of each split.
         stages: for the terminal.
+        space: the groups of factors that are asked for.
     """
 
     experiment: Experiment
@@ -117,6 +131,7 @@ class _Measurement:
     splits: Mapping[str, str]
     samplings: Mapping[str, Sampling]
     stages: Stages
+    space: ActionSpace
 
     def records(self, name: str, source: Method | None, *, readouts: bool = False) -> list[Record]:
         """Return all figures of one source of features.
@@ -182,7 +197,7 @@ class _Measurement:
             with self.stages(f"{name}: class probes"):
                 records += classify(protocol, known, sequences)
         with self.stages(f"{name}: factor probes"):
-            records += regress(protocol, tables, self.world.spec.factors)
+            records += regress(protocol, tables, self.space)
         return records
 
     def _readouts(self, method: Method) -> Mapping[str, Callable[[Tensor], Tensor]]:

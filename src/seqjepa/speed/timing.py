@@ -87,8 +87,8 @@ def alternate_with_training(
 ) -> tuple[float, float]:
     """Return the seconds that a step takes, of the training loop as it is and of the plain one.
 
-    Data, probes and logging are included, checkpoints are left out. `train.log_every` steps are a
-    round.
+    Data, probes and logging are included, checkpoints are left out. A GPU keeps the views.
+    `train.log_every` steps are a round.
     """
     # More steps than are measured: the watch ends the run before its last step and checkpoint.
     every = experiment.train.log_every
@@ -100,7 +100,14 @@ def alternate_with_training(
     clock = time.process_time if device.type == "cpu" else device_clock
     watch = _Watch(plain, every, rounds, clock)
     with tempfile.TemporaryDirectory(dir=cache_root()) as folder, suppress(_Enough):
-        train(experiment, folder, device=device, quiet=True, trackers=[lambda path: watch])
+        train(
+            experiment,
+            folder,
+            device=device,
+            quiet=True,
+            trackers=[lambda path: watch],
+            keep_views=device.type == "cuda",
+        )
     return min(watch.loop), min(watch.reference)
 
 

@@ -5,12 +5,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from seqjepa.errors import DataError
 from seqjepa.store.checksums import Checksums
 from seqjepa.types import Indices
 
 STATISTICS_VIEWS = 4096  # views that pixel statistics are computed from, roughly
+COPIED = 256  # objects whose views are copied to a device at once
 
 
 class Stored(Protocol):
@@ -73,6 +75,20 @@ class ViewTable:
         if self.checksums is not None:
             self.checksums.verify((objects, views), picked)
         return picked
+
+    def copy_to(self, device: torch.device) -> torch.Tensor:
+        """Return all views [N, V, H, W, C] in the memory of a device.
+
+        Raises:
+            DataError: if one is not as it was written to the cache.
+        """
+        objects, every_view = len(self.labels), np.arange(self.views.shape[1])[None]
+        copy = torch.empty(objects, *self.views.shape[1:], dtype=torch.uint8, device=device)
+        # In parts, as the main memory may not hold all of them.
+        for start in range(0, objects, COPIED):
+            index = np.arange(start, min(start + COPIED, objects))
+            copy[start : start + COPIED] = torch.from_numpy(self.images(index, every_view))
+        return copy
 
 
 def pixel_statistics(table: ViewTable) -> tuple[tuple[float, ...], tuple[float, ...]]:

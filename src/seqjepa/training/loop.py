@@ -31,6 +31,11 @@ from seqjepa.training.trackers import Tracker, tell
 from seqjepa.types import SequenceBatch, StepOutput
 from seqjepa.worlds.base import World
 
+NOT_KEPT = (
+    "the training views are not kept on the device: they are made anew for each batch, or need "
+    "more than half of its memory"
+)
+
 
 def train(
     experiment: Experiment,
@@ -43,6 +48,7 @@ def train(
     trackers: Iterable[Callable[[Path], Tracker]] = (),
     allow_changed_data: bool = False,
     rank_timeout: float = 600.0,
+    keep_views: bool = False,
 ) -> Path:
     """Train an experiment, or what is left of it, and return its run folder.
 
@@ -63,6 +69,9 @@ def train(
         allow_changed_data: warn of data that differ from those the run was begun with, instead of
             refusing them.
         rank_timeout: seconds that a rank may keep the others waiting.
+        keep_views: keep all training views in the device's memory, where batches are then gathered;
+            the batches are the same. Where they are not stored as they are, or need more than half
+            of the memory, a warning says so.
 
     Raises:
         ConfigError, DataError: before anything is written.
@@ -94,6 +103,8 @@ def train(
             if resume:
                 step, seconds = _restore(learner, run_dir, run, display.warn)
             require_same("checkpoint", {"step": step})
+            if keep_views and not world.keep_views("train"):
+                display.warn(NOT_KEPT)
             display.start_at(step, seconds)
             batches = _batches(experiment, world, step)
             autocast = torch.autocast(

@@ -137,6 +137,16 @@ class World(ABC):
         self.device = device
         return self
 
+    def keep_views(self, split: str) -> bool:
+        """Keep the views of a split in the memory of `device`, if they are stored and fit.
+
+        Sequences are the same as before, bit for bit, and their views are on the device.
+
+        Returns:
+            Whether they are kept.
+        """
+        return False
+
     @abstractmethod
     def size(self, split: str) -> int:
         """Return the number of objects (images, scenes ...) in a split."""

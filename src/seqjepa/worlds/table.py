@@ -1,5 +1,6 @@
 """Worlds whose views are all on disk: a table of objects and their views for each split."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 from typing_extensions import override
 
+from seqjepa.devices import memory
 from seqjepa.keys import choose_views
 from seqjepa.store.fingerprint import digests
 from seqjepa.store.table import Stored, ViewTable, pixel_statistics
@@ -19,6 +22,7 @@ from seqjepa.worlds.base import World, WorldSpec
 __all__ = ["Stored", "TableWorld", "ViewTable", "pixel_statistics"]
 
 FINGERPRINTED = 64  # objects whose poses stand for those of a split that is read from files
+KEPT = 0.5  # of a device's memory, the most that kept views take: training needs the rest
 
 
 class TableWorld(World):
@@ -27,6 +31,7 @@ class TableWorld(World):
     def __init__(self, spec: WorldSpec, tables: Mapping[str, ViewTable]) -> None:
         self.spec = spec if spec.data else replace(spec, data=digests(_parts(tables)))
         self.tables = tables
+        self.kept: dict[str, Tensor] = {}
 
     @override
     def size(self, split: str) -> int:
@@ -37,14 +42,36 @@ class TableWorld(World):
         return self.tables[split].views.shape[1]
 
     @override
+    def keep_views(self, split: str) -> bool:
+        if split not in self.kept:
+            table = self.tables[split]
+            size = len(table.labels) * math.prod(table.views.shape[1:])
+            taken = sum(views.nbytes for views in self.kept.values())
+            if taken + size > KEPT * memory(self.device):
+                return False
+            self.kept[split] = table.copy_to(self.device)
+        return True
+
+    @override
     def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
         table = self.tables[split]
         chosen = choose_views(key, num_views, table.views.shape[1])
         # From [B, T, H, W, C] without a copy: channels-last in memory, as convolutions like them.
-        views = torch.from_numpy(table.images(index, chosen)).permute(0, 1, 4, 2, 3)
+        views = self._pixels(split, index, chosen).permute(0, 1, 4, 2, 3)
         poses = torch.from_numpy(table.poses[index[:, None], chosen])
         labels = torch.from_numpy(table.labels[index])
         return SequenceBatch(views, self.spec.actions.along(poses), poses, labels)
+
+    def _pixels(self, split: str, index: Indices, chosen: Indices) -> Tensor:
+        """Return the views `chosen` [B, T] of the objects `index` [B], as [B, T, H, W, C]."""
+        kept = self.kept.get(split)
+        if kept is None:
+            return torch.from_numpy(self.tables[split].images(index, chosen))
+
+        # Only the places travel; views are gathered where they are.
+        places = torch.from_numpy(index[:, None] * kept.shape[1] + chosen)
+        flat = places.flatten().to(kept.device, non_blocking=True)
+        return kept.flatten(0, 1).index_select(0, flat).view(*chosen.shape, *kept.shape[2:])
 
 
 def _parts(tables: Mapping[str, ViewTable]) -> dict[str, npt.NDArray[Any] | str]:
