@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import objectives
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 import speed
+import tables
 from seqjepa.report import style
 from seqjepa.report.runs import Run, read_results
 from seqjepa.report.style import Picture, picture
@@ -74,17 +74,14 @@ def parts(folder: Path = FOLDER) -> dict[str, str]:
 
 def table(found: Results) -> str:
     """Return the figures of converged probes on test objects, a row for each contender."""
-    columns = {
-        head: question for head, (question, split) in objectives.COLUMNS.items() if not split
-    }
-    heads = [*columns, "views a second"]
+    heads = [*(column.title for column in tables.FIGURES), "views a second"]
     lines = [f"| objective | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
 
     for name, results in found.items():
         run = Run(FOLDER / f"{name}.json", results["experiment"], {}, results)
         cells = [
             text(value([run], "model", results["split"], question), question.metric)
-            for question in columns.values()
+            for _, question, _ in tables.FIGURES
         ]
         speed_of_it = f"{results['training']['views_per_second']:,.0f}"
         link = f"[{LINES[name][0]}](results/gpu/{name}.json)"

@@ -21,6 +21,12 @@ class Column(NamedTuple):
     question: Question
     split: str = ""
 
+    @property
+    def title(self) -> str:
+        """The head with its unit."""
+        units = {"top1": ", %", "median_degrees": ", °"}
+        return f"{self.head}{units.get(self.question.metric, '')}"
+
 
 VIEW = Column("z", Question("class", "view", 1, "top1"))
 MEAN = Column("mean of five", Question("class", "mean", 5, "top1"))
@@ -54,7 +60,7 @@ def table(
     if not found:
         return "*Not measured yet.*\n"
 
-    heads = [f"{column.head}{_unit(column.question)}" for column in columns]
+    heads = [column.title for column in columns]
     lines = [f"| {head} | n | {' | '.join(heads)} |", "|---|" + "---:|" * (len(columns) + 1)]
     for name, label in found.items():
         lines.append(row(runs[name].runs, "model", label, columns))
@@ -74,7 +80,3 @@ def row(runs: Sequence[Run], features: str, label: str, columns: Sequence[Column
         for column in columns
     ]
     return f"| {label} | {len(runs)} | {' | '.join(cells)} |"
-
-
-def _unit(question: Question) -> str:
-    return {"top1": ", %", "median_degrees": ", °"}.get(question.metric, "")
