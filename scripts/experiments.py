@@ -25,7 +25,8 @@ LAST = "--method.predict last"
 INVERSE = "--method.inverse 5"
 PRESENT = "--method.present"
 FILM = "--method.conditioning film"
-OURS = f"--method.loss contrast {INVERSE} {PRESENT} {FILM}"  # the demo's objective
+# The demo's objective: the aggregator is given no actions.
+OURS = f"--method.loss contrast {INVERSE} {PRESENT} --method.condition predictor {FILM}"
 # A predictor that is given no actions cannot be modulated by them.
 NO_ACTIONS = "--method.condition none --method.conditioning concat"
 COLD = "--method simclr --method.temperature 0.1"
@@ -40,6 +41,7 @@ def length(observed: int, batch: int) -> str:
 # A million views each, 256 a step, whatever a method reads of them.
 EQUAL_VIEWS = {
     "demo": "shapes_demo",
+    "demo_both": "shapes_demo --method.condition both",
     "demo_no_actions": f"shapes_demo {NO_ACTIONS}",
     "every": "shapes_tiny",
     "every_no_actions": f"shapes_tiny {NO_ACTIONS}",
@@ -80,12 +82,12 @@ EQUAL_SEQUENCES = {
 EQUAL_TIME = {
     name: f"{EQUAL_VIEWS[name]} --train.steps {steps}"
     for name, steps in {
-        "every": 4270,
-        "last": 5640,
-        "equimod": 5810,
-        "equimod_inverse": 5760,
-        "simclr_cold": 5640,
-        "simclr_cold_inverse": 5580,
+        "every": 3900,
+        "last": 5040,
+        "equimod": 5200,
+        "equimod_inverse": 5140,
+        "simclr_cold": 5040,
+        "simclr_cold_inverse": 4990,
     }.items()
 }
 # Three million views.

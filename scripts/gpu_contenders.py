@@ -16,6 +16,7 @@ OURS = {
     "temperature": 0.1,
     "inverse": 5.0,
     "present": True,
+    "condition": "predictor",
     "conditioning": "film",
 }
 # A method's name, or what is changed of the paper's seq-JEPA; trained in this order.

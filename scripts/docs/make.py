@@ -55,7 +55,7 @@ CONTENDERS = {
 }
 # The curves of docs/figures/conditioning.png: names of runs, what they are called, their colours.
 LONG = (("demo", "demo", style.AGG), ("every", "every", style.Z), ("last", "last", style.RANDOM))
-DEMO = "contrast, inverse 5, present, film (the demo)"
+DEMO = "the demo"
 EVERY = "cosine, every next view"
 SUPERVISED = "*supervised, the ceiling*"
 # The rows of tables, by the runs' names.
@@ -68,6 +68,7 @@ IN_README = {
 }
 OBJECTIVES = {
     "demo": DEMO,
+    "demo_both": "the demo with actions in the aggregator, too",
     "every": EVERY,
     "last": "cosine, the last view (the paper)",
     "equimod": "EquiMod",
@@ -83,7 +84,9 @@ OPTIONS = {
     "inverse": "inverse 5 alone",
     "present": "present alone",
     "film": "film alone",
-    "demo": "all four (the demo)",
+    "demo": "all five (the demo)",
+    "demo_both": "with actions in the aggregator, too",
+    "demo_no_actions": "without actions",
     "demo_no_contrast": "without contrast",
     "demo_no_inverse": "without inverse",
     "demo_no_present": "without present",

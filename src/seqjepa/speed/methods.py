@@ -29,7 +29,7 @@ REFERENCE = "seq_jepa:predict=last"
 """Contender whose time per view is 1: the paper's objective."""
 
 MORE = (
-    "seq_jepa:predict=every,loss=contrast,inverse=5,present=true,conditioning=film",
+    "seq_jepa:predict=every,loss=contrast,inverse=5,present=true,condition=predictor,conditioning=film",
     "simclr:temperature=0.1",
     "simclr:temperature=0.1,inverse=5",
     "equimod:inverse=5",
