@@ -3,10 +3,10 @@
     .venv/bin/python scripts/experiments.py equal_views --runs last demo --seeds 0 1 2 --jobs 2
 
 A run is trained and evaluated on the test split, and its results.json is copied to
-docs/results/EXPERIMENT/RUN_seedS.json, the curves of its online probes to docs/curves. A run whose
-results are there is finished. When the script was killed, start it again: it goes on where it was.
-Every run is one process with one thread; `--jobs` of them run side by side. Weights stay in
-runs/EXPERIMENT/.
+docs/results/EXPERIMENT/RUN_seedS.json; the curves of its online probes, where a page draws them, to
+docs/curves. A run whose results are there is finished. When the script was killed, start it again:
+it goes on where it was. Every run is one process with one thread; `--jobs` of them run side by
+side. Weights stay in runs/EXPERIMENT/.
 """
 
 import argparse
@@ -112,6 +112,7 @@ PIXELS = {
     "furniture": "furniture",
     "furniture_demo": f"furniture {OURS}",
 }
+CURVES = ("long", "pixels")  # experiments whose curves are kept
 EXPERIMENTS = {
     "equal_views": EQUAL_VIEWS,
     "equal_sequences": EQUAL_SEQUENCES,
@@ -170,7 +171,8 @@ def run(experiment: str, name: str, seed: int) -> int:
 
     kept.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(folder / "results.json", kept)
-    keep_curves(folder, DOCS / "curves" / f"{place}.json")
+    if experiment in CURVES:
+        keep_curves(folder, DOCS / "curves" / f"{place}.json")
     return 0
 
 

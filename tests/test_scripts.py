@@ -96,7 +96,8 @@ def test_a_run_of_an_experiment(run_dir: Path, tmp_path: Path, monkeypatch) -> N
     assert evaluated[3] == "evaluate" and evaluated[-2:] == ["--split", "test"]
     copied = tmp_path / "docs" / "results" / "equal_views" / "demo_seed0.json"
     assert copied.read_bytes() == (run_dir / "results.json").read_bytes()
-    curves = json.loads((tmp_path / "docs/curves/equal_views/demo_seed0.json").read_text())
+    experiments.keep_curves(run_dir, tmp_path / "docs" / "curves" / "demo.json")
+    curves = json.loads((tmp_path / "docs" / "curves" / "demo.json").read_text())
     assert curves["views_seen"] == [32, 64, 96]
 
     assert experiments.run("equal_views", "demo", 0) == 0 and len(commands) == 2

@@ -13,6 +13,7 @@ from evidence import (
     FAILS,
     INDIVIDUAL,
     MEAN,
+    NAMES,
     ROTATION,
     VIEW,
     Comparison,
@@ -23,11 +24,11 @@ from evidence import (
     by_setting,
     difference,
     figure,
+    missing,
     nothing,
     number,
     percent,
     shown,
-    significant,
     views_seen,
 )
 from seqjepa.report.tables import Question, Value
@@ -223,11 +224,7 @@ def _ahead(
         ("more accurate than the mean of the same five views, which the paper does not show", five),
         ("higher in R²", turns),
     ):
-        missed = [
-            each.name
-            for each, counts in zip(compared, significant(compared), strict=True)
-            if not counts
-        ]
+        missed = [each.name for each in missing(compared)]
         but = f"all but {', '.join(missed)}" if missed else "all"
         lines.append(f"{place}: {told}, against {but if len(missed) < len(compared) else 'none'}")
     return lines
@@ -265,13 +262,20 @@ def _over(
             mine = runs[f"{'equal_views' if ours[0] == 'demo' else experiment}/{ours[0]}"]
             for name, told in others.items():
                 theirs = runs[f"{experiment}/{name}"]
-                pairs = [Comparison(figure(mine, each), figure(theirs, each)) for each in asked]
+                pairs = [
+                    Comparison(
+                        figure(mine, each), figure(theirs, each), f"{NAMES[each]} against {told}"
+                    )
+                    for each in asked
+                ]
                 figures = ", ".join(
                     f"{shown(each, pair.first)} against {bare(each, pair.second)}"
                     for each, pair in zip(asked, pairs, strict=True)
                 )
                 lines.append(f"{place}, {ours[1]} against {told}: {figures}")
                 compared += pairs
+            if missed := [each.name for each in missing(compared)]:
+                lines.append(f"{place}: no difference that counts in {'; '.join(missed)}")
             settings[f"at {place}"] = all_exceed(lines, compared)
         except MissingError:
             settings[f"at {place}"] = nothing()

@@ -123,6 +123,12 @@ def significant(comparisons: Sequence[Comparison]) -> list[bool]:
     return found
 
 
+def missing(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons whose difference does not count, see `significant`."""
+    counted = zip(comparisons, significant(comparisons), strict=True)
+    return [each for each, counts in counted if not counts]
+
+
 def by_setting(settings: Mapping[str, Evidence]) -> Evidence:
     """Return one verdict where all settings agree, else one for each that was tested.
 

@@ -4,7 +4,8 @@
 
 The figure shows views of test objects with their nearest neighbours in the first run's z among the
 views of other objects. The file has the median angle to the neighbours' rotation, and the share of
-neighbours of the same class, in z and z_AGG of every run and among views drawn at random.
+neighbours of the same class, in z and z_AGG of every run and among views drawn at random. The runs'
+figures are added to it.
 """
 
 import json
@@ -22,7 +23,8 @@ MEASURED = RESULTS / "neighbours.json"
 
 
 def main() -> None:
-    measured = {}
+    # Runs that were measured before stay, since their weights may be gone.
+    measured = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     for number, run_dir in enumerate(map(Path, sys.argv[1:])):
         model = load(run_dir)
         drawn = sample.draw(model, model.experiment.world.build())

@@ -20,7 +20,9 @@ def shapes_demo() -> Experiment:
 
     Command: seqjepa train shapes_demo --run-dir runs/demo
     Time: 9 minutes for 1.02 million views on two cores with bf16, rendering apart.
-    Result: RESULT
+    Result (test, n = 3): top-1 of z 75.7 %, of the mean of five views' z 96.5 %, of z_AGG of five
+    views 96.9 %; relative rotation R2 0.483, median error 50.6 degrees. A supervised net of the
+    same size has 95.5 % of one view and 0.578.
 
     Chosen on the val split, one seed each, after equal views:
     - inverse 5 against 1 and 20 (in a prototype): more rotation than 1, more accuracy than 20;

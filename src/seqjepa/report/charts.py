@@ -106,6 +106,10 @@ def accuracy_by_views(
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, top)
+    if ceiling is not None:
+        # Room above 100 %, or the names of the curves at the top would stand in the title.
+        axes.set_ylim(0, 108)
+        axes.set_yticks(range(0, 101, 20))
     style.place_labels(axes, ends)
     return figure
 
@@ -136,7 +140,11 @@ def pose_by_features(variant: Variant, *, ceiling: Variant | None = None) -> Fig
     axes.grid(visible=True, axis="x")
     axes.spines["left"].set_visible(False)
     axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, handletextpad=0.3, reverse=True
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.2),
+        ncols=3 if ceiling is None else 2,
+        handletextpad=0.3,
+        reverse=True,
     )
     return figure
 
