@@ -12,6 +12,7 @@
 Unlike in the original, whose channels are swapped, the JPEGs' red is red.
 """
 
+import errno
 import itertools
 import json
 import shutil
@@ -167,7 +168,7 @@ def _remove_changed(folder: Path, job: RenderJob) -> None:
         for number, place in enumerate(job.places):
             sources[place] = job.source(number)
             made = folder / place
-            if known.get(place) != sources[place] and made.exists():
+            if known.get(place) != sources[place] and _exists(made):
                 shutil.rmtree(made.rename(_half(made)))
             advance(1)
 
@@ -199,10 +200,10 @@ def _render(folder: Path, job: RenderJob, quality: int) -> dict[str, str]:
 
     JPEGs are made side by side, for PIL does not hold the GIL, while the next objects are rendered.
     """
-    missing = [n for n, place in enumerate(job.places) if not (folder / place).exists()]
+    missing = [n for n, place in enumerate(job.places) if not _exists(folder / place)]
     objects, views = job.poses.shape[:2]
     skipped: dict[str, str] = {}
-    waiting = deque[Future[None]]()
+    waiting = deque[Future[dict[str, str]]]()
     with progress("rendering", objects * views) as advance, ThreadPoolExecutor() as pool:
         advance((objects - len(missing)) * views)
         for number, rendered in zip(missing, job.render(missing), strict=True):
@@ -210,27 +211,43 @@ def _render(folder: Path, job: RenderJob, quality: int) -> dict[str, str]:
             if isinstance(rendered, Skip):
                 skipped[place] = rendered.reason
             else:
-                write = pool.submit(_write_object, folder / place, rendered, poses, quality)
+                write = pool.submit(_write_object, folder, place, rendered, poses, quality)
                 waiting.append(write)
 
             # More objects in memory than this would keep no more cores busy.
             if len(waiting) > CHUNK:
-                waiting.popleft().result()
+                skipped |= waiting.popleft().result()
             advance(views)
 
         for write in waiting:
-            write.result()
+            skipped |= write.result()
     return skipped
 
 
-def _write_object(folder: Path, views: Views, poses: npt.NDArray[np.float32], quality: int) -> None:
+def _write_object(
+    folder: Path, place: str, views: Views, poses: npt.NDArray[np.float32], quality: int
+) -> dict[str, str]:
+    """Write an object; return its place and why, if this disk cannot have its name."""
     # Renamed when all of it is written: an object's folder is complete or not there.
-    half = _half(folder)
-    half.mkdir(parents=True)
+    half = _half(folder / place)
+    try:
+        half.mkdir(parents=True)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return {place: "its name is too long for this disk: rename its file, or another --out"}
     for number, (view, pose) in enumerate(zip(views, poses, strict=True)):
         (half / f"image_{number}.jpg").write_bytes(encode(view, quality))
         np.save(half / f"latent_{number}.npy", pose.astype(np.float64))
-    half.rename(folder)
+    half.rename(folder / place)
+    return {}
+
+
+def _exists(folder: Path) -> bool:
+    # Asking for a name that is too long for the disk is an error.
+    with suppress(OSError):
+        return folder.exists()
+    return False
 
 
 def _half(folder: Path) -> Path:

@@ -86,7 +86,8 @@ def join(parts: list[Part]) -> Mesh:
     middle, size = (low + high) / 2, (high - low).max()
 
     # Products of coordinates lose digits far from the origin and can leave the range of numbers.
-    # So normals are those of the object in the middle, about as large as 1: powers of two are exact.
+    # So normals are those of the object in the middle and about as large as 1, scaled by a power of
+    # two, which is exact.
     scale = 2.0 ** -np.ceil(np.log2(size)) if size > 0 else 1.0
     normals = [_normals(part, (part.points - middle) * scale) for part in parts]
 

@@ -84,7 +84,7 @@ class _Text:
         found = self.table([(type, count)], 1)
         if found is None:
             raise ValueError("it ends too early")
-        return found[0][0]
+        return np.asarray(found[0][0])
 
     def table(self, fields: list[tuple[str, int]], rows: int) -> list[Column] | None:
         ends = np.cumsum([width for _, width in fields])
@@ -102,7 +102,7 @@ class _Binary:
         self.data, self.at, self.order = data, start, order
 
     def take(self, type: str, count: int) -> Column:
-        values = np.frombuffer(self.data, self.order + type, count, self.at)
+        values: Column = np.frombuffer(self.data, self.order + type, count, self.at)
         self.at += values.nbytes
         return values
 
