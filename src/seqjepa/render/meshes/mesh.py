@@ -95,7 +95,7 @@ def join(parts: list[Part]) -> Mesh:
     white = np.full((1, 1, 4), 255, np.uint8)
     places, colours = list[Floats](), list[Floats]()
     for part, n in zip(parts, faces, strict=True):
-        uv = np.zeros((n, 3, 2)) if part.uv is None else part.uv
+        uv = np.zeros((n, 3, 2)) if part.uv is None or part.picture is None else part.uv
         places.append(np.where(np.isnan(uv), 0, uv))
         colours.append(np.broadcast_to(part.colour, (n, 3, 4)))
     return Mesh(

@@ -18,7 +18,7 @@ from seqjepa.render.meshes.polygons import triangulate
 from seqjepa.render.meshes.resolver import Resolver, decode_text
 from seqjepa.render.meshes.texture import Mode, wrapped
 
-NO_MATERIAL = ("", "(null)")  # what programs write for faces that have none
+NO_MATERIAL = ("(null)", "None")  # what programs write for faces that have no material
 
 
 @dataclass
@@ -61,19 +61,20 @@ def read_obj(data: bytes, resolver: Resolver) -> list[Part]:
     uv, normals = _table(found.places)[0][:, :2], _table(found.normals)[0][:, :3]
     colours, coloured = fractions(vertices[:, 3:6]), counts >= 6
 
-    sizes = [len(face.split()) for face in found.faces]
+    sizes = np.array([len(face.split()) for face in found.faces], np.int64)
     corners = _corners(found, sizes)
     if corners[:, 0].max(initial=-1) >= len(vertices) or corners[:, 0].min(initial=0) < 0:
         raise ValueError(f"faces name vertices beyond the {len(vertices):,} that are there")
-    triangles, owner = triangulate(sizes)
 
-    names = list(dict.fromkeys(found.materials))
-    number = np.array([names.index(name) for name in found.materials], np.int64)[owner]
+    # The order of triangles decides what is drawn where two lie in the same plane.
+    names = {name: number for number, name in enumerate(dict.fromkeys(found.materials))}
+    used = np.array([names[name] for name in found.materials], np.int64)
     parts = list[Part]()
-    for name in reversed(names):
-        chosen = corners[triangles[number == names.index(name)]]
+    for name, number in reversed(names.items()):
+        triangles, _ = triangulate(sizes[used == number])
+        chosen = corners[np.repeat(used == number, sizes)][triangles]
         vertex, place, normal = chosen[..., 0], chosen[..., 1], chosen[..., 2]
-        material = None if name is None else materials[name]
+        material = materials.get(name or "")
         own = (colours[vertex], coloured[vertex]) if coloured.any() else None
         part = Part(
             points=vertices[vertex, :3],
@@ -105,8 +106,7 @@ def _statements(text: str) -> _Statements:
             found.faces.append(rest)
             found.materials.append(material)
         elif key == "usemtl":
-            name = plain_name(rest)
-            material = None if name in NO_MATERIAL else name
+            material = plain_name(rest)
         elif key == "mtllib":
             found.libraries.append(rest.strip())
     return found
@@ -122,7 +122,7 @@ def _table(lines: list[str]) -> tuple[Floats, Ints]:
     return table, counts
 
 
-def _corners(found: _Statements, sizes: list[int]) -> Ints:
+def _corners(found: _Statements, sizes: Ints) -> Ints:
     """Return the vertex, the place in the texture and the normal of all corners [n, 3].
 
     They count from 0, and are -1 where the file names none.
@@ -156,12 +156,12 @@ def _materials(found: _Statements, resolver: Resolver) -> dict[str, Material]:
             materials = parse_materials(text or "") | materials  # the first of a name counts
 
     # Only what faces use is asked for.
-    used = [name for name in dict.fromkeys(found.materials) if name is not None]
+    used = [name for name in dict.fromkeys(found.materials) if name]
     near = {name.lower(): name for name in materials}
     where = " and ".join(libraries) or "no mtllib"
     if not resolver.missing:
         for name in used:
-            if name not in materials:
+            if name not in materials and name not in NO_MATERIAL:
                 hint = f", which has {near[name.lower()]}" if name.lower() in near else ""
                 resolver.missing.append(f"material {name} ({where}{hint})")
     return materials
