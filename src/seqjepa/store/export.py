@@ -235,7 +235,7 @@ def _write_object(
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        return {place: "its name is too long for this disk: rename its file, or another --out"}
+        return {place: "its name is too long for this disk: shorten that of its file"}
     for number, (view, pose) in enumerate(zip(views, poses, strict=True)):
         (half / f"image_{number}.jpg").write_bytes(encode(view, quality))
         np.save(half / f"latent_{number}.npy", pose.astype(np.float64))

@@ -54,14 +54,15 @@ def render_mesh(mesh: Mesh, latents: npt.NDArray[np.float32], image_size: int) -
 def is_seen(views: Bytes, latents: npt.NDArray[np.float32]) -> bool:
     """Return whether an object changes a pixel of its pictures, its shadow included.
 
-    `views` are what `render_mesh` returns for the latents.
+    A step of 1 / 255 is no change. `views` are what `render_mesh` returns for the latents.
     """
     scenes = stages(*latents[:, 3:].astype(np.float64).T)
     for view, stage in zip(views, scenes, strict=True):
         ahead, t = _sights(stage, 2 * len(view))
         points, up = stage[EYE] + t[:, None] * ahead, np.tile(UP, (len(t), 1))
         colours = np.tile(stage[FLOOR], (len(t), 1))
-        if (view != _pixels(tones(stage, colours, up, spots(stage, points, up)))).any():
+        empty = _pixels(tones(stage, colours, up, spots(stage, points, up)))
+        if (np.abs(view.astype(int) - empty) > 1).any():
             return True
     return False
 
