@@ -15,11 +15,13 @@ from seqjepa.render.kernels import Floats
 from seqjepa.render.meshes.colours import GREY
 from seqjepa.render.meshes.gltf import read_gltf
 from seqjepa.render.meshes.mesh import Mesh, Part, framed, join
+from seqjepa.render.meshes.off import read_off
 from seqjepa.render.meshes.ply import read_ply
 from seqjepa.render.meshes.resolver import MOST_BYTES, Resolver
 from seqjepa.render.meshes.wavefront import read_obj
 
 MOST_FACES = 20_000_000
+MOST_REASON = 200  # characters of a reader's error, which may quote the file
 # From y up, as files of meshes have it, to z up.
 Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 
@@ -52,7 +54,7 @@ def load_mesh(files: Files, name: str, turn: Floats | None = None) -> Mesh:
         raise DataError(f"{where}: {error}. Repair it or leave it out") from error
     except BROKEN as error:
         if not resolver.missing:
-            reason = f"{type(error).__name__}: {error}"
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:MOST_REASON]
             raise DataError(
                 f"{where} is no whole mesh ({reason}): repair it or leave it out"
             ) from error
@@ -73,19 +75,11 @@ def _whole(parts: list[Part], turn: Floats | None) -> Mesh:
 
 
 def _read_stl(data: bytes, resolver: Resolver) -> list[Part]:
-    return _read_plain(data, "stl")
-
-
-def _read_off(data: bytes, resolver: Resolver) -> list[Part]:
-    return _read_plain(data, "off")
-
-
-def _read_plain(data: bytes, kind: str) -> list[Part]:
-    """Return the parts of a file in a format that has no materials."""
+    """Return the solids of an STL file, text or binary; it has no colours."""
     import trimesh
 
     parts = []
-    scene = trimesh.load_scene(io.BytesIO(data), file_type=kind, process=False)
+    scene = trimesh.load_scene(io.BytesIO(data), file_type="stl", process=False)
     for mesh in scene.geometry.values():
         if len(getattr(mesh, "faces", ())):
             points = np.asarray(mesh.vertices, np.float64)[np.asarray(mesh.faces)]
@@ -114,7 +108,7 @@ READERS: dict[str, Reader] = {
     ".glb": read_gltf,
     ".ply": read_ply,
     ".gltf": read_gltf,
-    ".off": _read_off,
+    ".off": read_off,
     ".stl": _read_stl,
 }
 FORMATS = tuple(READERS)
