@@ -114,6 +114,7 @@ def test_files_of_other_kinds_are_counted_by_their_suffix(tmp_path: Path) -> Non
     beside = ["m.mtl", "t.PNG", "u.jpg", "data.bin", "readme.txt", "LICENSE", ".hidden.fbx"]
     write(tmp_path, {f"chair/{name}": "x" for name in [*names, *beside]} | {"chair/z.obj": BOX})
     write_zip(tmp_path / "more.zip", {"lamp/a.obj": BOX, "lamp/b.fbx": "x", "lamp/c.zip": "x"})
+
     found = find_models(tmp_path)
     assert [model.place for model in found.models] == ["chair/z", "lamp/a"]
     expected = {".3ds": 1, ".blend": 1, ".dae": 1, ".fbx": 3, ".gz": 1, ".kind": 1, ".rar": 1}

@@ -1,4 +1,4 @@
-"""What becomes of one object: its pictures, or the reason why there are none."""
+"""Drawing one object: its pictures, or the reason why there are none."""
 
 import io
 from pathlib import Path

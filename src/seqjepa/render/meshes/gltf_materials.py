@@ -1,4 +1,4 @@
-"""What is drawn of a glTF file's materials: base colours, their textures and their alpha."""
+"""Base colours, textures and alpha of a glTF file's materials."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Paint:
-    """How a part looks: its colour, its texture and the places in that, as `mesh.Part` has them."""
+    """A part's colour, its texture and the places in that, as `mesh.Part` has them."""
 
     colour: Floats
     picture: Pixels | None = None

@@ -46,6 +46,9 @@ def load_mesh(files: Files, name: str, turn: Floats | None = None) -> Mesh:
     where, resolver = f"{files.path}/{name}", Resolver(files, name)
     data = files.read(name, MOST_BYTES)
     read = READERS[posixpath.splitext(name)[1].lower()]
+
+    # A reader goes on where a file is missing, or stops; either way it is what is missing that
+    # is told.
     try:
         parts = read(data, resolver)
         if not resolver.missing:
@@ -58,6 +61,7 @@ def load_mesh(files: Files, name: str, turn: Floats | None = None) -> Mesh:
             raise DataError(
                 f"{where} is no whole mesh ({reason}): repair it or leave it out"
             ) from error
+
     missing = ", ".join(dict.fromkeys(resolver.missing))
     raise DataError(f"{where} needs what is not there: {missing}")
 

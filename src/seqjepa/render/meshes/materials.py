@@ -40,7 +40,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Material:
-    """What is drawn of a material: its colour and the texture that replaces it.
+    """A material: its colour, its opacity and the texture that replaces the colour.
 
     Attributes:
         colour: [3], RGB in [0, 1].
