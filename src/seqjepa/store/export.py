@@ -203,7 +203,16 @@ def _render(folder: Path, job: RenderJob, quality: int) -> dict[str, str]:
     missing = [n for n, place in enumerate(job.places) if not _exists(folder / place)]
     objects, views = job.poses.shape[:2]
     skipped: dict[str, str] = {}
-    waiting = deque[Future[dict[str, str]]]()
+    waiting = deque[tuple[str, Future[None]]]()
+
+    def finish(place: str, write: Future[None]) -> None:
+        try:
+            write.result()
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            skipped[place] = "its name is too long for this disk: shorten that of its file"
+
     with progress("rendering", objects * views) as advance, ThreadPoolExecutor() as pool:
         advance((objects - len(missing)) * views)
         for number, rendered in zip(missing, job.render(missing), strict=True):
@@ -211,36 +220,27 @@ def _render(folder: Path, job: RenderJob, quality: int) -> dict[str, str]:
             if isinstance(rendered, Skip):
                 skipped[place] = rendered.reason
             else:
-                write = pool.submit(_write_object, folder, place, rendered, poses, quality)
-                waiting.append(write)
+                write = pool.submit(_write_object, folder / place, rendered, poses, quality)
+                waiting.append((place, write))
 
             # More objects in memory than this would keep no more cores busy.
             if len(waiting) > CHUNK:
-                skipped |= waiting.popleft().result()
+                finish(*waiting.popleft())
             advance(views)
 
-        for write in waiting:
-            skipped |= write.result()
+        for place, write in waiting:
+            finish(place, write)
     return skipped
 
 
-def _write_object(
-    folder: Path, place: str, views: Views, poses: npt.NDArray[np.float32], quality: int
-) -> dict[str, str]:
-    """Write an object; return its place and why, if this disk cannot have its name."""
+def _write_object(folder: Path, views: Views, poses: npt.NDArray[np.float32], quality: int) -> None:
     # Renamed when all of it is written: an object's folder is complete or not there.
-    half = _half(folder / place)
-    try:
-        half.mkdir(parents=True)
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        return {place: "its name is too long for this disk: shorten that of its file"}
+    half = _half(folder)
+    half.mkdir(parents=True)
     for number, (view, pose) in enumerate(zip(views, poses, strict=True)):
         (half / f"image_{number}.jpg").write_bytes(encode(view, quality))
         np.save(half / f"latent_{number}.npy", pose.astype(np.float64))
-    half.rename(folder / place)
-    return {}
+    half.rename(folder)
 
 
 def _exists(folder: Path) -> bool:
