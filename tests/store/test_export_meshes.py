@@ -1,5 +1,6 @@
 """A collection of meshes to the files of 3DIEBench: layout, splits, skipping, resuming."""
 
+import errno
 import hashlib
 import json
 import os
@@ -217,6 +218,54 @@ def test_meshes_that_the_labels_name_and_that_are_missing_are_listed(
     said = capsys.readouterr().out
     assert "1 that the labels name are not there:\n  gone.obj\n" in said and "skipped" not in said
     assert not (tmp_path / "out" / "skipped.json").exists()
+
+
+def test_one_bad_object_or_name_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names too long and no text, an object nobody sees, a file of another kind, and a good one."""
+    long = "/".join(["assets-of-the-third-prototype-with-all-parts"] * 7)
+    files = {
+        "a/good.obj": box_obj(),
+        f"a/{long}/chair.obj": box_obj((1, 2, 1)),
+        "a/clear.obj": box_obj(material="m.mtl", uv=True),
+        "a/m.mtl": mtl("d 0"),
+        "a/broken.glb": b"glTF",
+        "a/other.fbx": "x",
+    }
+    write(tmp_path / "in", files)
+    odd = os.fsencode(tmp_path / "in" / "a") + b"/\xff\xfe.obj"
+    Path(os.fsdecode(odd)).write_text("nothing")
+    out = tmp_path / "out"
+    command.main(f"meshes {tmp_path / 'in'} --out {out} --views 1 --image-size 16".split())
+
+    said = capsys.readouterr().out
+    assert "2 objects: a 2\n" in said and "not read: 1 .fbx (read: .obj, " in said
+    assert "3 skipped" in said and "a/clear: " in said and "changes no pixel" in said
+    skipped = json.loads((out / "skipped.json").read_text())
+    assert set(skipped) == {"a/clear", "a/broken", "a/_"}
+    places = np.load(out / "train_images.npy")
+    assert len(places) == 2 and not any("clear" in place for place in places)
+    assert all((out / place.strip("/") / "image_0.jpg").is_file() for place in places)
+
+
+def test_a_disk_with_shorter_names_costs_only_the_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir = Path.mkdir
+
+    def short(self: Path, *args, **options) -> None:
+        if len(self.name) > 20:
+            raise OSError(errno.ENAMETOOLONG, "File name too long", str(self))
+        mkdir(self, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", short)
+    write(tmp_path / "in", {"a/good.obj": box_obj(), f"a/{'b' * 30}.obj": box_obj((1, 2, 1))})
+    skipped = render(tmp_path / "in", tmp_path / "out")
+    assert skipped == {
+        f"a/{'b' * 30}": "its name is too long for this disk: shorten that of its file"
+    }
+    assert np.load(tmp_path / "out/train_images.npy").tolist() == ["/a/good/"]
 
 
 def test_killed_and_rendered_on(meshes: Path, tmp_path: Path) -> None:

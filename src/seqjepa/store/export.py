@@ -12,6 +12,7 @@
 Unlike in the original, whose channels are swapped, the JPEGs' red is red.
 """
 
+import errno
 import itertools
 import json
 import shutil
@@ -167,7 +168,7 @@ def _remove_changed(folder: Path, job: RenderJob) -> None:
         for number, place in enumerate(job.places):
             sources[place] = job.source(number)
             made = folder / place
-            if known.get(place) != sources[place] and made.exists():
+            if known.get(place) != sources[place] and _exists(made):
                 shutil.rmtree(made.rename(_half(made)))
             advance(1)
 
@@ -199,10 +200,19 @@ def _render(folder: Path, job: RenderJob, quality: int) -> dict[str, str]:
 
     JPEGs are made side by side, for PIL does not hold the GIL, while the next objects are rendered.
     """
-    missing = [n for n, place in enumerate(job.places) if not (folder / place).exists()]
+    missing = [n for n, place in enumerate(job.places) if not _exists(folder / place)]
     objects, views = job.poses.shape[:2]
     skipped: dict[str, str] = {}
-    waiting = deque[Future[None]]()
+    waiting = deque[tuple[str, Future[None]]]()
+
+    def finish(place: str, write: Future[None]) -> None:
+        try:
+            write.result()
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            skipped[place] = "its name is too long for this disk: shorten that of its file"
+
     with progress("rendering", objects * views) as advance, ThreadPoolExecutor() as pool:
         advance((objects - len(missing)) * views)
         for number, rendered in zip(missing, job.render(missing), strict=True):
@@ -211,15 +221,15 @@ def _render(folder: Path, job: RenderJob, quality: int) -> dict[str, str]:
                 skipped[place] = rendered.reason
             else:
                 write = pool.submit(_write_object, folder / place, rendered, poses, quality)
-                waiting.append(write)
+                waiting.append((place, write))
 
             # More objects in memory than this would keep no more cores busy.
             if len(waiting) > CHUNK:
-                waiting.popleft().result()
+                finish(*waiting.popleft())
             advance(views)
 
-        for write in waiting:
-            write.result()
+        for place, write in waiting:
+            finish(place, write)
     return skipped
 
 
@@ -231,6 +241,13 @@ def _write_object(folder: Path, views: Views, poses: npt.NDArray[np.float32], qu
         (half / f"image_{number}.jpg").write_bytes(encode(view, quality))
         np.save(half / f"latent_{number}.npy", pose.astype(np.float64))
     half.rename(folder)
+
+
+def _exists(folder: Path) -> bool:
+    # Asking for a name that is too long for the disk is an error.
+    with suppress(OSError):
+        return folder.exists()
+    return False
 
 
 def _half(folder: Path) -> Path:

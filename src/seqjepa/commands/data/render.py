@@ -10,7 +10,8 @@ import tyro
 from rich.console import Console
 
 from seqjepa.commands.options import choose, parse
-from seqjepa.render.meshes.collection import class_counts, find_models
+from seqjepa.render.meshes.collection import class_counts, counted, find_models
+from seqjepa.render.meshes.load import FORMATS
 from seqjepa.store import export_meshes as meshes
 from seqjepa.store.export import SKIPPED, export, plan_job
 from seqjepa.worlds import shapes
@@ -43,8 +44,8 @@ class MeshesOptions(RenderOptions):
     """A collection of meshes: the place of the files, and how the meshes become pictures."""
 
     path: tyro.conf.Positional[Path]
-    """A folder with OBJ, GLB or PLY files or zip archives of them (ShapeNet, .sh3f, ...), or one
-    archive."""
+    """A folder with OBJ, glTF, PLY, OFF or STL files or zip archives of them (ShapeNet, .sh3f,
+    ...), or one archive."""
     world: Annotated[meshes.Config, tyro.conf.arg(name="")] = field(default_factory=meshes.Config)
 
 
@@ -78,6 +79,11 @@ def _meshes(options: MeshesOptions) -> None:
     console.print(f"{len(good):,} objects: {counts}")
 
     # Meshes that are not in the files, by reason.
+    if found.unread:
+        console.print(f"not read: {', '.join(counted(found.unread))} (read: {', '.join(FORMATS)})")
+    if found.doubles:
+        console.print(f"{len(found.doubles):,} of objects that are there in another format:")
+        _show(console, found.doubles)
     if found.unlabelled:
         console.print(f"{found.unlabelled:,} meshes have no label and were left out")
     if found.absent:
@@ -92,6 +98,7 @@ def _meshes(options: MeshesOptions) -> None:
 def _show(console: Console, lines: Sequence[str]) -> None:
     """Print the first of the lines, and how many more there are."""
     for line in lines[:SHOWN]:
-        console.print(f"  {line}")
+        # Names of files may hold bytes that are no text.
+        console.print(f"  {line.encode(errors='backslashreplace').decode()}")
     if len(lines) > SHOWN:
         console.print(f"  and {len(lines) - SHOWN:,} more")

@@ -1,12 +1,14 @@
 """The meshes of a folder or an archive, with their names and classes."""
 
 import csv
+import hashlib
 import io
 import posixpath
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqjepa.errors import DataError
@@ -14,6 +16,13 @@ from seqjepa.reading.archives import Files, hidden
 from seqjepa.render.meshes.catalogue import CATALOGUE, CatalogueEntry, read_catalogue
 from seqjepa.render.meshes.load import FORMATS
 
+# What lies beside meshes and is none: materials, buffers, pictures and texts.
+COMPANIONS = """
+    .mtl .bin .png .jpg .jpeg .bmp .tga .gif .webp .tif .tiff .dds .ktx .ktx2 .hdr .exr .psd
+    .txt .md .rst .csv .tsv .json .xml .html .htm .pdf .properties .yaml .yml .log .url
+"""
+SPARE = (".gltf", ".off", ".stl")  # formats that give way to others of the same object
+MOST_NAME = 250  # bytes; most disks take 255, and a folder that is written has 5 more
 ARCHIVES = (".zip", ".sh3f", ".sh3x")
 SHAPENET = ("models", "model_normalized")  # <synset>/<object>/models/model_normalized.obj
 MOST_CATALOGUE = 64 << 20
@@ -54,11 +63,15 @@ class Collection:
         models: in the order of their places.
         absent: files that the labels name and that are not there.
         unlabelled: number of meshes that the labels do not name; they are left out.
+        unread: number of files of other kinds by their suffix, without those that go with meshes.
+        doubles: meshes that are left out because their object is there in another format.
     """
 
     models: tuple[MeshFile, ...]
     absent: tuple[str, ...] = ()
     unlabelled: int = 0
+    unread: Mapping[str, int] = field(default_factory=dict)
+    doubles: tuple[str, ...] = ()
 
 
 def find_models(path: Path, labels: Path | None = None) -> Collection:
@@ -83,9 +96,13 @@ def find_models(path: Path, labels: Path | None = None) -> Collection:
         )
 
     classes = None if labels is None else read_labels(labels)
-    found, unlabelled = list[MeshFile](), 0
+    found, unlabelled, unread, others = list[MeshFile](), 0, Counter[str](), set[str]()
     for file, source, name, entry in _files(path):
-        if classes is None:
+        suffix = _suffix(name)
+        if suffix not in FORMATS:
+            others.add(file)
+            unread.update([suffix] if suffix and suffix not in COMPANIONS.split() else [])
+        elif classes is None:
             found.append(_model(file, source, name, entry, None))
         elif file in classes:
             found.append(_model(file, source, name, entry, classes[file]))
@@ -94,20 +111,44 @@ def find_models(path: Path, labels: Path | None = None) -> Collection:
     if not found:
         formats = ", ".join(FORMATS)
         named = f" that {labels} names; its column `file` is the path below {path}"
-        raise DataError(f"{path} has no mesh ({formats}){'' if labels is None else named}")
+        kinds = f"; not read: {', '.join(counted(unread))}" if unread else ""
+        raise DataError(f"{path} has no mesh ({formats}){'' if labels is None else named}{kinds}")
 
     # The order of places is that of the pictures' classes and objects.
-    places = dict[str, MeshFile]()
-    for model in sorted(found, key=lambda model: (model.place, model.file)):
-        if other := places.get(model.place):
+    places, doubles = dict[str, MeshFile](), list[str]()
+    for model in sorted(found, key=lambda model: (model.place, _rank(model), model.file)):
+        other = places.setdefault(model.place, model)
+        if other is not model and _suffix(model.name) in SPARE and _rank(other) < _rank(model):
+            doubles.append(model.file)
+        elif other is not model:
             raise DataError(
                 f"{other.file} and {model.file} would both be {model.place}: "
                 "rename one, or choose with --labels"
             )
-        places[model.place] = model
 
-    absent = set(classes or ()) - {model.file for model in found}
-    return Collection(tuple(places.values()), tuple(sorted(absent)), unlabelled)
+    absent = set(classes or ()) - {model.file for model in found} - others
+    return Collection(
+        tuple(places.values()),
+        tuple(sorted(absent)),
+        unlabelled,
+        dict(sorted(unread.items())),
+        tuple(doubles),
+    )
+
+
+def counted(kinds: Mapping[str, int]) -> list[str]:
+    """Return kinds of files with their numbers, such as `3 .fbx`, the most first."""
+    order = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+    return [f"{number:,} {suffix}" for suffix, number in order]
+
+
+def _suffix(name: str) -> str:
+    return posixpath.splitext(name)[1].lower()
+
+
+def _rank(model: MeshFile) -> int:
+    """Return the place of a mesh's format among those that are read; the first is the best."""
+    return FORMATS.index(_suffix(model.name)) if _suffix(model.name) in SPARE else 0
 
 
 def read_labels(path: Path) -> dict[str, str]:
@@ -138,7 +179,7 @@ def read_labels(path: Path) -> dict[str, str]:
 
 
 def _files(path: Path) -> Iterator[tuple[str, Path, str, CatalogueEntry | None]]:
-    """Yield the meshes of a folder or archive, and of the archives in a folder.
+    """Yield the files of a folder or archive, and of the archives in a folder.
 
     Each is its path below the collection, the folder or archive that holds it, its path there, and
     its entry in the archive's catalogue.
@@ -150,9 +191,9 @@ def _files(path: Path) -> Iterator[tuple[str, Path, str, CatalogueEntry | None]]
     for name in files.names():
         if hidden(name):
             continue
-        if name.lower().endswith(FORMATS):
+        if not path.is_dir() or not name.lower().endswith(ARCHIVES):
             yield name, path, name, catalogue.get(name)
-        elif path.is_dir() and name.lower().endswith(ARCHIVES):
+        else:
             if not zipfile.is_zipfile(path / name):
                 raise DataError(
                     f"{path / name} is a damaged zip file, or none at all: get it again"
@@ -190,7 +231,12 @@ def _model(
 
 def _plain(name: str) -> str:
     """Return a name as one that every file system takes for a folder."""
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "_"
+    plain = re.sub(r"[^\w.-]+", "_", name).strip("._") or "_"
+    if len(plain.encode()) <= MOST_NAME:
+        return plain
+    # What is cut off may be all that tells two names apart.
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
+    return f"{plain.encode()[: MOST_NAME - 50].decode(errors='ignore')}-{digest}"
 
 
 def class_counts(models: tuple[MeshFile, ...]) -> Mapping[str, int]:

@@ -13,7 +13,9 @@ RADIUS = 0.84
 """Distance from the origin of an object's farthest point, its bounding box being centred. It is
 that of the largest ball that the camera sees whole."""
 
-CREASE = np.cos(np.radians(40))  # edges sharper than this stay sharp where a file has no normals
+# Edges sharper than 40 degrees stay sharp where a file has no normals. The rounding of a file's
+# numbers does not decide about those of just 40.
+CREASE = np.cos(np.radians(40)) - 1e-6
 MOST_AROUND = 64  # corners at one point that are smoothed together; a fan of more is flat or a tip
 MOST_POINT = 1e12  # Largest coordinate; a larger one means a damaged file.
 MOST_OTHER = 1e6  # Largest colour or texture coordinate; a larger one means damage too.
@@ -49,18 +51,73 @@ class Mesh:
         return all(bool((picture[..., 3] == 255).all()) for picture in self.textures)
 
 
-def join(parts: list[Mesh]) -> Mesh:
-    """Return several meshes as one."""
-    arrays = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("points", "normals", "uv", "colour")
-    }
+@dataclass(frozen=True)
+class Part:
+    """F triangles of one material, as a file has them.
 
-    # Their textures follow each other, so indices into them move on.
-    starts = np.cumsum([0] + [len(part.textures) for part in parts])[:-1]
-    indices = [part.texture + start for part, start in zip(parts, starts, strict=True)]
-    texture = np.concatenate(indices)
-    return Mesh(**arrays, texture=texture, textures=sum((part.textures for part in parts), ()))
+    Attributes:
+        points: [F, 3, 3], corners, in the frame of the whole object.
+        normals: [F, 3, 3], of any length, NaN where the file has none; None if it has none at all.
+        uv: [F, 3, 2], see `Mesh`, NaN where the file has none; None if it has none at all.
+        colour: [4], [F, 1, 4] or [F, 3, 4], see `Mesh`.
+        picture: [H, W, 4], the texture; None for none.
+    """
+
+    points: Floats
+    normals: Floats | None
+    uv: Floats | None
+    colour: Floats
+    picture: npt.NDArray[np.uint8] | None = None
+
+    def with_texture(self, picture: npt.NDArray[np.uint8], uv: Floats) -> "Part":
+        """Return the part with a texture [H, W, 4] and the places [F, 3, 2] in it."""
+        return replace(self, picture=picture, uv=uv)
+
+
+def join(parts: list[Part]) -> Mesh:
+    """Return parts as one mesh, with normals where files have none.
+
+    Raises:
+        DataError: if a number of the corners is not finite or beyond reason.
+    """
+    corners = [bounded(part.points, MOST_POINT, "corners") for part in parts]
+    low = np.min([points.min((0, 1)) for points in corners], 0)
+    high = np.max([points.max((0, 1)) for points in corners], 0)
+    middle, size = (low + high) / 2, (high - low).max()
+
+    # Products of coordinates lose digits far from the origin and can leave the range of numbers.
+    # So normals are those of the object in the middle and about as large as 1, scaled by a power of
+    # two, which is exact.
+    scale = 2.0 ** -np.ceil(np.log2(size)) if size > 0 else 1.0
+    normals = [_normals(part, (part.points - middle) * scale) for part in parts]
+
+    faces = [len(part.points) for part in parts]
+    white = np.full((1, 1, 4), 255, np.uint8)
+    places, colours = list[Floats](), list[Floats]()
+    for part, n in zip(parts, faces, strict=True):
+        uv = np.zeros((n, 3, 2)) if part.uv is None or part.picture is None else part.uv
+        places.append(np.where(np.isnan(uv), 0, uv))
+        colours.append(np.broadcast_to(part.colour, (n, 3, 4)))
+    return Mesh(
+        points=np.concatenate(corners),
+        normals=np.concatenate(normals),
+        uv=np.concatenate(places),
+        colour=np.concatenate(colours),
+        texture=np.repeat(np.arange(len(parts)), faces),
+        textures=tuple(white if part.picture is None else part.picture for part in parts),
+    )
+
+
+def _normals(part: Part, points: Floats) -> Floats:
+    """Return unit normals [F, 3, 3] of a part: the file's, or else smooth ones.
+
+    `points` [F, 3, 3] are its corners in a frame in which their products are exact enough.
+    """
+    if part.normals is None:
+        return smooth_normals(points)
+    if np.isnan(part.normals).any():
+        return unit(part.normals, smooth_normals(points))
+    return unit(part.normals, np.broadcast_to(face_normals(points)[:, None], points.shape))
 
 
 def framed(mesh: Mesh) -> Mesh:
@@ -76,7 +133,10 @@ def framed(mesh: Mesh) -> Mesh:
     bounded(mesh.uv, MOST_OTHER, "places in the texture")
     bounded(mesh.colour, MOST_OTHER, "colours")
 
-    keep = np.linalg.norm(face_normals(mesh.points), axis=1) > 0
+    # Areas are told from rounding errors in the middle of the object, wherever the file has it.
+    corners = mesh.points.reshape(-1, 3)
+    middle = (corners.min(0, initial=np.inf) + corners.max(0, initial=-np.inf)) / 2
+    keep = np.linalg.norm(face_normals(mesh.points - middle), axis=1) > 0
     if not keep.any():
         raise DataError("no triangle has an area" if len(keep) else "no faces")
 

@@ -4,6 +4,7 @@ Embree finds what the rays hit, and the shapes world's kernels shade it. The mes
 and the rays are turned instead, so that Embree sorts its triangles once for all views.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ from seqjepa.render.meshes.texture import pack
 from seqjepa.render.raycast import stages
 from seqjepa.render.scene import euler_to_matrix
 
+UP = (0.0, 0.0, 1.0)
 SURFACES = 8  # Transparent surfaces that a ray may pass.
 STEP = 1e-4  # A ray restarts this far beyond a surface.
 CLEAR = 1 / 512  # Rays with less light left than this end.
@@ -45,10 +47,37 @@ def render_mesh(mesh: Mesh, latents: npt.NDArray[np.float32], image_size: int) -
     target = RayTarget(mesh, image_size)
     views = np.empty((len(latents), image_size, image_size, 3), np.uint8)
     for view, turn, stage in zip(views, turns, scenes, strict=True):
-        samples = target.picture(turn, stage, 2 * image_size)
-        samples = samples.reshape(image_size, 2, image_size, 2, 3)
-        view[:] = samples.mean((1, 3)) + 0.5  # half a unit to round, as the conversion cuts
+        view[:] = _pixels(target.picture(turn, stage, 2 * image_size))
     return views
+
+
+def is_seen(views: Bytes, latents: npt.NDArray[np.float32]) -> bool:
+    """Return whether an object changes a pixel of its pictures, its shadow included.
+
+    A step of 1 / 255 is no change. `views` are what `render_mesh` returns for the latents.
+    """
+    scenes = stages(*latents[:, 3:].astype(np.float64).T)
+    for view, stage in zip(views, scenes, strict=True):
+        ahead, t = _sights(stage, 2 * len(view))
+        points, up = stage[EYE] + t[:, None] * ahead, np.tile(UP, (len(t), 1))
+        colours = np.tile(stage[FLOOR], (len(t), 1))
+        empty = _pixels(tones(stage, colours, up, spots(stage, points, up)))
+        if (np.abs(view.astype(int) - empty) > 1).any():
+            return True
+    return False
+
+
+def _sights(stage: Floats, size: int) -> tuple[Floats, Floats]:
+    """Return rays [size * size, 3] from the eye, and where [size * size] they end: at the floor."""
+    ahead = sights(stage, size)
+    return ahead, (FLOOR_Z - stage[EYE, 2]) / ahead[:, 2]
+
+
+def _pixels(samples: Floats) -> Bytes:
+    """Return the picture [S, S, 3] of samples [4 S^2, 3]."""
+    size = math.isqrt(len(samples)) // 2
+    means = samples.reshape(size, 2, size, 2, 3).mean((1, 3))
+    return np.asarray(means + 0.5, np.uint8)  # half a unit to round, as the conversion cuts
 
 
 @dataclass(frozen=True)
@@ -81,10 +110,8 @@ class RayTarget:
 
         `stage` [10, 3] is that of `raycast.stages`.
         """
-        # Each ray ends at the floor, at t.
-        ahead, eye = sights(stage, size), np.broadcast_to(stage[EYE], (size * size, 3))
-        t = (FLOOR_Z - stage[EYE, 2]) / ahead[:, 2]
-        floor, up = eye + t[:, None] * ahead, np.broadcast_to([0.0, 0.0, 1.0], eye.shape)
+        (ahead, t), eye = _sights(stage, size), np.broadcast_to(stage[EYE], (size * size, 3))
+        floor, up = eye + t[:, None] * ahead, np.broadcast_to(UP, eye.shape)
 
         # Surfaces from front to back: of the light that still comes `through`, one with alpha gives
         # its own colour to that share and leaves 1 - alpha to what is behind.

@@ -1,16 +1,21 @@
 """Textures as one table of texels, at the resolution that a picture can show."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from seqjepa.errors import DataError
 from seqjepa.render.kernels import EYE_SLOPE, Floats, Ints
 from seqjepa.render.meshes.mesh import Mesh
 from seqjepa.render.raycast import EYE_RADIUS
 
 Singles = npt.NDArray[np.float32]
+Mode = Literal["wrap", "edge", "symmetric"]
+
+MOST_WRAPPED = 16_000_000  # pixels of a texture that is laid out because it does not repeat
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,44 @@ def pack(mesh: Mesh, image_size: int) -> Texels:
     size = np.array([p.shape[:2] for p in pictures], np.int64)
     start = np.concatenate([[0], np.cumsum(size.prod(1))[:-1]]).astype(np.int64)
     return Texels(values, start, size[:, 1], size[:, 0], picture.reshape(-1))
+
+
+def wrapped(
+    picture: npt.NDArray[np.uint8], uv: Floats, modes: tuple[Mode, Mode]
+) -> tuple[npt.NDArray[np.uint8], Floats]:
+    """Return a texture that repeats and places in it, for one that goes on in another way.
+
+    Args:
+        picture: [H, W, 4].
+        uv: [..., 2], places in it.
+        modes: along u and v: `wrap` repeats, `edge` goes on like the edge, and `symmetric` repeats
+            in a mirror.
+
+    Raises:
+        DataError: if the places go so far beyond the picture that the texture would be too large.
+    """
+    # As many pictures as the places reach over are laid side by side.
+    lows, highs = np.floor(np.nanmin(uv.reshape(-1, 2), 0)), np.nanmax(uv.reshape(-1, 2), 0)
+    spans, before = [1, 1], [0, 0]
+    for axis, mode in enumerate(modes):
+        if mode != "wrap" and (lows[axis] < 0 or highs[axis] > 1):
+            before[axis] = max(0, -int(lows[axis]))
+            spans[axis] = before[axis] + max(1, int(np.ceil(highs[axis])))
+    if spans == [1, 1]:
+        return picture, uv
+
+    height, width = picture.shape[:2]
+    if height * width * spans[0] * spans[1] > MOST_WRAPPED:
+        reach = " x ".join(map(str, spans))
+        raise DataError(f"a texture that does not repeat is laid out {reach} times its size")
+    # Rows count downwards, v upwards.
+    above, below = (spans[1] - before[1] - 1) * height, before[1] * height
+    left, right = before[0] * width, (spans[0] - before[0] - 1) * width
+    rows = [(above, below), (0, 0), (0, 0)]
+    columns = [(0, 0), (left, right), (0, 0)]
+    for mode, margins in zip(modes, (columns, rows), strict=True):
+        picture = np.pad(picture, margins, mode=mode)
+    return picture, (uv + before) / spans
 
 
 def _levels(mesh: Mesh, sample: float) -> Ints:

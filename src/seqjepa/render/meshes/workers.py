@@ -19,7 +19,7 @@ from seqjepa.reading.archives import Files
 from seqjepa.render.kernels import Bytes
 from seqjepa.render.meshes.collection import MeshFile
 from seqjepa.render.meshes.load import load_mesh
-from seqjepa.render.meshes.picture import render_mesh
+from seqjepa.render.meshes.picture import is_seen, render_mesh
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,19 @@ class Task:
 
 def draw(task: Task) -> Bytes | str:
     """Return views [V, S, S, 3] of a mesh, or the reason why there are none."""
-    turn = None if task.model.turn is None else np.array(task.model.turn)
+    turn, where = task.model.turn, f"{task.model.source}/{task.model.name}"
     try:
-        mesh = load_mesh(_open(task.model.source), task.model.name, turn)
-        return render_mesh(mesh, task.latents, task.image_size)
+        own = None if turn is None else np.array(turn)
+        mesh = load_mesh(_open(task.model.source), task.model.name, own)
+        views = render_mesh(mesh, task.latents, task.image_size)
     except DataError as error:
         return str(error)
+    except MemoryError:
+        return f"{where} is too large for the memory. Simplify it or leave it out"
+    if not is_seen(views, task.latents):
+        why = "clear" if not mesh.opaque else "too thin for them"
+        return f"{where} changes no pixel of its pictures: it is {why}. Repair it or leave it out"
+    return views
 
 
 def draw_all(tasks: Sequence[Task], processes: int) -> Iterator[Bytes | str]:
