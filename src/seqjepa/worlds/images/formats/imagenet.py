@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from seqjepa.errors import DataError
 from seqjepa.reading.archives import Member, file_state, hidden, locate, members
+from seqjepa.reading.findings import BadFile, BadFilesError, listed
 from seqjepa.worlds.images.base import Source
 from seqjepa.worlds.images.image_set import ImageSplit, hold_out
 from seqjepa.worlds.images.published import ImageFiles, Published
@@ -62,13 +63,24 @@ class ImageNet(Source):
         )
         label = partial(_label, {wnid: number for number, wnid in enumerate(wnids)}, _table(place))
 
-        parts = {}
-        for origin in COUNTS:
-            files = ImageFiles(partial(_files, place / origin), (size, size))
-            parts[origin] = files.part(label)
+        parts, bad = {}, list[BadFile]()
+        for origin, files in self.image_files(place, size).items():
+            try:
+                parts[origin] = files.part(label)
+            except BadFilesError as error:
+                bad += error.files
+                continue
             if not len(parts[origin].labels):
                 raise DataError(f"{place / origin} holds no images: {LAYOUT}")
+        if bad:
+            raise BadFilesError(bad, sum(1 for origin in COUNTS for _ in _files(place / origin)))
         return Published(tuple(wnids), parts)
+
+    @override
+    def image_files(self, place: Path, size: int) -> dict[str, ImageFiles]:
+        return {
+            origin: ImageFiles(partial(_files, place / origin), (size, size)) for origin in COUNTS
+        }
 
     @override
     def splits(self, parts: Mapping[str, ImageSplit], val_fraction: float) -> dict[str, ImageSplit]:
@@ -81,7 +93,9 @@ SOURCE = ImageNet()
 
 def _folder(path: Path) -> Path:
     if not path.is_dir():
-        raise DataError(f"there is no folder {path}: {LAYOUT}")
+        there = path.parent.iterdir() if path.parent.is_dir() else ()
+        found = listed(sorted(other.name for other in there)) or "nothing"
+        raise DataError(f"there is no folder {path}: {LAYOUT}; there is {found}")
     return path
 
 
