@@ -30,7 +30,7 @@ class Finding:
         what: what was found; if it is not good, also what was expected and what to do, with the
             file's name.
         warning: whether a good finding deserves a look.
-        files: the bad files, if there are several.
+        files: the bad files; of a single one, `what` has the message.
     """
 
     good: bool
@@ -103,39 +103,41 @@ class Report:
         return all(finding.good for finding in self.findings)
 
 
+UNREADABLE = "images cannot be read"
+
+
 class BadFilesError(DataError):
-    """Files of a data set cannot be read.
+    """Files of a data set cannot be used.
 
     Args:
         files: their names, and what is wrong with each.
         total: number of files that were read.
-        what: what the files are, such as `images`.
-        kept: where the list of them is, for the message.
+        what: what is wrong with them, after their number.
+        kept: where the list of them is; the message then has the first ones.
     """
 
     def __init__(
-        self, files: Sequence[BadFile], total: int, what: str = "images", kept: str = ""
+        self, files: Sequence[BadFile], total: int, what: str = UNREADABLE, kept: str = ""
     ) -> None:
         self.files, self.total, self.what = tuple(files), total, what
         message = files[0][1]
-        if len(files) > 1:
-            where = f" All are listed in {kept}." if kept else ""
+        if len(files) > 1 and kept:
             lines = "\n".join(f"  {line}" for line in shown(files))
-            message = f"{_amount(files, total, what)}.{where}\n{lines}"
+            message = f"{_amount(files, total, what)}. All are listed in {kept}\n{lines}"
+        elif len(files) > 1:
+            message += f" ({len(files):,} of {total:,} {what}, see `seqjepa data check`)"
         super().__init__(message)
 
 
-def bad_files(files: Sequence[BadFile], total: int, what: str = "images") -> Finding:
-    """Return the finding that files cannot be read; a single one has its own message."""
+def bad_files(files: Sequence[BadFile], total: int, what: str = UNREADABLE) -> Finding:
+    """Return the finding that files cannot be used; a single one has its own message."""
     if len(files) == 1:
-        return Finding(False, files[0][1])
+        return Finding(False, files[0][1], files=tuple(files))
     return Finding(False, _amount(files, total, what), files=tuple(files))
 
 
 def _amount(files: Sequence[BadFile], total: int, what: str) -> str:
-    return (
-        f"{len(files):,} of {total:,} {what} cannot be read: get the files again or leave them out"
-    )
+    return f"{len(files):,} of {total:,} {what}: get the files again or leave them out"
 
 
 def shown(files: Sequence[BadFile]) -> list[str]:
@@ -197,7 +199,8 @@ def counted(counts: Mapping[str, int]) -> str:
     """Return counts by name in a line: all of a few, or the first few and the range of many."""
     line = listed(f"{name} {number:,}" for name, number in counts.items())
     if len(counts) > COUNTED:
-        line += f"; {min(counts.values()):,} to {max(counts.values()):,} each"
+        least, most = min(counts.values()), max(counts.values())
+        line += f"; {least:,} each" if least == most else f"; {least:,} to {most:,} each"
     return line
 
 
@@ -216,7 +219,8 @@ class Levels:
         low, high = int(lows.min()), int(highs.max())
 
         self.images += 1
-        if (highs - lows).max() <= PLAIN:
+        is_plain = (highs - lows).max() <= PLAIN and (high > PLAIN or low == high)
+        if is_plain:
             self.plain.append(name)
         elif high - low < NARROW:
             self.narrow[name] = low, high

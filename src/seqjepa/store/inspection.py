@@ -81,7 +81,7 @@ def _folder(path: Path, look: Look) -> Iterator[Finding | Sample]:
         yield bad_files(
             [(f"{path}/{place}", message.format(place)) for place in missing],
             len(listing.places),
-            "objects",
+            "objects have no folder",
         )
         listing = _without(listing, set(missing))
     else:
@@ -127,12 +127,13 @@ def _fewer(store: FolderStore, views: list[int], fewest: int, most: int) -> Find
         if number < most:
             where = f"{store.folder / place}"
             bad.append((where, f"{where} has {number} views, other objects have {most}: {cure}"))
-    return replace(
-        bad_files(bad, len(views), "objects"),
-        what=bad[0][1]
-        if len(bad) == 1
-        else f"{len(bad):,} of {len(views):,} objects have fewer views than others, which have "
-        f"{most}: get them again, or set world.views to {fewest}",
+    if len(bad) == 1:
+        return bad_files(bad, len(views))
+    return Finding(
+        False,
+        f"{len(bad):,} of {len(views):,} objects have fewer views than the {most} of others: get "
+        f"them again, or set world.views to {fewest}",
+        files=tuple(bad),
     )
 
 
@@ -176,7 +177,7 @@ def _every(store: Store, look_at: Callable[[int], Opened], views: int) -> Iterat
             f"most {min(sides)}"
         )
     if bad:
-        yield bad_files(bad, objects * views, "views")
+        yield bad_files(bad, objects * views, "views cannot be read")
     else:
         side = f" of {min(sides)} pixels a side" if len(sides) == 1 else ""
         yield Finding(True, f"all {sides.total():,} views{side} were opened, images and factors")

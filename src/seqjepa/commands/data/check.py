@@ -96,14 +96,14 @@ def _print(console: Console, finding: Finding) -> None:
         mark = "[yellow]look[/yellow]"
     console.print(mark, end=" ")
     console.print(finding.what, markup=False)
-    for line in shown(finding.files):
+    for line in shown(finding.files) if len(finding.files) > 1 else ():
         console.print(f"       {line}", markup=False)
 
 
 def _list_bad(console: Console, path: Path, found: list[Report]) -> None:
     """Write the list of all bad files, if there are several, and print where it is."""
     files = [file for report in found for each in report.findings for file in each.files]
-    if not files:
+    if len(files) < 2:
         return
 
     # The data set is not ours to write to, and the cache may not be writable either.

@@ -107,26 +107,24 @@ class Source(ABC):
         try:
             published = self.read(place, self.side)
         except BadFilesError as error:
-            yield bad_files(error.files, error.total)
+            yield bad_files(error.files, error.total, error.what)
             for files in self.image_files(place, self.side).values():
-                yield from decode_all(files, error.total, look, levels)
+                yield from decode_all(files, sum(1 for _ in files.begin()), look, levels)
             return
 
         yield count(place, "classes", len(published.classes), self.num_classes)
         for origin, wanted in self.counts.items():
             part = published.parts[origin]
-            yield count(place, f"{origin} images", len(part.labels), wanted)
+            found = count(place, f"{origin} images", len(part.labels), wanted)
+            yield replace(found, what=f"{found.what}{_by_class(published, origin)}")
             # One damaged file among many shows only when it is decoded.
             if isinstance(part.decode, ImageFiles):
                 yield from decode_all(part.decode, len(part.labels), look, levels)
             else:
                 see_some(part, levels)
 
-        for message in (*levels.doubts(), *_class_doubts(published)):
+        for message in levels.doubts():
             yield doubt(message)
-        for origin, part in published.parts.items():
-            if counts := class_counts(published.classes, part.labels):
-                yield Finding(True, f"classes of {origin}: {counted(counts)}")
         if look.samples:
             yield from draw_published(published)
 
@@ -170,11 +168,16 @@ class Source(ABC):
         return Report.of(self.title, self.findings(place, look)) if self.recognises(place) else None
 
 
-def _class_doubts(published: Published) -> list[str]:
-    """Return warnings about the classes of parts that have any."""
-    labels = {origin: part.labels for origin, part in published.parts.items()}
-    known = {origin: found for origin, found in labels.items() if (found >= 0).any()}
-    return class_doubts(published.classes, known)
+def _by_class(published: Published, origin: str) -> str:
+    """Return the numbers of images by class, and the classes that are missing, for a finding."""
+    labels = published.parts[origin].labels
+    counts = class_counts(published.classes, labels)
+    if not counts:
+        return ""
+    doubts = class_doubts(
+        published.classes, {"train": published.parts["train"].labels, origin: labels}
+    )
+    return "; ".join(["", counted(counts), *doubts])
 
 
 def sources() -> dict[str, Source]:

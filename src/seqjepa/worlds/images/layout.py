@@ -139,7 +139,7 @@ def _split_of(words: Sequence[str]) -> str | None:
 
 def _splits_of(names: set[str]) -> dict[str, str | None]:
     """Return the split that each of some folders is by its name, None for those that are none."""
-    words = {name: _words(name) for name in names}
+    words = {name: _words(name) for name in sorted(names)}
     # In `birds_train` and `birds_test` the word that both have says nothing.
     shared = set.intersection(*map(set, words.values())) if len(names) > 1 else set()
     shared = {word for word in shared if _kind(word) is None}

@@ -46,13 +46,17 @@ def decode_all(files: ImageFiles, total: int, look: Look, levels: Levels) -> Ite
     tried, bad = 0, list[BadFile]()
     with progress("decoding", -(-total // step)) as advance:
         try:
-            for found in files.outcomes(itertools.islice(files.begin(), 0, None, step)):
+            rest = files.begin()
+            for found in files.outcomes(itertools.islice(rest, 0, total, step)):
                 tried += 1
                 advance(1)
                 if found.pixels is None:
                     bad.append((found.where, found.error))
                 else:
                     levels.see(found.pixels, found.where)
+            # Only now: at its end an archive is verified, and closed.
+            for _ in rest:
+                pass
         except DataError as error:
             # A damaged archive cannot be read to its end.
             bad.append(("", str(error)))
@@ -69,7 +73,9 @@ def decode_all(files: ImageFiles, total: int, look: Look, levels: Levels) -> Ite
 def draw_samples(files: ImageFiles, total: int, captions: Sequence[str]) -> Iterator[Sample]:
     """Yield three of the images, spread evenly; those that cannot be decoded are left out."""
     places = sample_places(total)
-    chosen = (member for place, member in enumerate(files.begin()) if place in places)
+    # No further than the last one: at its end an archive is closed.
+    some = itertools.islice(files.begin(), places[-1] + 1 if places else 0)
+    chosen = (member for place, member in enumerate(some) if place in places)
     for place, found in zip(places, files.outcomes(chosen), strict=False):
         if found.pixels is not None:
             yield Sample((found.pixels,), captions[place])

@@ -87,23 +87,6 @@ class ImageFiles:
         self.rest: Iterator[Member] = iter(())
         self.watch(lambda _: None, _refuse)
 
-    def part(self, label: Callable[[Member], int]) -> ImagePart:
-        """Return all files as a part, each with its label.
-
-        Raises:
-            BadFilesError: if some have none.
-        """
-        names, labels, bad = [], [], list[BadFile]()
-        for member in self.begin():
-            names.append(member.name)
-            try:
-                labels.append(label(member))
-            except DataError as error:
-                bad.append((member.where, str(error)))
-        if bad:
-            raise BadFilesError(bad, len(names))
-        return ImagePart(np.array(labels, np.int64), self, tuple(names))
-
     def __call__(self, start: int, stop: int) -> Pixels:
         """Return the images start .. stop - 1 as [stop - start, S, S, 3].
 
@@ -165,6 +148,35 @@ class ImageFiles:
             return Outcome(where, digest, pixels)
         except DataError as error:
             return Outcome(where, digest, error=str(error))
+
+
+def label_all(
+    files: Mapping[str, ImageFiles], label: Callable[[str, Member], int]
+) -> dict[str, ImagePart]:
+    """Return image files as parts, each file with its label.
+
+    Args:
+        files: by origin.
+        label: returns the label of a file of an origin.
+
+    Raises:
+        BadFilesError: if some have none.
+    """
+    parts, bad, total = {}, list[BadFile](), 0
+    for origin, part in files.items():
+        names, labels = [], []
+        for member in part.begin():
+            names.append(member.name)
+            try:
+                labels.append(label(origin, member))
+            except DataError as error:
+                bad.append((member.where, str(error)))
+        total += len(names)
+        parts[origin] = ImagePart(np.array(labels, np.int64), part, tuple(names))
+
+    if bad:
+        raise BadFilesError(bad, total, "images are of no known class")
+    return parts
 
 
 def _refuse(start: int, outcomes: Sequence[Outcome]) -> None:

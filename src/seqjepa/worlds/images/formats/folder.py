@@ -89,7 +89,9 @@ class ImageFolder(Source):
             left_out = f"{found.ignored.total():,} other files, which are left out"
             yield Finding(True, f"{left_out}: {_counts(found.ignored)}")
         if found.refused:
-            yield Finding(False, found.refusal(place))
+            message = "is neither JPEG nor PNG: convert it or leave it out"
+            bad = [(f"{place / name}", f"{place / name} {message}") for name in found.refused]
+            yield Finding(False, found.refusal(place), files=tuple(bad))
 
         files = ImageFiles(partial(_readable, place), self.side)
         yield from look_at({"images": (files, len(found.images))}, look)
@@ -197,8 +199,10 @@ def _described(place: Path, names: list[str]) -> Iterator[Finding]:
         counts = class_counts(classes, found)
         title = "no folders of splits: a tenth of all is the test"
         if split:
-            title = f"split {split}, folder {layout.folders[split]}: {plural(len(found), 'image')}"
-            title += f", {plural(len(counts), 'class')}"
+            # Of val and test, one that is alone is the test.
+            test = ", here the test" if split == "val" and "test" not in layout.folders else ""
+            title = f"split {split}{test}, folder {layout.folders[split]}"
+            title += f": {plural(len(found), 'image')}, {plural(len(counts), 'class')}"
         yield Finding(True, f"{title}: {counted(counts)}" if counts else title)
 
     if len(names) < FEWEST and not layout.splits:

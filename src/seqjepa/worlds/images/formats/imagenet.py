@@ -20,10 +20,10 @@ from typing_extensions import override
 
 from seqjepa.errors import DataError
 from seqjepa.reading.archives import Member, file_state, hidden, locate, members
-from seqjepa.reading.findings import BadFile, BadFilesError, listed
+from seqjepa.reading.findings import listed
 from seqjepa.worlds.images.base import Source
 from seqjepa.worlds.images.image_set import ImageSplit, hold_out
-from seqjepa.worlds.images.published import ImageFiles, Published
+from seqjepa.worlds.images.published import ImageFiles, Published, label_all
 
 COUNTS = {"train": 1_281_167, "val": 50_000}
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -47,7 +47,9 @@ class ImageNet(Source):
     def recognises(self, place: Path) -> bool:
         folders = (place / "train").glob("n*")
         has_wnids = any(folder.name[1:].isdecimal() for folder in folders)
-        is_tiny_imagenet = any((place / "train").glob("n*/images"))
+        is_tiny_imagenet = (
+            any((place / "train").glob("n*/images")) or (place / "wnids.txt").exists()
+        )
         return has_wnids and not is_tiny_imagenet
 
     @override
@@ -63,17 +65,10 @@ class ImageNet(Source):
         )
         label = partial(_label, {wnid: number for number, wnid in enumerate(wnids)}, _table(place))
 
-        parts, bad = {}, list[BadFile]()
-        for origin, files in self.image_files(place, size).items():
-            try:
-                parts[origin] = files.part(label)
-            except BadFilesError as error:
-                bad += error.files
-                continue
-            if not len(parts[origin].labels):
+        parts = label_all(self.image_files(place, size), label)
+        for origin, part in parts.items():
+            if not len(part.labels):
                 raise DataError(f"{place / origin} holds no images: {LAYOUT}")
-        if bad:
-            raise BadFilesError(bad, sum(1 for origin in COUNTS for _ in _files(place / origin)))
         return Published(tuple(wnids), parts)
 
     @override
@@ -125,7 +120,7 @@ def _table(root: Path) -> dict[str, str]:
         ) from error
 
 
-def _label(numbers: Mapping[str, int], table: Mapping[str, str], member: Member) -> int:
+def _label(numbers: Mapping[str, int], table: Mapping[str, str], _: str, member: Member) -> int:
     """Return the number of an image's class, which its folder or the table names."""
     *folders, name = member.name.split("/")
     wnid = folders[0] if folders else table.get(name.rpartition(".")[0])

@@ -19,10 +19,10 @@ from typing_extensions import override
 
 from seqjepa.errors import DataError
 from seqjepa.reading.archives import Member, file_state, is_archive_of, locate, members
-from seqjepa.reading.findings import BadFile, BadFilesError, listed, plural
+from seqjepa.reading.findings import listed, plural
 from seqjepa.worlds.images.base import Source
 from seqjepa.worlds.images.image_set import ImageSplit, hold_out
-from seqjepa.worlds.images.published import ImageFiles, Published
+from seqjepa.worlds.images.published import ImageFiles, Published, label_all
 
 FOLDER, ARCHIVE = "tiny-imagenet-200", "tiny-imagenet-200.zip"
 MD5 = {ARCHIVE: "90528d7ca1a48142e341f4ef8d21d0de"}
@@ -68,18 +68,12 @@ class TinyImageNet(Source):
         numbers = {wnid: number for number, wnid in enumerate(wnids)}
         annotations = _two_columns(texts.get(ANNOTATIONS, ""))
 
-        parts, bad = {}, list[BadFile]()
-        for origin, files in self.image_files(place, size).items():
-            try:
-                parts[origin] = files.part(partial(_label, IMAGES[origin], annotations, numbers))
-            except BadFilesError as error:
-                bad += error.files
-                continue
-            if not len(parts[origin].labels):
+        label = partial(_label, annotations, numbers)
+        parts = label_all(self.image_files(place, size), label)
+        for origin, part in parts.items():
+            if not len(part.labels):
                 there = _held(place, origin)
                 raise DataError(f"{place} holds no {origin} images, only {there}: {REMEDY}")
-        if bad:
-            raise BadFilesError(bad, sum(1 for _ in _members(place)))
         return Published(_class_names(wnids, texts["words.txt"]), parts)
 
     @override
@@ -141,11 +135,11 @@ def _two_columns(text: str) -> dict[str, str]:
 
 
 def _label(
-    pattern: str, annotations: Mapping[str, str], numbers: Mapping[str, int], member: Member
+    annotations: Mapping[str, str], numbers: Mapping[str, int], origin: str, member: Member
 ) -> int:
     """Return the number of an image's class."""
     # An image's folder is its class; that of others stands beside their names.
-    match = re.fullmatch(pattern, member.name)
+    match = re.fullmatch(IMAGES[origin], member.name)
     assert match is not None, "files are found by the same pattern"
     found = next(group for group in match.groups() if group)
     wnid = annotations.get(found, found)
