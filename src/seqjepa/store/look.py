@@ -22,6 +22,7 @@ from seqjepa.store.table import ViewTable
 from seqjepa.types import Indices
 
 SEEN = 256  # objects of a table whose views and factors are looked at
+SHIFTS = 8  # distances between views whose actions are looked at
 SHOWN = 6  # views of an object that a sample shows
 
 
@@ -124,7 +125,10 @@ def factor_findings(space: ActionSpace, poses: npt.NDArray[np.float32]) -> Itera
             f"{dim} {least:.3g} to {most:.3g}"
             for dim, least, most in zip(group.dims, low, high, strict=True)
         )
-        actions = group.between(own[:, :-1], own[:, 1:])
+        # Sequences draw their views at random, so not only neighbours are compared.
+        shifts = sample_places(own.shape[1] - 1, SHIFTS)
+        ways = [group.between(own, own.roll(-1 - shift, 1)) for shift in shifts]
+        actions = torch.cat(ways, 1)
         yield Finding(True, f"{group.name} ({group.kind}): {ranges}; {_spread(group, actions)}")
 
         if float((actions - actions[:1, :1]).abs().max()) == 0:
@@ -132,7 +136,7 @@ def factor_findings(space: ActionSpace, poses: npt.NDArray[np.float32]) -> Itera
 
 
 def _spread(group: Group, actions: torch.Tensor) -> str:
-    """Return the spread of actions [N, V - 1, A] in words."""
+    """Return the spread of actions [N, W, A] in words."""
     if group.is_rotation:
         # The real part of the unit quaternion of a turn by an angle is cos(angle / 2).
         turns = 2 * torch.acos(actions[..., 3].clamp(-1, 1)) * 180 / math.pi
