@@ -310,3 +310,25 @@ def test_arrays_are_judged_without_the_fractions_of_a_recipe(tmp_path, capsys):
     assert "look all actions of x are the same" in said.out
     assert "use fewer than 32 of the 256 levels, all between 0 and 1" in said.out
     assert arrays.Config(path=str(tmp_path)).build().size("train") == 6
+
+
+def test_all_bad_maps_at_once(tmp_path, capsys):
+    for number in range(6):
+        path = tmp_path / "test" / "n01" / f"{number}-sal.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.full((4, 4), number % 3, np.float32))
+    said = Check(capsys, tmp_path)
+    assert said.code == 3 and "6 maps of single images; 4 of them are good" in said.out
+    assert "bad  2 of 6 files of maps cannot be used" in said.out
+    assert "0-sal.npy" in said.out and "3-sal.npy" in said.out
+
+
+def test_a_damaged_pack_names_every_bad_view(small, tmp_path, capsys):
+    out = tmp_path / "packed"
+    pack(small, out, views=3)
+    data = bytearray((out / "images.bin").read_bytes())
+    data[100], data[-100] = data[100] ^ 1, data[-100] ^ 1
+    (out / "images.bin").write_bytes(data)
+    said = Check(capsys, out)
+    assert said.code == 3 and "bad  2 of 27 views cannot be read" in said.out
+    assert "view 0 of object " in said.out and "view 2 of object " in said.out

@@ -102,7 +102,7 @@ class Config(WorldConfig):
     @override
     def inspect(cls, path: Path, look: Look = Look()) -> Report | None:
         """Check folders of saliency maps; the formats of images check their own files."""
-        return inspect_maps(path)
+        return inspect_maps(path, look)
 
     def images(self) -> ImageSet:
         """Open the images."""

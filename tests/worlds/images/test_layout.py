@@ -72,6 +72,12 @@ def test_what_wraps_is_seen_through(found: list[str], classes: object, first: st
     assert layout.classes == (classes or tuple(name.split("/")[0] for name in found))
 
 
+def test_folds_with_splits_are_not_taken_for_classes() -> None:
+    found = names("fold1", "fold2", inner=("train/elm/1.png", "test/elm/2.png"))
+    with pytest.raises(DataError, match="and folders in them: name one of fold1, fold2, or make"):
+        arrange(found, "set")
+
+
 def test_a_vehicle_is_a_class_and_that_is_said() -> None:
     layout = arrange(names("bus", "car", "train", inner=("1.png",)), "set")
     assert layout.classes == ("bus", "car", "train")

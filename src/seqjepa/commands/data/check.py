@@ -53,7 +53,11 @@ def main(arguments: list[str]) -> None:
             "docs/data.md lists the formats"
         )
 
-    found = reports(path, Look(options.quick, options.samples is not None))
+    try:
+        found = reports(path, Look(options.quick, options.samples is not None))
+    except OSError as error:
+        where, reason = error.filename or path, error.strerror or error
+        raise DataError(f"{where} cannot be read: {reason}. Allow it, or get it again") from error
     if not found:
         raise DataError(
             f"{path} is not in a format that a world of seqjepa reads; docs/data.md lists them. "

@@ -10,9 +10,12 @@ from seqjepa.errors import DataError
 # The names that people give to each split, in lower case.
 SPELLINGS = {
     "train": ("train", "training", "trn", "trainval"),
-    "val": ("val", "valid", "validation", "dev", "devel", "development", "eval", "evaluation"),
+    "val": (
+        "val", "valid", "validation", "validate", "dev", "devel", "development", "eval",
+        "evaluation",
+    ),
     "test": ("test", "testing", "tests", "tst"),
-}
+}  # fmt: skip
 KINDS = {spelling: split for split, spellings in SPELLINGS.items() for spelling in spellings}
 # Words that say no more than that something is there.
 FILLERS = {
@@ -221,13 +224,17 @@ def _inner_splits(folders: Sequence[Folders], where: str) -> dict[str, str]:
         return {}
 
     _refuse_doubles(found, where)
+    cure = "make train, val and test the folders at the top, with the classes in them"
+    inside = f"{where} has {', '.join(sorted(found))} inside the folders at its top"
     if len(found) < len(second) or min(map(len, folders)) < 2:
         others = sorted(second - set(found))[:SHOWN]
-        raise DataError(
-            f"{where} has {', '.join(sorted(found))} inside the folders at its top, but not "
-            f"everywhere{', beside ' if others else ''}{', '.join(others)}: make train, val and "
-            "test the folders at the top, with the classes in them"
-        )
+        beside = f", beside {', '.join(others)}" if others else ""
+        raise DataError(f"{inside}, but not everywhere{beside}: {cure}")
+
+    # Folders in them may be classes, and those at the top folds or domains.
+    if max(map(len, folders)) > 2:
+        tops = sorted(_tops(folders))[:SHOWN]
+        raise DataError(f"{inside}, and folders in them: name one of {', '.join(tops)}, or {cure}")
     return found
 
 
