@@ -45,7 +45,7 @@ LARGE = 4 << 30  # bytes; verifying that many takes seconds
 
 
 class Maker(Protocol):
-    """What makes views and may meet bad files."""
+    """A maker of views that may meet bad files."""
 
     def begin(self, folder: Path) -> None:
         """Prepare for a split's folder, which may hold an unfinished table, or be missing."""

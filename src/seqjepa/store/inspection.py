@@ -189,6 +189,7 @@ def _open_files(store: FolderStore, numbers: list[list[int]], row: int) -> Opene
     bad, sides = list[BadFile](), list[int]()
     for number in numbers[row]:
         image, latent = folder / IMAGE.format(number), folder / LATENT.format(number)
+        # Each on its own: both may be bad.
         try:
             data, name = read_image(image)
             decode(data, name, SIZE)
@@ -209,6 +210,7 @@ def _open_packed(store: PackedStore, row: int) -> Opened:
     table = None
     if options.coding == "raw" and options.size is not None:
         table = store.table(np.array([row]), options.views, options.size)
+
     for view in range(options.views):
         try:
             if table is not None and options.size is not None:
@@ -275,9 +277,9 @@ def _sample(store: Store, rows: Indices, views: int, look: Look) -> Iterator[Fin
     table = store.table(rows, views, size)
     pixels = table.images(objects[:, 0], numbers)
     np.asarray(table.poses[objects, numbers])
-    yield Finding(
-        True, f"{len(rows)} objects with {views} views each were opened, images and factors"
-    )
+    if look.quick:
+        opened = f"{len(rows)} objects with {views} views each, spread evenly, were opened"
+        yield Finding(True, f"{opened}, images and factors")
     yield from _described(store, views, side, look)
 
     if {name: len(split) for name, split in store.listing.splits.items()} != OBJECTS:

@@ -1,4 +1,4 @@
-"""What `seqjepa data check` sees in classes, views of objects, and the factors between views."""
+"""Findings of `seqjepa data check` in classes, views of objects, and the factors between them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What `seqjepa data check` sees in images: all are decoded, and a few shown."""
+"""Findings of `seqjepa data check` in images: all are decoded, and a few shown."""
 
 import itertools
 import os

@@ -143,6 +143,7 @@ def _label(
     assert match is not None, "files are found by the same pattern"
     found = next(group for group in match.groups() if group)
     wnid = annotations.get(found, found)
+
     name = member.name.rpartition("/")[2]
     if annotations.get(name, wnid) != wnid:
         raise DataError(
