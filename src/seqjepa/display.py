@@ -25,6 +25,7 @@ SHOWN = {
 }
 
 _quiet = ContextVar("quiet", default=False)
+_collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 
 
 @contextmanager
@@ -62,8 +63,24 @@ def status(text: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def collected() -> Iterator[list[str]]:
+    """Collect warnings while it lasts, each once, instead of printing them."""
+    messages: list[str] = []
+    before = _collected.set(messages)
+    try:
+        yield messages
+    finally:
+        _collected.reset(before)
+
+
 def warn(message: str, console: Console | None = None) -> None:
     """Print a warning that stays on stderr, or on another console, `silenced` or not."""
+    messages = _collected.get()
+    if messages is not None:
+        if message not in messages:
+            messages.append(message)
+        return
     console = Console(stderr=True) if console is None else console
     console.print(
         f"warning: {message}", style="yellow", soft_wrap=True, markup=False, highlight=False

@@ -99,13 +99,27 @@ def test_actions_are_those_of_the_groups(folder):
 def test_data_check_knows_them(folder, tmp_path_factory):
     report = Config.inspect(folder)
     assert report.good
+    ranges = [finding.what for finding in report.findings[-4:]]
+    assert [what.split(":")[0] for what in ranges] == [
+        "rotation (euler)",
+        "hue (circular)",
+        "place (difference)",
+        "camera (quaternion)",
+    ]
+    yaw, place = np.load(folder / "poses.npy")[..., [0, 4]].transpose(2, 0, 1)
+    assert f"yaw {yaw.min():.3g} to {yaw.max():.3g}" in ranges[0]
+    # The scale of `place` is 2.
+    pairs = [(place[:, i] - place[:, j]) / 2 for i in range(V) for j in range(V) if i != j]
+    spread = np.std(pairs)
+    assert f"actions with a standard deviation of {spread:.3g}, " in ranges[2]
     assert [finding.what for finding in report.findings] == [
         "4 views of each object, 6 x 5 pixels, 3 channels",
         "poses of 10 columns, groups rotation, hue, place, camera",
-        "split train: 16 objects",
-        "split val: 2 objects",
-        "split test: 2 objects",
+        "20 objects; world.json names no splits, so world.val_fraction and world.test_fraction "
+        "hold some out",
         "3 classes",
+        "classes: 0 7, 1 7, 2 6",
+        *ranges,
     ]
 
     (folder / "poses.npy").unlink()

@@ -33,6 +33,18 @@ BROKEN = (
 # Images that a thread decodes at a time: handing over single ones costs up to a tenth of decoding.
 BLOCK = 16
 DRAFTS = (2, 4, 8)  # how many times smaller a JPEG can be decoded
+# First bytes of files that are often called .jpg or .png, for messages.
+SIGNATURES = {
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"%PDF": "a PDF",
+    b"PK\3\4": "a zip archive",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself",
+    b"<": "a text, as a web page or an SVG",
+    b"\0\0\0\0": "zeros",
+}
 
 
 def decode(
@@ -66,6 +78,16 @@ def decode(
         with suppress(*BROKEN):
             ImageOps.exif_transpose(image, in_place=True)
         return np.asarray(_fit(_rgb(image), size))
+
+
+def shorter_side(data: bytes, name: str) -> int:
+    """Return the pixels of an image's shorter side; only its header is read.
+
+    Raises:
+        DataError: if the file is empty, too large, damaged at its beginning or no JPEG or PNG.
+    """
+    with _opened(data, name) as image:
+        return min(image.size)
 
 
 def check_size(data: bytes, name: str, size: int, option: str) -> None:
@@ -109,11 +131,21 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
     except BROKEN as error:
         reason = str(error)
         if isinstance(error, UnidentifiedImageError):
-            reason = "of another format, or damaged at its beginning"
+            reason = _found(data)
         raise DataError(
             f"{name} is no whole {' or '.join(FORMATS)} image ({reason}): get the file again or "
             "leave it out"
         ) from error
+
+
+def _found(data: bytes) -> str:
+    """Return what a file that is no image of ours is by its first bytes, for messages."""
+    kind = next((kind for start, kind in SIGNATURES.items() if data.startswith(start)), "")
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        kind = "a WebP"
+    if data[4:8] == b"ftyp":
+        kind = "an AVIF" if data[8:12] in (b"avif", b"avis") else "a HEIC or a video"
+    return f"it is {kind}" if kind else "of another format, or damaged at its beginning"
 
 
 def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:

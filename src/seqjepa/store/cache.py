@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +33,25 @@ from seqjepa.files import (
     sync,
     write_atomically,
 )
+from seqjepa.reading.findings import BadFilesError
 from seqjepa.reading.npy import npy_bytes, npy_header
 from seqjepa.store.checksums import Checksums
 from seqjepa.store.table import ViewTable
 
 FORMAT = 1
+FINISHED, UNFINISHED = "views.npy", "views.partial.npy"
 CHUNK = 256  # objects rendered between two records of progress
 LARGE = 4 << 30  # bytes; verifying that many takes seconds
+
+
+class Maker(Protocol):
+    """A maker of views that may meet bad files."""
+
+    def begin(self, folder: Path) -> None:
+        """Prepare for a split's folder, which may hold an unfinished table, or be missing."""
+
+    def finish(self) -> None:
+        """Raise a BadFilesError if views could not be made: the table then stays unfinished."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ class Plan:
         render: views [stop - start, V, H, W, C] uint8 of the objects start .. stop - 1, a pure
             function of them.
         chunk: objects rendered between two records of progress; None for what suits rendering.
+        maker: is asked before and after views are rendered, if they come from files.
     """
 
     poses: npt.NDArray[np.float32]
@@ -60,6 +73,7 @@ class Plan:
     image_shape: tuple[int, int, int]
     render: Callable[[int, int], npt.NDArray[np.uint8]]
     chunk: int | None = None
+    maker: Maker | None = None
 
     @property
     def table_shape(self) -> tuple[int, ...]:
@@ -94,6 +108,7 @@ def cached_tables(
 
     Raises:
         DiskError: if the cache folder cannot be written.
+        BadFilesError: if views cannot be made of files; all others are kept.
         DataError: if views just written do not read back right.
     """
     folder = cache_folder(name, key)
@@ -138,7 +153,7 @@ def _open(folder: Path, plan: Plan) -> ViewTable | None:
 
     The views of a large table are verified later, when they are read.
     """
-    views, checksums_file = folder / "views.npy", folder / "sums.npy"
+    views, checksums_file = folder / FINISHED, folder / "sums.npy"
     checksums = None
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
@@ -170,15 +185,26 @@ def _fits(views: Path, plan: Plan) -> bool:
 def _build(task: str, folder: Path, plans: Mapping[str, Plan]) -> None:
     """Render all views of some splits, none of which is finished and whole."""
     # A finished split that is rendered again is damaged, and has no record of progress to go by.
-    for split in plans:
-        if (folder / split / "views.npy").exists():
+    for split, plan in plans.items():
+        if (folder / split / FINISHED).exists():
             shutil.rmtree(folder / split)
+        if plan.maker:
+            plan.maker.begin(folder / split)
     _require_space(folder, plans)
 
     views = sum(math.prod(plan.table_shape[:2]) for plan in plans.values())
+    bad: list[BadFilesError] = []
     with progress(task, views) as advance:
         for split, plan in plans.items():
-            _build_split(folder / split, plan, advance)
+            try:
+                _build_split(folder / split, plan, advance)
+            except BadFilesError as error:
+                bad.append(error)
+
+    # All splits are rendered first, so that every bad file is named.
+    if bad:
+        files = [file for error in bad for file in error.files]
+        raise BadFilesError(files, sum(error.total for error in bad), bad[0].what)
 
 
 def _require_space(folder: Path, plans: Mapping[str, Plan]) -> None:
@@ -186,7 +212,7 @@ def _require_space(folder: Path, plans: Mapping[str, Plan]) -> None:
     needed = 0
     for split, plan in plans.items():
         needed += math.prod(plan.table_shape)
-        unfinished = folder / split / "views.partial.npy"
+        unfinished = folder / split / UNFINISHED
         if unfinished.exists():
             needed -= unfinished.stat().st_size
 
@@ -203,7 +229,7 @@ def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> 
     are on the disk as rendered are kept.
     """
     folder.mkdir(exist_ok=True)
-    unfinished, record = folder / "views.partial.npy", folder / "progress.json"
+    unfinished, record = folder / UNFINISHED, folder / "progress.json"
     header = npy_header(np.uint8, plan.table_shape)
     objects, views = plan.table_shape[:2]
     view_bytes = math.prod(plan.image_shape)
@@ -231,12 +257,15 @@ def _build_split(folder: Path, plan: Plan, advance: Callable[[float], None]) -> 
             write_atomically(record, json_bytes(digests))
             advance((stop - start) * views)
 
+    if plan.maker:
+        plan.maker.finish()
+
     # The views get their name once all that vouches for them is on the disk. The record of
     # progress goes last: no kill, whenever it comes, loses a chunk.
     digest = _write_checksums(unfinished, checksums, (objects, views))
     manifest = {"format": FORMAT, **digest}
     write_atomically(folder / "manifest.json", json_bytes(manifest))
-    unfinished.replace(folder / "views.npy")
+    unfinished.replace(folder / FINISHED)
     sync(folder)
     record.unlink()
 

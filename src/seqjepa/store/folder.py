@@ -69,20 +69,30 @@ class FolderStore(Store):
         folder: the folder that holds them.
         unlisted: take every object that is found, as split `ood`, whatever the split files say;
             views may then begin at any number.
+        listing: objects that are known to have folders; None for those of the split files.
 
     Raises:
         DataError: if split files or objects are missing, or contradict each other.
     """
 
-    def __init__(self, folder: Path, *, unlisted: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, unlisted: bool = False, listing: Listing | None = None
+    ) -> None:
         if not folder.is_dir():
             raise DataError(
                 f"there is no folder {folder}; it must hold <class>/<object>/image_<i>.jpg, and "
                 "split files beside the classes"
             )
         self.folder, self.unlisted = folder, unlisted
+        if listing is not None:
+            self.listing = listing
+            return
         self.listing = find_objects(folder) if unlisted else read_listing(folder)
-        _check_folders(folder, self.listing.places)
+        if missing := missing_folders(folder, self.listing.places):
+            raise DataError(
+                f"{folder} has no folder {missing[0]}, which its split files name "
+                f"({len(missing)} missing): get the images again"
+            )
 
     def numbers(self, row: int) -> list[int]:
         """Return the numbers of an object's views, in order."""
@@ -243,8 +253,8 @@ def read_latent(path: Path) -> npt.NDArray[np.float64]:
     return found
 
 
-def _check_folders(folder: Path, places: Iterable[str]) -> None:
-    """Raise a DataError if objects have no folder."""
+def missing_folders(folder: Path, places: Iterable[str]) -> list[str]:
+    """Return the objects that have no folder."""
     # Each class is listed once: asking for each of 50,000 objects takes longer.
     objects: dict[str, set[str]] = {}
     missing = []
@@ -256,9 +266,4 @@ def _check_folders(folder: Path, places: Iterable[str]) -> None:
             objects[class_name] = {path.name for path in found}
         if object_name not in objects[class_name]:
             missing.append(place)
-
-    if missing:
-        raise DataError(
-            f"{folder} has no folder {missing[0]}, which its split files name "
-            f"({len(missing)} missing): get the images again"
-        )
+    return missing

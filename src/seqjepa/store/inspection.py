@@ -1,18 +1,44 @@
 """Findings of `seqjepa data check` in folders in 3DIEBench's layout and in packs.
 
-All names, sizes and digests are looked at, the number of views of every object, and a sample of the
-views.
+All names, sizes and digests are looked at, the number of views of every object, and every view; of
+these a quick look opens a sample.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from rich.filesize import decimal
 
-from seqjepa.reading.findings import Finding, Report
-from seqjepa.store.folder import FolderStore, Store
+from seqjepa.display import progress
+from seqjepa.errors import DataError
+from seqjepa.reading.findings import (
+    BadFile,
+    Finding,
+    Look,
+    Report,
+    Sample,
+    bad_files,
+    doubt,
+    plural,
+)
+from seqjepa.reading.pixels import decode, shorter_side
+from seqjepa.render.scene import FACTORS
+from seqjepa.store.folder import (
+    IMAGE,
+    LATENT,
+    FolderStore,
+    Store,
+    missing_folders,
+    read_image,
+    read_latent,
+)
+from seqjepa.store.look import factor_findings, some_poses, table_findings
 from seqjepa.store.pack import IMAGES, Options, PackedStore, is_pack
 from seqjepa.store.splits import UNLISTED, WHERE_FROM, Listing, read_listing
 from seqjepa.types import Indices
@@ -24,15 +50,16 @@ MEAN = (0.5016, 0.5037, 0.5060)
 TOLERANCE = 0.03
 
 SAMPLE = 20  # objects
-SIZE = 64  # at which JPEGs of the sample are looked at
+SIZE = 64  # at which views are looked at, if they are not smaller
 
 
-def inspect(path: Path) -> Report | None:
+def inspect(path: Path, look: Look = Look()) -> Report | None:
     """Check views of objects; return None if the path holds none, see `WorldConfig.inspect`."""
     if is_pack(path):
-        return Report.of("views of objects, packed by seqjepa data pack", _pack(path))
+        return Report.of("views of objects, packed by seqjepa data pack", _pack(path, look))
     if path.is_dir() and (any(path.glob("*_images.npy")) or _has_latents(path)):
-        return Report.of("views of objects in folders, as 3DIEBench is published", _folder(path))
+        title = "views of objects in folders, as 3DIEBench is published"
+        return Report.of(title, _folder(path, look))
     return None
 
 
@@ -46,24 +73,71 @@ def _has_latents(path: Path) -> bool:
     return False
 
 
-def _folder(path: Path) -> Iterator[Finding]:
-    yield from _splits(read_listing(path))
-    store = FolderStore(path)
-    yield Finding(True, "every object has a folder")
-
-    (fewest, place), rows = store.fewest(), _some(store.listing)
-    most = max(len(store.numbers(row)) for row in rows.tolist())
-    if fewest < most:
-        yield Finding(
-            False,
-            f"{path / place} has {fewest} views, other objects have {most}: get it again, or set "
-            f"world.views to {fewest}",
+def _folder(path: Path, look: Look) -> Iterator[Finding | Sample]:
+    listing = read_listing(path)
+    yield from _splits(listing)
+    if missing := missing_folders(path, listing.places):
+        message = f"{path} has no folder {{}}, which its split files name: get the images again"
+        yield bad_files(
+            [(f"{path}/{place}", message.format(place)) for place in missing],
+            len(listing.places),
+            "objects have no folder",
         )
-    if fewest >= 2:
-        yield from _sample(store, rows, fewest, SIZE)
+        listing = _without(listing, set(missing))
+    else:
+        yield Finding(True, "every object has a folder")
+
+    store = FolderStore(path, listing=listing)
+    numbers = [store.numbers(row) for row in range(len(listing.places))]
+    fewest, most = min(map(len, numbers)), max(map(len, numbers))
+    if fewest < most:
+        yield _fewer(store, [len(found) for found in numbers], fewest, most)
+
+    broken = False
+    if not look.quick:
+        for finding in _every(store, partial(_open_files, store, numbers), most):
+            broken |= not finding.good
+            yield finding
+    if fewest >= 2 and not broken:
+        yield from _sample(store, _some(store.listing), fewest, look)
 
 
-def _pack(path: Path) -> Iterator[Finding]:
+def _without(listing: Listing, missing: set[str]) -> Listing:
+    """Return a listing without some objects."""
+    keep = [row for row, place in enumerate(listing.places) if place not in missing]
+    if not keep:
+        raise DataError("no object has a folder: get the images again")
+    new = {row: number for number, row in enumerate(keep)}
+    return replace(
+        listing,
+        places=tuple(listing.places[row] for row in keep),
+        labels=listing.labels[keep],
+        splits={
+            split: np.array([new[row] for row in rows.tolist() if row in new], np.int64)
+            for split, rows in listing.splits.items()
+        },
+    )
+
+
+def _fewer(store: FolderStore, views: list[int], fewest: int, most: int) -> Finding:
+    """Return the finding that objects have fewer views than others."""
+    cure = f"get it again, or set world.views to {fewest}"
+    bad = []
+    for place, number in zip(store.listing.places, views, strict=True):
+        if number < most:
+            where = f"{store.folder / place}"
+            bad.append((where, f"{where} has {number} views, other objects have {most}: {cure}"))
+    if len(bad) == 1:
+        return bad_files(bad, len(views))
+    return Finding(
+        False,
+        f"{len(bad):,} of {len(views):,} objects have fewer views than the {most} of others: get "
+        f"them again, or set world.views to {fewest}",
+        files=tuple(bad),
+    )
+
+
+def _pack(path: Path, look: Look) -> Iterator[Finding | Sample]:
     store = PackedStore(path)
     options, size = store.manifest.options, store.manifest.files[IMAGES].bytes
     yield Finding(True, f"{decimal(size)} of {_form(options)}, finished")
@@ -73,7 +147,91 @@ def _pack(path: Path) -> Iterator[Finding]:
         "are verified when they are read",
     )
     yield from _splits(store.listing)
-    yield from _sample(store, _some(store.listing), options.views, options.size or SIZE)
+
+    broken = False
+    if not look.quick:
+        for finding in _every(store, partial(_open_packed, store), options.views):
+            broken |= not finding.good
+            yield finding
+    if not broken:
+        yield from _sample(store, _some(store.listing), options.views, look)
+
+
+Opened = tuple[list[BadFile], list[int]]  # bad views, and pixels of the shorter sides of the others
+
+
+def _every(store: Store, look_at: Callable[[int], Opened], views: int) -> Iterator[Finding]:
+    """Open every view of every object and yield what was found."""
+    objects = len(store.listing.places)
+    bad: list[BadFile] = []
+    sides: Counter[int] = Counter()
+    with progress("opening", objects) as advance, ThreadPoolExecutor() as pool:
+        for wrong, found in pool.map(look_at, range(objects)):
+            bad += wrong
+            sides.update(found)
+            advance(1)
+
+    if len(sides) > 1:
+        yield doubt(
+            f"views have {min(sides)} to {max(sides)} pixels a side: world.image_size can be at "
+            f"most {min(sides)}"
+        )
+    if bad:
+        yield bad_files(bad, objects * views, "views cannot be read")
+    else:
+        side = f" of {min(sides)} pixels a side" if len(sides) == 1 else ""
+        yield Finding(True, f"all {sides.total():,} views{side} were opened, images and factors")
+
+
+def _open_files(store: FolderStore, numbers: list[list[int]], row: int) -> Opened:
+    """Decode every image of an object in a folder, and read every latent."""
+    folder = store.folder / store.listing.places[row]
+    bad, sides = list[BadFile](), list[int]()
+    for number in numbers[row]:
+        image, latent = folder / IMAGE.format(number), folder / LATENT.format(number)
+        # Each on its own: both may be bad.
+        try:
+            data, name = read_image(image)
+            decode(data, name, SIZE)
+            sides.append(shorter_side(data, name))
+        except DataError as error:
+            bad.append((str(image), str(error)))
+        try:
+            read_latent(latent)
+        except DataError as error:
+            bad.append((str(latent), str(error)))
+    return bad, sides
+
+
+def _open_packed(store: PackedStore, row: int) -> Opened:
+    """Verify every view of an object in a pack, and decode it if it is a JPEG."""
+    options = store.manifest.options
+    bad, sides = list[BadFile](), list[int]()
+    table = None
+    if options.coding == "raw" and options.size is not None:
+        table = store.table(np.array([row]), options.views, options.size)
+
+    for view in range(options.views):
+        try:
+            if table is not None and options.size is not None:
+                table.images(np.array([0]), np.array([[view]]))
+                sides.append(options.size)
+                continue
+            data, name = store.jpeg(row, view)
+            decode(data, name, SIZE)
+            sides.append(shorter_side(data, name))
+        except DataError as error:
+            bad.append((store.name(row, view), str(error)))
+    return bad, sides
+
+
+def image_side(store: Store) -> int:
+    """Return the pixels of a side of the first view."""
+    if isinstance(store, PackedStore):
+        return store.manifest.options.size or shorter_side(*store.jpeg(0, 0))
+    assert isinstance(store, FolderStore), "there are two kinds of stores"
+    folder = store.folder / store.listing.places[0]
+    return shorter_side(*read_image(folder / IMAGE.format(store.numbers(0)[0])))
 
 
 def _form(options: Options) -> str:
@@ -87,7 +245,7 @@ def _form(options: Options) -> str:
 def _splits(listing: Listing) -> Iterator[Finding]:
     for name, rows in listing.splits.items():
         yield Finding(True, f"split {name}: {len(rows):,} objects{_compared(name, len(rows))}")
-    yield Finding(True, f"{len(set(listing.labels.tolist()))} classes")
+    yield Finding(True, plural(len(set(listing.labels.tolist())), "class"))
 
     for name in ("train", "val"):
         if name not in listing.splits and set(listing.splits) != {UNLISTED}:
@@ -109,15 +267,20 @@ def _some(listing: Listing) -> Indices:
     return np.unique(np.linspace(0, number - 1, min(SAMPLE, number)).astype(np.int64))
 
 
-def _sample(store: Store, rows: Indices, views: int, size: int) -> Iterator[Finding]:
+def _sample(store: Store, rows: Indices, views: int, look: Look) -> Iterator[Finding | Sample]:
     """Open all views of some objects."""
+    # The size is the data's own: a recipe's may be another one.
+    side = image_side(store)
+    is_raw = isinstance(store, PackedStore) and store.manifest.options.coding == "raw"
+    size = side if is_raw else min(SIZE, side)
     objects, numbers = np.arange(len(rows))[:, None], np.arange(views)[None]
     table = store.table(rows, views, size)
     pixels = table.images(objects[:, 0], numbers)
     np.asarray(table.poses[objects, numbers])
-    yield Finding(
-        True, f"{len(rows)} objects with {views} views each were opened, images and factors"
-    )
+    if look.quick:
+        opened = f"{len(rows)} objects with {views} views each, spread evenly, were opened"
+        yield Finding(True, f"{opened}, images and factors")
+    yield from _described(store, views, side, look)
 
     if {name: len(split) for name, split in store.listing.splits.items()} != OBJECTS:
         return
@@ -128,3 +291,13 @@ def _sample(store: Store, rows: Indices, views: int, size: int) -> Iterator[Find
     verdict = "" if near else ": these are other pictures"
     yield Finding(near, f"the mean of their pixels is {found}; published {published}{verdict}")
     yield Finding(views == VIEWS, f"{views} views per object, 3DIEBench has {VIEWS}")
+
+
+def _described(store: Store, views: int, side: int, look: Look) -> Iterator[Finding | Sample]:
+    """Yield findings about classes, levels and factors of all splits, and samples."""
+    listing = store.listing
+    names = {split: rows for split, rows in listing.splits.items() if len(rows)}
+    order = sorted(names, key=lambda split: (split != "train", split))
+    tables = {split: store.table(names[split], views, side) for split in order}
+    yield from table_findings(tables, listing.classes, look)
+    yield from factor_findings(FACTORS, some_poses(tables[order[0]]))

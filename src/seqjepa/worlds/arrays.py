@@ -23,10 +23,10 @@ The kinds of groups are those of `seqjepa.actions.Group`: difference, circular, 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,15 +37,17 @@ from seqjepa.checks import at_least, shares
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.from_json import build_dataclass
 from seqjepa.keys import draw_key
-from seqjepa.reading.findings import Finding, Report
+from seqjepa.reading.findings import Finding, Look, Report, Sample, plural
 from seqjepa.reading.npy import open_array
 from seqjepa.store.holdout import hold_out
+from seqjepa.store.look import factor_findings, some_poses, table_findings
 from seqjepa.store.table import ViewTable, pixel_statistics
 from seqjepa.types import Indices
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 from seqjepa.worlds.table import TableWorld
 
 SPLITS = ("train", "val", "test")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +115,9 @@ class Config(WorldConfig):
 
     @classmethod
     @override
-    def inspect(cls, path: Path) -> Report | None:
+    def inspect(cls, path: Path, look: Look = Look()) -> Report | None:
         known = any((path / name).exists() for name in ("world.json", "views.npy"))
-        return Report.of("arrays of views and poses", _findings(path)) if known else None
+        return Report.of("arrays of views and poses", _findings(path, look)) if known else None
 
     def _hold_out(self, size: int) -> dict[str, Indices]:
         """Hold out `val` and `test`: the same objects for a size and seed on every machine."""
@@ -156,7 +158,11 @@ class ArraysManifest:
         return ActionSpace(self.pose, self.groups)
 
 
-def _findings(path: Path) -> Iterator[Finding]:
+def _findings(path: Path, look: Look) -> Iterator[Finding | Sample]:
+    # Every file is looked at, whatever is wrong with the others.
+    if faults := _faults(path):
+        yield from (Finding(False, fault) for fault in faults)
+        return
     world = Config(path=str(path)).build()
     spec = world.spec
     channels, height, width = spec.image_shape
@@ -165,9 +171,49 @@ def _findings(path: Path) -> Iterator[Finding]:
     pixels = f"{height} x {width} pixels, {channels} channels"
     yield Finding(True, f"{spec.views_per_object:,} views of each object, {pixels}")
     yield Finding(True, f"poses of {len(spec.factors.pose)} columns, groups {groups}")
-    for split in spec.splits:
-        yield Finding(True, f"split {split}: {world.size(split):,} objects")
-    yield Finding(True, f"{len(spec.classes)} classes")
+    tables = dict(world.tables)
+    if _read_manifest(path / "world.json").splits is None:
+        # Which objects the fractions hold out is up to the user.
+        labels = np.concatenate([table.labels for table in tables.values()])
+        rows = np.concatenate([np.asarray(table.rows) for table in tables.values()])
+        poses = np.concatenate([np.asarray(table.poses) for table in tables.values()])
+        tables = {"all": ViewTable(tables["train"].views, poses, labels, rows)}
+        yield Finding(
+            True,
+            f"{len(labels):,} objects; world.json names no splits, so world.val_fraction and "
+            "world.test_fraction hold some out",
+        )
+    else:
+        for split in spec.splits:
+            yield Finding(True, f"split {split}: {world.size(split):,} objects")
+    yield Finding(True, plural(len(spec.classes), "class"))
+    yield from table_findings(tables, spec.classes, look)
+    yield from factor_findings(spec.factors, some_poses(next(iter(tables.values()))))
+
+
+def _faults(path: Path) -> list[str]:
+    """Return what is wrong with each of the files."""
+    faults: list[str] = []
+
+    def attempt(read: Callable[..., T], *arguments: Any) -> T | None:
+        try:
+            return read(*arguments)
+        except DataError as error:
+            faults.append(str(error))
+            return None
+
+    manifest = attempt(_read_manifest, path / "world.json")
+    views = attempt(_open_views, path / "views.npy")
+    if manifest is None or views is None:
+        attempt(open_array, path / "poses.npy", "[N, V, P]")
+        return faults
+
+    number, views_per_object, *_ = views.shape
+    attempt(_read_poses, path / "poses.npy", (number, views_per_object), manifest)
+    attempt(_read_labels, path / "labels.npy", number, manifest.classes)
+    if manifest.splits is not None:
+        attempt(_verify_splits, path / "world.json", manifest.splits, number)
+    return faults
 
 
 def _read_manifest(path: Path) -> ArraysManifest:

@@ -14,7 +14,7 @@ from seqjepa.actions import ActionSpace
 from seqjepa.checks import at_least
 from seqjepa.errors import DataError, unknown
 from seqjepa.keys import choose_views, draw_key, epoch_order, scramble, spread, uniforms
-from seqjepa.reading.findings import Report
+from seqjepa.reading.findings import Look, Report
 from seqjepa.types import Indices, SequenceBatch
 
 # Worlds of one's own import these from here.
@@ -59,10 +59,11 @@ class WorldConfig:
         return None
 
     @classmethod
-    def inspect(cls, path: Path) -> Report | None:
-        """Check the files this world reads, for `seqjepa data check`.
+    def inspect(cls, path: Path, look: Look = Look()) -> Report | None:
+        """Check the files this world reads, for `seqjepa data check`, by what they hold alone.
 
-        It takes seconds, whatever the size. Return None if the path is not in this world's format.
+        A quick look takes seconds, whatever the size. Return None if the path is not in this
+        world's format.
         """
         return None
 

@@ -20,7 +20,7 @@ from typing_extensions import override
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.checks import at_least, below_one
 from seqjepa.errors import ConfigError
-from seqjepa.reading.findings import Report
+from seqjepa.reading.findings import Look, Report
 from seqjepa.types import Indices, SequenceBatch
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
 from seqjepa.worlds.images.base import open_images
@@ -100,9 +100,9 @@ class Config(WorldConfig):
 
     @classmethod
     @override
-    def inspect(cls, path: Path) -> Report | None:
+    def inspect(cls, path: Path, look: Look = Look()) -> Report | None:
         """Check folders of saliency maps; the formats of images check their own files."""
-        return inspect_maps(path)
+        return inspect_maps(path, look)
 
     def images(self) -> ImageSet:
         """Open the images."""

@@ -12,7 +12,7 @@ Rotations are actions as unit quaternions with w >= 0, so that each rotation has
 papers' data 4 % of the relative ones have w < 0 and jump from one name to the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from typing_extensions import override
 from seqjepa.checks import at_least, below_one, positive
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.keys import draw_key
-from seqjepa.reading.findings import Report
+from seqjepa.reading.findings import Finding, Look, Report
 from seqjepa.render.scene import FACTORS
 from seqjepa.store.folder import FolderStore, Store
 from seqjepa.store.holdout import hold_out
-from seqjepa.store.inspection import inspect
+from seqjepa.store.inspection import image_side, inspect
 from seqjepa.store.pack import PackedStore, is_pack
 from seqjepa.store.splits import UNLISTED, WHERE_FROM, Listing
 from seqjepa.store.table import ViewTable, pixel_statistics
@@ -103,8 +103,20 @@ class Config(WorldConfig):
 
     @classmethod
     @override
-    def inspect(cls, path: Path) -> Report | None:
-        return inspect(path)
+    def inspect(cls, path: Path, look: Look = Look()) -> Report | None:
+        report = inspect(path, look)
+        if report is None or not report.good:
+            return report
+        opened = Report.of(report.format, cls._open(path))
+        return replace(report, findings=report.findings + opened.findings)
+
+    @classmethod
+    def _open(cls, path: Path) -> Iterator[Finding]:
+        """Build a world of a folder or pack, for errors and warnings."""
+        store = open_store(str(path), "world.path")
+        if "train" in store.listing.splits:
+            cls(path=str(path), image_size=image_side(store), views=store.fewest()[0]).build()
+        yield from ()
 
     def _splits(self, store: Store) -> dict[str, Indices]:
         """Return the objects of each split; `train`, `val` and `test` come first."""

@@ -9,15 +9,27 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, final
 
+from seqjepa.display import warn
 from seqjepa.errors import ConfigError, unknown
-from seqjepa.reading.findings import Finding, Report, checksum, count
+from seqjepa.reading.findings import (
+    BadFilesError,
+    Finding,
+    Levels,
+    Look,
+    Report,
+    Sample,
+    bad_files,
+    checksum,
+    count,
+    counted,
+    doubt,
+)
+from seqjepa.store.look import class_counts, class_doubts
 from seqjepa.worlds.images import formats
 from seqjepa.worlds.images.cached import cached_parts
 from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
+from seqjepa.worlds.images.look import decode_all, draw_published, see_some, seen_levels
 from seqjepa.worlds.images.published import ImageFiles, Published
-
-# Pixels per side to which a check decodes; any number would do.
-CHECK_SIZE = 64
 
 
 class Source(ABC):
@@ -34,6 +46,8 @@ class Source(ABC):
         counts: published numbers of images, by origin.
         probe_split: see `WorldSpec`.
         stretched: see `ImageSplit`.
+        side: pixels per side at which a check looks at images.
+        version: of the way in which names become labels and splits: raise it when these change.
     """
 
     name: ClassVar[str]
@@ -43,6 +57,8 @@ class Source(ABC):
     counts: ClassVar[Mapping[str, int]]
     probe_split: ClassVar[str] = "train"
     stretched: ClassVar[bool] = True
+    side: ClassVar[int] = 160
+    version: ClassVar[int] = 0
 
     @abstractmethod
     def locate(self, path: Path) -> Path:
@@ -73,20 +89,44 @@ class Source(ABC):
         """Return the images that give the pixel statistics."""
         return parts["train"]
 
-    def findings(self, place: Path) -> Iterator[Finding]:
+    def doubts(self, parts: Mapping[str, ImageSplit], classes: tuple[str, ...]) -> list[str]:
+        """Return warnings about the classes of all images by origin."""
+        return []
+
+    def image_files(self, place: Path, size: int) -> Mapping[str, ImageFiles]:
+        """Return image files by origin, whatever their labels; none if there are no such files."""
+        return {}
+
+    def findings(self, place: Path, look: Look) -> Iterator[Finding | Sample]:
         """Yield the findings of `seqjepa data check` in files that this format recognises."""
         if place.name in self.md5:
             yield checksum(place, self.md5[place.name])
 
-        published = self.read(place, CHECK_SIZE)
+        # What is wrong with labels does not keep the images from being looked at.
+        levels = Levels()
+        try:
+            published = self.read(place, self.side)
+        except BadFilesError as error:
+            yield bad_files(error.files, error.total, error.what)
+            for files in self.image_files(place, self.side).values():
+                yield from decode_all(files, sum(1 for _ in files.begin()), look, levels)
+            return
+
         yield count(place, "classes", len(published.classes), self.num_classes)
         for origin, wanted in self.counts.items():
             part = published.parts[origin]
-            yield count(place, f"{origin} images", len(part.labels), wanted)
-
+            found = count(place, f"{origin} images", len(part.labels), wanted)
+            yield replace(found, what=f"{found.what}{_by_class(published, origin)}")
             # One damaged file among many shows only when it is decoded.
             if isinstance(part.decode, ImageFiles):
-                yield part.decode.sample(len(part.labels))
+                yield from decode_all(part.decode, len(part.labels), look, levels)
+            else:
+                see_some(part, levels)
+
+        for message in levels.doubts():
+            yield doubt(message)
+        if look.samples:
+            yield from draw_published(published)
 
     @final
     def open(self, path: Path, image_size: int, val_fraction: float) -> ImageSet:
@@ -107,7 +147,13 @@ class Source(ABC):
         # read.
         place = self.locate(path)
         read = partial(self.read, place, image_size)
-        cached = cached_parts(self.name, self.files(place), image_size, read, self.training)
+        state = self.files(place)
+        cached = cached_parts(self.name, state, image_size, read, self.training, self.version)
+
+        training = self.training(cached.splits)
+        doubts = self.doubts(cached.splits, cached.classes)
+        for message in (*doubts, *seen_levels(training).doubts()):
+            warn(f"{place}: {message}")
 
         splits = {
             name: replace(split, stretched=self.stretched)
@@ -116,10 +162,22 @@ class Source(ABC):
         return replace(cached, splits=splits, probe_split=self.probe_split)
 
     @final
-    def inspect(self, path: Path) -> Report | None:
+    def inspect(self, path: Path, look: Look = Look()) -> Report | None:
         """Check the files for `seqjepa data check`, or return None if the format is another."""
         place = self.locate(path)
-        return Report.of(self.title, self.findings(place)) if self.recognises(place) else None
+        return Report.of(self.title, self.findings(place, look)) if self.recognises(place) else None
+
+
+def _by_class(published: Published, origin: str) -> str:
+    """Return the numbers of images by class, and the classes that are missing, for a finding."""
+    labels = published.parts[origin].labels
+    counts = class_counts(published.classes, labels)
+    if not counts:
+        return ""
+    doubts = class_doubts(
+        published.classes, {"train": published.parts["train"].labels, origin: labels}
+    )
+    return "; ".join(["", counted(counts), *doubts])
 
 
 def sources() -> dict[str, Source]:

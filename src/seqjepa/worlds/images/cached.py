@@ -16,14 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.files import disk_errors, locked, sha256, write_atomically
+from seqjepa.reading.findings import BadFilesError, list_bytes
 from seqjepa.store.cache import Plan, cache_folder, cached_tables
 from seqjepa.store.table import ViewTable, pixel_statistics
 from seqjepa.types import Indices
+from seqjepa.worlds.images.decoded import Decoding
 from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
-from seqjepa.worlds.images.published import Pixels, Published
+from seqjepa.worlds.images.published import ImagePart, Published
 
 # Part of the cache's key: raise it when decoded pixels or the order of images change.
 VERSION = 1
+LIST = "bad_files.txt"
+CURE = "Free space or set SEQJEPA_CACHE to another folder"
 CHUNK_BYTES = 32 << 20  # of pixels between two records of progress
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -35,6 +39,7 @@ def cached_parts(
     size: int,
     read: Callable[[], Published],
     training: Callable[[Mapping[str, ImageSplit]], ImageSplit],
+    version: int = 0,
 ) -> ImageSet:
     """Return all images by origin, decoded into the cache if need be.
 
@@ -44,6 +49,8 @@ def cached_parts(
         size: S, pixels per side.
         read: reads the files; called at most once, and only for what the cache lacks.
         training: picks the images that give the pixel statistics.
+        version: of the way in which names become labels; an index of another one is made anew,
+            of the pixels that are there.
 
     Returns:
         A set with origins in place of splits.
@@ -57,20 +64,23 @@ def cached_parts(
     published = functools.cache(read)
 
     # A whole index says all that a plan needs, so the files stay closed.
-    index = _read_index(path)
-    listed = _listing(published()) if index is None else index
+    index = _read_index(path, version)
+    listed = _listing(published(), version) if index is None else index
 
     # A table may be missing or damaged beside a whole index: then its files are read after all,
-    # when the first image is asked for.
-    def decode(origin: str, start: int, stop: int) -> Pixels:
-        images = published().parts[origin].decode(start, stop)
-        return images[:, None]  # [N, V = 1, S, S, 3]
+    # when it is made again.
+    def part(origin: str) -> ImagePart:
+        return published().parts[origin]
 
     origins = [array.removeprefix("labels/") for array in listed if array.startswith("labels/")]
     plans = {}
     for origin in origins:
-        plans[origin] = _plan(listed[f"labels/{origin}"], size, partial(decode, origin))
-    tables = cached_tables(name, key, plans, doing="decoding")
+        decoding = Decoding(name, key, partial(part, origin))
+        plans[origin] = _plan(listed[f"labels/{origin}"], size, decoding)
+    try:
+        tables = cached_tables(name, key, plans, doing="decoding")
+    except BadFilesError as error:
+        raise _listed(error, path.with_name(LIST)) from None
 
     parts = {}
     for origin in origins:
@@ -83,8 +93,16 @@ def cached_parts(
     return ImageSet(parts, classes, mean, std)
 
 
-def _plan(labels: Indices, size: int, decode: Callable[[int, int], Pixels]) -> Plan:
-    return Plan(_no_poses(labels), labels, (size, size, 3), decode, _chunk(size))
+def _plan(labels: Indices, size: int, decoding: Decoding) -> Plan:
+    shape = (size, size, 3)
+    return Plan(_no_poses(labels), labels, shape, decoding.render, _chunk(size), decoding)
+
+
+def _listed(error: BadFilesError, path: Path) -> BadFilesError:
+    """Write the list of bad files; return the error that says where it is."""
+    with disk_errors(f"cannot write {path}", CURE):
+        write_atomically(path, list_bytes(error.files))
+    return BadFilesError(error.files, error.total, error.what, str(path))
 
 
 def statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -116,19 +134,20 @@ def _split(table: ViewTable, origin: str, names: npt.NDArray[np.bytes_]) -> Imag
     )
 
 
-def _listing(published: Published) -> Arrays:
+def _listing(published: Published, version: int) -> Arrays:
     """Return the index of published files, without pixel statistics."""
     # Strings of a fixed width, as arrays hold them, need no pickle. Names are bytes, for on Linux
     # they need not be UTF-8.
     arrays: Arrays = {"classes": np.array(published.classes, np.str_)}
+    arrays["version"] = np.array(version)
     for origin, part in published.parts.items():
         arrays[f"labels/{origin}"] = part.labels.astype(np.int64)
         arrays[f"names/{origin}"] = np.array([os.fsencode(name) for name in part.names], np.bytes_)
     return arrays
 
 
-def _read_index(path: Path) -> Arrays | None:
-    """Return the index in a file, or None if it is missing or damaged."""
+def _read_index(path: Path, version: int) -> Arrays | None:
+    """Return the index in a file, or None if it is missing, damaged or of another version."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -139,14 +158,14 @@ def _read_index(path: Path) -> Arrays | None:
     if sha256(contents).encode() != digest:
         return None
     with np.load(io.BytesIO(contents)) as arrays:
-        return dict(arrays)
+        index = dict(arrays)
+    return index if index.get("version", 0) == version else None
 
 
 def _complete(path: Path, listed: Arrays, training: ImageSplit) -> Arrays:
     """Add pixel statistics to an index and write it, or read what another process wrote."""
-    cure = "Free space or set SEQJEPA_CACHE to another folder"
-    with disk_errors(f"cannot write {path}", cure), locked(path.parent):
-        if (index := _read_index(path)) is not None:
+    with disk_errors(f"cannot write {path}", CURE), locked(path.parent):
+        if (index := _read_index(path, int(listed["version"]))) is not None:
             return index
 
         mean, std = statistics(training)

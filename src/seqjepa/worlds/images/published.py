@@ -3,9 +3,11 @@
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +15,16 @@ from PIL import Image
 
 from seqjepa.errors import DataError
 from seqjepa.reading.archives import Member
-from seqjepa.reading.findings import Finding
+from seqjepa.reading.findings import BadFile, BadFilesError
 from seqjepa.reading.pixels import MOST_BYTES, decode
 from seqjepa.types import Indices
 
-SAMPLE = 32  # images that a check decodes
+DIGEST = 16  # bytes of the digest of a file
 # Files in memory that wait for decoding: enough for every core.
 AHEAD = 4 * (os.cpu_count() or 1)
 
 Pixels = npt.NDArray[np.uint8]
+Known = Callable[[bytes], Pixels | None]
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,23 @@ class Published:
     parts: Mapping[str, ImagePart]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """An image file after it was read.
+
+    Attributes:
+        where: folder or archive and name, for messages.
+        digest: of its bytes; empty if they cannot be read.
+        pixels: [S, S, 3], None if it is bad.
+        error: what is wrong with it.
+    """
+
+    where: str
+    digest: bytes = b""
+    pixels: Pixels | None = None
+    error: str = ""
+
+
 class ImageFiles:
     """Image files of a folder or archive, in its order; a call decodes some (`ImagePart.decode`).
 
@@ -65,57 +85,116 @@ class ImageFiles:
         self.begin, self.size = begin, size
         self.place = -1
         self.rest: Iterator[Member] = iter(())
-
-    def part(self, label: Callable[[Member], int]) -> ImagePart:
-        """Return all files as a part, each with its label."""
-        names, labels = [], []
-        for member in self.begin():
-            names.append(member.name)
-            labels.append(label(member))
-        return ImagePart(np.array(labels, np.int64), self, tuple(names))
-
-    def sample(self, total: int) -> Finding:
-        """Decode some of the `total` files, spread evenly, and report whether they are whole."""
-        # Not the first ones: what a broken download or copy lacks is mostly at the end.
-        tried = 0
-        try:
-            for member in itertools.islice(self.begin(), 0, None, max(1, total // SAMPLE)):
-                self._decode(member)
-                tried += 1
-        except DataError as error:
-            return Finding(False, str(error))
-        return Finding(True, f"{tried} of them, spread evenly, can be decoded")
+        self.watch(lambda _: None, _refuse)
 
     def __call__(self, start: int, stop: int) -> Pixels:
-        """Return the images start .. stop - 1 as [stop - start, S, S, 3]."""
+        """Return the images start .. stop - 1 as [stop - start, S, S, 3].
+
+        Raises:
+            BadFilesError: if some are bad, unless `watch` was called: then these are black.
+            DataError: if an archive is damaged, or files went away.
+        """
         # The first call may resume a killed build; later ones go on where the last one ended.
         if start != self.place:
             self.rest = itertools.islice(self.begin(), start, None)
 
-        images: list[Pixels] = []
-        waiting: deque[Future[Pixels]] = deque()
-        with ThreadPoolExecutor() as pool:
-            for member in itertools.islice(self.rest, stop - start):
-                # Memory stays bounded, however many files a chunk has.
-                if len(waiting) == AHEAD:
-                    images.append(waiting.popleft().result())
-                waiting.append(self._submit(member, pool))
-            images += [job.result() for job in waiting]
-
-        if gone := stop - start - len(images):
+        found = list(self.outcomes(itertools.islice(self.rest, stop - start)))
+        if gone := stop - start - len(found):
             raise DataError(f"{gone} images went away while they were read: start again")
         self.place = stop
-        return np.stack(images)
+        self.note(start, found)
+        return np.stack([self._black() if each.pixels is None else each.pixels for each in found])
 
-    def _submit(self, member: Member, pool: ThreadPoolExecutor) -> Future[Pixels]:
-        if member.lasting:
-            return pool.submit(self._decode, member)
+    def watch(self, known: Known, note: Callable[[int, list[Outcome]], None]) -> None:
+        """Prepare for calls that must not stop at bad files.
 
-        # The member of a tar can be read only before the next one is asked for.
-        return pool.submit(decode, member.read(MOST_BYTES), member.where, self.size)
+        Args:
+            known: returns the pixels of a file by its digest, if they were decoded before.
+            note: is given the first place of each call and its outcomes.
+        """
+        self.known, self.note = known, note
 
-    def _decode(self, member: Member) -> Pixels:
-        return decode(member.read(MOST_BYTES), member.where, self.size)
+    def outcomes(self, files: Iterable[Member]) -> Iterator[Outcome]:
+        """Yield an outcome for each of some files, which are decoded side by side."""
+        waiting: deque[Future[Outcome]] = deque()
+        with ThreadPoolExecutor() as pool:
+            for member in files:
+                # Memory stays bounded, however many files a chunk has.
+                if len(waiting) == AHEAD:
+                    yield waiting.popleft().result()
+
+                read = partial(_read, member)
+                # The member of a tar can be read only before the next one is asked for.
+                if not member.lasting:
+                    read = partial(_given, read())
+                waiting.append(pool.submit(self._decode, member.where, read))
+            for job in waiting:
+                yield job.result()
+
+    def _black(self) -> Pixels:
+        height, width = (self.size,) * 2 if isinstance(self.size, int) else self.size
+        return np.zeros((height, width, 3), np.uint8)
+
+    def _decode(self, where: str, read: Callable[[], bytes | str]) -> Outcome:
+        data = read()
+        if isinstance(data, str):
+            return Outcome(where, error=data)
+
+        digest = blake2b(data, digest_size=DIGEST).digest()
+        pixels = self.known(digest)
+        try:
+            if pixels is None:
+                pixels = decode(data, where, self.size)
+            return Outcome(where, digest, pixels)
+        except DataError as error:
+            return Outcome(where, digest, error=str(error))
+
+
+def label_all(
+    files: Mapping[str, ImageFiles], label: Callable[[str, Member], int]
+) -> dict[str, ImagePart]:
+    """Return image files as parts, each file with its label.
+
+    Args:
+        files: by origin.
+        label: returns the label of a file of an origin.
+
+    Raises:
+        BadFilesError: if some have none.
+    """
+    parts, bad, total = {}, list[BadFile](), 0
+    for origin, part in files.items():
+        names, labels = [], []
+        for member in part.begin():
+            names.append(member.name)
+            try:
+                labels.append(label(origin, member))
+            except DataError as error:
+                bad.append((member.where, str(error)))
+        total += len(names)
+        parts[origin] = ImagePart(np.array(labels, np.int64), part, tuple(names))
+
+    if bad:
+        raise BadFilesError(bad, total, "images are of no known class")
+    return parts
+
+
+def _refuse(start: int, outcomes: Sequence[Outcome]) -> None:
+    """Raise a BadFilesError if there are bad files."""
+    if bad := [(found.where, found.error) for found in outcomes if found.error]:
+        raise BadFilesError(bad, len(outcomes))
+
+
+def _read(member: Member) -> bytes | str:
+    """Return a file's bytes, or a message that says why they cannot be read."""
+    try:
+        return member.read(MOST_BYTES)
+    except DataError as error:
+        return str(error)
+
+
+def _given(contents: bytes | str) -> bytes | str:
+    return contents
 
 
 def resized(images: Pixels, size: int) -> Pixels:

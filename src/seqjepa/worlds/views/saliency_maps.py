@@ -26,7 +26,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from seqjepa.errors import DataError
-from seqjepa.reading.findings import Finding, Report
+from seqjepa.reading.findings import BadFile, Finding, Look, Report, bad_files
 from seqjepa.reading.npy import open_array
 from seqjepa.types import Indices
 from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
@@ -73,7 +73,7 @@ def published_maps(folder: Path, images: ImageSet) -> dict[str, Maps]:
     return by_split(images, maps)
 
 
-def inspect_maps(path: Path) -> Report | None:
+def inspect_maps(path: Path, look: Look = Look()) -> Report | None:
     """Check a folder of maps, for `seqjepa data check`. Return None if it holds none."""
     files = sorted(path.glob("*/saliency_*.npy"))
     singles: list[Path] = []
@@ -81,7 +81,7 @@ def inspect_maps(path: Path) -> Report | None:
         singles = sorted(path / file for found in _index(path).values() for file in found)
     if not files and not singles:
         return None
-    return Report.of("saliency maps", _findings(files, singles))
+    return Report.of("saliency maps", _findings(files, singles, look))
 
 
 def _has_singles(path: Path) -> bool:
@@ -100,17 +100,29 @@ def _has_singles(path: Path) -> bool:
     return False
 
 
-def _findings(files: Sequence[Path], singles: Sequence[Path]) -> Iterator[Finding]:
+def _findings(files: Sequence[Path], singles: Sequence[Path], look: Look) -> Iterator[Finding]:
+    bad = list[BadFile]()
     for file in files:
-        number = len(_read_many(file))
-        yield Finding(True, f"{file}: {number:,} maps, each with a positive, finite sum")
+        try:
+            number = len(_read_many(file))
+            yield Finding(True, f"{file}: {number:,} maps, each with a positive, finite sum")
+        except DataError as error:
+            bad.append((str(file), str(error)))
 
-    some = singles[:: max(1, len(singles) // INSPECTED)]
+    some = singles[:: max(1, len(singles) // INSPECTED)] if look.quick else singles
+    good = 0
     for file in some:
-        _read_single(file)
+        try:
+            _read_single(file)
+            good += 1
+        except DataError as error:
+            bad.append((str(file), str(error)))
+
     if singles:
-        read = f"{len(some)} of them, spread evenly, are good"
-        yield Finding(True, f"{len(singles):,} maps of single images; {read}")
+        which = "of them, spread evenly, are" if look.quick else "of them are"
+        yield Finding(True, f"{len(singles):,} maps of single images; {good:,} {which} good")
+    if bad:
+        yield bad_files(bad, len(files) + len(singles), "files of maps cannot be used")
 
 
 def _from_one_file(path: Path, name: str, table: ImageSplit) -> Maps:

@@ -159,13 +159,15 @@ def test_other_files_are_left_out_and_counted(
         (folder / name).write_bytes(b"no image")
 
     assert len(contents(folder, "train")) == 36
-    assert "7 files are no images by their names and left out" in capsys.readouterr().err
+    said = "7 files are no images by their names and left out: 5 hidden, 1 .csv, 1 .txt"
+    assert said in capsys.readouterr().err
 
     report = SOURCE.inspect(folder)
     assert report.good and [finding.what for finding in report.findings] == [
         "40 images, 2 classes",
-        "7 other files, which are left out",
-        "40 of them, spread evenly, can be decoded",
+        "no folders of splits: a tenth of all is the test: cat 20, dog 20",
+        "7 other files, which are left out: 5 hidden, 1 .csv, 1 .txt",
+        "all 40 images can be decoded",
     ]
 
 

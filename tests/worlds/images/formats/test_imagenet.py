@@ -114,7 +114,7 @@ def test_inspect(root: Path, tmp_path: Path) -> None:
     said = [finding.what for finding in SOURCE.inspect(root).findings]
     assert "2 classes, published are 1,000" in said[0]
     assert "8 train images, published are 1,281,167" in said[1]
-    assert said[2] == "8 of them, spread evenly, can be decoded"
+    assert said[2] == "all 8 images can be decoded"
     assert "12 val images, published are 50,000" in said[3]
 
     (root / "val").rename(root / "validation")

@@ -134,9 +134,80 @@ def test_inspect(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "90528d7ca1a48142e341f4ef8d21d0de" in said[0]
     assert "2 classes, published are 200" in said[1]
     assert "6 train images, published are 100,000" in said[2]
-    assert said[3] == "6 of them, spread evenly, can be decoded"
+    assert said[3] == "all 6 images can be decoded"
 
     monkeypatch.setattr(TinyImageNet, "counts", {"train": 6, "val": 4})
     good = [finding.good for finding in SOURCE.inspect(folder).findings]
     assert good == [False, True, True, True, True], "all but the number of classes"
     assert SOURCE.inspect(folder.parent / "nothing") is None
+
+
+def sort_val(folder: Path, into: str) -> Path:
+    """Move validation images into folders of their classes, as scripts do."""
+    table = folder / "val" / "val_annotations.txt"
+    for line in table.read_text().splitlines():
+        name, wnid, *_ = line.split("\t")
+        target = folder / "val" / into.format(wnid) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (folder / "val" / "images" / name).rename(target)
+    return folder
+
+
+@pytest.mark.parametrize("into", ["{}", "{}/images", "images/{}"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("table", [False, True])
+def test_val_that_a_script_has_sorted_is_read(
+    folder: Path, tmp_path: Path, into: str, packed: bool, table: bool
+) -> None:
+    def test_images() -> dict[str, tuple[str, bytes]]:
+        found = SOURCE.open(place, 64, 0)
+        split = found.splits["test"]
+        names = (name.decode().rpartition("/")[2] for name in split.names)
+        rows = zip(names, split.labels, split.pick(np.arange(len(split))), strict=True)
+        return {name: (found.classes[label], image.tobytes()) for name, label, image in rows}
+
+    place = folder
+    before = test_images()
+    sort_val(folder, into)
+    if not into.startswith("images"):
+        (folder / "val" / "images").rmdir()
+    if not table:
+        (folder / "val" / "val_annotations.txt").unlink()
+    if packed:
+        place = zipped(folder, tmp_path / "tiny-imagenet-200.zip")
+    assert test_images() == before and len(before) == 4
+
+
+def test_training_images_without_their_folder_images(folder: Path) -> None:
+    before = SOURCE.open(folder, 64, 0).splits["train"]
+    for path in sorted(folder.glob("train/*/images/*")):
+        path.rename(path.parents[1] / path.name)
+    after = SOURCE.open(folder, 64, 0).splits["train"]
+    assert np.array_equal(after.images, before.images)
+    assert np.array_equal(after.labels, before.labels)
+
+
+def test_a_folder_that_contradicts_the_table(folder: Path) -> None:
+    sort_val(folder, "{}")
+    (folder / "val" / "n02124075" / "val_0.JPEG").rename(
+        folder / "val" / "n01443537" / "val_0.JPEG"
+    )
+    said = r"val_0\.JPEG lies in the folder of 'n01443537', but val/val_annotations\.txt says"
+    with pytest.raises(DataError, match=said):
+        SOURCE.open(folder, 64, 0)
+
+
+def test_all_faults_of_labels_and_images_at_once(folder: Path) -> None:
+    (folder / "wnids.txt").write_text("n02124075\n")
+    cut(folder / "train" / "n02124075" / "images" / "n02124075_1.JPEG")
+    (folder / "val" / "images" / "val_2.JPEG").write_bytes(b"")
+    bad = [finding for finding in SOURCE.inspect(folder).findings if not finding.good]
+    assert "5 of 10 images are of no known class" in bad[0].what and len(bad[0].files) == 5
+    assert "n02124075_1.JPEG is no whole JPEG" in bad[1].what
+    assert "val_2.JPEG is empty" in bad[2].what
+
+
+def test_what_there_is_instead(folder: Path) -> None:
+    (folder / "val" / "images").rename(folder / "val" / "pictures")
+    with pytest.raises(DataError, match="no val images, only val/pictures with 4 files: it must"):
+        SOURCE.open(folder, 64, 0)

@@ -55,6 +55,7 @@ class Cifar100(Source):
     name, title = "cifar100", "CIFAR-100"
     md5 = MD5
     num_classes, counts = 100, COUNTS
+    side = SIDE
 
     @override
     def locate(self, path: Path) -> Path:

@@ -1,18 +1,21 @@
 """Any folder or archive (zip, tar) of JPEG and PNG images.
 
 - An image's class is its first sub-folder; images outside sub-folders have no class.
-- Top folders `train`, `val` and `test`, if there are any, are the splits, and classes are the
-  folders in them. If only one of `val` and `test` exists, it is our `test`, and `val` is held out
-  from `train`. Without such folders, a tenth of all images is held out as `test`.
-- If an archive has a single top folder around everything, that folder does not count.
+- Top folders called train, val and test, in any usual spelling, are the splits, and classes are
+  the folders in them (`layout`). If only one of `val` and `test` exists, it is our `test`, and
+  `val` is held out from `train`. Without such folders, a tenth of all images is held out as `test`.
+- A folder around everything, or one called `images` or `data`, does not count.
 - Images are cut to their middle square.
 - Hidden files and files without an image's suffix are left out, with a warning that counts them;
   images in other formats than JPEG and PNG are refused.
 """
 
+import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from typing_extensions import override
@@ -20,18 +23,26 @@ from typing_extensions import override
 from seqjepa.display import warn
 from seqjepa.errors import DataError
 from seqjepa.reading.archives import Member, file_state, hidden, is_archive, members
-from seqjepa.reading.findings import Finding
-from seqjepa.worlds.images.base import CHECK_SIZE, Source
+from seqjepa.reading.findings import Finding, Look, Sample, counted, doubt, listed, plural
+from seqjepa.store.look import class_counts, class_doubts
+from seqjepa.types import Indices
+from seqjepa.worlds.images.base import Source
 from seqjepa.worlds.images.image_set import ImageSplit, hold_out
+from seqjepa.worlds.images.layout import Layout, arrange
+from seqjepa.worlds.images.look import draw_samples, look_at
 from seqjepa.worlds.images.published import ImageFiles, ImagePart, Published
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png")
+# An .mpo of a stereo camera is a JPEG, which is read, with another one behind it.
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp", ".mpo", ".png", ".apng",
+)  # fmt: skip
 OTHERS = (
-    ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".heic", ".avif", ".jp2", ".jxl",
-    ".ico", ".svg",
+    ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".heic",
+    ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jxl", ".ico", ".svg", ".tga", ".psd", ".exr",
 )  # fmt: skip
 SPLITS = ("train", "val", "test")
 TEST_FRACTION = 0.1
+FEWEST = 3  # images that leave one for each split
 
 
 class ImageFolder(Source):
@@ -39,6 +50,7 @@ class ImageFolder(Source):
 
     name, title = "folder", "folder of images"
     stretched = False
+    version = 1
 
     @override
     def locate(self, path: Path) -> Path:
@@ -54,18 +66,37 @@ class ImageFolder(Source):
 
     @override
     def read(self, place: Path, size: int) -> Published:
-        classes, part, ignored = _read(place, size)
-        if ignored:
-            warn(f"{place}: {ignored:,} files are no images by their names and left out")
-        return Published(classes, {"images": part})
+        found = _read(place)
+        if found.refused:
+            raise DataError(found.refusal(place))
+        if number := found.ignored.total():
+            left_out = f"{number:,} files are no images by their names and left out"
+            warn(f"{place}: {left_out}: {_counts(found.ignored)}")
+
+        layout = arrange(found.images, str(place))
+        for note in layout.notes:
+            warn(f"{place}: {note}")
+        classes, labels = _number(layout)
+        files = ImageFiles(partial(_images, place), size)
+        return Published(classes, {"images": ImagePart(labels, files, layout.names)})
 
     @override
-    def findings(self, place: Path) -> Iterator[Finding]:
-        classes, part, ignored = _read(place, CHECK_SIZE)
-        yield Finding(True, f"{len(part.labels):,} images, {len(classes)} classes")
-        if ignored:
-            yield Finding(True, f"{ignored:,} other files, which are left out")
-        yield ImageFiles(partial(_images, place), CHECK_SIZE).sample(len(part.labels))
+    def findings(self, place: Path, look: Look) -> Iterator[Finding | Sample]:
+        found = _read(place)
+        if found.images:
+            yield from _described(place, found.images)
+        if found.ignored:
+            left_out = f"{found.ignored.total():,} other files, which are left out"
+            yield Finding(True, f"{left_out}: {_counts(found.ignored)}")
+        if found.refused:
+            message = "is neither JPEG nor PNG: convert it or leave it out"
+            bad = [(f"{place / name}", f"{place / name} {message}") for name in found.refused]
+            yield Finding(False, found.refusal(place), files=tuple(bad))
+
+        files = ImageFiles(partial(_readable, place), self.side)
+        yield from look_at({"images": (files, len(found.images))}, look)
+        if look.samples:
+            yield from draw_samples(files, len(found.images), found.images)
 
     @override
     def training(self, parts: Mapping[str, ImageSplit]) -> ImageSplit:
@@ -85,33 +116,107 @@ class ImageFolder(Source):
         train, val = hold_out(train, val_fraction)
         return {"train": train, "val": val, "test": test}
 
+    @override
+    def doubts(self, parts: Mapping[str, ImageSplit], classes: tuple[str, ...]) -> list[str]:
+        given = _given_splits(parts["images"]) or {"train": parts["images"]}
+        return class_doubts(classes, {split: images.labels for split, images in given.items()})
+
 
 SOURCE = ImageFolder()
 
 
-def _read(place: Path, size: int) -> tuple[tuple[str, ...], ImagePart, int]:
-    """Return class names, all images, and the number of files that are no images."""
-    names = [member.name for member in members(place)]
-    images = [name for name in names if _is_image(name)]
-    if wrong := [name for name in images if not name.lower().endswith(SUFFIXES)]:
-        raise DataError(
-            f"{place / wrong[0]} and {len(wrong) - 1} others are neither JPEG nor PNG: convert "
-            "them or leave them out"
+@dataclass(frozen=True)
+class _Found:
+    """Names of the files in a folder or archive.
+
+    Attributes:
+        images: those of JPEG and PNG images.
+        refused: those of images in other formats.
+        ignored: number of files that are no images by their names, by suffix.
+    """
+
+    images: list[str]
+    refused: list[str]
+    ignored: Counter[str]
+
+    def refusal(self, place: Path) -> str:
+        """Return a message about images in formats that are not read."""
+        kinds = _counts(Counter(_suffix(name) for name in self.refused))
+        return (
+            f"{place / self.refused[0]} and {len(self.refused) - 1:,} others are neither JPEG nor "
+            f"PNG: convert them or leave them out ({kinds})"
         )
-    if not images:
-        raise DataError(f"{place} holds no JPEG or PNG images")
 
-    top = "" if place.is_dir() else _common_folder(images)
-    inside = [name.removeprefix(top) for name in images]
-    has_splits = _has_splits(place, inside)
 
-    of_images = [_class_name(name, has_splits) for name in inside]
-    classes = sorted({name for name in of_images if name is not None})
+def _read(place: Path) -> _Found:
+    """Sort the names of all files.
+
+    Raises:
+        DataError: if there are no images.
+    """
+    images, refused, ignored = [], [], Counter[str]()
+    for member in members(place):
+        suffix = _suffix(member.name)
+        if hidden(member.name):
+            ignored["hidden"] += 1
+        elif suffix in SUFFIXES:
+            images.append(member.name)
+        elif suffix in OTHERS:
+            refused.append(member.name)
+        else:
+            ignored[suffix or "without a suffix"] += 1
+
+    if not images and not refused:
+        kinds = f", only {_counts(ignored)}" if ignored else ""
+        raise DataError(f"{place} holds no JPEG or PNG images{kinds}")
+    return _Found(images, refused, ignored)
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _counts(kinds: Counter[str]) -> str:
+    return listed(f"{number:,} {kind}" for kind, number in kinds.most_common())
+
+
+def _described(place: Path, names: list[str]) -> Iterator[Finding]:
+    """Yield findings about splits and classes."""
+    try:
+        layout = arrange(names, str(place))
+    except DataError as error:
+        yield Finding(True, plural(len(names), "image"))
+        yield Finding(False, str(error))
+        return
+
+    classes, labels = _number(layout)
+    yield Finding(True, f"{plural(len(names), 'image')}, {plural(len(classes), 'class')}")
+    by_split = {"": labels}
+    if layout.splits:
+        splits = np.array(layout.splits)
+        by_split = {split: labels[splits == split] for split in SPLITS if split in layout.folders}
+    for split, found in by_split.items():
+        counts = class_counts(classes, found)
+        title = "no folders of splits: a tenth of all is the test"
+        if split:
+            # Of val and test, one that is alone is the test.
+            test = ", here the test" if split == "val" and "test" not in layout.folders else ""
+            title = f"split {split}{test}, folder {layout.folders[split]}"
+            title += f": {plural(len(found), 'image')}, {plural(len(counts), 'class')}"
+        yield Finding(True, f"{title}: {counted(counts)}" if counts else title)
+
+    if len(names) < FEWEST and not layout.splits:
+        yield doubt(f"{len(names)} images are too few for train, val and test: add some")
+    for message in (*layout.notes, *class_doubts(classes, by_split)):
+        yield doubt(message)
+
+
+def _number(layout: Layout) -> tuple[tuple[str, ...], Indices]:
+    """Return the names of the classes and the label of each image, -1 without a class."""
+    classes = sorted({name for name in layout.classes if name is not None})
     numbers: dict[str | None, int] = {name: number for number, name in enumerate(classes)}
-    labels = np.array([numbers.get(name, -1) for name in of_images], np.int64)
-
-    part = ImagePart(labels, ImageFiles(partial(_images, place), size), tuple(inside))
-    return tuple(classes), part, len(names) - len(images)
+    labels = np.array([numbers.get(name, -1) for name in layout.classes], np.int64)
+    return tuple(classes), labels
 
 
 def _is_image(name: str) -> bool:
@@ -122,44 +227,14 @@ def _images(place: Path) -> Iterator[Member]:
     return (member for member in members(place) if _is_image(member.name))
 
 
-def _common_folder(names: list[str]) -> str:
-    """Return the top folder, with its slash, that all images are in; empty if there is none.
-
-    Images directly in it make it a class, not a wrapper; so does the name of a split.
-    """
-    tops = {name.partition("/")[0] for name in names}
-    in_sub_folders = all(name.count("/") >= 2 for name in names)
-    if len(tops) == 1 and in_sub_folders and tops.isdisjoint(SPLITS):
-        return f"{tops.pop()}/"
-    return ""
-
-
-def _has_splits(place: Path, names: list[str]) -> bool:
-    """Return whether the top folders are splits.
-
-    Raises:
-        DataError: if some are and others are not, or one is missing.
-    """
-    tops = {name.partition("/")[0] for name in names}
-    if tops.isdisjoint(SPLITS):
-        return False
-    if "train" not in tops or len(tops) == 1 or not tops <= set(SPLITS):
-        raise DataError(
-            f"{place} has {', '.join(sorted(tops)[:5])} at its top, expected train and at least "
-            "one of val and test, and no images beside them, or none of these: rename or move "
-            "folders"
-        )
-    return True
-
-
-def _class_name(name: str, has_splits: bool) -> str | None:
-    folders = name.split("/")[int(has_splits) : -1]
-    return folders[0] if folders else None
+def _readable(place: Path) -> Iterator[Member]:
+    return (member for member in _images(place) if _suffix(member.name) in SUFFIXES)
 
 
 def _given_splits(images: ImageSplit) -> dict[str, ImageSplit]:
-    """Return the splits that top folders name; none if the images are not split."""
+    """Return the splits that folders name; none if the images are not split."""
     assert images.names is not None, "images of files have names"
-    tops = np.array([name.partition(b"/")[0] for name in images.names.tolist()])
-    rows = {split: np.flatnonzero(tops == split.encode()) for split in SPLITS}
-    return {split: images.select(found) for split, found in rows.items() if len(found)}
+    layout = arrange([os.fsdecode(name) for name in images.names.tolist()], images.origin)
+    splits = np.array(layout.splits)
+    given = (split for split in SPLITS if split in layout.folders)
+    return {split: images.select(np.flatnonzero(splits == split)) for split in given}

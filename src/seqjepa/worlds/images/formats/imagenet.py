@@ -20,9 +20,10 @@ from typing_extensions import override
 
 from seqjepa.errors import DataError
 from seqjepa.reading.archives import Member, file_state, hidden, locate, members
+from seqjepa.reading.findings import listed
 from seqjepa.worlds.images.base import Source
 from seqjepa.worlds.images.image_set import ImageSplit, hold_out
-from seqjepa.worlds.images.published import ImageFiles, Published
+from seqjepa.worlds.images.published import ImageFiles, Published, label_all
 
 COUNTS = {"train": 1_281_167, "val": 50_000}
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -46,7 +47,9 @@ class ImageNet(Source):
     def recognises(self, place: Path) -> bool:
         folders = (place / "train").glob("n*")
         has_wnids = any(folder.name[1:].isdecimal() for folder in folders)
-        is_tiny_imagenet = any((place / "train").glob("n*/images"))
+        is_tiny_imagenet = (
+            any((place / "train").glob("n*/images")) or (place / "wnids.txt").exists()
+        )
         return has_wnids and not is_tiny_imagenet
 
     @override
@@ -62,13 +65,17 @@ class ImageNet(Source):
         )
         label = partial(_label, {wnid: number for number, wnid in enumerate(wnids)}, _table(place))
 
-        parts = {}
-        for origin in COUNTS:
-            files = ImageFiles(partial(_files, place / origin), (size, size))
-            parts[origin] = files.part(label)
-            if not len(parts[origin].labels):
+        parts = label_all(self.image_files(place, size), label)
+        for origin, part in parts.items():
+            if not len(part.labels):
                 raise DataError(f"{place / origin} holds no images: {LAYOUT}")
         return Published(tuple(wnids), parts)
+
+    @override
+    def image_files(self, place: Path, size: int) -> dict[str, ImageFiles]:
+        return {
+            origin: ImageFiles(partial(_files, place / origin), (size, size)) for origin in COUNTS
+        }
 
     @override
     def splits(self, parts: Mapping[str, ImageSplit], val_fraction: float) -> dict[str, ImageSplit]:
@@ -81,7 +88,9 @@ SOURCE = ImageNet()
 
 def _folder(path: Path) -> Path:
     if not path.is_dir():
-        raise DataError(f"there is no folder {path}: {LAYOUT}")
+        there = path.parent.iterdir() if path.parent.is_dir() else ()
+        found = listed(sorted(other.name for other in there)) or "nothing"
+        raise DataError(f"there is no folder {path}: {LAYOUT}; there is {found}")
     return path
 
 
@@ -111,7 +120,7 @@ def _table(root: Path) -> dict[str, str]:
         ) from error
 
 
-def _label(numbers: Mapping[str, int], table: Mapping[str, str], member: Member) -> int:
+def _label(numbers: Mapping[str, int], table: Mapping[str, str], _: str, member: Member) -> int:
     """Return the number of an image's class, which its folder or the table names."""
     *folders, name = member.name.split("/")
     wnid = folders[0] if folders else table.get(name.rpartition(".")[0])

@@ -44,6 +44,7 @@ class Stl10(Source):
     name, title = "stl10", "STL-10"
     md5 = MD5
     num_classes, counts = 10, COUNTS
+    side = SIDE
     probe_split = "labelled"
 
     @override
