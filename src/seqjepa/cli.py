@@ -6,7 +6,6 @@ them.
 
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader of our output (`| head`) has seen enough. Without a new stdout, Python's last
         # flush would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 128 + signal.SIGPIPE
+        code = 141  # 128 + SIGPIPE, which Windows does not have
     sys.exit(code)
 
 

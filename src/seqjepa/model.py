@@ -171,12 +171,14 @@ def load(
     *,
     warn: Callable[[str], None] = _logger.warning,
 ) -> Model:
-    """Load the model of a run folder's newest checkpoint; the run's data need not be there.
+    """Load the model of a run folder's newest checkpoint whose weights are whole.
+
+    The run's data need not be there.
 
     Args:
         run_dir: the run's folder.
         device: where to put the model.
-        warn: is called with each damaged checkpoint that was passed over.
+        warn: is called with each damaged file that was passed over.
 
     Raises:
         ConfigError: if the folder is no run or there is no such device.
@@ -184,7 +186,8 @@ def load(
     """
     folder, where = Path(run_dir), find_device(device)
     experiment, spec = read_experiment(folder), read_spec(folder)
-    checkpoint = latest(folder / "checkpoints", warn)
+    # Who loads a model has no use for its optimizer, which may be damaged.
+    checkpoint = latest(folder / "checkpoints", warn, part="method")
     if checkpoint is None:
         raise CheckpointError(
             f"{folder} holds no checkpoint yet: train it first, seqjepa train ... --run-dir "
