@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from seqjepa.commands.options import parse
+from seqjepa.commands.options import parse, take_paths
 from seqjepa.config import EvaluateConfig
 from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.model import read_experiment
@@ -31,6 +31,8 @@ class EvaluateOptions:
     """Options of the evaluation, and below them those of the probes.
 
     An option that is not given is as in the run's config.json, whatever default is named here.
+    `--world.path NEW` reads the same data from where they are now; so do `--world.ood-path` and
+    other paths of the run's world.
     """
 
     run_dir: Annotated[Path, tyro.conf.Positional]
@@ -49,6 +51,7 @@ class EvaluateOptions:
 def main(arguments: list[str]) -> None:
     """Parse, evaluate and print."""
     prog = "seqjepa evaluate"
+    paths, arguments = take_paths(arguments)
     options = parse(EvaluateOptions, arguments, prog=prog)
     if options.code is not None:
         load_code(options.code)
@@ -57,7 +60,11 @@ def main(arguments: list[str]) -> None:
     default = replace(options, how=read_experiment(options.run_dir).evaluate)
     options = parse(EvaluateOptions, arguments, prog=prog, default=default)
     results = evaluate(
-        options.run_dir, split=options.split, config=options.how, device=options.device
+        options.run_dir,
+        split=options.split,
+        config=options.how,
+        device=options.device,
+        paths=paths,
     )
 
     console = Console()

@@ -6,7 +6,7 @@ name.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seqjepa.errors import ConfigError
@@ -19,13 +19,16 @@ from seqjepa.report.style import Picture, picture
 __all__ = ["write_report"]
 
 
-def write_report(run_dirs: Sequence[str | Path], out: str | Path) -> Path:
+def write_report(
+    run_dirs: Sequence[str | Path], out: str | Path, *, paths: Mapping[str, str] | None = None
+) -> Path:
     """Write `index.html`, one page that needs no other file, and its figures as PNGs.
 
     Args:
         run_dirs: folders of runs; those that differ only in their seed are shown as one, with mean
             and spread.
         out: the folder to write to; made if it is not there.
+        paths: where the runs' data are now, as for `evaluate`.
 
     Returns:
         The page's path.
@@ -48,7 +51,7 @@ def write_report(run_dirs: Sequence[str | Path], out: str | Path) -> Path:
         for number, variant in enumerate(variants, 1):
             prefix = f"{number}_{_slug(variant.label)}_" if several else ""
             label = f"{variant.label}. " if several else ""
-            album = make_album(variant, prefix)
+            album = make_album(variant, prefix, paths or {})
             albums.append(album)
             results += _results(variant, album.classes, top, prefix, label)
         training = _training(variants)

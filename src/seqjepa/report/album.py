@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seqjepa.display import warn
 from seqjepa.errors import CheckpointError, DataError
 from seqjepa.keys import draw_key
 from seqjepa.model import load
@@ -13,6 +14,8 @@ from seqjepa.report.neighbours import Nearness
 from seqjepa.report.runs import Variant
 from seqjepa.report.sample import Sample
 from seqjepa.report.style import MARKERS, Picture, picture
+from seqjepa.runs.folder import changed_data
+from seqjepa.runs.movable import build_world, move
 from seqjepa.worlds.base import World, WorldSpec
 
 # Neighbours drawn at random show what the figures would be without a representation.
@@ -59,22 +62,25 @@ class Album:
         return any(not math.isnan(near.angle) for _, near in self.nearness)
 
 
-def make_album(variant: Variant, prefix: str) -> Album:
+def make_album(variant: Variant, prefix: str, paths: Mapping[str, str]) -> Album:
     """Draw the album of a variant's first run.
 
     Args:
         variant: trained; without a checkpoint or its data, the album says that they are missing.
         prefix: what the names of its PNG files begin with.
+        paths: where its data are now, as for `evaluate`.
     """
     first = variant.runs[0]
     try:
         model = load(first.folder)
-        world = model.experiment.world.build()
+        world = build_world(move(model.experiment, paths).world)
     except (CheckpointError, DataError) as error:
         return Album(
             label=variant.label, world=first.config["world"], missing=f"No pictures: {error}"
         )
 
+    if changed := changed_data(first.folder, world.spec):
+        warn(f"the data is not what {first.folder} was trained on: {'; '.join(changed)}")
     drawn = sample.draw(model, world)
     legend = maps.legend(drawn)
     return Album(

@@ -15,6 +15,7 @@ from seqjepa.reading.findings import Finding, Report
 from seqjepa.store.folder import FolderStore, Store
 from seqjepa.store.pack import IMAGES, Options, PackedStore, is_pack
 from seqjepa.store.splits import UNLISTED, WHERE_FROM, Listing, read_listing
+from seqjepa.store.units import require_latents
 from seqjepa.types import Indices
 
 # 3DIEBench as published; the mean of a sample's pixels differs by less than the tolerance.
@@ -114,7 +115,7 @@ def _sample(store: Store, rows: Indices, views: int, size: int) -> Iterator[Find
     objects, numbers = np.arange(len(rows))[:, None], np.arange(views)[None]
     table = store.table(rows, views, size)
     pixels = table.images(objects[:, 0], numbers)
-    np.asarray(table.poses[objects, numbers])
+    require_latents(table.poses[objects, numbers], store.folder)
     yield Finding(
         True, f"{len(rows)} objects with {views} views each were opened, images and factors"
     )

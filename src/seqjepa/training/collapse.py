@@ -14,6 +14,8 @@ from seqjepa.types import StepOutput
 
 # A constant encoder has a spread under 1e-2; healthy ones stay above 0.3 from the first step.
 COLLAPSED = 0.05
+# Predictions begin near the mean of what they predict; none is worth anything if all are the same.
+SAME = 1e-3
 
 
 @torch.no_grad()
@@ -88,16 +90,17 @@ class CollapseWatch:
 def collapse_message(output: StepOutput) -> str | None:
     """Return what has collapsed and the remedy, or None while nothing has."""
     parts = {
-        "the representation of views": output.representation.views,
-        "the representation of sequences": output.representation.sequence,
+        "the representation of views": (output.representation.views, COLLAPSED),
+        "the representation of sequences": (output.representation.sequence, COLLAPSED),
     }
     # The features may be well while their head has nothing left to compare.
     for name, rows in output.compared.items():
-        parts[f"the {name.replace('_', ' ')} that the loss compares"] = rows
+        least = SAME if name == "prediction" else COLLAPSED
+        parts[f"the {name.replace('_', ' ')} that the loss compares"] = (rows, least)
 
-    for name, features in parts.items():
+    for name, (features, least) in parts.items():
         spread = feature_std(gather(features.float())).item()
-        if spread < COLLAPSED:
+        if spread < least:
             return (
                 f"{name} has collapsed: std of normalised features {spread:.1e} (healthy: above "
                 "0.1). Try a lower optim.lr or a longer optim.warmup; with an EMA target, a higher "
