@@ -12,6 +12,7 @@ import tyro
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from seqjepa.commands.options import parse, take_paths
 from seqjepa.config import EvaluateConfig
@@ -70,7 +71,8 @@ def main(arguments: list[str]) -> None:
     console = Console()
     console.print(_table(results["records"], options.split))
     done = f"done: {options.run_dir / 'results.json'}."
-    console.print(f"{done} Next: seqjepa report {options.run_dir} --out report", soft_wrap=True)
+    following = f"Next: seqjepa report {options.run_dir} --out report"
+    console.print(Text(f"{done} {following}"), soft_wrap=True)
 
 
 def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
@@ -80,15 +82,16 @@ def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
     """
     kinds = list(dict.fromkeys(record["features"] for record in records))
     title = "frozen features, probed on held-out objects"
+    # Names are the user's: what looks like markup in them is none.
     table = Table("split / task", "predicted from", "metric", title=title, box=box.SIMPLE_HEAD)
     for kind in kinds:
-        table.add_column(kind, justify="right")
+        table.add_column(Text(kind), justify="right")
 
     for name, questions in _answers(records, split).items():
-        table.add_row(f"[bold]{name}[/]")
+        table.add_row(Text(name, style="bold"))
         for (task, source, metric), answers in questions.items():
             shown = [answers.get(kind, "") for kind in kinds]
-            table.add_row(f"  {task}", source, metric, *shown)
+            table.add_row(Text(f"  {task}"), source, metric, *shown)
     return table
 
 

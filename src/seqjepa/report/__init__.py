@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from markupsafe import escape
+
 from seqjepa.errors import ConfigError
 from seqjepa.files import disk_errors, write_atomically
 from seqjepa.report import charts, curves, page, style
@@ -62,7 +64,7 @@ def write_report(
         for each in pictures:
             write_atomically(target / f"{each.name}.png", each.png)
         # The page comes last: where it is, its pictures are too.
-        write_atomically(target / "index.html", html.encode())
+        write_atomically(target / "index.html", html.encode(errors="backslashreplace"))
     return target / "index.html"
 
 
@@ -89,7 +91,7 @@ def _top(variants: Sequence[Variant]) -> float:
         if record.metric == "top1" and record.split == variant.split
     ]
     # Eight per cent of room above the highest curve.
-    return min(100.0, 108 * max(shares, default=1.0))
+    return min(100.0, 108 * (max(shares, default=0.0) or 1.0))
 
 
 def _results(
@@ -100,14 +102,15 @@ def _results(
     if charts.has_accuracy_by_views(variant):
         figure = charts.accuracy_by_views(variant, classes, top=top)
         alt = "Test accuracy against the number of views"
-        caption = f"{label}Probes of z_AGG and, its rival, of the mean of the same views’ z."
+        said = "Probes of z_AGG and, its rival, of the mean of the same views’ z."
+        caption = escape(label) + page.mathematics(said)
         pictures.append(picture(f"{prefix}accuracy_by_views", figure, alt, caption))
 
     if charts.has_pose(variant):
         figure = charts.pose_by_features(variant)
         alt = "R² of what changed between two views, beside controls"
         how = "trained to tell how each factor of the pose differs"
-        caption = f"{label}Probes of two views’ z, {how}."
+        caption = escape(label) + page.mathematics(f"Probes of two views’ z, {how}.")
         pictures.append(picture(f"{prefix}pose_by_features", figure, alt, caption))
     return pictures
 

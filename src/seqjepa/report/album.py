@@ -36,6 +36,7 @@ class Album:
         legend: name, colour and character of each class.
         neighbours: in z and z_AGG.
         nearness: the same in figures, with the name of what was compared.
+        no_maps, no_neighbours: why some of these pictures were left out; empty if none were.
         objects: number of objects that the figures are about.
         classes: number of their classes.
     """
@@ -48,6 +49,8 @@ class Album:
     legend: Sequence[tuple[str, str, str]] = ()
     neighbours: Sequence[Picture] = ()
     nearness: Sequence[tuple[str, Nearness]] = ()
+    no_maps: str = ""
+    no_neighbours: str = ""
     objects: int = 0
     classes: int | None = None
 
@@ -83,14 +86,21 @@ def make_album(variant: Variant, prefix: str, paths: Mapping[str, str]) -> Album
         warn(f"the data is not what {first.folder} was trained on: {'; '.join(changed)}")
     drawn = sample.draw(model, world)
     legend = maps.legend(drawn)
+    drawn_maps, no_maps = _maps(drawn, prefix)
+    # Neighbours are other objects.
+    several = len(drawn.labels) > 1
     return Album(
         label=variant.label,
         world=first.config["world"],
         strips=_strips(drawn, world, model.experiment.train.num_views, prefix),
-        maps=_maps(drawn, prefix),
+        maps=drawn_maps,
         legend=[(name, colour, MARKERS[marker]) for name, colour, marker, _ in legend],
-        neighbours=_neighbours(drawn, prefix),
-        nearness=[(words, neighbours.nearness(drawn, key)) for key, words in COMPARED.items()],
+        neighbours=_neighbours(drawn, prefix) if several else (),
+        nearness=[(words, neighbours.nearness(drawn, key)) for key, words in COMPARED.items()]
+        if several
+        else (),
+        no_maps=no_maps,
+        no_neighbours="" if several else "Left out: neighbours need two objects, there is one.",
         objects=len(drawn.labels),
         classes=len(drawn.classes) or None,
     )
@@ -122,29 +132,44 @@ def _strips_caption(spec: WorldSpec) -> str:
     return caption
 
 
-def _maps(drawn: Sample, prefix: str) -> list[Picture]:
-    """Draw the maps of z, and that of z_AGG where there are classes to colour it by."""
+def _maps(drawn: Sample, prefix: str) -> tuple[list[Picture], str]:
+    """Draw the maps of z, and that of z_AGG where there are classes to colour it by.
+
+    Also return why some were left out.
+    """
+    pictures, missing = [], []
+    if reason := maps.why_not(drawn.z.reshape(-1, drawn.z.shape[-1])):
+        missing.append(f"z: {reason}")
+    else:
+        pictures += _maps_of_views(drawn, prefix)
+
+    if drawn.classes and (reason := maps.why_not(drawn.agg)):
+        missing.append(f"z_AGG: {reason}")
+    elif drawn.classes:
+        placed = maps.umap(drawn.agg)
+        figure = maps.map_by_class(placed, drawn.labels, drawn, "z_AGG of sequences, by class")
+        alt = "UMAP of z_AGG coloured by class"
+        caption = f"z_AGG of {len(drawn.agg)} sequences of {drawn.z.shape[1]} views."
+        pictures.append(picture(f"{prefix}map_agg_class", figure, alt, caption))
+    return pictures, f"Left out: {'; '.join(missing)}." if missing else ""
+
+
+def _maps_of_views(drawn: Sample, prefix: str) -> list[Picture]:
+    """Draw the map of z, coloured by class and by a factor, as far as there are such."""
     points, where = maps.mapped_views(drawn)
     pictures = []
-
     if drawn.classes:
         labels = drawn.labels[where[:, 0]]
         figure = maps.map_by_class(points, labels, drawn, "z of views, by class")
         alt, caption = "UMAP of z coloured by class", f"z of {len(points):,} views."
         pictures.append(picture(f"{prefix}map_z_class", figure, alt, caption))
 
-    figure = maps.map_by_factor(points, where, maps.best_ordered(drawn), "z of views, by")
-    kind = "angle" if drawn.rotations is not None else "factor"
-    alt = "UMAP of z coloured by a factor of the pose"
-    caption = f"The same points, coloured by the {kind} that neighbours in z agree on most."
-    pictures.append(picture(f"{prefix}map_z_factor", figure, alt, caption))
-
-    if drawn.classes:
-        placed = maps.umap(drawn.agg)
-        figure = maps.map_by_class(placed, drawn.labels, drawn, "z_AGG of sequences, by class")
-        alt = "UMAP of z_AGG coloured by class"
-        caption = f"z_AGG of {len(drawn.agg)} sequences of {drawn.z.shape[1]} views."
-        pictures.append(picture(f"{prefix}map_agg_class", figure, alt, caption))
+    if (factor := maps.best_ordered(drawn)) is not None:
+        figure = maps.map_by_factor(points, where, factor, "z of views, by")
+        kind = "angle" if drawn.rotations is not None else "factor"
+        alt = "UMAP of z coloured by a factor of the pose"
+        caption = f"The same points, coloured by the {kind} that neighbours in z agree on most."
+        pictures.append(picture(f"{prefix}map_z_factor", figure, alt, caption))
     return pictures
 
 

@@ -15,6 +15,7 @@ from seqjepa.report.runs import Floats
 from seqjepa.report.sample import Ints, Sample
 
 POINTS = 2000
+FEWEST = 5  # points of a map
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class Factor:
         """Return the distances between values, the short way round."""
         apart = np.abs(one - other)
         return apart if self.period is None else np.minimum(apart, self.period - apart)
+
+
+def why_not(features: Floats) -> str:
+    """Return why features [n, D] cannot be mapped, empty if they can."""
+    count, dimensions = features.shape
+    if count < FEWEST or dimensions < 2:
+        return f"a map needs {FEWEST} points of 2 dimensions, there are {count} of {dimensions}"
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
+    return "all features point the same way" if unit.std(0).max() < 1e-6 else ""
 
 
 def umap(features: Floats) -> Floats:
@@ -102,17 +112,19 @@ def map_by_factor(points: Floats, where: Ints, shown: Factor, title: str) -> Fig
     colours = "twilight_shifted" if shown.cyclic else "viridis"
     dots = axes.scatter(points[:, 0], points[:, 1], c=values, s=11, cmap=colours, linewidths=0)
 
-    label = style.mathtext(", ".join(filter(None, (shown.name, shown.unit))))
-    bar = figure.colorbar(
-        dots, ax=axes, location="bottom", aspect=40, pad=0.03, shrink=0.9, label=label
-    )
+    bar = figure.colorbar(dots, ax=axes, location="bottom", aspect=40, pad=0.03, shrink=0.9)
+    bar.set_label(", ".join(filter(None, (shown.name, shown.unit))), **style.AS_IT_IS)
     bar.outline.set_visible(False)
     return figure
 
 
-def best_ordered(sample: Sample) -> Factor:
-    """Return the one of `factors` that neighbours in z agree on most."""
+def best_ordered(sample: Sample) -> Factor | None:
+    """Return the one of `factors` that neighbours in z agree on most; None if there are none."""
     count, length = sample.z.shape[:2]
+    known = factors(sample)
+    # A single object has no neighbours.
+    if not known or count < 2:
+        return known[0] if known else None
     z = sample.z.reshape(count * length, -1)
     queries = spaced(len(z))
     found = nearest(z, np.repeat(np.arange(count), length), queries)
@@ -122,17 +134,19 @@ def best_ordered(sample: Sample) -> Factor:
         values = factor.values.reshape(-1)
         near = factor.distance(values[queries, None], values[found])
         any_two = factor.distance(values[:, None], values[queries])
-        return float(near.mean() / any_two.mean())
+        return float(near.mean() / any_two.mean()) if any_two.any() else np.inf
 
-    return min(factors(sample), key=disagreement)
+    return min(known, key=disagreement)
 
 
 def factors(sample: Sample) -> list[Factor]:
     """Return the angles in degrees of the world's first rotation.
 
-    Without a rotation, return the columns of its first group of factors.
+    Without a rotation, return the columns of its first group of factors, if it has one.
     """
     space = sample.spec.factors
+    if not space.groups:
+        return []
     group = next((group for group in space.groups if group.is_rotation), space.groups[0])
     poses = sample.batch.poses[..., space.columns(group)].double()
     names = [dim.replace("_", " ") for dim in group.dims]
@@ -162,8 +176,9 @@ def legend(sample: Sample) -> list[tuple[str, str, str, int]]:
     markers = list(style.MARKERS)
     shown = []
     for i, label in enumerate(sample.classes):
-        name = sample.spec.classes[label].replace("_", " ")
-        shown.append((name, style.CLASSES[i % 12], markers[i // 12 % 3], label))
+        shown.append(
+            (sample.spec.classes[label], style.CLASSES[i % 12], markers[i // 12 % 3], label)
+        )
     return shown
 
 
@@ -194,6 +209,7 @@ def _write_names(figure: Figure, spots: list[tuple[float, Floats, str]]) -> None
             ha="center",
             fontsize=7.5,
             fontweight="bold",
+            **style.AS_IT_IS,
         )
         label.set_path_effects([effects.withStroke(linewidth=2.2, foreground=style.PAPER)])
 
