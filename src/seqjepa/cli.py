@@ -5,6 +5,7 @@ them.
 """
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,10 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (see `seqjepa.errors`)."""
+    # A name that the terminal cannot write is no reason to end.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             code = run(list(sys.argv[1:] if arguments is None else arguments))

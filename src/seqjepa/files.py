@@ -229,6 +229,14 @@ def _is_noted(note: Path, data: bytes, made: str) -> bool:
     return False
 
 
+def home() -> Path | None:
+    """Return the user's home folder, None where there is none, as in containers."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
 def sync(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
     # Windows opens no folder, and its file system keeps a journal of names.

@@ -1,8 +1,13 @@
 """Maps of the two representations: UMAP, coloured by class and by a factor of the pose."""
 
+import atexit
+import shutil
+import tempfile
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.patheffects as effects
+import numba
 import numpy as np
 import roma
 from matplotlib.axes import Axes
@@ -59,10 +64,7 @@ def umap(features: Floats) -> Floats:
 
     The same features give the same map (McInnes, Healy, Melville 2018).
     """
-    # Its import compiles for seconds.
-    from umap import UMAP
-
-    mapper = UMAP(
+    mapper = _find_umap()(
         n_neighbors=min(15, len(features) - 1),
         min_dist=0.15,
         metric="cosine",
@@ -72,6 +74,18 @@ def umap(features: Floats) -> Floats:
         n_jobs=1,
     )
     return np.asarray(mapper.fit_transform(features.astype(np.float32)), dtype=np.float64)
+
+
+def _find_umap() -> Any:
+    """Import UMAP, which compiles for seconds."""
+    try:
+        from umap import UMAP
+    except RuntimeError:
+        # It cannot keep what it compiles beside its files nor in a home folder.
+        numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="seqjepa-")  # type: ignore[attr-defined]
+        atexit.register(shutil.rmtree, numba.config.CACHE_DIR, ignore_errors=True)  # type: ignore[attr-defined]
+        from umap import UMAP
+    return UMAP
 
 
 def mapped_views(sample: Sample) -> tuple[Floats, Ints]:

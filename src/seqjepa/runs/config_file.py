@@ -13,6 +13,7 @@ from typing import Any
 
 from seqjepa.config import Experiment, concrete, plain
 from seqjepa.errors import ConfigError
+from seqjepa.files import home
 from seqjepa.from_json import since
 
 # Version 0.1.0 wrote format 1, which has no key `format`. Raise it with every field that is
@@ -79,13 +80,15 @@ def portable(config: Mapping[str, Any]) -> dict[str, Any]:
 
     The home folder is nobody else's business and differs from machine to machine.
     """
-    changed: dict[str, Any] = _replace(config, str(Path.home()), "~")
+    own = home()
+    changed: dict[str, Any] = dict(config) if own is None else _replace(config, str(own), "~")
     return changed
 
 
 def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return `portable` JSON data with this machine's home folder."""
-    changed: dict[str, Any] = _replace(config, "~", str(Path.home()))
+    own = home()
+    changed: dict[str, Any] = dict(config) if own is None else _replace(config, "~", str(own))
     return changed
 
 
