@@ -6,6 +6,7 @@ them.
 
 import importlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (see `seqjepa.errors`)."""
+    # Where there is no home folder matplotlib says so; it goes on, and that is all.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # A name that the terminal cannot write is no reason to end.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

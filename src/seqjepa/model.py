@@ -151,15 +151,17 @@ def require_pixels(images: Tensor, name: str = "views") -> None:
         return
     expected = f"{name} must be uint8 in 0..255 or float in 0..1"
     if not images.is_floating_point():
-        raise ConfigError(f"{expected}, got {images.dtype}")
+        raise ConfigError(f"{expected}, got {images.dtype}: convert them, .to(torch.uint8)")
 
     low, high = (float(end) for end in images.aminmax())
     if not math.isfinite(high - low):
         raise ConfigError(f"{expected}, got NaN or infinity: leave those views out")
     if low < -ROUNDING or high > 1 + ROUNDING:
-        cure = "clamp them, or do not normalise them beforehand: the encoder does"
+        cure = "pass them as they are, the encoder normalises"
         if low >= 0 and high > 2:
             cure = "divide them by 255, or keep uint8"
+        elif low > -0.3 and high < 1.3:
+            cure = "clamp them to 0..1"
         raise ConfigError(f"{expected}, got {low:.3g} to {high:.3g}: {cure}")
 
 
