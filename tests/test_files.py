@@ -10,8 +10,6 @@ import pytest
 from seqjepa import files
 from seqjepa.files import locked, write_atomically
 
-pytestmark = pytest.mark.posix
-
 
 def in_another_process(work) -> int:
     child = multiprocessing.get_context("fork").Process(target=work)

@@ -100,7 +100,8 @@ def test_weights_are_loaded_beside_damaged_files_that_no_resume_takes(
     shutil.copytree(run, tmp_path / "run")
     older, folder = sorted((tmp_path / "run" / "checkpoints").iterdir())
     shutil.rmtree(older)
-    path = folder / (name if "." in name else f"{name.split()[-1]}.safetensors")
+    part = name.removeprefix("missing ")
+    path = folder / (part if "." in part else f"{part}.safetensors")
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)

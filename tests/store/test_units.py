@@ -105,5 +105,5 @@ def test_latents_are_in_the_units_of_3diebench() -> None:
     for column, factor in [(0, 180 / math.pi), (3, 360), (3, 255), (4, 180 / math.pi), (6, 255)]:
         wrong = latents.copy()
         wrong[:, column] *= factor
-        with pytest.raises(DataError, match="set: .* angles in radians and hues in turns"):
+        with pytest.raises(DataError, match=r"set: .* angles in radians and hues in turns"):
             require_latents(wrong, Path("set"))
