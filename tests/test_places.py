@@ -44,8 +44,9 @@ def test_without_a_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pictures_are_drawn_where_compiled_code_cannot_be_kept() -> None:
     program = """
-import numba.core.caching as caching
-getattr(caching, "CacheImpl", getattr(caching, "_CacheImpl", None))._locator_classes = []  # none finds a place
+from numba.core import caching
+base = getattr(caching, "CacheImpl", None) or caching._CacheImpl
+base._locator_classes = []  # none finds a place
 from seqjepa.render import kernels
 print(type(kernels.draw).__name__)
 """

@@ -10,11 +10,12 @@ import pytest
 
 from fixtures import signal_world
 from seqjepa import cli
-from seqjepa.config import Experiment
+from seqjepa.config import Experiment, to_json
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.report.runs import group, read_run
 from seqjepa.runs import checkpoint
+from seqjepa.runs.folder import RunFolder
 from seqjepa.runs.movable import MAY_CHANGE, move, settled
 from seqjepa.training.loop import train
 from seqjepa.worlds.arrays import Config
@@ -95,6 +96,24 @@ def test_other_data_elsewhere_are_refused_and_nothing_changes(data: Path, tmp_pa
     for changed in (experiment(data, batch_size=4), replace(experiment(data), seed=1)):
         with pytest.raises(ConfigError, match="a run of another configuration"):
             train(changed, run, resume=True, quiet=True, device="cpu")
+
+
+def test_data_without_digests_are_not_known_elsewhere(data: Path, tmp_path: Path) -> None:
+    spec = replace(Config(path=str(data)).build().spec, data={})
+
+    def begin(path: str, *, allow: bool = False) -> None:
+        config = to_json(experiment(Path(path)))
+        with RunFolder.open(tmp_path / "run", config, resume=True, warn=warnings.append) as run:
+            run.write_spec(spec, allow_changed=allow)
+
+    warnings: list[str] = []
+    begin("here")
+    begin("here")
+    with pytest.raises(DataError, match=r"world\.path: 'here' there, 'there' here"):
+        begin("there")
+    begin("there", allow=True)
+    begin("there")
+    assert len(warnings) == 1 and "world.path" in warnings[0]
 
 
 def test_evaluation_and_report_take_another_path(

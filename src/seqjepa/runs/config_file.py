@@ -6,6 +6,7 @@ fields that were `added_in` later. Everything else must fit, as `config.from_jso
 """
 
 import dataclasses
+import os
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -137,6 +138,6 @@ def _replace(data: Any, old: str, new: str) -> Any:
         return {key: _replace(value, old, new) for key, value in data.items()}
     if isinstance(data, list):
         return [_replace(value, old, new) for value in data]
-    if isinstance(data, str) and (data == old or data.startswith(old + "/")):
+    if isinstance(data, str) and (data == old or data.startswith((old + "/", old + os.sep))):
         return new + data[len(old) :]
     return data
