@@ -180,8 +180,7 @@ class SeqJEPA(Method):
 
         terms = {name: term.detach() for name, term in terms.items()}
         learned = Representation(features, aggregated[:, -1]).detach()
-        compared = {"prediction": predicted.detach(), "target": targets}
-        return StepOutput(loss, terms, learned, compared)
+        return StepOutput(loss, terms, learned, {"prediction": predicted.detach()})
 
     def after_step(self, progress: float) -> None:
         """Move the target encoder (tau of section 3.2)."""

@@ -74,8 +74,6 @@ NAMES = {
     "class_sequence": "z_AGG",
     "projection": "projection",
     "equivariant": "equivariant projection",
-    "prediction": "prediction",
-    "target": "target",
     "output": "output",
     "loss": "loss",
     "loss_last": "last view only",

@@ -14,8 +14,9 @@ from seqjepa.types import StepOutput
 
 # A constant encoder has a spread under 1e-2; healthy ones stay above 0.3 from the first step.
 COLLAPSED = 0.05
-# Predictions begin near the mean of what they predict; none is worth anything if all are the same.
-SAME = 1e-3
+# Predictions begin near the mean of what they predict, so their spread says little, and is not in
+# the log; but if all are the same, nothing is learned.
+PREDICTION, SAME = "prediction", 1e-3
 
 
 @torch.no_grad()
@@ -55,6 +56,8 @@ def health(output: StepOutput) -> dict[str, float]:
     }
     stds = {f"{name}_std": feature_std(features).item() for name, features in parts.items()}
     for name, rows in output.compared.items():
+        if name == PREDICTION:
+            continue
         stds[f"{name}_std"] = feature_std(gather(rows.float())).item()
     return stds | {f"{name}_rankme": rankme(features).item() for name, features in parts.items()}
 
@@ -95,7 +98,7 @@ def collapse_message(output: StepOutput) -> str | None:
     }
     # The features may be well while their head has nothing left to compare.
     for name, rows in output.compared.items():
-        least = SAME if name == "prediction" else COLLAPSED
+        least = SAME if name == PREDICTION else COLLAPSED
         parts[f"the {name.replace('_', ' ')} that the loss compares"] = (rows, least)
 
     for name, (features, least) in parts.items():
