@@ -63,4 +63,5 @@ class BarlowTwins(Method):
 
         loss = agree + self.off_diagonal * others
         terms = {"agree": agree.detach(), "others": others.detach()}
-        return StepOutput(loss, terms, Representation.of_views(features))
+        compared = {"projection": first.detach()}
+        return StepOutput(loss, terms, Representation.of_views(features), compared)

@@ -5,8 +5,9 @@ them.
 """
 
 import importlib
+import io
+import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -26,6 +27,12 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (see `seqjepa.errors`)."""
+    # Where there is no home folder matplotlib says so; it goes on, and that is all.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    # A name that the terminal cannot write is no reason to end.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             code = run(list(sys.argv[1:] if arguments is None else arguments))
@@ -35,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader of our output (`| head`) has seen enough. Without a new stdout, Python's last
         # flush would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 128 + signal.SIGPIPE
+        code = 141  # 128 + SIGPIPE, which Windows does not have
     sys.exit(code)
 
 

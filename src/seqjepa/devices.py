@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import version
@@ -64,6 +65,9 @@ def memory(device: torch.device) -> int:
     """Return a device's whole memory in bytes, used or not."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
+    # Windows does not say: then nothing is refused for want of memory.
+    if os.name == "nt":
+        return sys.maxsize
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import Progress
 from rich.text import Text
 
@@ -52,14 +53,14 @@ def progress(task: str, total: float) -> Iterator[Callable[[float], None]]:
     console = Console(stderr=True, quiet=_quiet.get())
     # Without a terminal, a bar that goes away again would leave an empty line in the log.
     with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
-        bar = shown.add_task(task, total=total)
+        bar = shown.add_task(escape(task), total=total)
         yield lambda units: shown.advance(bar, units)
 
 
 @contextmanager
 def status(text: str) -> Iterator[None]:
     """Show a line of text on stderr while it lasts, unless `silenced`."""
-    with Console(stderr=True, quiet=_quiet.get()).status(text):
+    with Console(stderr=True, quiet=_quiet.get()).status(Text(text)):
         yield
 
 
@@ -82,9 +83,7 @@ def warn(message: str, console: Console | None = None) -> None:
             messages.append(message)
         return
     console = Console(stderr=True) if console is None else console
-    console.print(
-        f"warning: {message}", style="yellow", soft_wrap=True, markup=False, highlight=False
-    )
+    console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True, highlight=False)
 
 
 class Display:

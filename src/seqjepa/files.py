@@ -1,20 +1,27 @@
 """Files that are written whole or not at all, folders with one writer, and digests."""
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from filelock import has_fcntl, lock_descriptor
 
 from seqjepa.errors import ConfigError, DiskError, InUseError
 
 LOCK = "lock"
+WINDOWS = os.name == "nt"
+# The place of its owner in a lock's file: Windows lets nobody else read the byte that is locked.
+OWNER = 1 if WINDOWS else 0
+_position = threading.Lock()  # of files that several threads read, see `read_at`
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -60,6 +67,9 @@ def _temporary(path: Path) -> Path:
 
 
 def _is_alive(process: int) -> bool:
+    # Windows has no signal that only asks. What was left there stays.
+    if WINDOWS:
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -77,19 +87,28 @@ def locked(folder: Path, waiting: str = "") -> Iterator[None]:
         folder: its file `lock` is made if need be, and stays.
         waiting: a line for stderr if this process has to wait; empty for none.
     """
-    with (folder / LOCK).open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with (folder / LOCK).open("a") as handle:
+        if not _lock(handle.fileno()):
             sys.stderr.write(f"{waiting}\n" if waiting else "")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _lock(handle.fileno(), blocking=True)
         yield
+
+
+def _lock(descriptor: int, *, blocking: bool = False) -> bool:
+    """Lock an open file until it is closed; return whether it is now ours."""
+    # Beside Unix and Windows there is nothing to lock with, and nobody is kept out.
+    if not (has_fcntl or WINDOWS):
+        return True
+    try:
+        return lock_descriptor(descriptor, blocking=blocking)
+    except BlockingIOError:
+        return False
 
 
 def acquire(folder: Path, option: str) -> int:
     """Become the only writer of a folder, until `release`.
 
-    The kernel frees the lock of a process that died, whatever process has its number now.
+    The system frees the lock of a process that died, whatever process has its number now.
 
     Args:
         folder: an existing one.
@@ -104,14 +123,13 @@ def acquire(folder: Path, option: str) -> int:
     lock = folder / LOCK
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            owner = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "unknown"
+        if not _lock(descriptor):
+            os.lseek(descriptor, OWNER, os.SEEK_SET)
+            owner = os.read(descriptor, 1000).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise InUseError(
                 f"{folder} is in use by process {owner}: wait for it, or choose another {option}"
-            ) from error
+            )
 
         # The last owner may have removed the file between our open and our lock. What we hold then
         # has no name any more and keeps nobody out: try again.
@@ -120,16 +138,21 @@ def acquire(folder: Path, option: str) -> int:
                 break
         os.close(descriptor)
 
-    os.truncate(descriptor, 0)
+    os.truncate(descriptor, OWNER)
+    os.lseek(descriptor, OWNER, os.SEEK_SET)
     os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
     return descriptor
 
 
 def release(folder: Path, descriptor: int) -> None:
     """Let others write to a folder again, see `acquire`."""
+    # Windows removes only what is closed, and then only if nobody else has opened it.
+    if WINDOWS:
+        os.close(descriptor)
     with suppress(OSError):
         (folder / LOCK).unlink()
-    os.close(descriptor)
+    if not WINDOWS:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -206,8 +229,19 @@ def _is_noted(note: Path, data: bytes, made: str) -> bool:
     return False
 
 
+def home() -> Path | None:
+    """Return the user's home folder, None where there is none, as in containers."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
 def sync(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
+    # Windows opens no folder, and its file system keeps a journal of names.
+    if WINDOWS:
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -219,6 +253,16 @@ def force(file: BinaryIO) -> None:
     """Make what was written to an open file survive a power cut."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def read_at(file: BinaryIO | FileIO, length: int, offset: int) -> bytes:
+    """Return bytes at a place of an open file that several threads read."""
+    # It does not move the position that they share, which Windows cannot help.
+    if hasattr(os, "pread"):
+        return os.pread(file.fileno(), length, offset)
+    with _position:
+        file.seek(offset)
+        return file.read(length)
 
 
 def json_bytes(data: Any) -> bytes:

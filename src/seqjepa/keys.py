@@ -23,6 +23,15 @@ def draw_key(seed: int, split: str, epoch: Indices | int, index: Indices) -> Ind
         return scramble(epoch_key + index.astype(np.uint64)).astype(np.int64)
 
 
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Return the seed of torch's generators for a rank's share of a step.
+
+    Its 32 bits depend on all three numbers: of a longer seed the CPU's generator takes only the
+    lowest 32 bits.
+    """
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
+
+
 def scramble(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Mix counters into 64 random bits: splitmix64 (Steele, Lea, Flood 2014)."""
     with np.errstate(over="ignore"):

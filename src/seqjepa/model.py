@@ -1,11 +1,14 @@
 """A trained model for use on plain tensors."""
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,6 +21,8 @@ from seqjepa.runs.checkpoint import latest
 from seqjepa.runs.folder import read_config, read_spec
 from seqjepa.runs.tensors import restore
 from seqjepa.worlds.base import WorldSpec
+
+ROUNDING = 1e-3  # by which floats may leave 0..1
 
 _logger = logging.getLogger("seqjepa")
 
@@ -43,28 +48,26 @@ class Model:
     environment: dict[str, Any]
 
     @torch.inference_mode()
-    def encode(self, views: Tensor) -> Tensor:
+    def encode(self, views: Tensor | npt.NDArray[Any]) -> Tensor:
         """Return the equivariant representation of each view.
 
         Args:
-            views: [..., C, H, W], uint8 or float in 0..1; not normalised.
+            views: [..., C, H, W], a tensor or a NumPy array, uint8 or float in 0..1; not
+                normalised.
 
         Returns:
             [..., D] float32.
+
+        Raises:
+            ConfigError: if they are anything else.
         """
-        channels = self.spec.image_shape[0]
-        if views.ndim < 4 or views.shape[-3] != channels:
-            raise ConfigError(
-                f"views must be [..., {channels}, H, W] with at least one leading axis, got "
-                f"{list(views.shape)}"
-            )
-        if views.dtype != torch.uint8 and not views.is_floating_point():
-            raise ConfigError(f"views must be uint8 in 0..255 or float in 0..1, got {views.dtype}")
-        features: Tensor = self.method.encoder(views.to(device_of(self.method)))
+        features: Tensor = self.method.encoder(self._views(views))
         return features
 
     @torch.inference_mode()
-    def aggregate(self, views: Tensor, actions: Tensor) -> Tensor:
+    def aggregate(
+        self, views: Tensor | npt.NDArray[Any], actions: Tensor | npt.NDArray[Any]
+    ) -> Tensor:
         """Return the invariant representation z_AGG of sequences.
 
         Args:
@@ -75,13 +78,13 @@ class Model:
         Returns:
             [B, S] float32.
         """
-        self._require_actions(views, actions, views.shape[1] - 1)
-        return self.method.aggregate(
-            self.encode(views), actions.to(device_of(self.method), torch.float32)
-        )
+        images, moves = self._sequences(views, actions, more=-1)
+        return self.method.aggregate(self.method.encoder(images), moves)
 
     @torch.inference_mode()
-    def predict(self, views: Tensor, actions: Tensor) -> Tensor:
+    def predict(
+        self, views: Tensor | npt.NDArray[Any], actions: Tensor | npt.NDArray[Any]
+    ) -> Tensor:
         """Return the predicted features of the view that the last action leads to.
 
         Args:
@@ -91,18 +94,75 @@ class Model:
         Returns:
             [B, D] float32.
         """
-        self._require_actions(views, actions, views.shape[1])
-        return self.method.predict(
-            self.encode(views), actions.to(device_of(self.method), torch.float32)
-        )
+        images, moves = self._sequences(views, actions, more=0)
+        return self.method.predict(self.method.encoder(images), moves)
 
-    def _require_actions(self, views: Tensor, actions: Tensor, steps: int) -> None:
-        expected = (views.shape[0], steps, self.spec.actions.action_dim)
-        if views.ndim != 5 or tuple(actions.shape) != expected:
+    def _views(self, views: Tensor | npt.NDArray[Any]) -> Tensor:
+        """Return views on the model's device; raise a ConfigError if they are no raw images."""
+        images, channels = as_tensor("views", views), self.spec.image_shape[0]
+        if images.ndim < 4 or images.shape[-3] != channels:
+            last = images.ndim >= 4 and images.shape[-1] == channels
+            hint = ": move the channels forward, movedim(-1, -3)" if last else ""
             raise ConfigError(
-                f"views {list(views.shape)} go with actions {list(expected)} [B, T, A], got "
-                f"{list(actions.shape)}"
+                f"views must be [..., {channels}, H, W] with at least one leading axis, got "
+                f"{list(images.shape)}{hint}"
             )
+        require_pixels(images)
+        return images.to(device_of(self.method))
+
+    def _sequences(
+        self, views: Tensor | npt.NDArray[Any], actions: Tensor | npt.NDArray[Any], *, more: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return views [B, T, ...] and T + `more` actions on the model's device, checked."""
+        images, moves = self._views(views), as_tensor("actions", actions)
+        expected = (images.shape[0], images.shape[1] + more, self.spec.actions.action_dim)
+        if images.ndim != 5 or tuple(moves.shape) != expected:
+            raise ConfigError(
+                f"views {list(images.shape)} go with actions {list(expected)} [B, T, A], got "
+                f"{list(moves.shape)}"
+            )
+        moves = moves.to(device_of(self.method), torch.float32)
+        if not torch.isfinite(moves).all():
+            raise ConfigError("actions hold NaN or infinity: leave those sequences out")
+        return images, moves
+
+
+def as_tensor(name: str, value: Any) -> Tensor:
+    """Return a tensor as it is, and a NumPy array as a tensor.
+
+    Raises:
+        ConfigError: if it is neither, or of a type that tensors do not have.
+    """
+    if isinstance(value, Tensor):
+        return value
+    wanted = f"{name} must be a tensor or a NumPy array"
+    if not isinstance(value, np.ndarray):
+        raise ConfigError(f"{wanted}, got {type(value).__name__}: stack them into one, torch.stack")
+    try:
+        # A copy in the machine's own order of bytes: tensors share no other memory.
+        return torch.from_numpy(np.array(value, value.dtype.newbyteorder("=")))
+    except TypeError as error:
+        raise ConfigError(f"{wanted} of numbers, got {value.dtype}") from error
+
+
+def require_pixels(images: Tensor, name: str = "views") -> None:
+    """Raise a ConfigError unless images are uint8, or float in 0..1 and not normalised."""
+    if images.dtype == torch.uint8 or not images.numel():
+        return
+    expected = f"{name} must be uint8 in 0..255 or float in 0..1"
+    if not images.is_floating_point():
+        raise ConfigError(f"{expected}, got {images.dtype}: convert them, .to(torch.uint8)")
+
+    low, high = (float(end) for end in images.aminmax())
+    if not math.isfinite(high - low):
+        raise ConfigError(f"{expected}, got NaN or infinity: leave those views out")
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        cure = "pass them as they are, the encoder normalises"
+        if low >= 0 and high > 2:
+            cure = "divide them by 255, or keep uint8"
+        elif low > -0.3 and high < 1.3:
+            cure = "clamp them to 0..1"
+        raise ConfigError(f"{expected}, got {low:.3g} to {high:.3g}: {cure}")
 
 
 def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
@@ -171,12 +231,14 @@ def load(
     *,
     warn: Callable[[str], None] = _logger.warning,
 ) -> Model:
-    """Load the model of a run folder's newest checkpoint; the run's data need not be there.
+    """Load the model of a run folder's newest checkpoint whose weights are whole.
+
+    The run's data need not be there.
 
     Args:
         run_dir: the run's folder.
         device: where to put the model.
-        warn: is called with each damaged checkpoint that was passed over.
+        warn: is called with each damaged file that was passed over.
 
     Raises:
         ConfigError: if the folder is no run or there is no such device.
@@ -184,7 +246,8 @@ def load(
     """
     folder, where = Path(run_dir), find_device(device)
     experiment, spec = read_experiment(folder), read_spec(folder)
-    checkpoint = latest(folder / "checkpoints", warn)
+    # Who loads a model has no use for its optimizer, which may be damaged.
+    checkpoint = latest(folder / "checkpoints", warn, part="method")
     if checkpoint is None:
         raise CheckpointError(
             f"{folder} holds no checkpoint yet: train it first, seqjepa train ... --run-dir "

@@ -4,7 +4,7 @@ Axes: B sequences, T views of a sequence, C H W of an image, A action, P pose, D
     view, S features of a sequence.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -111,8 +111,11 @@ class StepOutput:
         terms: scalars for the log only.
         representation: detached, for online probes; its views may be fewer than the batch's (those
             that the method encoded).
+        compared: features [..., D] that the loss compares, beside the representation's, by name
+            (`projection`, `prediction` ...), detached; collapse is watched in them too.
     """
 
     loss: Tensor
     terms: dict[str, Tensor]
     representation: Representation
+    compared: dict[str, Tensor] = field(default_factory=dict)

@@ -1,7 +1,6 @@
 """The run folder: one writer, one experiment, nothing overwritten."""
 
 import errno
-import fcntl
 import json
 import os
 import subprocess
@@ -22,6 +21,8 @@ from seqjepa.nn import EncoderConfig
 from seqjepa.runs import checkpoint
 from seqjepa.runs.folder import RunFolder, read_config, read_spec
 from seqjepa.worlds.base import WorldConfig, WorldSpec
+
+fcntl = pytest.importorskip("fcntl")  # the tests speak of locks as Unix has them
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -279,6 +279,42 @@ def test_wrong_shapes_and_types(folder, name, array, message):
     refuses(folder, message)
 
 
+@pytest.mark.parametrize(
+    ("axis", "height", "width", "channels"),
+    [(2, 24, 24, 3), (3, 24, 24, 3), (2, 24, 24, 1), (2, 32, 24, 4), (2, 128, 128, 3)],
+)
+def test_channels_that_are_not_last_are_refused(folder, axis, height, width, channels):
+    views = np.zeros((N, V, height, width, channels), np.uint8)
+    np.save(folder / "views.npy", np.moveaxis(views, -1, axis))
+    refuses(folder, rf"views\.npy must be \[N, V, H, W, C\].*moveaxis \(views, {axis}, -1\)")
+
+
+def test_what_is_most_likely_in_another_layout_or_unit_is_said(folder, capsys):
+    def said() -> str:
+        Config(path=str(folder)).build()
+        return " ".join(capsys.readouterr().err.split())
+
+    # Their quaternions are drawn at random, and are not of unit length.
+    assert said().count("warning") == 1
+    poses = np.load(folder / "poses.npy")
+    poses[..., 6:] /= np.linalg.norm(poses[..., 6:], axis=-1, keepdims=True)
+    np.save(folder / "poses.npy", poses)
+    assert said() == ""
+
+    # Bands of a satellite may be many, but hardly more than pixels.
+    views = np.load(folder / "views.npy")
+    np.save(folder / "views.npy", np.zeros((N, V, 24, 24, 13), np.uint8))
+    assert said() == ""
+    np.save(folder / "views.npy", np.zeros((N, V, 13, 24, 24), np.uint8))
+    assert "views.npy: uint8 [20, 4, 13, 24, 24] has 24 channels of 13 x 24 pixels" in said()
+    np.save(folder / "views.npy", views)
+
+    change(folder, "poses.npy", (..., slice(4, 6)), np.load(folder / "poses.npy")[..., :2] * 5000)
+    assert "poses.npy: group 'place' makes actions far from order one" in said()
+    change(folder, "poses.npy", (..., slice(0, 3)), np.load(folder / "poses.npy")[..., :3] * 180)
+    refuses(folder, r"poses\.npy: group 'rotation' has angles up to .* pi / 180")
+
+
 def test_poses_that_are_no_poses(folder):
     for value in (np.nan, np.inf, 1e300):
         change(folder, "poses.npy", (7, 2, 5), value)

@@ -19,8 +19,8 @@ from seqjepa.devices import find_device, fork_rng
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.from_json import differences
 from seqjepa.model import build_method, require_fit
-from seqjepa.runs.config_file import portable
 from seqjepa.runs.folder import WORLD, RunFolder, changed_data
+from seqjepa.runs.movable import settled
 from seqjepa.worlds.base import World, WorldConfig, WorldSpec
 
 Device = str | torch.device | None
@@ -51,8 +51,7 @@ class Job:
         results = read_finished(self.folder)
         if results is None:
             return False
-        done, asked = portable(results["experiment"]), portable(to_json(self.experiment))
-        return not differences(done, asked)
+        return not differences(settled(results["experiment"]), settled(to_json(self.experiment)))
 
     def __str__(self) -> str:
         return f"{self.contender.name}, seed {self.seed}"
@@ -154,7 +153,9 @@ def _require_same_settings(planned: Sequence[Job], ended: Sequence[Standing]) ->
         if standing.name not in experiments:
             continue
         expected = replace(experiments[standing.name], seed=standing.experiment.seed)
-        if changed := differences(to_json(standing.experiment), to_json(expected)):
+        if changed := differences(
+            settled(to_json(standing.experiment)), settled(to_json(expected))
+        ):
             listed = "\n  ".join(changed)
             raise ConfigError(
                 f"{standing.folder} has run with other settings; "

@@ -12,6 +12,7 @@ from seqjepa.files import disk_errors, json_bytes, write_atomically
 from seqjepa.report.runs import read_object, read_results, require_keys
 from seqjepa.runs.config_file import dump_config, expanded, load_config
 from seqjepa.runs.folder import changed_data, read_spec
+from seqjepa.runs.movable import settled
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 
 RESULTS, FAILED = "results.json", "failed.json"
@@ -121,7 +122,10 @@ def require_same_data(
         spec: of the data.
         what: a name for the data in the message.
     """
-    first = next((run for run in ended if run.results and run.experiment.world == world), None)
+    # Of a world whose data are elsewhere now, the digests still tell.
+    same = settled({"world": to_json(world)})
+    on_it = (run for run in ended if settled({"world": to_json(run.experiment.world)}) == same)
+    first = next((run for run in on_it if run.results), None)
     if first is not None and (changed := changed_data(first.folder, spec)):
         listed = "\n  ".join(changed)
         raise DataError(

@@ -23,6 +23,7 @@ from seqjepa.report.benchmark.pareto import draw_pareto
 from seqjepa.report.benchmark.table import (
     BenchmarkTable,
     benchmark_table,
+    exact,
     line_as_json,
     markdown,
 )
@@ -62,7 +63,7 @@ def _publish(out: Path, recipe: str, standings: Sequence[Standing]) -> Benchmark
     # A contender's link leads to the config of its first seed.
     table = benchmark_table(found, group)
     links = {standing.name: f"{standing.folder.name}/{CONFIG}" for standing in reversed(ended)}
-    page = f"# Benchmark: {recipe}\n\n{markdown(table, links)}"
+    page = f"# Benchmark: {exact(recipe)}\n\n{markdown(table, links)}"
     write_atomically(out / "benchmark.md", page.encode())
 
     with style.look():

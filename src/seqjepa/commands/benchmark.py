@@ -83,12 +83,12 @@ def main(arguments: list[str]) -> None:
         fail_on_collapse=options.fail_on_collapse,
         device=options.device,
         quiet=not sys.stderr.isatty(),
-        say=lambda text: console.print(text, soft_wrap=True, markup=False, highlight=False),
+        say=lambda text: console.print(Text(text), soft_wrap=True),
     )
 
     console.print(_table(outcome.table, options.experiment.name))
     for note in outcome.table.notes:
-        console.print(note, markup=False, highlight=False, style="dim")
+        console.print(Text(note), style="dim")
     done = f"done: {out / 'benchmark.md'}"
     if outcome.elsewhere:
         done += f"; runs still with other processes: {outcome.elsewhere}. "
@@ -103,9 +103,9 @@ def main(arguments: list[str]) -> None:
 
 def _table(table: BenchmarkTable, title: str) -> Table:
     """Return the table as on the page: readouts are indented, each column's best is bold."""
-    drawn = Table(title=f"benchmark: {title}", box=box.SIMPLE_HEAD)
+    drawn = Table(title=Text(f"benchmark: {title}"), box=box.SIMPLE_HEAD)
     for number, parts in enumerate(table.heads):
-        drawn.add_column("\n".join(parts), justify="left" if number < 2 else "right")
+        drawn.add_column(Text("\n".join(parts)), justify="left" if number < 2 else "right")
 
     for line in table.lines:
         name = f"  {line.label}" if line.kind == "readout" else line.label

@@ -12,8 +12,9 @@ import tyro
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from seqjepa.commands.options import parse
+from seqjepa.commands.options import parse, take_paths
 from seqjepa.config import EvaluateConfig
 from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.model import read_experiment
@@ -31,6 +32,8 @@ class EvaluateOptions:
     """Options of the evaluation, and below them those of the probes.
 
     An option that is not given is as in the run's config.json, whatever default is named here.
+    `--world.path NEW` reads the same data from where they are now; so do `--world.ood-path` and
+    other paths of the run's world.
     """
 
     run_dir: Annotated[Path, tyro.conf.Positional]
@@ -52,6 +55,7 @@ class EvaluateOptions:
 def main(arguments: list[str]) -> None:
     """Parse, evaluate and print."""
     prog = "seqjepa evaluate"
+    paths, arguments = take_paths(arguments)
     options = parse(EvaluateOptions, arguments, prog=prog)
     if options.code is not None:
         load_code(options.code)
@@ -65,12 +69,14 @@ def main(arguments: list[str]) -> None:
         config=options.how,
         device=options.device,
         quick=options.quick,
+        paths=paths,
     )
 
     console = Console()
     console.print(_table(results["records"], options.split))
     done = f"done: {options.run_dir / 'results.json'}."
-    console.print(f"{done} Next: seqjepa report {options.run_dir} --out report", soft_wrap=True)
+    following = f"Next: seqjepa report {options.run_dir} --out report"
+    console.print(Text(f"{done} {following}"), soft_wrap=True)
 
 
 def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
@@ -80,15 +86,16 @@ def _table(records: Sequence[dict[str, Any]], split: str) -> Table:
     """
     kinds = list(dict.fromkeys(record["features"] for record in records))
     title = "frozen features, probed on held-out objects"
+    # Names are the user's: what looks like markup in them is none.
     table = Table("split / task", "predicted from", "metric", title=title, box=box.SIMPLE_HEAD)
     for kind in kinds:
-        table.add_column(kind, justify="right")
+        table.add_column(Text(kind), justify="right")
 
     for name, questions in _answers(records, split).items():
-        table.add_row(f"[bold]{name}[/]")
+        table.add_row(Text(name, style="bold"))
         for (task, source, metric), answers in questions.items():
             shown = [answers.get(kind, "") for kind in kinds]
-            table.add_row(f"  {task}", source, metric, *shown)
+            table.add_row(Text(f"  {task}"), source, metric, *shown)
     return table
 
 

@@ -117,6 +117,20 @@ def take_option(name: str, arguments: Sequence[str]) -> tuple[str | None, list[s
     return (values[0] if values else None), rest
 
 
+def take_paths(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return where the data of a run are now, by its world's field, and the other arguments.
+
+    They are options such as `--world.path NEW`, of which each world has its own.
+    """
+    paths, rest = dict[str, str](), list(arguments)
+    for argument in arguments:
+        option = argument.partition("=")[0]
+        if option.startswith("--world.") and option in {each.partition("=")[0] for each in rest}:
+            value, rest = take_option(option, rest)
+            paths[option.removeprefix("--world.").replace("-", "_")] = value or ""
+    return paths, rest
+
+
 def _names(options: Any, prefix: str | None = None) -> Iterator[str]:
     """Yield the options of a dataclass; those of a dataclass directly in it have no prefix."""
     for field in dataclasses.fields(options):

@@ -7,14 +7,18 @@ from typing import Annotated
 
 import tyro
 
-from seqjepa.commands.options import parse
+from seqjepa.commands.options import parse, take_paths
 from seqjepa.recipes import load_code
 from seqjepa.report import write_report
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """The runs to report on, and where the page goes."""
+    """The runs to report on, and where the page goes.
+
+    `--world.path NEW` takes pictures of the same data from where they are now; so do
+    `--world.ood-path` and other paths of the runs' world.
+    """
 
     run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Folders of evaluated runs; those that differ only in their seed are shown as one, with mean
@@ -27,8 +31,9 @@ class ReportOptions:
 
 def main(arguments: list[str]) -> None:
     """Parse and write the report."""
+    paths, arguments = take_paths(arguments)
     options = parse(ReportOptions, arguments, prog="seqjepa report")
     if options.code is not None:
         load_code(options.code)
-    page = write_report(options.run_dirs, options.out)
+    page = write_report(options.run_dirs, options.out, paths=paths)
     sys.stdout.write(f"done: {page}\n")

@@ -19,6 +19,7 @@ from rich.console import Console
 from seqjepa.benchmark.contenders import contenders
 from seqjepa.commands.options import choose, parse
 from seqjepa.errors import ConfigError
+from seqjepa.files import WINDOWS
 from seqjepa.recipes import every_method
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.speed import cost, figure, methods
@@ -62,6 +63,8 @@ OPTIONS: dict[str, type[SpeedOptions]] = {"step": StepOptions, "methods": Method
 
 def main(arguments: list[str]) -> None:
     """Parse, measure and print."""
+    if WINDOWS:
+        raise ConfigError("seqjepa speed reads the CPU's time, which Windows tells in another way")
     name, rest = choose("measurement", arguments, MEASUREMENTS, prog="seqjepa speed")
     options = parse(OPTIONS.get(name, SpeedOptions), rest, prog=f"seqjepa speed {name}")
     if options.rounds < 1:

@@ -1,7 +1,7 @@
 """Evaluation of a trained run: its newest checkpoint is measured, its `results.json` written."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from seqjepa.files import disk_errors, json_bytes, write_atomically
 from seqjepa.model import load
 from seqjepa.runs.config_file import dump_config
 from seqjepa.runs.folder import changed_data
+from seqjepa.runs.movable import build_world, move
 
 
 def evaluate(
@@ -28,6 +29,7 @@ def evaluate(
     progress: bool = True,
     device: str | torch.device | None = None,
     quick: bool = False,
+    paths: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a run's newest checkpoint and write `results.json` into its folder.
 
@@ -42,6 +44,8 @@ def evaluate(
         device: default: CUDA where there is one, else the CPU.
         quick: ask only of the model's features, on `split` alone, for the class and the factors
             that actions are made of.
+        paths: where the data are now, if not where the run's config says: by the world's field,
+            such as `path`.
 
     Returns:
         The contents of `results.json`: beside `records`, what they came from. `machine` is the
@@ -50,15 +54,15 @@ def evaluate(
         trained on.
 
     Raises:
-        ConfigError: if the folder is no run.
+        ConfigError: if the folder is no run, or its world has no such path.
         CheckpointError: if it has no valid checkpoint.
         DataError: if the world's data are missing or the split is unknown.
         DiskError: if the results cannot be written.
     """
     path = Path(run_dir) / "results.json"
     with silenced(not progress):
-        stages, where = Stages(progress), find_device(device)
-        results = _results(Path(run_dir), split, config, stages, where, quick)
+        stages, where, moved = Stages(progress), find_device(device), paths or {}
+        results = _results(Path(run_dir), split, config, stages, where, quick, moved)
     with disk_errors(f"cannot write {path}"):
         write_atomically(path, json_bytes(results))
     return results
@@ -71,14 +75,15 @@ def _results(
     stages: Stages,
     device: torch.device,
     quick: bool,
+    paths: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the contents of `results.json`."""
     with stages("model and world"):
         model = load(run_dir, device, warn=warn)
-        experiment = model.experiment
+        experiment = move(model.experiment, paths)
         if config is not None:
             experiment = replace(experiment, evaluate=config)
-        world = experiment.world.build().to(device)
+        world = build_world(experiment.world).to(device)
     changed = changed_data(run_dir, world.spec)
     if changed:
         warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")

@@ -183,14 +183,18 @@ class Method(nn.Module, ABC):
         return {}
 
 
-def weighted(config: MethodConfig, terms: Mapping[str, Tensor], features: Tensor) -> StepOutput:
+def weighted(
+    config: MethodConfig, terms: Mapping[str, Tensor], features: Tensor, **compared: Tensor
+) -> StepOutput:
     """Return a step's output for a method without an aggregator, from its loss terms.
 
-    The loss is the sum of the terms, each times the config's field of its name.
+    The loss is the sum of the terms, each times the config's field of its name. `compared` is that
+    of the output.
     """
     loss = torch.stack([getattr(config, name) * term for name, term in terms.items()]).sum()
     return StepOutput(
         loss,
         {name: term.detach() for name, term in terms.items()},
         Representation.of_views(features),
+        {name: rows.detach() for name, rows in compared.items()},
     )

@@ -73,7 +73,8 @@ class BYOL(Method):
         # Flipped, the other view's target stands beside each view's prediction.
         target = self.target_projector(self.target_encoder(batch.views)).flip(1)
         loss = 2 * cosine_loss(predicted, target).sum(1).mean()
-        return StepOutput(loss, {}, Representation.of_views(features))
+        compared = {"projection": projected.detach(), "prediction": predicted.detach()}
+        return StepOutput(loss, {}, Representation.of_views(features), compared)
 
     def after_step(self, progress: float) -> None:
         """Move the target networks."""

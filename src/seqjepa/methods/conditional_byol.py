@@ -72,11 +72,12 @@ class ConditionalBYOL(Method):
         features = self.encoder(batch.views[:, :1])
         # The action leads from view 1 to view 2.
         embedded = self.action_embedding(batch.actions)[:, 0]
-        predicted = self.predictor(torch.cat([embedded, self.projector(features)[:, 0]], -1))
+        projected = self.projector(features)[:, 0]
+        predicted = self.predictor(torch.cat([embedded, projected], -1))
         target = self.target_projector(self.target_encoder(batch.views[:, 1:]))[:, 0]
-        return StepOutput(
-            2 * cosine_loss(predicted, target).mean(), {}, Representation.of_views(features)
-        )
+        loss = 2 * cosine_loss(predicted, target).mean()
+        compared = {"projection": projected.detach(), "prediction": predicted.detach()}
+        return StepOutput(loss, {}, Representation.of_views(features), compared)
 
     def after_step(self, progress: float) -> None:
         """Move the target networks."""

@@ -145,8 +145,8 @@ class ContextSSL(Method):
         contrast = nt_xent(gather(z[:, 0]), gather(z[:, 1]), config.temperature, least_cosine=1e-7)
         predicted, truth = self.regressor(z), self.actions.absolute(batch.poses[:, 1:])
         mask = _only(chosen, [group.absolute_dim for group in groups], truth)
-        regression = ((predicted - truth).square() * mask).mean((0, 1)).sum() / mask.sum()
-        return weighted(config, {"contrast": contrast, "regression": regression}, features)
+        error = ((predicted - truth).square() * mask).mean((0, 1)).sum() / mask.sum()
+        return weighted(config, {"contrast": contrast, "regression": error}, features, output=z)
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
         """Return z of a view after contexts of 0 .. 63 pairs, as far as `context` reaches.

@@ -76,12 +76,14 @@ class ConvJEPA(Method):
         # Batches hold the actions between neighbours; the direct ones to the last view need poses.
         observed = batch.poses[:, :-1]
         actions = self.actions.between(observed, batch.poses[:, -1:].expand_as(observed))
-        joint = torch.cat([self.action_embedding(actions), self.projector(features)], -1)
+        projected = self.projector(features)
+        joint = torch.cat([self.action_embedding(actions), projected], -1)
         predicted = self.predictor(joint.flatten(0, 1)).unflatten(0, joint.shape[:2])
         # One target for all M predictions: [B, 1, width] against [B, M, width].
         target = self.target_projector(self.target_encoder(batch.views[:, -1:]))
         loss = cosine_loss(predicted, target).mean()
-        return StepOutput(loss, {}, Representation.of_views(features))
+        compared = {"projection": projected.detach(), "prediction": predicted.detach()}
+        return StepOutput(loss, {}, Representation.of_views(features), compared)
 
     def after_step(self, progress: float) -> None:
         """Move the target networks."""

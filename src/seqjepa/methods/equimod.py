@@ -85,4 +85,5 @@ class EquiMod(Method):
         }
         if self.inverse is not None:
             terms["inverse"] = mean_squared_error(self.inverse(features), batch.actions)
-        return weighted(self.config, terms, features)
+        compared = {"projection": first, "equivariant_projection": source, "prediction": predicted}
+        return weighted(self.config, terms, features, **compared)

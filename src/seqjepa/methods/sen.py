@@ -66,4 +66,5 @@ class SEN(Method):
         embedded = self.action_embedding(batch.actions)[:, 0]
         predicted = self.predictor(torch.cat([embedded, first], -1))
         loss = nt_xent(gather(predicted), gather(second), self.temperature)
-        return StepOutput(loss, {}, Representation.of_views(features))
+        compared = {"projection": first.detach(), "prediction": predicted.detach()}
+        return StepOutput(loss, {}, Representation.of_views(features), compared)

@@ -48,8 +48,7 @@ class Config(MethodConfig):
 
     Attributes:
         predict: the `last` view from all before it (the paper), or `every` next one from its own.
-        condition: where action embeddings go: `both`, only the `predictor`, only the `aggregator`,
-            or `none` (Table 4). What is not conditioned has no input for actions.
+        condition: what reads actions: `both`, `predictor`, `aggregator` or `none` (Table 4).
         action_width: width of an action embedding (Table 4: 16 to 256).
         layers: of the aggregator; their feed-forward width is 4 times the token width.
         heads: of the aggregator's attention; must divide the token width, features + action_width.
@@ -60,8 +59,7 @@ class Config(MethodConfig):
         loss: `cosine`, the paper's; `contrast`: each prediction picks its own view among the EMA
             target's features of views of the batch (InfoNCE), see `negatives`.
         temperature: tau of `contrast`.
-        negatives: of `contrast`, beside the own view: `all` views, those of all `others`, the other
-            objects, or the other views of its `own` object.
+        negatives: of `contrast`: `all` other views, those of `others`, or of its `own` object.
         inverse: weight of inverse dynamics: a small MLP reads the action from two observed views.
         present: whether the predictor also reads the features of the last observed view.
         conditioning: how the next action enters the predictor: its embedding is an input
@@ -181,7 +179,8 @@ class SeqJEPA(Method):
             terms |= {"cosine": cosine, "inverse": error}
 
         terms = {name: term.detach() for name, term in terms.items()}
-        return StepOutput(loss, terms, Representation(features, aggregated[:, -1]).detach())
+        learned = Representation(features, aggregated[:, -1]).detach()
+        return StepOutput(loss, terms, learned, {"prediction": predicted.detach()})
 
     def after_step(self, progress: float) -> None:
         """Move the target encoder (tau of section 3.2)."""

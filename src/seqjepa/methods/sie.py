@@ -112,7 +112,8 @@ class SIE(Method):
             "predicted_variance": variance_hinge(predicted) / 2,
             "covariance": covariance_penalty(first) + covariance_penalty(second),
         }
-        return weighted(self.config, terms, features)
+        compared = {"projection": content, "equivariant_projection": pose, "prediction": predicted}
+        return weighted(self.config, terms, features, **compared)
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
         """Return the two halves of the features."""

@@ -76,4 +76,5 @@ class SimCLR(Method):
         if self.inverse is not None:
             error = mean_squared_error(self.inverse(features), batch.actions)
             loss, terms["inverse"] = loss + self.config.inverse * error, error.detach()
-        return StepOutput(loss, terms, Representation.of_views(features))
+        compared = {"projection": first.detach()}
+        return StepOutput(loss, terms, Representation.of_views(features), compared)

@@ -62,4 +62,4 @@ class VICReg(Method):
         features = self.encoder(batch.views)
         # Variances and covariances are statistics of the global batch: rows of all ranks.
         first, second = gather(self.projector(features)).unbind(1)
-        return weighted(self.config, vicreg_terms(first, second), features)
+        return weighted(self.config, vicreg_terms(first, second), features, projection=first)

@@ -67,4 +67,4 @@ class VICRegTraj(Method):
         # Variances and covariances are statistics of the global batch: rows of all ranks.
         first, second, third = gather(self.projector(features)).unbind(1)
         terms = vicreg_terms(first, second) | {"trajectory": trajectory_loss(first, second, third)}
-        return weighted(self.config, terms, features)
+        return weighted(self.config, terms, features, projection=first)

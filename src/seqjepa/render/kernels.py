@@ -63,7 +63,11 @@ def _inline(function: F) -> F:
 
 def _kernel(function: F) -> F:
     """Compile a function once for all processes; it runs without the GIL."""
-    return cast(F, numba.njit(error_model="numpy", cache=True, nogil=True)(function))
+    try:
+        return cast(F, numba.njit(error_model="numpy", cache=True, nogil=True)(function))
+    except RuntimeError:
+        # Neither this folder nor the user's own can be written: each process compiles for itself.
+        return cast(F, numba.njit(error_model="numpy", nogil=True)(function))
 
 
 @_inline

@@ -6,8 +6,10 @@ name.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from markupsafe import escape
 
 from seqjepa.errors import ConfigError
 from seqjepa.files import disk_errors, write_atomically
@@ -19,13 +21,16 @@ from seqjepa.report.style import Picture, picture
 __all__ = ["write_report"]
 
 
-def write_report(run_dirs: Sequence[str | Path], out: str | Path) -> Path:
+def write_report(
+    run_dirs: Sequence[str | Path], out: str | Path, *, paths: Mapping[str, str] | None = None
+) -> Path:
     """Write `index.html`, one page that needs no other file, and its figures as PNGs.
 
     Args:
         run_dirs: folders of runs; those that differ only in their seed are shown as one, with mean
             and spread.
         out: the folder to write to; made if it is not there.
+        paths: where the runs' data are now, as for `evaluate`.
 
     Returns:
         The page's path.
@@ -48,7 +53,7 @@ def write_report(run_dirs: Sequence[str | Path], out: str | Path) -> Path:
         for number, variant in enumerate(variants, 1):
             prefix = f"{number}_{_slug(variant.label)}_" if several else ""
             label = f"{variant.label}. " if several else ""
-            album = make_album(variant, prefix)
+            album = make_album(variant, prefix, paths or {})
             albums.append(album)
             results += _results(variant, album.classes, top, prefix, label)
         training = _training(variants)
@@ -59,7 +64,7 @@ def write_report(run_dirs: Sequence[str | Path], out: str | Path) -> Path:
         for each in pictures:
             write_atomically(target / f"{each.name}.png", each.png)
         # The page comes last: where it is, its pictures are too.
-        write_atomically(target / "index.html", html.encode())
+        write_atomically(target / "index.html", html.encode(errors="backslashreplace"))
     return target / "index.html"
 
 
@@ -86,7 +91,7 @@ def _top(variants: Sequence[Variant]) -> float:
         if record.metric == "top1" and record.split == variant.split
     ]
     # Eight per cent of room above the highest curve.
-    return min(100.0, 108 * max(shares, default=1.0))
+    return min(100.0, 108 * (max(shares, default=0.0) or 1.0))
 
 
 def _results(
@@ -97,14 +102,15 @@ def _results(
     if charts.has_accuracy_by_views(variant):
         figure = charts.accuracy_by_views(variant, classes, top=top)
         alt = "Test accuracy against the number of views"
-        caption = f"{label}Probes of z_AGG and, its rival, of the mean of the same views’ z."
+        said = "Probes of z_AGG and, its rival, of the mean of the same views’ z."
+        caption = escape(label) + page.mathematics(said)
         pictures.append(picture(f"{prefix}accuracy_by_views", figure, alt, caption))
 
     if charts.has_pose(variant):
         figure = charts.pose_by_features(variant)
         alt = "R² of what changed between two views, beside controls"
         how = "trained to tell how each factor of the pose differs"
-        caption = f"{label}Probes of two views’ z, {how}."
+        caption = escape(label) + page.mathematics(f"Probes of two views’ z, {how}.")
         pictures.append(picture(f"{prefix}pose_by_features", figure, alt, caption))
     return pictures
 

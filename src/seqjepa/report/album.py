@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seqjepa.display import warn
 from seqjepa.errors import CheckpointError, DataError
 from seqjepa.keys import draw_key
 from seqjepa.model import load
@@ -13,6 +14,8 @@ from seqjepa.report.neighbours import Nearness
 from seqjepa.report.runs import Variant
 from seqjepa.report.sample import Sample
 from seqjepa.report.style import MARKERS, Picture, picture
+from seqjepa.runs.folder import changed_data
+from seqjepa.runs.movable import build_world, move
 from seqjepa.worlds.base import World, WorldSpec
 
 # Neighbours drawn at random show what the figures would be without a representation.
@@ -33,6 +36,7 @@ class Album:
         legend: name, colour and character of each class.
         neighbours: in z and z_AGG.
         nearness: the same in figures, with the name of what was compared.
+        no_maps, no_neighbours: why some of these pictures were left out; empty if none were.
         objects: number of objects that the figures are about.
         classes: number of their classes.
     """
@@ -45,6 +49,8 @@ class Album:
     legend: Sequence[tuple[str, str, str]] = ()
     neighbours: Sequence[Picture] = ()
     nearness: Sequence[tuple[str, Nearness]] = ()
+    no_maps: str = ""
+    no_neighbours: str = ""
     objects: int = 0
     classes: int | None = None
 
@@ -59,32 +65,42 @@ class Album:
         return any(not math.isnan(near.angle) for _, near in self.nearness)
 
 
-def make_album(variant: Variant, prefix: str) -> Album:
+def make_album(variant: Variant, prefix: str, paths: Mapping[str, str]) -> Album:
     """Draw the album of a variant's first run.
 
     Args:
         variant: trained; without a checkpoint or its data, the album says that they are missing.
         prefix: what the names of its PNG files begin with.
+        paths: where its data are now, as for `evaluate`.
     """
     first = variant.runs[0]
     try:
         model = load(first.folder)
-        world = model.experiment.world.build()
+        world = build_world(move(model.experiment, paths).world)
     except (CheckpointError, DataError) as error:
         return Album(
             label=variant.label, world=first.config["world"], missing=f"No pictures: {error}"
         )
 
+    if changed := changed_data(first.folder, world.spec):
+        warn(f"the data is not what {first.folder} was trained on: {'; '.join(changed)}")
     drawn = sample.draw(model, world)
     legend = maps.legend(drawn)
+    drawn_maps, no_maps = _maps(drawn, prefix)
+    # Neighbours are other objects.
+    several = len(drawn.labels) > 1
     return Album(
         label=variant.label,
         world=first.config["world"],
         strips=_strips(drawn, world, model.experiment.train.num_views, prefix),
-        maps=_maps(drawn, prefix),
+        maps=drawn_maps,
         legend=[(name, colour, MARKERS[marker]) for name, colour, marker, _ in legend],
-        neighbours=_neighbours(drawn, prefix),
-        nearness=[(words, neighbours.nearness(drawn, key)) for key, words in COMPARED.items()],
+        neighbours=_neighbours(drawn, prefix) if several else (),
+        nearness=[(words, neighbours.nearness(drawn, key)) for key, words in COMPARED.items()]
+        if several
+        else (),
+        no_maps=no_maps,
+        no_neighbours="" if several else "Left out: neighbours need two objects, there is one.",
         objects=len(drawn.labels),
         classes=len(drawn.classes) or None,
     )
@@ -116,29 +132,44 @@ def _strips_caption(spec: WorldSpec) -> str:
     return caption
 
 
-def _maps(drawn: Sample, prefix: str) -> list[Picture]:
-    """Draw the maps of z, and that of z_AGG where there are classes to colour it by."""
+def _maps(drawn: Sample, prefix: str) -> tuple[list[Picture], str]:
+    """Draw the maps of z, and that of z_AGG where there are classes to colour it by.
+
+    Also return why some were left out.
+    """
+    pictures, missing = [], []
+    if reason := maps.why_not(drawn.z.reshape(-1, drawn.z.shape[-1])):
+        missing.append(f"z: {reason}")
+    else:
+        pictures += _maps_of_views(drawn, prefix)
+
+    if drawn.classes and (reason := maps.why_not(drawn.agg)):
+        missing.append(f"z_AGG: {reason}")
+    elif drawn.classes:
+        placed = maps.umap(drawn.agg)
+        figure = maps.map_by_class(placed, drawn.labels, drawn, "z_AGG of sequences, by class")
+        alt = "UMAP of z_AGG coloured by class"
+        caption = f"z_AGG of {len(drawn.agg)} sequences of {drawn.z.shape[1]} views."
+        pictures.append(picture(f"{prefix}map_agg_class", figure, alt, caption))
+    return pictures, f"Left out: {'; '.join(missing)}." if missing else ""
+
+
+def _maps_of_views(drawn: Sample, prefix: str) -> list[Picture]:
+    """Draw the map of z, coloured by class and by a factor, as far as there are such."""
     points, where = maps.mapped_views(drawn)
     pictures = []
-
     if drawn.classes:
         labels = drawn.labels[where[:, 0]]
         figure = maps.map_by_class(points, labels, drawn, "z of views, by class")
         alt, caption = "UMAP of z coloured by class", f"z of {len(points):,} views."
         pictures.append(picture(f"{prefix}map_z_class", figure, alt, caption))
 
-    figure = maps.map_by_factor(points, where, maps.best_ordered(drawn), "z of views, by")
-    kind = "angle" if drawn.rotations is not None else "factor"
-    alt = "UMAP of z coloured by a factor of the pose"
-    caption = f"The same points, coloured by the {kind} that neighbours in z agree on most."
-    pictures.append(picture(f"{prefix}map_z_factor", figure, alt, caption))
-
-    if drawn.classes:
-        placed = maps.umap(drawn.agg)
-        figure = maps.map_by_class(placed, drawn.labels, drawn, "z_AGG of sequences, by class")
-        alt = "UMAP of z_AGG coloured by class"
-        caption = f"z_AGG of {len(drawn.agg)} sequences of {drawn.z.shape[1]} views."
-        pictures.append(picture(f"{prefix}map_agg_class", figure, alt, caption))
+    if (factor := maps.best_ordered(drawn)) is not None:
+        figure = maps.map_by_factor(points, where, factor, "z of views, by")
+        kind = "angle" if drawn.rotations is not None else "factor"
+        alt = "UMAP of z coloured by a factor of the pose"
+        caption = f"The same points, coloured by the {kind} that neighbours in z agree on most."
+        pictures.append(picture(f"{prefix}map_z_factor", figure, alt, caption))
     return pictures
 
 

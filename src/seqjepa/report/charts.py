@@ -134,7 +134,8 @@ def pose_by_features(variant: Variant, *, ceiling: Variant | None = None) -> Fig
 
     # A zero R² is what guessing scores: it is always in the picture.
     axes.set(ylim=(-0.6, len(asked) - 0.4), xlim=(min(0, axes.get_xlim()[0]), None))
-    axes.set_yticks(range(len(asked)), [question.target for question in asked])
+    names = [question.target for question in asked]
+    axes.set_yticks(range(len(asked)), names, **style.AS_IT_IS)
     axes.tick_params("y", length=0, labelcolor=style.INK, labelsize=9.5)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")

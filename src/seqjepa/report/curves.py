@@ -44,6 +44,12 @@ PANELS = (
     Panel("Class, online probes", "accuracy on training batches, %", r"online/class.*", 100),
     Panel("Action, online probe", "R² on training batches", r"online/.*r2"),
     Panel(
+        "Spread of what the loss compares",
+        "std of normalised features × √D",
+        r"(?!z_|agg_).*_std",
+        note="1: directions spread evenly; 0: collapse.",
+    ),
+    Panel(
         "Spread of the features",
         "std of normalised features × √D",
         r".*_std",
@@ -66,6 +72,9 @@ NAMES = {
     "agg": "z_AGG",
     "class_view": "z, one view",
     "class_sequence": "z_AGG",
+    "projection": "projection",
+    "equivariant": "equivariant projection",
+    "output": "output",
     "loss": "loss",
     "loss_last": "last view only",
 }
@@ -138,11 +147,11 @@ def _plot(panel: Panel, lines: Mapping[str, Line], variants: Sequence[Variant]) 
     axis = "views_seen" if all("views_seen" in run.metrics for run in runs) else "step"
     figure, axes = style.panel(panel.title, AXES[axis], panel.ylabel)
 
-    for name, (key, variant, colour) in lines.items():
+    for key, variant, colour in lines.values():
         logs = [run.metrics for run in variant.runs if key in run.metrics]
         x, mean, spread = _over_seeds(logs, key, axis)
         low, high = panel.scale * (mean - spread), panel.scale * (mean + spread)
-        axes.plot(x, panel.scale * mean, color=colour, label=style.mathtext(name))
+        axes.plot(x, panel.scale * mean, color=colour)
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
 
     if panel.log:
@@ -150,16 +159,21 @@ def _plot(panel: Panel, lines: Mapping[str, Line], variants: Sequence[Variant]) 
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(_count))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    _finish(axes, legend=len(lines) > 1)
+    _finish(axes, lines if len(lines) > 1 else {})
     return figure
 
 
-def _finish(axes: Axes, *, legend: bool) -> None:
+def _finish(axes: Axes, lines: Mapping[str, Line]) -> None:
+    """Settle the axes, and write a legend of named lines."""
     axes.margins(x=0.01)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(_count))
-    if legend:
-        axes.legend(loc="best", handlelength=1.4)
+    if lines:
+        # Matplotlib leaves out labels that begin with an underscore: names are set afterwards.
+        legend = axes.legend(axes.lines, map(str, range(len(lines))), loc="best", handlelength=1.4)
+        for text, (name, (_, variant, _)) in zip(legend.get_texts(), lines.items(), strict=True):
+            is_label = name == variant.label
+            text.set(text=name if is_label else style.mathtext(name), parse_math=not is_label)
 
 
 def _over_seeds(

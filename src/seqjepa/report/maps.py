@@ -1,8 +1,13 @@
 """Maps of the two representations: UMAP, coloured by class and by a factor of the pose."""
 
+import atexit
+import shutil
+import tempfile
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.patheffects as effects
+import numba
 import numpy as np
 import roma
 from matplotlib.axes import Axes
@@ -15,6 +20,7 @@ from seqjepa.report.runs import Floats
 from seqjepa.report.sample import Ints, Sample
 
 POINTS = 2000
+FEWEST = 5  # points of a map
 
 
 @dataclass(frozen=True)
@@ -44,15 +50,21 @@ class Factor:
         return apart if self.period is None else np.minimum(apart, self.period - apart)
 
 
+def why_not(features: Floats) -> str:
+    """Return why features [n, D] cannot be mapped, empty if they can."""
+    count, dimensions = features.shape
+    if count < FEWEST or dimensions < 2:
+        return f"a map needs {FEWEST} points of 2 dimensions, there are {count} of {dimensions}"
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
+    return "all features point the same way" if unit.std(0).max() < 1e-6 else ""
+
+
 def umap(features: Floats) -> Floats:
     """Map features [n, D] to a plane, [n, 2], by UMAP with cosine distance.
 
     The same features give the same map (McInnes, Healy, Melville 2018).
     """
-    # Its import compiles for seconds.
-    from umap import UMAP
-
-    mapper = UMAP(
+    mapper = _find_umap()(
         n_neighbors=min(15, len(features) - 1),
         min_dist=0.15,
         metric="cosine",
@@ -62,6 +74,18 @@ def umap(features: Floats) -> Floats:
         n_jobs=1,
     )
     return np.asarray(mapper.fit_transform(features.astype(np.float32)), dtype=np.float64)
+
+
+def _find_umap() -> Any:
+    """Import UMAP, which compiles for seconds."""
+    try:
+        from umap import UMAP
+    except RuntimeError:
+        # It cannot keep what it compiles beside its files nor in a home folder.
+        numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="seqjepa-")  # type: ignore[attr-defined]
+        atexit.register(shutil.rmtree, numba.config.CACHE_DIR, ignore_errors=True)  # type: ignore[attr-defined]
+        from umap import UMAP
+    return UMAP
 
 
 def mapped_views(sample: Sample) -> tuple[Floats, Ints]:
@@ -102,17 +126,19 @@ def map_by_factor(points: Floats, where: Ints, shown: Factor, title: str) -> Fig
     colours = "twilight_shifted" if shown.cyclic else "viridis"
     dots = axes.scatter(points[:, 0], points[:, 1], c=values, s=11, cmap=colours, linewidths=0)
 
-    label = style.mathtext(", ".join(filter(None, (shown.name, shown.unit))))
-    bar = figure.colorbar(
-        dots, ax=axes, location="bottom", aspect=40, pad=0.03, shrink=0.9, label=label
-    )
+    bar = figure.colorbar(dots, ax=axes, location="bottom", aspect=40, pad=0.03, shrink=0.9)
+    bar.set_label(", ".join(filter(None, (shown.name, shown.unit))), **style.AS_IT_IS)
     bar.outline.set_visible(False)
     return figure
 
 
-def best_ordered(sample: Sample) -> Factor:
-    """Return the one of `factors` that neighbours in z agree on most."""
+def best_ordered(sample: Sample) -> Factor | None:
+    """Return the one of `factors` that neighbours in z agree on most; None if there are none."""
     count, length = sample.z.shape[:2]
+    known = factors(sample)
+    # A single object has no neighbours.
+    if not known or count < 2:
+        return known[0] if known else None
     z = sample.z.reshape(count * length, -1)
     queries = spaced(len(z))
     found = nearest(z, np.repeat(np.arange(count), length), queries)
@@ -122,17 +148,19 @@ def best_ordered(sample: Sample) -> Factor:
         values = factor.values.reshape(-1)
         near = factor.distance(values[queries, None], values[found])
         any_two = factor.distance(values[:, None], values[queries])
-        return float(near.mean() / any_two.mean())
+        return float(near.mean() / any_two.mean()) if any_two.any() else np.inf
 
-    return min(factors(sample), key=disagreement)
+    return min(known, key=disagreement)
 
 
 def factors(sample: Sample) -> list[Factor]:
     """Return the angles in degrees of the world's first rotation.
 
-    Without a rotation, return the columns of its first group of factors.
+    Without a rotation, return the columns of its first group of factors, if it has one.
     """
     space = sample.spec.factors
+    if not space.groups:
+        return []
     group = next((group for group in space.groups if group.is_rotation), space.groups[0])
     poses = sample.batch.poses[..., space.columns(group)].double()
     names = [dim.replace("_", " ") for dim in group.dims]
@@ -162,8 +190,9 @@ def legend(sample: Sample) -> list[tuple[str, str, str, int]]:
     markers = list(style.MARKERS)
     shown = []
     for i, label in enumerate(sample.classes):
-        name = sample.spec.classes[label].replace("_", " ")
-        shown.append((name, style.CLASSES[i % 12], markers[i // 12 % 3], label))
+        shown.append(
+            (sample.spec.classes[label], style.CLASSES[i % 12], markers[i // 12 % 3], label)
+        )
     return shown
 
 
@@ -194,6 +223,7 @@ def _write_names(figure: Figure, spots: list[tuple[float, Floats, str]]) -> None
             ha="center",
             fontsize=7.5,
             fontweight="bold",
+            **style.AS_IT_IS,
         )
         label.set_path_effects([effects.withStroke(linewidth=2.2, foreground=style.PAPER)])
 

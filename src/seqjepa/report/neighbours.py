@@ -53,12 +53,16 @@ class Items(NamedTuple):
 
 
 def nearest(features: Floats, owner: Ints, queries: Ints) -> Ints:
-    """Return the [q, k] nearest neighbours of some rows by cosine, among rows of other owners."""
+    """Return the [q, k] nearest neighbours of some rows by cosine, among rows of other owners.
+
+    k is `NEIGHBOURS`, or what each has.
+    """
     unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
     likeness = unit[queries] @ unit.T
     # Other views of the same object are no neighbours.
     likeness[owner[queries][:, None] == owner[None]] = -np.inf
-    return np.argsort(-likeness, axis=1, kind="stable")[:, :NEIGHBOURS]
+    others = len(owner) - int(np.unique(owner, return_counts=True)[1].max())
+    return np.argsort(-likeness, axis=1, kind="stable")[:, : min(NEIGHBOURS, others)]
 
 
 def spaced(count: int) -> Ints:
@@ -131,6 +135,7 @@ def draw_neighbours(sample: Sample, representation: str) -> Figure:
                 fontsize=7.2,
                 labelpad=2.5,
                 color=style.INK if is_query or same else style.MUTED,
+                **style.AS_IT_IS,
             )
             if is_query:
                 _frame(axes, style.INK)
@@ -166,7 +171,7 @@ def _items(sample: Sample, representation: str) -> Items:
 def _caption(sample: Sample, items: Items, query: int, item: int, *, with_angle: bool) -> str:
     """Return an item's class, shortened to leave room for its angle from the query."""
     label = items.labels[item]
-    name = sample.spec.classes[label].replace("_", " ") if label >= 0 else ""
+    name = sample.spec.classes[label] if label >= 0 else ""
     if not with_angle or items.rotations is None:
         return _shortened(name, 15)
     angle = _angle(items.rotations[query], items.rotations[item])

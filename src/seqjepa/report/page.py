@@ -114,7 +114,9 @@ def data_uri(picture: Picture) -> str:
 
 
 def mathematics(text: str) -> Markup:
-    """Return the text with z and z_AGG set as in the paper."""
+    """Return the text with z and z_AGG set as in the paper; what has been marked up stays."""
+    if isinstance(text, Markup):
+        return text
     marked = re.sub(r"\bz_AGG\b", "<i>z</i><sub>AGG</sub>", str(escape(text)))
     # A z inside a word, or one that the line above has put into tags, stays.
     return Markup(re.sub(r"(?<![\w<>/])z(?![\w>])", "<i>z</i>", marked))

@@ -15,10 +15,13 @@ import numpy.typing as npt
 from seqjepa.display import warn
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.evaluation.protocol import FORMAT, Record
+from seqjepa.files import json_bytes, sha256
 from seqjepa.runs.config_file import load_config
+from seqjepa.runs.folder import read_spec
+from seqjepa.runs.movable import is_path, may_change
 
-# Settings that two runs of one experiment may differ in.
-INCIDENTAL = ("seed", "name", "train.log_every", "train.checkpoint_every")
+# Settings that two runs of one experiment may differ in, beside those that may change in a run.
+INCIDENTAL = ("seed", "name")
 LABELLED = 3  # settings that fit into a label
 
 Floats = npt.NDArray[np.float64]
@@ -34,12 +37,14 @@ class Run:
         metrics: one value per logged step for each figure, NaN where it was not logged; nested
             keys are joined by a slash.
         results: the JSON data of results.json, None before evaluation.
+        data: a digest of the data that it was trained on, empty where unknown.
     """
 
     folder: Path
     config: Mapping[str, Any]
     metrics: Mapping[str, Floats]
     results: Mapping[str, Any] | None
+    data: str = ""
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
@@ -53,8 +58,15 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The config, flattened, without the settings that make no other experiment."""
-        return {key: value for key, value in flatten(self.config).items() if key not in INCIDENTAL}
+        """The config, flattened, without the settings that make no other experiment.
+
+        Data are known by their digest, wherever they are.
+        """
+        return {
+            key: self.data if self.data and is_path(key) and value is not None else value
+            for key, value in flatten(self.config).items()
+            if key not in INCIDENTAL and (is_path(key) or not may_change(key))
+        }
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,7 @@ def read_run(folder: Path) -> Run:
     metrics = _read_metrics(folder / "metrics.jsonl")
     evaluated = folder / "results.json"
     results = read_results(evaluated) if evaluated.exists() else None
-    return Run(folder, load_config(config, path), metrics, results)
+    return Run(folder, load_config(config, path), metrics, results, _data(folder))
 
 
 def group(runs: Sequence[Run]) -> list[Variant]:
@@ -175,7 +187,7 @@ def _label(run: Run, others: Sequence[Run]) -> str:
     # The name of the recipe alone is enough where no other variant has it.
     rivals = [other for other in others if other.config["name"] == run.config["name"]]
     changed = [
-        f"{key.rpartition('.')[2].replace('_', ' ')} {run.settings.get(key, '–')}"
+        f"{key.rpartition('.')[2].replace('_', ' ')} {flatten(run.config).get(key, '–')}"
         for key in differing(rivals)
     ]
     if not changed:
@@ -183,6 +195,15 @@ def _label(run: Run, others: Sequence[Run]) -> str:
     if len(changed) <= LABELLED:
         return ", ".join(changed)
     return f"{run.config['name']} · {run.folder.name}"
+
+
+def _data(folder: Path) -> str:
+    """Return a digest of the data that a run was trained on; empty where unknown."""
+    try:
+        data = read_spec(folder).data
+    except ConfigError:
+        return ""  # a report needs no world.json
+    return sha256(json_bytes(data)) if data else ""
 
 
 def _read_metrics(path: Path) -> dict[str, Floats]:

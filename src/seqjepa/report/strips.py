@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import roma
@@ -62,7 +63,8 @@ def draw_strips(batch: SequenceBatch, spec: WorldSpec) -> Figure:
         label = int(batch.labels[i])
         name = spec.classes[label] if label >= 0 else f"sequence {i + 1}"
         height = (bottom + side + 0.06) / (count * row)
-        figure.text(0, height, name.replace("_", " "), fontsize=9.5, fontweight="bold", va="bottom")
+        look: Any = {"fontsize": 9.5, "fontweight": "bold", "va": "bottom", **style.AS_IT_IS}
+        figure.text(0, height, name, **look)
     return figure
 
 
@@ -119,7 +121,7 @@ def factors_in_words(spec: WorldSpec) -> tuple[str, str]:
     """Return the names of the factor groups that make the actions, and of the others."""
     acted = [group.name for group in spec.actions.groups]
     others = [group.name for group in spec.factors.groups if group.name not in acted]
-    return ", ".join(acted).replace("_", " "), ", ".join(others).replace("_", " ")
+    return ", ".join(acted), ", ".join(others)
 
 
 def _signed(number: float) -> str:
@@ -151,6 +153,7 @@ def _draw_action(axes: Axes, spec: WorldSpec, pose: Tensor, action: Tensor) -> N
         ha="center",
         va="top",
         linespacing=1.35,
+        **style.AS_IT_IS,
     )
 
     groups = spec.actions.groups

@@ -7,6 +7,7 @@ experiment take the four other hues.
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ CLASSES = (
 # Matplotlib's name and the legend's character.
 MARKERS = {"o": "●", "^": "▲", "s": "■"}
 
+# Arguments of matplotlib's texts that are somebody's names: dollars in them are no mathematics.
+AS_IT_IS: Any = {"parse_math": False}
+
 DPI = 160
 # Inches of a panel: three stand side by side on a desk, one fills a phone.
 NARROW = (4.4, 2.9)
@@ -54,6 +58,11 @@ FONTS = (
     "Arial",
     "Liberation Sans",
     "DejaVu Sans",
+    # For characters that those lack.
+    "Noto Sans CJK SC",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "WenQuanYi Zen Hei",
 )
 
 # Matplotlib types each key as a literal: Any.
@@ -117,7 +126,10 @@ def look() -> Iterator[None]:
         # A reader's own matplotlibrc must not change the report.
         mpl.rcdefaults()
         mpl.rcParams.update(PARAMETERS | {"font.family": fonts})
-        yield
+        with warnings.catch_warnings():
+            # A character that no font has is drawn as a box; the page has it.
+            warnings.filterwarnings("ignore", "Glyph .* missing")
+            yield
 
 
 def panel(
@@ -126,7 +138,7 @@ def panel(
     """Return a figure of one titled plot with labelled axes."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    axes.set(title=mathtext(title), xlabel=xlabel, ylabel=ylabel)
+    axes.set(title=mathtext(title), xlabel=mathtext(xlabel), ylabel=mathtext(ylabel))
     return figure, axes
 
 
@@ -168,9 +180,13 @@ def place_labels(axes: Axes, ends: list[tuple[float, float, str, str]], gap: flo
 
 
 def mathtext(text: str) -> str:
-    """Return the text with z and z_AGG set as in the paper, for matplotlib."""
+    """Return the text with z and z_AGG set as in the paper, for matplotlib.
+
+    Text that is somebody's name alone is drawn with `AS_IT_IS` instead.
+    """
 
     def marked(found: re.Match[str]) -> str:
         return r"$\mathit{z}_{AGG}$" if found[1] else r"$\mathit{z}$"
 
-    return re.sub(r"\bz(_AGG)?\b", marked, text)
+    # A name in the text may have dollars of its own.
+    return re.sub(r"\bz(_AGG)?\b", marked, text.replace("$", r"\$"))

@@ -59,8 +59,8 @@ class Question(NamedTuple):
 
     @property
     def target(self) -> str:
-        """The predicted quantity, in words."""
-        return (self.task.partition(" ")[2] or self.task).replace("_", " ")
+        """The predicted quantity: `class`, or the name of a group of factors as it is."""
+        return self.task.partition(" ")[2] or self.task
 
     @property
     def input_label(self) -> str:
@@ -175,7 +175,9 @@ def text(figure: Value | None, metric: str) -> str:
 
 def describe_split(split: str) -> str:
     """Return a split's name for people."""
-    return split.replace("ood_", "unseen ").replace("_", " ")
+    if not split.startswith("ood_"):
+        return split
+    return "unseen " + split.removeprefix("ood_").replace("_", " ")
 
 
 def results_columns(variants: Sequence[Variant]) -> tuple[ResultsColumn, ...]:

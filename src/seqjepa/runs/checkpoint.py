@@ -31,7 +31,7 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint whose every byte was found as it was written.
+    """A checkpoint that was found as it was written, or as far as it was needed.
 
     Attributes:
         path: its folder.
@@ -39,6 +39,7 @@ class Checkpoint:
         state: JSON data that were saved beside the tensors.
         tensors: by part ("method", "optimizer", "probe"), then by name; on the CPU.
         environment: of the machine that saved it, see `devices.environment`.
+        damaged: files that were not needed and are damaged; state or tensors lack them.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Checkpoint:
     state: dict[str, Any]
     tensors: dict[str, dict[str, Tensor]]
     environment: dict[str, Any]
+    damaged: tuple[str, ...] = ()
 
 
 def save(
@@ -95,12 +97,16 @@ def save(
     return path
 
 
-def latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+def latest(
+    folder: Path, warn: Callable[[str], None], *, part: str | None = None
+) -> Checkpoint | None:
     """Read the newest checkpoint that is whole; return None if there never was one.
 
     Args:
         folder: of all checkpoints of the run.
         warn: is called with each damaged file that was passed over.
+        part: the one part that is needed, such as `method`; a checkpoint is then good enough if
+            that is whole. None for all.
 
     Raises:
         CheckpointError: if there are checkpoints but none is whole, or if a newer seqjepa wrote
@@ -110,12 +116,14 @@ def latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     damage: list[str] = []
     for step, path in reversed(committed(folder).items()):
         try:
-            found = _read(path)
+            found = _read(path, part)
         except DamagedError as error:
             damage.append(str(error))
             continue
         for text in damage:
             warn(f"{text}; going on from step {step}")
+        if found.damaged:
+            warn(f"{path}: {', '.join(found.damaged)} cannot be resumed from; {part} is whole")
         return found
 
     if damage:
@@ -211,16 +219,20 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _read(path: Path) -> Checkpoint:
-    """Read the checkpoint in a folder; every byte is checked before it is parsed."""
-    about, contents = manifest.read_files(path)
+def _read(path: Path, part: str | None = None) -> Checkpoint:
+    """Read the checkpoint in a folder; every byte is checked before it is parsed.
+
+    Of another part than the one that is needed only what is whole is read.
+    """
+    about, contents = manifest.read_files(path, None if part is None else part + SUFFIX)
     tensors = {
         name.removesuffix(SUFFIX): _parse(path / name, data)
         for name, data in contents.items()
         if name.endswith(SUFFIX)
     }
-    state = json.loads(contents["state.json"])
-    return Checkpoint(path, about["step"], state, tensors, about["environment"])
+    state = json.loads(contents.get("state.json", "{}"))
+    damaged = tuple(sorted(set(about["files"]) - set(contents)))
+    return Checkpoint(path, about["step"], state, tensors, about["environment"], damaged)
 
 
 def _is_whole(path: Path) -> bool:

@@ -6,6 +6,7 @@ fields that were `added_in` later. Everything else must fit, as `config.from_jso
 """
 
 import dataclasses
+import os
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from seqjepa.config import Experiment, concrete, plain
 from seqjepa.errors import ConfigError
+from seqjepa.files import home
 from seqjepa.from_json import since
 
 # Version 0.1.0 wrote format 1, which has no key `format`. Raise it with every field that is
@@ -79,13 +81,15 @@ def portable(config: Mapping[str, Any]) -> dict[str, Any]:
 
     The home folder is nobody else's business and differs from machine to machine.
     """
-    changed: dict[str, Any] = _replace(config, str(Path.home()), "~")
+    own = home()
+    changed: dict[str, Any] = dict(config) if own is None else _replace(config, str(own), "~")
     return changed
 
 
 def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return `portable` JSON data with this machine's home folder."""
-    changed: dict[str, Any] = _replace(config, "~", str(Path.home()))
+    own = home()
+    changed: dict[str, Any] = dict(config) if own is None else _replace(config, "~", str(own))
     return changed
 
 
@@ -134,6 +138,6 @@ def _replace(data: Any, old: str, new: str) -> Any:
         return {key: _replace(value, old, new) for key, value in data.items()}
     if isinstance(data, list):
         return [_replace(value, old, new) for value in data]
-    if isinstance(data, str) and (data == old or data.startswith(old + "/")):
+    if isinstance(data, str) and (data == old or data.startswith((old + "/", old + os.sep))):
         return new + data[len(old) :]
     return data

@@ -20,6 +20,7 @@ from seqjepa.files import disk_errors
 from seqjepa.from_json import build_dataclass, differences
 from seqjepa.runs import checkpoint
 from seqjepa.runs.config_file import dump_config, expanded, load_config, portable
+from seqjepa.runs.movable import is_path, settled
 from seqjepa.worlds.base import WorldSpec
 
 CONFIG, WORLD, METRICS, CHECKPOINTS = "config.json", "world.json", "metrics.jsonl", "checkpoints"
@@ -37,8 +38,8 @@ class RunFolder:
         config_hash: of its config.json, for the checkpoints' manifests.
     """
 
-    def __init__(self, path: Path, lock: int, warn: Warn) -> None:
-        self.path, self.checkpoints = path, path / CHECKPOINTS
+    def __init__(self, path: Path, lock: int, config: Mapping[str, Any], warn: Warn) -> None:
+        self.path, self.checkpoints, self._config = path, path / CHECKPOINTS, config
         self.config_hash = checkpoint.config_hash(_load(path / CONFIG))
         self._lock, self._warn, self._warned = lock, warn, False
         self._metrics = (path / METRICS).open("ab", buffering=0)
@@ -53,7 +54,8 @@ class RunFolder:
 
         Args:
             path: the folder; made, parents included, if it does not exist.
-            config: of the experiment, from `config.to_json`; the folder's own if it has one.
+            config: of the experiment, from `config.to_json`; the folder's own if it has one, but
+                for what may change (`runs/movable.py`).
             resume: whether to go on with what is there.
             warn: is called once when lines of the log are lost.
 
@@ -70,7 +72,7 @@ class RunFolder:
                 checkpoint.tidy(path / CHECKPOINTS)
                 if not (path / CONFIG).exists():
                     files.write_atomically(path / CONFIG, files.json_bytes(dump_config(config)))
-                run = cls(path, lock, warn)
+                run = cls(path, lock, config, warn)
                 # Killed before its first checkpoint, a run begins again, and so does its log.
                 if not checkpoint.committed(run.checkpoints):
                     run.truncate_metrics(0)
@@ -159,7 +161,8 @@ class RunFolder:
     def write_spec(self, spec: WorldSpec, *, allow_changed: bool = False) -> None:
         """Write world.json, or check that it still describes the world.
 
-        A model can be rebuilt from it without the data.
+        A model can be rebuilt from it without the data. What may change in a run's config, such as
+        where the data are, is written to config.json once they are known to be the same.
 
         Args:
             spec: of the world as it is now.
@@ -173,6 +176,8 @@ class RunFolder:
         path = self.path / WORLD
         # A world that is not as it was: refused, or noted as the run's from now on.
         changed = changed_data(self.path, spec) if path.exists() else []
+        if path.exists() and not changed and not spec.data:
+            changed = self._moved_unseen()
         if changed:
             what = f"the data is not what the run in {self.path} was begun with"
             if not allow_changed:
@@ -185,6 +190,20 @@ class RunFolder:
         if changed or not path.exists():
             with disk_errors(f"cannot write {path}"):
                 files.write_atomically(path, files.json_bytes(asdict(spec)))
+        self._write_config()
+
+    def _moved_unseen(self) -> list[str]:
+        """Return the paths that have changed, of data without digests to know them by."""
+        moved = differences(portable(read_config(self.path)), portable(self._config))
+        return [text for text in moved if is_path(text.partition(":")[0])]
+
+    def _write_config(self) -> None:
+        """Write config.json again if something has changed in it that may."""
+        path = self.path / CONFIG
+        if differences(portable(read_config(self.path)), portable(self._config)):
+            with disk_errors(f"cannot write {path}"):
+                files.write_atomically(path, files.json_bytes(dump_config(self._config)))
+            self.config_hash = checkpoint.config_hash(_load(path))
 
     def _lost(self, error: OSError) -> None:
         if not self._warned:
@@ -276,8 +295,8 @@ def _require_ours(path: Path, config: Mapping[str, Any], resume: bool) -> None:
             )
         return
 
-    # Both without the home folder's path, so that a run can be resumed on another machine.
-    if changed := differences(portable(read_config(path)), portable(config)):
+    # Neither has the home folder's path, so that a run can be resumed on another machine.
+    if changed := differences(settled(read_config(path)), settled(config)):
         raise ConfigError(
             f"{path} holds a run of another configuration; choose another --run-dir or undo:\n  "
             + "\n  ".join(changed)

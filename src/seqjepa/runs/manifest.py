@@ -83,15 +83,25 @@ def folder_name(step: int) -> str:
     return f"step_{step:08d}"
 
 
-def read_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+def read_files(folder: Path, needed: str | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Read a folder's manifest and the contents of every file that it names.
+
+    Args:
+        folder: of the manifest.
+        needed: the one file that must be whole; others are left out where they are damaged. None
+            for all.
 
     Raises:
         DamagedError: naming the first file that is missing or not as it was written.
         CheckpointError: if its format is newer than ours.
     """
-    about = read(folder)
-    contents = {name: _read_file(folder / name, entry) for name, entry in about["files"].items()}
+    about, contents = read(folder), dict[str, bytes]()
+    for name, entry in about["files"].items():
+        try:
+            contents[name] = _read_file(folder / name, entry)
+        except DamagedError:
+            if needed in (None, name):
+                raise
     return about, contents
 
 

@@ -4,7 +4,6 @@ It is on one thread, in CPU time, ours and the reference in turns, and the least
 """
 
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +30,8 @@ def device_clock() -> float:
 
 def children_clock() -> float:
     """Return the CPU time of all processes that were started and have ended."""
+    import resource  # Windows has none
+
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

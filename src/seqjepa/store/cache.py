@@ -22,11 +22,12 @@ import numpy.typing as npt
 
 from seqjepa.display import progress
 from seqjepa.distributed import rank
-from seqjepa.errors import DataError
+from seqjepa.errors import DataError, DiskError
 from seqjepa.files import (
     disk_errors,
     file_sha256,
     force,
+    home,
     json_bytes,
     locked,
     sha256,
@@ -82,10 +83,18 @@ class Plan:
 
 
 def cache_root() -> Path:
-    """Return the folder of all caches: $SEQJEPA_CACHE, else one in the user's cache folder."""
+    """Return the folder of all caches: $SEQJEPA_CACHE, else one in the user's cache folder.
+
+    Raises:
+        DiskError: if there is none.
+    """
     if place := os.environ.get("SEQJEPA_CACHE"):
         return Path(place)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqjepa"
+    if place := os.environ.get("XDG_CACHE_HOME"):
+        return Path(place) / "seqjepa"
+    if (own := home()) is None:
+        raise DiskError("there is no home folder to keep views in: set SEQJEPA_CACHE to a folder")
+    return own / ".cache" / "seqjepa"
 
 
 def cache_folder(name: str, key: Mapping[str, Any]) -> Path:

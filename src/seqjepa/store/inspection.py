@@ -41,6 +41,7 @@ from seqjepa.store.folder import (
 from seqjepa.store.look import factor_findings, some_poses, table_findings
 from seqjepa.store.pack import IMAGES, Options, PackedStore, is_pack
 from seqjepa.store.splits import UNLISTED, WHERE_FROM, Listing, read_listing
+from seqjepa.store.units import require_latents
 from seqjepa.types import Indices
 
 # 3DIEBench as published; the mean of a sample's pixels differs by less than the tolerance.
@@ -276,7 +277,7 @@ def _sample(store: Store, rows: Indices, views: int, look: Look) -> Iterator[Fin
     objects, numbers = np.arange(len(rows))[:, None], np.arange(views)[None]
     table = store.table(rows, views, size)
     pixels = table.images(objects[:, 0], numbers)
-    np.asarray(table.poses[objects, numbers])
+    require_latents(table.poses[objects, numbers], store.folder)
     if look.quick:
         opened = f"{len(rows)} objects with {views} views each, spread evenly, were opened"
         yield Finding(True, f"{opened}, images and factors")

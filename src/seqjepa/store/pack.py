@@ -14,7 +14,6 @@ of it first.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.files import file_sha256
+from seqjepa.files import file_sha256, read_at
 from seqjepa.from_json import build_dataclass
 from seqjepa.reading.pixels import check_size
 from seqjepa.render.scene import LATENTS
@@ -160,8 +159,7 @@ class PackedStore(Store):
             DataError: if they are damaged.
         """
         record, name = self.index[row, view], self.name(row, view)
-        # Several threads read the file: pread does not move a position that they share.
-        data = os.pread(self.file.fileno(), int(record["length"]), int(record["offset"]))
+        data = read_at(self.file, int(record["length"]), int(record["offset"]))
         if checksum(data) != record["checksum"]:
             raise DataError(f"{name} is damaged: {AGAIN}")
         return data, name

@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.distributed import gather
-from seqjepa.types import Representation
+from seqjepa.types import StepOutput
 
 # A constant encoder has a spread under 1e-2; healthy ones stay above 0.3 from the first step.
 COLLAPSED = 0.05
+# Predictions begin near the mean of what they predict, so their spread says little, and is not in
+# the log; but if all are the same, nothing is learned.
+PREDICTION, SAME = "prediction", 1e-3
 
 
 @torch.no_grad()
@@ -42,13 +45,20 @@ def rankme(features: Tensor) -> Tensor:
     return torch.exp(-(share * share.log()).sum())
 
 
-def health(representation: Representation) -> dict[str, float]:
-    """Return spread and effective rank of both representations, for the log."""
+def health(output: StepOutput) -> dict[str, float]:
+    """Return spread and effective rank of both representations, for the log.
+
+    Of what the loss compares it is the spread alone: a rank of thousands of dimensions takes long.
+    """
     parts = {
-        "z": gather(representation.views.float()),
-        "agg": gather(representation.sequence.float()),
+        "z": gather(output.representation.views.float()),
+        "agg": gather(output.representation.sequence.float()),
     }
     stds = {f"{name}_std": feature_std(features).item() for name, features in parts.items()}
+    for name, rows in output.compared.items():
+        if name == PREDICTION:
+            continue
+        stds[f"{name}_std"] = feature_std(gather(rows.float())).item()
     return stds | {f"{name}_rankme": rankme(features).item() for name, features in parts.items()}
 
 
@@ -63,14 +73,14 @@ class CollapseWatch:
         self.warn = warn
         self.collapsed_looks = 0  # in a row
 
-    def look(self, step: int, representation: Representation) -> str | None:
+    def look(self, step: int, output: StepOutput) -> str | None:
         """Return what is wrong, with its remedy, if a collapse has just been found, else None.
 
         Args:
             step: optimizer steps done, for the message.
-            representation: detached.
+            output: of the step.
         """
-        message = collapse_message(representation)
+        message = collapse_message(output)
         self.collapsed_looks = self.collapsed_looks + 1 if message else 0
 
         # One odd batch is no collapse; what has been said once need not be said again.
@@ -80,15 +90,23 @@ class CollapseWatch:
         return f"step {step}: {message}"
 
 
-def collapse_message(representation: Representation) -> str | None:
-    """Return which representation has collapsed and the remedy, or None while neither has."""
-    parts = {"views": representation.views, "sequences": representation.sequence}
-    for name, features in parts.items():
+def collapse_message(output: StepOutput) -> str | None:
+    """Return what has collapsed and the remedy, or None while nothing has."""
+    parts = {
+        "the representation of views": (output.representation.views, COLLAPSED),
+        "the representation of sequences": (output.representation.sequence, COLLAPSED),
+    }
+    # The features may be well while their head has nothing left to compare.
+    for name, rows in output.compared.items():
+        least = SAME if name == PREDICTION else COLLAPSED
+        parts[f"the {name.replace('_', ' ')} that the loss compares"] = (rows, least)
+
+    for name, (features, least) in parts.items():
         spread = feature_std(gather(features.float())).item()
-        if spread < COLLAPSED:
+        if spread < least:
             return (
-                f"the representation of {name} has collapsed: std of normalised features "
-                f"{spread:.1e} (healthy: above 0.1). Try a lower optim.lr or a longer "
-                "optim.warmup; with an EMA target, a higher method.ema_momentum"
+                f"{name} has collapsed: std of normalised features {spread:.1e} (healthy: above "
+                "0.1). Try a lower optim.lr or a longer optim.warmup; with an EMA target, a higher "
+                "method.ema_momentum"
             )
     return None

@@ -16,9 +16,10 @@ from seqjepa import devices, distributed
 from seqjepa.config import Experiment, OptimConfig, TrainConfig, to_json
 from seqjepa.devices import device_of, environment, fork_rng, use_bf16
 from seqjepa.display import Display, silenced
-from seqjepa.distributed import all_reduce_mean, rank, require_same, world_size
+from seqjepa.distributed import all_reduce_mean, rank, require_same
 from seqjepa.errors import CollapseError, Interrupted, NonFiniteError, Stopped
 from seqjepa.evaluation.features import Sampling, require_memory
+from seqjepa.keys import step_seed
 from seqjepa.methods.base import Method
 from seqjepa.model import require_fit
 from seqjepa.runs import checkpoint, manifest
@@ -118,8 +119,8 @@ def train(
                 learner.save(run, step, display.seconds)
 
             while step < config.steps:
-                # Dropout and masks depend on step and rank, so a checkpoint holds no generator.
-                torch.manual_seed(experiment.seed << 32 | (step * world_size() + rank()))
+                # Dropout and masks depend on seed, step and rank: a checkpoint holds no generator.
+                torch.manual_seed(step_seed(experiment.seed, step, rank()))
                 lr = set_lr(optimizer, experiment.optim, step, config.steps)
                 micros = next(batches).to(world.device).chunk(config.accumulate)
 
@@ -148,9 +149,8 @@ def train(
 
                 # Look for collapse as often as the log is written, and at least every 100 steps;
                 # not every step, since the figures are read from the device.
-                seen = outputs[-1].representation
                 if step % min(config.log_every, 100) == 0:
-                    message = watch.look(step, seen)
+                    message = watch.look(step, outputs[-1])
                     if message is not None and fail_on_collapse:
                         save()
                         raise CollapseError(message)
@@ -282,7 +282,7 @@ def _record(
         "lr": lr,
         "grad_norm": grad_norm.item(),
     }
-    record |= probe.figures() | terms | health(outputs[-1].representation)
+    record |= probe.figures() | terms | health(outputs[-1])
     record["time"] = {"seconds": display.seconds, "views_per_second": display.views_per_second}
     return record
 

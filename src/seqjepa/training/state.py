@@ -9,7 +9,7 @@ from torch import Tensor
 from seqjepa import devices, distributed
 from seqjepa.config import Experiment, OptimConfig
 from seqjepa.methods.base import Method
-from seqjepa.model import build_method
+from seqjepa.model import build_method, require_pixels
 from seqjepa.runs import checkpoint
 from seqjepa.runs.folder import RunFolder
 from seqjepa.runs.tensors import optimizer_tensors, restore, restore_optimizer
@@ -154,6 +154,7 @@ def _build_probe(method: Method, experiment: Experiment, world: World) -> Online
         torch.manual_seed(experiment.seed)
         num_views = experiment.train.num_views
         batch = next(world.loader("train", num_views=num_views, batch_size=1, seed=0))
+        require_pixels(batch.views, f"views of world {world.spec.name!r}")
 
         # In eval mode, since a look at the shapes must not move BatchNorm's statistics.
         method.eval()

@@ -34,6 +34,7 @@ from typing_extensions import override
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.checks import at_least, shares
+from seqjepa.display import warn
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.from_json import build_dataclass
 from seqjepa.keys import draw_key
@@ -42,6 +43,7 @@ from seqjepa.reading.npy import open_array
 from seqjepa.store.holdout import hold_out
 from seqjepa.store.look import factor_findings, some_poses, table_findings
 from seqjepa.store.table import ViewTable, pixel_statistics
+from seqjepa.store.units import doubts
 from seqjepa.types import Indices
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 from seqjepa.worlds.table import TableWorld
@@ -237,7 +239,27 @@ def _open_views(path: Path) -> npt.NDArray[np.uint8]:
             f"{path} must be uint8 [N, V, H, W, C] with at least V = 2 views, got "
             f"{_describe(views)}"
         )
+    _require_channels_last(path, views)
     return views
+
+
+def _require_channels_last(path: Path, views: npt.NDArray[np.uint8]) -> None:
+    """Refuse views whose channels are not the last axis; warn where it only looks like that."""
+    height, width, channels = views.shape[2:]
+    if channels <= 4:
+        return
+
+    # A handful of rows, as long as the channels are many: those are the channels.
+    got = f"{_describe(views)} has {channels} channels of {height} x {width} pixels"
+    cure = "move the channels to the end with numpy.moveaxis"
+    for axis, few, many in ((2, height, width), (3, width, height)):
+        if few <= 4 < many and max(many, channels) <= 4 * min(many, channels):
+            raise DataError(
+                f"{path} must be [N, V, H, W, C], {got}. If the {few} are the channels, {cure} "
+                f"(views, {axis}, -1)"
+            )
+    if channels >= min(height, width):
+        warn(f"{path}: {got}; if they stand elsewhere, {cure}")
 
 
 def _read_poses(
@@ -263,6 +285,8 @@ def _read_poses(
             lengths = np.linalg.norm(poses[..., manifest.factors.columns(group)], axis=-1)
             what = f"a quaternion {group.name!r} of length 0, which is no rotation"
             _refuse_bad_views(path, lengths < 1e-6, what)
+    for doubt in doubts(poses, manifest.factors, path):
+        warn(doubt)
     return poses
 
 

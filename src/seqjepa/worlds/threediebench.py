@@ -30,9 +30,12 @@ from seqjepa.store.inspection import image_side, inspect
 from seqjepa.store.pack import PackedStore, is_pack
 from seqjepa.store.splits import UNLISTED, WHERE_FROM, Listing
 from seqjepa.store.table import ViewTable, pixel_statistics
+from seqjepa.store.units import require_latents
 from seqjepa.types import Indices
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 from seqjepa.worlds.table import TableWorld
+
+SAMPLE = 20  # objects whose factors are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,7 @@ class Config(WorldConfig):
         }
         if self.ood_path is not None:
             tables[UNLISTED] = self._ood(store.listing.classes)
+        _require_latents(tables["train"], store.folder)
 
         mean, std = pixel_statistics(tables["train"])
         spec = WorldSpec(
@@ -194,6 +198,13 @@ def open_store(path: str, option: str, *, unlisted: bool = False) -> Store:
             "pack` made of it"
         )
     return PackedStore(folder) if is_pack(folder) else FolderStore(folder, unlisted=unlisted)
+
+
+def _require_latents(table: ViewTable, source: Path) -> None:
+    """Raise a DataError if the factors of some objects, spread evenly, are in other units."""
+    objects, views = table.poses.shape[:2]
+    some = np.unique(np.linspace(0, objects - 1, SAMPLE).astype(np.int64))
+    require_latents(table.poses[some[:, None], np.arange(views)[None]], source)
 
 
 def _labels(listing: Listing, classes: tuple[str, ...], folder: Path) -> Indices:

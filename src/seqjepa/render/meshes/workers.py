@@ -61,7 +61,9 @@ def draw_all(tasks: Sequence[Task], processes: int) -> Iterator[Bytes | str]:
     # Only a few tasks are ahead of the one that is asked for: views take much memory.
     waiting = deque[tuple[Task, Future[Bytes | str]]]()
     left = iter(tasks)
-    context = multiprocessing.get_context("forkserver")
+    # Windows only spawns.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     with ProcessPoolExecutor(processes, context, initializer=_follow) as pool:
         try:
             while True:

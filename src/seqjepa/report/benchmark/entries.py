@@ -134,16 +134,16 @@ def figures_of_merit(found: Sequence[Entry], group: str = "rotation") -> tuple[F
         found: the contenders.
         group: of the world's factors, to be predicted from features.
     """
-    m, name = shown_views(found), group.replace("_", " ")
+    m = shown_views(found)
     relative, individual = f"relative {group}", f"individual {group}"
     every = (
         ("top1_view", "z of one view", Question("class", "view", 1, "top1")),
         ("top1_mean", f"mean of {m} views’ z", Question("class", "mean", m, "top1")),
         ("top1_logits", f"mean of {m} views’ logits", Question("class", "logits", m, "top1")),
         ("top1_sequence", f"z_AGG of {m} views", Question("class", "sequence", m, "top1")),
-        ("relative_r2", f"relative {name}", Question(relative, "pair", 2, "r2")),
-        ("individual_r2", f"individual {name}", Question(individual, "view", 1, "r2")),
-        ("relative_degrees", f"relative {name}", Question(relative, "pair", 2, "median_degrees")),
+        ("relative_r2", relative, Question(relative, "pair", 2, "r2")),
+        ("individual_r2", individual, Question(individual, "view", 1, "r2")),
+        ("relative_degrees", relative, Question(relative, "pair", 2, "median_degrees")),
     )
 
     asked = {question_of(record) for entry in found for record in entry.records}

@@ -86,15 +86,9 @@ def draw_pareto(found: Sequence[Entry], group: str = "rotation") -> Figure | Non
     if not points:
         return None
 
-    words = group.replace("_", " ")
-    across = f"R² of relative {words}, from two views’ z of unseen objects"
+    across = f"R² of relative {group}, from two views’ z of unseen objects"
     upwards = f"top-1 from {shown_views(found)} views, %: z_AGG, else the mean of z"
-    figure, axes = style.panel(
-        f"Accuracy against what z tells of {words}",
-        style.mathtext(across),
-        style.mathtext(upwards),
-        SIZE,
-    )
+    figure, axes = style.panel(f"Accuracy against what z tells of {group}", across, upwards, SIZE)
     axes.grid(visible=True, axis="x")
     for point in points:
         _draw_point(axes, point)
@@ -112,7 +106,8 @@ def draw_pareto(found: Sequence[Entry], group: str = "rotation") -> Figure | Non
     if absent:
         names = ", ".join(entry.name for entry in absent)
         corner = f"off the axes, did not learn: {names}"
-        axes.text(0.015, 0.02, corner, transform=axes.transAxes, fontsize=7.5, color=style.MUTED)
+        look: Any = {"fontsize": 7.5, "color": style.MUTED, **style.AS_IT_IS}
+        axes.text(0.015, 0.02, corner, transform=axes.transAxes, **look)
 
     # Readouts are many: those on the front alone have names.
     named = [i for i, point in enumerate(points) if not point.readout or i in best]
@@ -298,6 +293,7 @@ def _write_names(
             arrowprops=leader if spot.leads else None,
             path_effects=[patheffects.withStroke(linewidth=2, foreground=style.PAPER)],
             zorder=4,
+            **style.AS_IT_IS,
         )
 
 
@@ -307,7 +303,7 @@ def _font(point: Point) -> float:
 
 def _extent(axes: Axes, point: Point, air: float) -> tuple[float, float]:
     """Return width and height of a name with air around it, in pixels."""
-    text = axes.text(0, 0, point.name, fontsize=_font(point))
+    text = axes.text(0, 0, point.name, fontsize=_font(point), **style.AS_IT_IS)
     box = text.get_window_extent()
     text.remove()
     return box.width + air, box.height + air

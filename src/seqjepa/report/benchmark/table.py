@@ -1,9 +1,11 @@
 """Contenders side by side in a table, below each its readouts, and last the controls."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
+from urllib.parse import quote
 
 from seqjepa.report.benchmark.entries import Entry, FigureOfMerit, control, figures_of_merit
 from seqjepa.report.benchmark.footnotes import footnotes
@@ -75,13 +77,20 @@ def markdown(table: BenchmarkTable, links: Mapping[str, str] | None = None) -> s
         table: from `benchmark_table`.
         links: by contender, a path to the config.json that rebuilds it.
     """
-    heads = [", ".join(parts) for parts in table.heads]
+    heads = [exact(", ".join(parts)) for parts in table.heads]
     lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (len(heads) - 2)}"]
     for line in table.lines:
         cells = [f"**{cell.text}**" if cell.best else cell.text for cell in line.cells]
         row = [_markdown_label(line, links or {}), line.conditioned, *cells]
         lines.append(f"| {' | '.join([*row, line.views_seen, line.n])} |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in table.notes), ""])
+    return "\n".join([*lines, "", *(f"- {exact(note)}" for note in table.notes), ""])
+
+
+def exact(text: str) -> str:
+    """Return text of which Markdown shows every character, and takes none for its own."""
+    # Underscores within a word and brackets without an address are shown as they are.
+    special = r"[\\`*<|$~]|\](?=[(\[:])|(?<!\w)_|_(?!\w)"
+    return re.sub(special, r"\\\g<0>", text)
 
 
 def line_as_json(
@@ -154,9 +163,11 @@ def _best(rows: Sequence[tuple[Entry, str]], column: FigureOfMerit) -> float | N
 
 def _markdown_label(line: Line, links: Mapping[str, str]) -> str:
     """Return a line's label: linked, indented or in italics, by its kind."""
+    label = exact(line.label)
     if line.kind == "readout":
-        return f"&emsp;{line.label}"
+        return f"&emsp;{label}"
     if line.kind == "control":
-        return f"*{line.label}*"
-    label = f"[{line.label}]({links[line.label]})" if line.label in links else line.label
+        return f"*{label}*"
+    if line.label in links:
+        label = f"[{label}]({quote(links[line.label])})"
     return f"*{label}*" if line.kind == "ceiling" else label
