@@ -165,7 +165,9 @@ def place_labels(axes: Axes, ends: list[tuple[float, float, str, str]], gap: flo
     # The heights h of the names, as shares of the axes', minimise sum (h_i - wanted_i)^2 under
     # h_(i+1) - h_i >= gap. With h_i = g_i + i gap that is an isotonic regression of g.
     apart = gap * np.arange(len(ordered))
-    heights = isotonic_regression(wanted - apart, y_min=0.0) + apart
+    # They stay within the axes, as far as there is room: above them they would take it all.
+    room = max(0.0, 1.0 - float(apart[-1])) if ordered else None
+    heights = isotonic_regression(wanted - apart, y_min=0.0, y_max=room) + apart
 
     for (x, _, text, colour), height in zip(ordered, heights, strict=True):
         axes.annotate(
