@@ -264,12 +264,12 @@ def test_an_older_checkpoint_is_not_taken_in_silence(
     _, contents = manifest.read_files(newest)
     older = shutil.copytree(newest, newest.parent / "step_00000001")
     (older / "manifest.json").write_bytes(manifest.describe(1, contents, None, {}))
-    (newest / "state.json").write_text("")
+    (newest / "method.safetensors").write_text("")
 
     warnings: list[str] = []
     assert load(folder, warn=warnings.append).step == 1
     [warning] = warnings
-    assert "step_00000002/state.json is damaged" in warning
+    assert "step_00000002/method.safetensors is damaged" in warning
     assert warning.endswith("going on from step 1")
 
     with pytest.raises(DataError):

@@ -99,7 +99,9 @@ def test_actions_are_those_of_the_groups(folder):
 def test_data_check_knows_them(folder, tmp_path_factory):
     report = Config.inspect(folder)
     assert report.good
-    ranges = [finding.what for finding in report.findings[-4:]]
+    *_, warned = report.findings
+    assert "'camera' has quaternions of length" in warned.what, "opening the world warns of them"
+    ranges = [finding.what for finding in report.findings[-5:-1]]
     assert [what.split(":")[0] for what in ranges] == [
         "rotation (euler)",
         "hue (circular)",
@@ -120,6 +122,7 @@ def test_data_check_knows_them(folder, tmp_path_factory):
         "3 classes",
         "classes: 0 7, 1 7, 2 6",
         *ranges,
+        warned.what,
     ]
 
     (folder / "poses.npy").unlink()
