@@ -332,3 +332,10 @@ def test_a_damaged_pack_names_every_bad_view(small, tmp_path, capsys):
     said = Check(capsys, out)
     assert said.code == 3 and "bad  2 of 27 views cannot be read" in said.out
     assert "view 0 of object " in said.out and "view 2 of object " in said.out
+
+
+def test_names_are_no_codes_of_pictures(tmp_path, capsys):
+    """Rich draws `:cat:` as a cat unless it is told not to."""
+    folder = fill(tmp_path / "pets", *many(":cat:", ":dog:"))
+    said = Check(capsys, folder)
+    assert ":cat:" in said.out and ":dog:" in said.out

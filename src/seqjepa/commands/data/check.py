@@ -60,10 +60,10 @@ def main(arguments: list[str]) -> None:
         raise DataError(f"{where} cannot be read: {reason}. Allow it, or get it again") from error
     if not found:
         raise DataError(
-            f"{path} is not in a format that a world of seqjepa reads; docs/data.md lists them. "
-            f"It holds {_kinds(path)}"
+            f"{path} is not in a format that a world of seqjepa reads; docs/data.md lists them, "
+            f"and says how meshes become one. It holds {_kinds(path)}"
         )
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     for report in found:
         console.print(f"[bold]{report.format}[/bold]")
         for finding in report.findings:

@@ -73,7 +73,7 @@ def _meshes(options: MeshesOptions) -> None:
     found = find_models(options.path.expanduser(), options.world.labels)
     skipped = export(options.world.job(found), options.out, quality=options.quality)
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True, emoji=False)
     good = tuple(model for model in found.models if model.place not in skipped)
     counts = ", ".join(f"{name} {count}" for name, count in class_counts(good).items())
     console.print(f"{len(good):,} objects: {counts}")

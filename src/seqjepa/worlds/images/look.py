@@ -73,8 +73,10 @@ def decode_all(files: ImageFiles, total: int, look: Look, levels: Levels) -> Ite
 def draw_samples(files: ImageFiles, total: int, captions: Sequence[str]) -> Iterator[Sample]:
     """Yield three of the images, spread evenly; those that cannot be decoded are left out."""
     places = sample_places(total)
-    # No further than the last one: at its end an archive is closed.
-    some = itertools.islice(files.begin(), places[-1] + 1 if places else 0)
+    # No further than the last one: at its end an archive is closed. So it is when the iteration is
+    # forgotten, which would be before the last images are read if it had no name.
+    everything = files.begin()
+    some = itertools.islice(everything, places[-1] + 1 if places else 0)
     chosen = (member for place, member in enumerate(some) if place in places)
     for place, found in zip(places, files.outcomes(chosen), strict=False):
         if found.pixels is not None:

@@ -86,8 +86,10 @@ class ImageFolder(Source):
         if found.images:
             yield from _described(place, found.images)
         if found.ignored:
-            left_out = f"{found.ignored.total():,} other files, which are left out"
-            yield Finding(True, f"{left_out}: {_counts(found.ignored)}")
+            others = found.ignored.total()
+            left_out = f"which {'is' if others == 1 else 'are'} left out"
+            kinds = _counts(found.ignored)
+            yield Finding(True, f"{plural(others, 'other file')}, {left_out}: {kinds}")
         if found.refused:
             message = "is neither JPEG nor PNG: convert it or leave it out"
             bad = [(f"{place / name}", f"{place / name} {message}") for name in found.refused]
