@@ -10,14 +10,13 @@ the split `val`. With --out, the figures are added to a JSON file, by the last t
 run's path.
 """
 
-import argparse
-import json
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import torch
 
+from measured import measure_all
 from seqjepa import load
 from seqjepa.types import StepOutput
 
@@ -25,27 +24,8 @@ BATCHES, SIZE, SEED = 12, 64, 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("run_dirs", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-
     settings = {"split": "val", "batches": BATCHES, "size": SIZE, "seed": SEED}
-    data = {"settings": settings, "runs": {}}
-    if options.out and options.out.exists():
-        data = json.loads(options.out.read_text())
-
-    for run_dir in options.run_dirs:
-        found = measure(run_dir)
-        print(
-            f"{run_dir} after {found['step']:,} steps: loss {found['true']:.4f}, with other "
-            f"actions {found['others']:.4f}, explained {100 * found['explained']:.1f} %"
-        )
-        data["runs"]["/".join(run_dir.parts[-2:])] = found
-    if options.out:
-        options.out.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n")
+    measure_all(__doc__, measure, settings)
 
 
 @torch.inference_mode()
@@ -62,7 +42,13 @@ def measure(run_dir: Path) -> dict[str, float]:
         shuffled = replace(batch, actions=batch.actions[order])
         true += _cosine(model.method(batch)) / BATCHES
         others += _cosine(model.method(shuffled)) / BATCHES
-    return {"step": model.step, "true": true, "others": others, "explained": 1 - true / others}
+
+    found = {"step": model.step, "true": true, "others": others, "explained": 1 - true / others}
+    print(
+        f"{run_dir} after {model.step:,} steps: loss {true:.4f}, with other actions {others:.4f}, "
+        f"explained {100 * found['explained']:.1f} %"
+    )
+    return found
 
 
 def _cosine(output: StepOutput) -> float:

@@ -7,13 +7,13 @@ probe, and the R² after twice as many. With --out, the figures are added to a J
 two parts of the run's path.
 """
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from measured import measure_all
 from seqjepa import load
 from seqjepa.devices import use_bf16
 from seqjepa.evaluation.factor_probes import QUESTIONS, ask
@@ -22,21 +22,7 @@ from seqjepa.evaluation.protocol import Protocol, Record
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("run_dirs", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-
-    data = {}
-    if options.out and options.out.exists():
-        data = json.loads(options.out.read_text())
-    for run_dir in options.run_dirs:
-        data["/".join(run_dir.parts[-2:])] = measure(run_dir)
-        # Each run takes a minute or more: what is measured stays measured.
-        if options.out:
-            options.out.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n")
+    measure_all(__doc__, measure)
 
 
 def measure(run_dir: Path) -> dict[str, dict[str, float]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from committed import Committed, MissingError
+from conditioning import pairs
 from evidence import (
     AGG,
     FAILS,
@@ -112,25 +113,20 @@ def conditioning(runs: Committed) -> Evidence:
     """Judge C2: R² falls without action conditioning, accuracy does not."""
     lines: list[str] = []
     judged = nothing()
-    for experiment in ("equal_views", "long"):
-        for name, told in OBJECTIVES.items():
-            blind = f"{experiment}/{name}_no_actions"
-            if f"{experiment}/{name}" not in runs or blind not in runs:
-                continue
-            pair = (runs[f"{experiment}/{name}"], runs[blind])
-            turns, classes = ([figure(v, question) for v in pair] for question in (ROTATION, AGG))
+    for name, pair in pairs(runs):
+        turns, classes = ([figure(v, question) for v in pair] for question in (ROTATION, AGG))
+        gap, points = difference(*turns), difference(*classes, scale=100, digits=1)
+        lines.append(
+            f"{OBJECTIVES[name]}, {views_seen(pair[0])} views: R² {number(turns[0])} with actions, "
+            f"{number(turns[1])} without, a difference of {gap}; z_AGG of five views "
+            f"{percent(classes[0])} and {percent(classes[1])}, {points} points"
+        )
 
-            gap, points = difference(*turns), difference(*classes, scale=100, digits=1)
-            lines.append(
-                f"{told}, {views_seen(pair[0])} views: R² {number(turns[0])} with actions, "
-                f"{number(turns[1])} without, a difference of {gap}; z_AGG of five views "
-                f"{percent(classes[0])} and {percent(classes[1])}, {points} points"
-            )
-            # The claim is about the paper's objective; the longest runs decide.
-            if name == "last":
-                judged = all_exceed([], [Comparison(*turns, by=0.3)])
-                if abs(classes[0].mean - classes[1].mean) > 0.02:
-                    judged = replace(judged, verdict=FAILS)
+        # The claim is about the paper's objective; the longest runs decide.
+        if name == "last":
+            judged = all_exceed([], [Comparison(*turns, by=0.3)])
+            if abs(classes[0].mean - classes[1].mean) > 0.02:
+                judged = replace(judged, verdict=FAILS)
     return replace(judged, lines=tuple(lines) or judged.lines)
 
 
@@ -152,11 +148,7 @@ def longer_training(runs: Committed) -> Evidence:
     settings = {}
     for experiment, place in SEQUENCES.items():
         try:
-            # Three observed views are the recipe's length: the same run on both axes.
-            curve = [
-                figure(runs[f"{'equal_views' if m == 3 else experiment}/{name}"], ROTATION)
-                for m, name in LENGTHS.items()
-            ]
+            curve = [figure(runs[of_length(experiment, m)], ROTATION) for m in LENGTHS]
         except MissingError:
             settings[f"at {place}"] = nothing()
             continue
@@ -165,6 +157,12 @@ def longer_training(runs: Committed) -> Evidence:
         )
         settings[f"at {place}"] = all_grow([f"{place}: relative rotation R² {points}"], [curve])
     return by_setting(settings)
+
+
+def of_length(experiment: str, observed: int) -> str:
+    """Return the name of an experiment's run with that many observed views."""
+    # Three are the recipe's length: the same run at equal views and at equal sequences.
+    return f"{'equal_views' if observed == 3 else experiment}/{LENGTHS[observed]}"
 
 
 def not_tested(runs: Committed) -> Evidence:

@@ -2,15 +2,26 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from seqjepa.report.runs import Run, Variant, read_results
 
 DOCS = Path(__file__).parents[2] / "docs"
 RESULTS = DOCS / "results"
 
+T = TypeVar("T")
+
 
 class MissingError(KeyError):
     """A run, or a figure of it, that is asked for is not among the committed ones."""
+
+
+def by_run(figures: Mapping[str, T]) -> dict[str, list[T]]:
+    """Return figures of single runs, `experiment/run_seedS`, by `experiment/run`."""
+    found: dict[str, list[T]] = {}
+    for name, measured in figures.items():
+        found.setdefault(name.rpartition("_seed")[0], []).append(measured)
+    return found
 
 
 class Committed(Mapping[str, Variant]):

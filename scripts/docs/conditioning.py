@@ -5,9 +5,11 @@ Runs with and without actions stand side by side, with the share of the loss tha
 """
 
 import json
+from collections.abc import Iterator
 
-from committed import RESULTS, Committed
+from committed import RESULTS, Committed, by_run
 from evidence import AGG, ROTATION, VIEW, difference, figure, views_seen
+from seqjepa.report.runs import Variant
 from seqjepa.report.tables import text
 
 OBJECTIVES = {
@@ -25,22 +27,26 @@ def table(runs: Committed) -> str:
     """Return the table in Markdown."""
     lines = [HEAD, "|---|---:|---:|" + "---:|" * 8]
     shares = _shares()
-    for experiment in ("equal_views", "long"):
-        for name, label in OBJECTIVES.items():
-            sighted, blind = f"{experiment}/{name}", f"{experiment}/{name}_no_actions"
-            if sighted not in runs or blind not in runs:
-                continue
-            pair = (runs[sighted], runs[blind])
-            n = "/".join(dict.fromkeys(str(len(each.runs)) for each in pair))
+    for name, pair in pairs(runs):
+        n = "/".join(dict.fromkeys(str(len(each.runs)) for each in pair))
+        turns = [figure(each, ROTATION) for each in pair]
+        cells = [OBJECTIVES[name], views_seen(pair[0]), n, *(text(each, "r2") for each in turns)]
+        cells.append(difference(*turns))
 
-            turns = [figure(each, ROTATION) for each in pair]
-            cells = [label, views_seen(pair[0]), n, *(text(each, "r2") for each in turns)]
-            cells.append(difference(*turns))
-            cells += [text(figure(v, asked), "top1") for asked in (VIEW, AGG) for v in pair]
-            share = shares.get(sighted)
-            cells.append("–" if share is None else f"{100 * share:.0f} %")
-            lines.append(f"| {' | '.join(cells)} |")
+        cells += [text(figure(v, asked), "top1") for asked in (VIEW, AGG) for v in pair]
+        share = shares.get(pair[0].label)
+        cells.append("–" if share is None else f"{100 * share:.0f} %")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n" if len(lines) > 2 else "*Not measured yet.*\n"
+
+
+def pairs(runs: Committed) -> Iterator[tuple[str, tuple[Variant, Variant]]]:
+    """Yield objectives with their runs with actions and without; the longest runs come last."""
+    for experiment in ("equal_views", "long"):
+        for name in OBJECTIVES:
+            sighted, blind = f"{experiment}/{name}", f"{experiment}/{name}_no_actions"
+            if sighted in runs and blind in runs:
+                yield name, (runs[sighted], runs[blind])
 
 
 def _shares() -> dict[str, float]:
@@ -48,7 +54,7 @@ def _shares() -> dict[str, float]:
     path = RESULTS / "action_use.json"
     if not path.exists():
         return {}
-    found: dict[str, list[float]] = {}
-    for name, measured in json.loads(path.read_text())["runs"].items():
-        found.setdefault(name.rpartition("_seed")[0], []).append(measured["explained"])
-    return {name: sum(shares) / len(shares) for name, shares in found.items()}
+    measured = {
+        name: figures["explained"] for name, figures in json.loads(path.read_text())["runs"].items()
+    }
+    return {name: sum(shares) / len(shares) for name, shares in by_run(measured).items()}

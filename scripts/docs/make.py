@@ -55,6 +55,7 @@ CONTENDERS = {
 }
 # The curves of docs/figures/conditioning.png: names of runs, what they are called, their colours.
 LONG = (("demo", "demo", style.AGG), ("every", "every", style.Z), ("last", "last", style.RANDOM))
+IN_TIME = "\n![R² of rotation while training](figures/conditioning.png)\n"
 DEMO = "the demo"
 EVERY = "cosine, every next view"
 SUPERVISED = "*supervised, the ceiling*"
@@ -138,10 +139,11 @@ def contenders(runs: Committed) -> list[Entry]:
 def results_tables(runs: Committed) -> dict[str, str]:
     """Return the tables of docs/results.md."""
     in_time = {f"equal_time/{name}": label for name, label in OBJECTIVES.items() if name != "demo"}
+    curves = any(name.startswith("long/") for name in runs)
     real = {name: runs[f"pixels/{name}"] for name in pixels.RUNS if f"pixels/{name}" in runs}
     return {
         "equal_time": tables.table(runs, {"equal_views/demo": DEMO, **in_time}, controls=False),
-        "conditioning": conditioning.table(runs),
+        "conditioning": conditioning.table(runs) + (IN_TIME if curves else ""),
         "pixel_classes": pixels.class_table(real),
         "pixel_poses": pixels.pose_table(real),
     }
@@ -161,11 +163,7 @@ def length_tables(runs: Committed) -> dict[str, str]:
     """Return the tables of sequence lengths in docs/benchmark.md."""
     found = {}
     for experiment in ("equal_views", "equal_sequences"):
-        # Three observed views are the recipe's length: the same run on both axes.
-        rows = {
-            f"{'equal_views' if m == 3 else experiment}/{name}": f"M = {m}"
-            for m, name in claims.LENGTHS.items()
-        }
+        rows = {claims.of_length(experiment, m): f"M = {m}" for m in claims.LENGTHS}
         found[f"lengths_{experiment}"] = tables.table(runs, rows, controls=False)
     return found
 

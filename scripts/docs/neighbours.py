@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, stdev
 
-from committed import DOCS, RESULTS
+from committed import DOCS, RESULTS, by_run
 from seqjepa import load
 from seqjepa.report import neighbours, sample, style
 
@@ -49,16 +49,15 @@ def table(rows: Mapping[str, str]) -> str:
     """
     if not MEASURED.exists():
         return "*Not measured yet.*\n"
-    by_run: dict[str, list[dict[str, dict[str, float]]]] = {}
-    for name, figures in json.loads(MEASURED.read_text()).items():
-        by_run.setdefault(name.rpartition("_seed")[0], []).append(figures)
+    measured = json.loads(MEASURED.read_text())
+    seeds = by_run(measured)
 
     lines = ["| objective | n | median angle, ° | of the same class, % |", "|---|---:|---:|---:|"]
     for name, label in rows.items():
-        if found := by_run.get(name):
+        if found := seeds.get(name):
             lines.append(_row(label, [figures["z"] for figures in found]))
     # Drawn at random they are the same for all.
-    lines.append(_row("views drawn at random", [next(iter(by_run.values()))[0]["chance"]]))
+    lines.append(_row("views drawn at random", [next(iter(measured.values()))["chance"]]))
     return "\n".join(lines) + "\n"
 
 
