@@ -113,7 +113,7 @@ def conditioning(runs: Committed) -> Evidence:
     """Judge C2: R² falls without action conditioning, accuracy does not."""
     lines: list[str] = []
     judged = nothing()
-    for name, pair in pairs(runs):
+    for _, name, pair in pairs(runs):
         turns, classes = ([figure(v, question) for v in pair] for question in (ROTATION, AGG))
         gap, points = difference(*turns), difference(*classes, scale=100, digits=1)
         lines.append(

@@ -27,26 +27,26 @@ def table(runs: Committed) -> str:
     """Return the table in Markdown."""
     lines = [HEAD, "|---|---:|---:|" + "---:|" * 8]
     shares = _shares()
-    for name, pair in pairs(runs):
+    for experiment, name, pair in pairs(runs):
         n = "/".join(dict.fromkeys(str(len(each.runs)) for each in pair))
         turns = [figure(each, ROTATION) for each in pair]
         cells = [OBJECTIVES[name], views_seen(pair[0]), n, *(text(each, "r2") for each in turns)]
         cells.append(difference(*turns))
 
         cells += [text(figure(v, asked), "top1") for asked in (VIEW, AGG) for v in pair]
-        share = shares.get(pair[0].label)
+        share = shares.get(f"{experiment}/{name}")
         cells.append("–" if share is None else f"{100 * share:.0f} %")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n" if len(lines) > 2 else "*Not measured yet.*\n"
 
 
-def pairs(runs: Committed) -> Iterator[tuple[str, tuple[Variant, Variant]]]:
-    """Yield objectives with their runs with actions and without; the longest runs come last."""
+def pairs(runs: Committed) -> Iterator[tuple[str, str, tuple[Variant, Variant]]]:
+    """Yield experiment and objective of runs with actions and without; the longest come last."""
     for experiment in ("equal_views", "long"):
         for name in OBJECTIVES:
             sighted, blind = f"{experiment}/{name}", f"{experiment}/{name}_no_actions"
             if sighted in runs and blind in runs:
-                yield name, (runs[sighted], runs[blind])
+                yield experiment, name, (runs[sighted], runs[blind])
 
 
 def _shares() -> dict[str, float]:
