@@ -11,6 +11,8 @@ from PIL import Image
 from fixtures.published import jpeg, png, tarred, zipped
 from fixtures.view_files import places, write
 from seqjepa import cli, display
+from seqjepa.commands.data import check
+from seqjepa.errors import DiskError
 from seqjepa.store.packing import pack
 from seqjepa.worlds import arrays
 from seqjepa.worlds.images.formats import folder as folders
@@ -339,3 +341,16 @@ def test_names_are_no_codes_of_pictures(tmp_path, capsys):
     folder = fill(tmp_path / "pets", *many(":cat:", ":dog:"))
     said = Check(capsys, folder)
     assert ":cat:" in said.out and ":dog:" in said.out
+
+
+def test_the_list_of_bad_files_needs_no_home_folder(tmp_path, capsys, monkeypatch):
+    def homeless() -> Path:
+        raise DiskError("there is no home folder")
+
+    folder = fill(tmp_path / "pets", *many("pug", "beagle", each=5))
+    for name in ("pug/0.jpg", "beagle/1.jpg"):
+        (folder / name).write_bytes(b"")
+    monkeypatch.setattr(check, "cache_root", homeless)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    said = Check(capsys, folder)
+    assert said.code == 3 and f"are listed in {tmp_path / 'temporary'}" in said.out

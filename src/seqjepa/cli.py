@@ -6,7 +6,6 @@ them.
 
 import importlib
 import io
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -27,8 +26,6 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (see `seqjepa.errors`)."""
-    # Where there is no home folder matplotlib says so; it goes on, and that is all.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # A name that the terminal cannot write is no reason to end.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -79,6 +76,11 @@ def run(arguments: list[str]) -> int:
         )
         return 2
 
+    # Where there is no home folder matplotlib says so; it goes on, and that is all. Imported late:
+    # help and mistakes need no logging.
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         importlib.import_module(f"seqjepa.commands.{command}").main(rest)
     except SeqJepaError as error:

@@ -111,8 +111,8 @@ class StepOutput:
         terms: scalars for the log only.
         representation: detached, for online probes; its views may be fewer than the batch's (those
             that the method encoded).
-        compared: features [..., D] that the loss compares, beside the representation's, by name
-            (`projection`, `prediction` ...), detached; collapse is watched in them too.
+        compared: this rank's features [..., D] that the loss compares, beside the representation's,
+            by name (`projection`, `prediction` ...), detached; collapse is watched in them too.
     """
 
     loss: Tensor

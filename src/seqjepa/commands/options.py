@@ -125,7 +125,7 @@ def take_paths(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     paths, rest = dict[str, str](), list(arguments)
     for argument in arguments:
         option = argument.partition("=")[0]
-        if option.startswith("--world.") and option in {each.partition("=")[0] for each in rest}:
+        if option.startswith("--world."):
             value, rest = take_option(option, rest)
             paths[option.removeprefix("--world.").replace("-", "_")] = value or ""
     return paths, rest

@@ -16,13 +16,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from seqjepa.benchmark.contenders import contenders
 from seqjepa.commands.options import choose, parse
 from seqjepa.errors import ConfigError
 from seqjepa.files import WINDOWS
-from seqjepa.recipes import every_method
-from seqjepa.recipes.shapes import shapes_tiny
-from seqjepa.speed import cost, figure, methods
+from seqjepa.speed import cost, figure
 from seqjepa.speed.cost import Cost
 from seqjepa.speed.figure import Figure
 
@@ -98,6 +95,12 @@ def _figures(name: str, options: SpeedOptions) -> list[Figure]:
 
 
 def _costs(options: MethodsOptions) -> list[Cost]:
+    # Imported late: the other measurements need none of it.
+    from seqjepa.benchmark.contenders import contenders
+    from seqjepa.recipes import every_method
+    from seqjepa.recipes.shapes import shapes_tiny
+    from seqjepa.speed import methods
+
     # The reference is measured whether it was asked for or not.
     names = [methods.REFERENCE]
     for method in options.methods:

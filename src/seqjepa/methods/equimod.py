@@ -73,7 +73,8 @@ class EquiMod(Method):
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """Return the loss on views [B, 2, ...]."""
         features = self.encoder(batch.views)
-        first, second = gather(self.projector(features)).unbind(1)
+        projected = self.projector(features)
+        first, second = gather(projected).unbind(1)
         # From here on the second head, whose first view the action turns into the second.
         source, target = self.equivariant_projector(features).unbind(1)
         embedded = self.action_embedding(batch.actions)[:, 0]
@@ -85,5 +86,11 @@ class EquiMod(Method):
         }
         if self.inverse is not None:
             terms["inverse"] = mean_squared_error(self.inverse(features), batch.actions)
-        compared = {"projection": first, "equivariant_projection": source, "prediction": predicted}
-        return weighted(self.config, terms, features, **compared)
+        return weighted(
+            self.config,
+            terms,
+            features,
+            projection=projected[:, 0],
+            equivariant_projection=source,
+            prediction=predicted,
+        )

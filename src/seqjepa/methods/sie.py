@@ -100,10 +100,11 @@ class SIE(Method):
         features = self.encoder(batch.views)
         invariant, equivariant = features.chunk(2, -1)
         content, pose = self.projector(invariant), self.equivariant_projector(equivariant)
-        predicted = gather(self.predictor(pose[:, 0], batch.actions[:, 0]))
+        predicted = self.predictor(pose[:, 0], batch.actions[:, 0])
+        compared = {"projection": content, "equivariant_projection": pose, "prediction": predicted}
 
         # Variances and covariances are statistics of the global batch: rows of all ranks.
-        content, pose = gather(content), gather(pose)
+        content, pose, predicted = gather(content), gather(pose), gather(predicted)
         first, second = torch.cat([content, pose], -1).unbind(1)
         terms = {
             "invariance": mean_squared_error(content[:, 0], content[:, 1]),
@@ -112,7 +113,6 @@ class SIE(Method):
             "predicted_variance": variance_hinge(predicted) / 2,
             "covariance": covariance_penalty(first) + covariance_penalty(second),
         }
-        compared = {"projection": content, "equivariant_projection": pose, "prediction": predicted}
         return weighted(self.config, terms, features, **compared)
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:

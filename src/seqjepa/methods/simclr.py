@@ -71,10 +71,11 @@ class SimCLR(Method):
         """Return the loss on views [B, 2, ...]."""
         features = self.encoder(batch.views)
         # The other views of the batch that repel are those of all ranks.
-        first, second = gather(self.projector(features)).unbind(1)
+        projected = self.projector(features)
+        first, second = gather(projected).unbind(1)
         loss, terms = nt_xent(first, second, self.config.temperature), {}
         if self.inverse is not None:
             error = mean_squared_error(self.inverse(features), batch.actions)
             loss, terms["inverse"] = loss + self.config.inverse * error, error.detach()
-        compared = {"projection": first.detach()}
+        compared = {"projection": projected[:, 0].detach()}
         return StepOutput(loss, terms, Representation.of_views(features), compared)

@@ -61,5 +61,7 @@ class VICReg(Method):
         """Return the loss on views [B, 2, ...]."""
         features = self.encoder(batch.views)
         # Variances and covariances are statistics of the global batch: rows of all ranks.
-        first, second = gather(self.projector(features)).unbind(1)
-        return weighted(self.config, vicreg_terms(first, second), features, projection=first)
+        projected = self.projector(features)
+        first, second = gather(projected).unbind(1)
+        terms = vicreg_terms(first, second)
+        return weighted(self.config, terms, features, projection=projected[:, 0])

@@ -65,6 +65,7 @@ class VICRegTraj(Method):
         """Return the loss on views [B, 3, ...]."""
         features = self.encoder(batch.views)
         # Variances and covariances are statistics of the global batch: rows of all ranks.
-        first, second, third = gather(self.projector(features)).unbind(1)
+        projected = self.projector(features)
+        first, second, third = gather(projected).unbind(1)
         terms = vicreg_terms(first, second) | {"trajectory": trajectory_loss(first, second, third)}
-        return weighted(self.config, terms, features, projection=first)
+        return weighted(self.config, terms, features, projection=projected[:, 0])

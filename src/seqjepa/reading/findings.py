@@ -1,6 +1,7 @@
 """Findings of `seqjepa data check` in the files of a data set."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +194,11 @@ def listed(names: Iterable[str]) -> str:
     found = list(names)
     more = f" and {len(found) - COUNTED:,} more" if len(found) > COUNTED else ""
     return ", ".join(found[:COUNTED]) + more
+
+
+def kinds_of_files(kinds: Counter[str]) -> str:
+    """Return kinds of files with their numbers in a line, the most first."""
+    return listed(f"{number:,} {kind}" for kind, number in kinds.most_common())
 
 
 def counted(counts: Mapping[str, int]) -> str:

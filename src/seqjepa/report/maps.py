@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from seqjepa.report import style
-from seqjepa.report.neighbours import nearest, spaced
+from seqjepa.report.neighbours import nearest, spaced, unit
 from seqjepa.report.runs import Floats
 from seqjepa.report.sample import Ints, Sample
 
@@ -55,8 +55,7 @@ def why_not(features: Floats) -> str:
     count, dimensions = features.shape
     if count < FEWEST or dimensions < 2:
         return f"a map needs {FEWEST} points of 2 dimensions, there are {count} of {dimensions}"
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
-    return "all features point the same way" if unit.std(0).max() < 1e-6 else ""
+    return "all features point the same way" if unit(features).std(0).max() < 1e-6 else ""
 
 
 def umap(features: Floats) -> Floats:

@@ -52,13 +52,19 @@ class Items(NamedTuple):
     rotations: Floats | None
 
 
+def unit(features: Floats) -> Floats:
+    """Return features [n, D] scaled to unit length."""
+    scaled: Floats = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
+    return scaled
+
+
 def nearest(features: Floats, owner: Ints, queries: Ints) -> Ints:
     """Return the [q, k] nearest neighbours of some rows by cosine, among rows of other owners.
 
     k is `NEIGHBOURS`, or what each has.
     """
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
-    likeness = unit[queries] @ unit.T
+    directions = unit(features)
+    likeness = directions[queries] @ directions.T
     # Other views of the same object are no neighbours.
     likeness[owner[queries][:, None] == owner[None]] = -np.inf
     others = len(owner) - int(np.unique(owner, return_counts=True)[1].max())

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from seqjepa.reading.findings import Sample
-from seqjepa.report.style import INK, look, picture
+from seqjepa.report.style import AS_IT_IS, INK, look, picture
 
 # Inches.
 IMAGE, VIEW, TITLE, GAP = 3.0, 1.5, 0.3, 0.08
@@ -42,8 +42,7 @@ def draw_samples(samples: Sequence[Sample]) -> bytes:
 def _title(figure: Figure, caption: str, x: float, y: float) -> None:
     """Write a caption above a picture."""
     text = caption if len(caption) <= LONGEST else f"…{caption[1 - LONGEST :]}"
-    # A name is shown as it is: dollar signs in it are no mathematics.
-    figure.text(x, y, text, fontsize=8.5, color=INK, va="bottom", parse_math=False)
+    figure.text(x, y, text, fontsize=8.5, color=INK, va="bottom", **AS_IT_IS)
 
 
 def _rgb(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -83,8 +83,7 @@ def table_findings(
 
     levels = Levels()
     for split, table in tables.items():
-        some = np.array(sample_places(len(table.labels), SEEN), np.int64)
-        for place in some.tolist():
+        for place in sample_places(len(table.labels), SEEN):
             [views] = table.images(np.array([place]), np.array([[0]]))
             levels.see(views[0], f"a view of object {place} of {split}")
     for message in levels.doubts():

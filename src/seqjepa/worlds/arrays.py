@@ -161,11 +161,12 @@ class ArraysManifest:
 
 
 def _findings(path: Path, look: Look) -> Iterator[Finding | Sample]:
-    # Every file is looked at, whatever is wrong with the others.
-    if faults := _faults(path):
-        yield from (Finding(False, fault) for fault in faults)
+    try:
+        world = Config(path=str(path)).build()
+    except DataError as error:
+        # Every file is looked at, whatever is wrong with the others.
+        yield from (Finding(False, fault) for fault in _faults(path) or [str(error)])
         return
-    world = Config(path=str(path)).build()
     spec = world.spec
     channels, height, width = spec.image_shape
     groups = ", ".join(group.name for group in spec.factors.groups)

@@ -119,7 +119,9 @@ class Config(WorldConfig):
         """Build a world of a folder or pack, for errors and warnings."""
         store = open_store(str(path), "world.path")
         if "train" in store.listing.splits:
-            cls(path=str(path), image_size=image_side(store), views=store.fewest()[0]).build()
+            # In a good folder all objects have as many views: one tells of all.
+            views = len(store.numbers(0)) if isinstance(store, FolderStore) else store.fewest()[0]
+            cls(path=str(path), image_size=image_side(store), views=views).build()
         yield from ()
 
     def _splits(self, store: Store) -> dict[str, Indices]:

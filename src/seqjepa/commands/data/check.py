@@ -1,6 +1,5 @@
 """`seqjepa data check PATH`: check that files are what a world expects, and whole."""
 
-import hashlib
 import importlib
 import pkgutil
 import tempfile
@@ -14,10 +13,17 @@ from rich.console import Console
 
 from seqjepa import worlds
 from seqjepa.commands.options import parse
-from seqjepa.errors import DataError
-from seqjepa.files import disk_errors, write_atomically
+from seqjepa.errors import DataError, DiskError
+from seqjepa.files import disk_errors, sha256, write_atomically
 from seqjepa.reading.archives import is_archive, members
-from seqjepa.reading.findings import Finding, Look, Report, list_bytes, listed, shown
+from seqjepa.reading.findings import (
+    Finding,
+    Look,
+    Report,
+    kinds_of_files,
+    list_bytes,
+    shown,
+)
 from seqjepa.store.cache import cache_root
 from seqjepa.worlds.base import WorldConfig
 from seqjepa.worlds.images.base import sources
@@ -111,13 +117,14 @@ def _list_bad(console: Console, path: Path, found: list[Report]) -> None:
         return
 
     # The data set is not ours to write to, and the cache may not be writable either.
-    name = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:12]
-    for parent in (cache_root(), Path(tempfile.gettempdir())):
-        out = parent / "checks" / f"{name}.txt"
+    name = sha256(str(path.resolve()).encode(errors="surrogateescape"))[:12]
+    for find in (cache_root, lambda: Path(tempfile.gettempdir())):
         try:
+            out = find() / "checks" / f"{name}.txt"
             out.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(out, list_bytes(files))
-        except OSError:
+        except (OSError, DiskError):
+            # Without a home folder there may be no cache at all.
             continue
         console.print(f"all {len(files):,} bad files are listed in {out}", markup=False)
         return
@@ -143,4 +150,4 @@ def _kinds(path: Path) -> str:
         return "no archive"
     names = (member.name for member in islice(members(path), MOST_NAMES))
     kinds = Counter(Path(name).suffix.lower() or "without a suffix" for name in names)
-    return listed(f"{number:,} {kind}" for kind, number in kinds.most_common()) or "nothing"
+    return kinds_of_files(kinds) or "nothing"

@@ -1,7 +1,6 @@
 """The meshes of a folder or an archive, with their names and classes."""
 
 import csv
-import hashlib
 import io
 import posixpath
 import re
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqjepa.errors import DataError
+from seqjepa.files import sha256
 from seqjepa.reading.archives import Files, hidden
 from seqjepa.render.meshes.catalogue import CATALOGUE, CatalogueEntry, read_catalogue
 from seqjepa.render.meshes.load import FORMATS
@@ -101,7 +101,8 @@ def find_models(path: Path, labels: Path | None = None) -> Collection:
         suffix = _suffix(name)
         if suffix not in FORMATS:
             others.add(file)
-            unread.update([suffix] if suffix and suffix not in COMPANIONS.split() else [])
+            if suffix and suffix not in COMPANIONS.split():
+                unread[suffix] += 1
         elif classes is None:
             found.append(_model(file, source, name, entry, None))
         elif file in classes:
@@ -235,7 +236,7 @@ def _plain(name: str) -> str:
     if len(plain.encode()) <= MOST_NAME:
         return plain
     # What is cut off may be all that tells two names apart.
-    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
+    digest = sha256(name.encode(errors="surrogateescape"))[:16]
     return f"{plain.encode()[: MOST_NAME - 50].decode(errors='ignore')}-{digest}"
 
 

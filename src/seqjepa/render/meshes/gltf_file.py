@@ -35,6 +35,7 @@ class GltfFile:
             data, self._chunk = chunks[JSON_CHUNK], chunks.get(BINARY_CHUNK)
         self.json: Json = json.loads(data.decode("utf-8-sig"))
         self._buffers = dict[int, bytes]()
+        self.bases = dict[int, Any]()  # base colours by material, see `gltf_materials`
 
     def bytes_of(self, uri: str) -> bytes:
         """Return the data that a URI names or holds."""

@@ -51,10 +51,13 @@ def paint(
     if number is None:
         # Without a material, all is opaque.
         colour = np.array(GREY) if corners is None else rounded(corners)
-        return Paint(np.where([False, False, False, True], 1.0, colour))
+        return _in_mode({}, Paint(colour))
 
     material = file.json["materials"][number]
-    factor, picture, info = _base(file, material)
+    # Many parts share a material, whose pictures are decoded once.
+    if number not in file.bases:
+        file.bases[number] = _base(file, material)
+    factor, picture, info = file.bases[number]
     # Factors are linear, pictures are not: sRGB's curve.
     linear = factor[:3]
     rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
@@ -67,10 +70,10 @@ def paint(
         about = {} if sampler is None else file.json["samplers"][sampler]
         modes = MODES.get(about.get("wrapS", 0), "wrap"), MODES.get(about.get("wrapT", 0), "wrap")
         picture, uv = (None, None) if uv is None else wrapped(picture, uv, modes)
-    return _with_alpha(material, Paint(colour, picture, uv))
+    return _in_mode(material, Paint(colour, picture, uv))
 
 
-def _with_alpha(material: Json, looks: Paint) -> Paint:
+def _in_mode(material: Json, looks: Paint) -> Paint:
     """Return the same with the alpha that the material's mode gives it."""
     mode, colour, picture = material.get("alphaMode", "OPAQUE"), looks.colour.copy(), looks.picture
     if mode == "BLEND":

@@ -70,9 +70,10 @@ def _whole(parts: list[Part], turn: Floats | None) -> Mesh:
     """Return the parts as one framed mesh, turned to z up."""
     if not parts:
         raise DataError("no faces")
+    faces = sum(len(part.points) for part in parts)
+    if faces > MOST_FACES:
+        raise DataError(f"{faces:,} triangles, more than {MOST_FACES:,}")
     mesh = join(parts)
-    if len(mesh.points) > MOST_FACES:
-        raise DataError(f"{len(mesh.points):,} triangles, more than {MOST_FACES:,}")
     upright = Z_UP if turn is None else Z_UP @ turn
     turned = replace(mesh, points=mesh.points @ upright.T, normals=mesh.normals @ upright.T)
     return framed(turned)
@@ -102,8 +103,11 @@ def _require_trimesh() -> None:
 
     # What it warns of is an error here that names the file. A log is written to the terminal only
     # where nobody has said where it goes.
-    logging.getLogger("trimesh").addHandler(logging.NullHandler())
+    logging.getLogger("trimesh").addHandler(SILENT)
 
+
+# One for all meshes: a logger keeps every handler that it is given.
+SILENT = logging.NullHandler()
 
 Reader = Callable[[bytes, Resolver], list[Part]]
 # Of an object in several formats, the first here is drawn.

@@ -149,7 +149,8 @@ def _picked(table: Floats, numbers: Ints) -> Floats | None:
 def _materials(found: _Statements, resolver: Resolver) -> dict[str, Material]:
     """Return the materials of the file's libraries, and note which are missing."""
     materials, libraries = dict[str, Material](), list[str]()
-    for line in found.libraries:
+    # Many files repeat the line before each group.
+    for line in dict.fromkeys(found.libraries):
         for name in _names(line, resolver):
             libraries.append(name)
             text = resolver.text(name)

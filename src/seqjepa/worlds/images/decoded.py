@@ -8,7 +8,6 @@ format and size, finished or not, are then copied and not decoded again.
 
 import json
 import math
-import os
 import shutil
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqjepa.files import force
+from seqjepa.files import force, read_at
 from seqjepa.reading.findings import BadFile, BadFilesError
 from seqjepa.store.cache import FINISHED, UNFINISHED, cache_root
 from seqjepa.worlds.images.published import ImageFiles, ImagePart, Outcome, Pixels
@@ -138,7 +137,7 @@ class Table:
         """Return the bytes of an image, fewer if the table ends before it, and its shape."""
         # Not mapped: another process may cut the file, which would kill this one.
         size = math.prod(self.shape)
-        return os.pread(self.file.fileno(), size, self.start + row * size), self.shape
+        return read_at(self.file, size, self.start + row * size), self.shape
 
 
 def _records(folder: Path) -> Records:

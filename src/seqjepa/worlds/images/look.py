@@ -86,8 +86,8 @@ def draw_samples(files: ImageFiles, total: int, captions: Sequence[str]) -> Iter
 def see_some(part: ImagePart, levels: Levels) -> None:
     """Take note of the levels of the first images of a part."""
     number = min(QUICK, len(part.labels))
-    for image in part.decode(0, number) if number else ():
-        levels.see(image, "image 0")
+    for place, image in enumerate(part.decode(0, number) if number else ()):
+        levels.see(image, f"image {place}")
 
 
 def seen_levels(split: ImageSplit) -> Levels:

@@ -23,7 +23,15 @@ from typing_extensions import override
 from seqjepa.display import warn
 from seqjepa.errors import DataError
 from seqjepa.reading.archives import Member, file_state, hidden, is_archive, members
-from seqjepa.reading.findings import Finding, Look, Sample, counted, doubt, listed, plural
+from seqjepa.reading.findings import (
+    Finding,
+    Look,
+    Sample,
+    counted,
+    doubt,
+    kinds_of_files,
+    plural,
+)
 from seqjepa.store.look import class_counts, class_doubts
 from seqjepa.types import Indices
 from seqjepa.worlds.images.base import Source
@@ -71,7 +79,7 @@ class ImageFolder(Source):
             raise DataError(found.refusal(place))
         if number := found.ignored.total():
             left_out = f"{number:,} files are no images by their names and left out"
-            warn(f"{place}: {left_out}: {_counts(found.ignored)}")
+            warn(f"{place}: {left_out}: {kinds_of_files(found.ignored)}")
 
         layout = arrange(found.images, str(place))
         for note in layout.notes:
@@ -88,7 +96,7 @@ class ImageFolder(Source):
         if found.ignored:
             others = found.ignored.total()
             left_out = f"which {'is' if others == 1 else 'are'} left out"
-            kinds = _counts(found.ignored)
+            kinds = kinds_of_files(found.ignored)
             yield Finding(True, f"{plural(others, 'other file')}, {left_out}: {kinds}")
         if found.refused:
             message = "is neither JPEG nor PNG: convert it or leave it out"
@@ -143,7 +151,7 @@ class _Found:
 
     def refusal(self, place: Path) -> str:
         """Return a message about images in formats that are not read."""
-        kinds = _counts(Counter(_suffix(name) for name in self.refused))
+        kinds = kinds_of_files(Counter(_suffix(name) for name in self.refused))
         return (
             f"{place / self.refused[0]} and {len(self.refused) - 1:,} others are neither JPEG nor "
             f"PNG: convert them or leave them out ({kinds})"
@@ -169,17 +177,13 @@ def _read(place: Path) -> _Found:
             ignored[suffix or "without a suffix"] += 1
 
     if not images and not refused:
-        kinds = f", only {_counts(ignored)}" if ignored else ""
+        kinds = f", only {kinds_of_files(ignored)}" if ignored else ""
         raise DataError(f"{place} holds no JPEG or PNG images{kinds}")
     return _Found(images, refused, ignored)
 
 
 def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
-
-
-def _counts(kinds: Counter[str]) -> str:
-    return listed(f"{number:,} {kind}" for kind, number in kinds.most_common())
 
 
 def _described(place: Path, names: list[str]) -> Iterator[Finding]:
