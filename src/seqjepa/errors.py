@@ -77,4 +77,4 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     options = sorted(known)
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     guess = f", did you mean {near[0]!r}?" if near else "."
-    return f"unknown {kind} {name!r}{guess} Known: {', '.join(options)}"
+    return f"unknown {kind} {name!r}{guess} Known: {', '.join(options) or 'none'}"

@@ -13,6 +13,7 @@ from seqjepa import cli
 from seqjepa.config import Experiment, to_json
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.evaluation.evaluate import evaluate
+from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report.runs import group, read_run
 from seqjepa.runs import checkpoint
 from seqjepa.runs.folder import RunFolder
@@ -157,3 +158,8 @@ def test_only_paths_of_the_world_move() -> None:
     }
     with pytest.raises(ConfigError, match="Known: path"):
         move(experiment(Path("a")), {"val_fraction": "1"})
+
+
+def test_a_world_without_data_on_disk_has_no_paths() -> None:
+    with pytest.raises(ConfigError, match=r"path of the run's world 'path'\. Known: none"):
+        move(shapes_tiny(), {"path": "elsewhere"})

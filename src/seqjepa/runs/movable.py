@@ -48,7 +48,7 @@ def move(experiment: Experiment, paths: Mapping[str, str]) -> Experiment:
     known = _paths(experiment.world)
     for name in paths:
         if name not in known:
-            raise ConfigError(unknown("path of the run's world:", name, known))
+            raise ConfigError(unknown("path of the run's world", name, known))
     return replace(experiment, world=replace(experiment.world, **paths))
 
 
