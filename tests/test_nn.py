@@ -55,6 +55,20 @@ def test_stems(stem, side):
     assert seen == [(2, 2, side, side)]
 
 
+@pytest.mark.parametrize("height", [8, 24])
+def test_taps_that_see_no_pixel_have_no_gradient_in_bf16(height):
+    encoder = EncoderConfig(width=8, stem="compact").build(3, MEAN, STD)
+    weight = encoder.backbone.layer4[0].conv1.weight
+    # What was never written is zero at times; hardly ten times.
+    for _ in range(10):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = encoder(torch.rand(4, 3, height, 8)).square().sum()
+        (gradient,) = torch.autograd.grad(loss, weight)
+        assert gradient.isfinite().all()
+        assert (gradient[..., [0, 2]] == 0).all(), "beside the one column"
+        assert (gradient[..., 1, 1] != 0).any()
+
+
 def test_initial_weights():
     """He's normal distribution by fan out; residual branches start silent."""
     torch.manual_seed(0)

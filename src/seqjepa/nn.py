@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seqjepa.errors import ConfigError, unknown
 
@@ -134,7 +135,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised images [N, C, H, W] to features [N, 8 width]."""
-        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(torch.relu(self.bn1(_convolve(self.conv1, x))))
         for stage in range(1, 5):
             x = self.get_submodule(f"layer{stage}")(x)
         return x.mean((2, 3))
@@ -163,8 +164,17 @@ class BasicBlock(nn.Module):
             # same, and a stride corrupts memory in oneDNN on CPUs without AVX-512 if channels are
             # few (https://github.com/uxlfoundation/oneDNN/issues/6035).
             shortcut = self.downsample(x[:, :, :: self.stride, :: self.stride])
-        x = torch.relu(self.bn1(self.conv1(x)))
+        x = torch.relu(self.bn1(_convolve(self.conv1, x)))
         return torch.relu(self.bn2(self.conv2(x)) + shortcut)
+
+
+def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Apply a convolution without bias, which may have a stride."""
+    # Of images one pixel wide, oneDNN leaves most of the weight's gradient unwritten in bf16 if
+    # there is a stride along that pixel, which changes nothing.
+    down, across = conv.stride
+    stride = (down, 1 if x.shape[-1] == 1 else across)
+    return F.conv2d(x, conv.weight, None, stride, conv.padding)
 
 
 class ActionEmbedding(nn.Module):
