@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo furniture cliparts digits test test-fast lint format docs clean clean-all
+.PHONY: help setup demo furniture cliparts digits test test-fast soak lint format docs clean clean-all
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,6 +10,7 @@ STAMP := $(VENV)/.setup
 EXTRAS ?= dev,tensorboard
 DEMO ?= runs/demo
 WORKERS ?= 2
+MINUTES ?= 20
 PYTEST_ARGS ?=
 
 # The first interpreter that runs, is new enough and can make a virtual environment; or say `make PYTHON=...`.
@@ -68,6 +69,9 @@ test: setup ## run every test
 
 test-fast: setup ## run the tests but for the slow ones and the faults
 	$(PYTEST) -m 'not slow' --ignore=tests/faults $(PYTEST_ARGS)
+
+soak: setup ## try faults, odd and broken data and a long run for MINUTES=20, and write docs/reliability.md
+	$(TEST_ENV) $(BIN)/python scripts/soak.py --minutes $(MINUTES)
 
 lint: setup ## ruff and mypy
 	$(BIN)/python -m ruff check .

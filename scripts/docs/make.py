@@ -23,6 +23,7 @@ import costs
 import gpu_page
 import neighbours
 import pixels
+import reliability
 import speed
 import tables
 from committed import DOCS, Committed
@@ -106,6 +107,7 @@ def main() -> None:
     _fill("benchmark", all=_compared(compared), costs=costs.table(), **length_tables(runs))
     (DOCS / "claims.md").write_text(claims.page(runs))
     (DOCS / "speed.md").write_text(speed.page())
+    reliability.PAGE.write_text(reliability.page())
     if gpu_page.read():
         _fill("gpu", **gpu_page.parts())
     write_readme(tables.table(runs, IN_README))
