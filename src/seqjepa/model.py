@@ -85,17 +85,36 @@ class Model:
     def predict(
         self, views: Tensor | npt.NDArray[Any], actions: Tensor | npt.NDArray[Any]
     ) -> Tensor:
-        """Return the predicted features of the view that the last action leads to.
+        """Return the prediction of the view that the last action leads to.
 
         Args:
-            views: [B, T, C, H, W], observed.
+            views: [B, T, C, H, W], observed. Methods that predict from one view read the last.
             actions: [B, T, A], between the views and from the last one on.
 
         Returns:
-            [B, D] float32.
+            [B, E] float32, to be compared with `target` of that view; with seq_jepa these are
+            features.
+
+        Raises:
+            ConfigError: if the method has no predictor.
         """
         images, moves = self._sequences(views, actions, more=0)
-        return self.method.predict(self.method.encoder(images), moves)
+        return self.method.predict(self.method.source(self.method.encoder(images)), moves)
+
+    @torch.inference_mode()
+    def target(self, views: Tensor | npt.NDArray[Any]) -> Tensor:
+        """Return what predictions of views are compared with, by the method's own loss.
+
+        Args:
+            views: as for `encode`.
+
+        Returns:
+            [..., E] float32; with seq_jepa the features of the EMA target encoder.
+
+        Raises:
+            ConfigError: if the method has no predictor.
+        """
+        return self.method.target(self._views(views))
 
     def _views(self, views: Tensor | npt.NDArray[Any]) -> Tensor:
         """Return views on the model's device; raise a ConfigError if they are no raw images."""

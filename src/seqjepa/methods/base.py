@@ -118,10 +118,14 @@ class Method(nn.Module, ABC):
 
     Attributes:
         aggregates: whether `aggregate` makes more of a sequence than its first view's features.
+        predicts: whether it predicts views from actions: `source`, `target` and `predict`.
+        rolls_out: whether what it predicts can be a source again.
         context_size: number of training sequences that `readouts` asks for.
     """
 
     aggregates: ClassVar[bool] = False
+    predicts: ClassVar[bool] = False
+    rolls_out: ClassVar[bool] = True
     context_size: ClassVar[int] = 1
 
     def __init__(self, encoder: Encoder) -> None:
@@ -157,17 +161,39 @@ class Method(nn.Module, ABC):
         """
         return features[:, 0]
 
-    def predict(self, features: Tensor, actions: Tensor) -> Tensor:
-        """Return the predicted features [B, D] of the view that comes after the last action.
+    def source(self, features: Tensor) -> Tensor:
+        """Return what predictions start from [..., E], of the encoder's features [..., D].
+
+        By default these are the features themselves.
+        """
+        return features
+
+    def target(self, views: Tensor) -> Tensor:
+        """Return what predictions are compared with [..., E], of views [..., C, H, W].
+
+        It is the target of the method's own loss, such as the features of an EMA encoder.
+
+        Raises:
+            ConfigError: if the method has no predictor.
+        """
+        raise self._no_predictor()
+
+    def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
+        """Return the predicted target [B, E] of the view that comes after the last action.
+
+        Methods that predict from a single view read the last source and the last action.
 
         Args:
-            features: [B, T, D], outputs of the encoder on the observed views.
+            sources: [B, T, E], of the observed views.
             actions: [B, T, A], between the views and from the last one on.
 
         Raises:
             ConfigError: if the method has no predictor.
         """
-        raise ConfigError(
+        raise self._no_predictor()
+
+    def _no_predictor(self) -> ConfigError:
+        return ConfigError(
             f"{type(self).__name__} does not predict views from actions; seq_jepa does"
         )
 

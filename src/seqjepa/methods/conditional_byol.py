@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
@@ -54,6 +55,8 @@ class Config(MethodConfig):
 class ConditionalBYOL(Method):
     """An action-conditioned predictor against EMA copies of encoder and projector."""
 
+    predicts: ClassVar[bool] = True
+
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
         self.momentum = config.ema_momentum
@@ -70,13 +73,11 @@ class ConditionalBYOL(Method):
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """Return the loss on views [B, 2, ...]; only the target networks see the second view."""
         features = self.encoder(batch.views[:, :1])
-        # The action leads from view 1 to view 2.
-        embedded = self.action_embedding(batch.actions)[:, 0]
-        projected = self.projector(features)[:, 0]
-        predicted = self.predictor(torch.cat([embedded, projected], -1))
-        target = self.target_projector(self.target_encoder(batch.views[:, 1:]))[:, 0]
+        projected = self.source(features)
+        predicted = self.predict(projected, batch.actions)
+        target = self.target(batch.views[:, 1:])[:, 0]
         loss = 2 * cosine_loss(predicted, target).mean()
-        compared = {"projection": projected.detach(), "prediction": predicted.detach()}
+        compared = {"projection": projected[:, 0].detach(), "prediction": predicted.detach()}
         return StepOutput(loss, {}, Representation.of_views(features), compared)
 
     def after_step(self, progress: float) -> None:
@@ -84,3 +85,19 @@ class ConditionalBYOL(Method):
         momentum = ema_momentum(progress, self.momentum)
         self.target_encoder.update(self.encoder, momentum)
         self.target_projector.update(self.projector, momentum)
+
+    def source(self, features: Tensor) -> Tensor:
+        """Return the online projections of features."""
+        projected: Tensor = self.projector(features)
+        return projected
+
+    def target(self, views: Tensor) -> Tensor:
+        """Return the target networks' projections of views."""
+        projected: Tensor = self.target_projector(self.target_encoder(views))
+        return projected
+
+    def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
+        """Return the projection [B, E] that the last action leads to, from the last view's."""
+        embedded = self.action_embedding(actions[:, -1:])[:, 0]
+        predicted: Tensor = self.predictor(torch.cat([embedded, sources[:, -1]], -1))
+        return predicted

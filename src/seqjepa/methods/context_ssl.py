@@ -103,6 +103,8 @@ class ContextSSL(Method):
     """
 
     context_size: ClassVar[int] = max(CONTEXTS)
+    predicts: ClassVar[bool] = True
+    rolls_out: ClassVar[bool] = False  # z is no input of the transformer
 
     def __init__(self, config: Config, encoder: Encoder, actions: ActionSpace) -> None:
         super().__init__(encoder)
@@ -148,6 +150,24 @@ class ContextSSL(Method):
         error = ((predicted - truth).square() * mask).mean((0, 1)).sum() / mask.sum()
         return weighted(config, {"contrast": contrast, "regression": error}, features, output=z)
 
+    def target(self, views: Tensor) -> Tensor:
+        """Return normalised z [..., D] of views [..., C, H, W], each alone."""
+        features = self.encoder(views)
+        nothing = features.new_zeros(0, self.read_in.in_features)
+        return self._read(nothing, features)
+
+    def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
+        """Return z [B, D] of the last view with its action, after the pairs of views before it."""
+        pairs = torch.stack([sources[:, :-1], sources[:, 1:]], 2)  # [B, T - 1, 2, D]
+        moves = actions.to(sources.dtype)
+        context = self._pairs(pairs.flatten(0, 1), moves[:, :-1].flatten(0, 1))
+        query = torch.cat([sources[:, -1:], moves[:, -1:]], -1)
+
+        tokens = torch.cat([context.view(len(query), -1, query.shape[-1]), query], 1)
+        blocked = ~_seen(tokens.shape[1] - 1, 1, tokens.device)
+        out = self._transform(tokens, [blocked] * self.config.layers)
+        return F.normalize(precise(out[:, -1]), dim=-1)
+
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
         """Return z of a view after contexts of 0 .. 63 pairs, as far as `context` reaches.
 
@@ -171,13 +191,9 @@ class ContextSSL(Method):
         for rows in features.flatten(0, -2).split(QUERIES):
             queries = F.pad(rows, (0, context.shape[1] - rows.shape[1]))  # [f(x); 0]
 
-            # Queries share one pass: each sees the context and itself, and no other query.
-            visible = torch.eye(c + len(rows), dtype=torch.bool, device=rows.device)
-            visible[:c, :c] |= _earlier(c // 2, rows.device)
-            visible[c:, :c] = True
-
-            tokens = torch.cat([context, queries])[None]
-            out = self._transform(tokens, [~visible] * self.config.layers)
+            # Queries share one pass.
+            tokens, blocked = torch.cat([context, queries])[None], ~_seen(c, len(rows), rows.device)
+            out = self._transform(tokens, [blocked] * self.config.layers)
             found.append(F.normalize(precise(out[0, c:]), dim=-1))
         return torch.cat(found).view_as(features)
 
@@ -212,6 +228,14 @@ def _earlier(pairs: int, device: torch.device) -> Tensor:
     """Return [2 K, 2 K], true where the column's token is of an earlier pair than the row's."""
     pair = torch.arange(pairs, device=device).repeat_interleave(2)
     return pair[None] < pair[:, None]
+
+
+def _seen(context: int, queries: int, device: torch.device) -> Tensor:
+    """Return what tokens see: queries the whole context and themselves, no other query."""
+    seen = torch.eye(context + queries, dtype=torch.bool, device=device)
+    seen[:context, :context] |= _earlier(context // 2, device)
+    seen[context:, :context] = True
+    return seen
 
 
 def _only(chosen: int, widths: list[int], like: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
@@ -57,6 +58,8 @@ class Config(MethodConfig):
 class ConvJEPA(Method):
     """An action-conditioned predictor against EMA copies of encoder and projector."""
 
+    predicts: ClassVar[bool] = True
+
     def __init__(self, config: Config, encoder: Encoder, actions: ActionSpace) -> None:
         super().__init__(encoder)
         self.momentum, self.actions = config.ema_momentum, actions
@@ -76,11 +79,10 @@ class ConvJEPA(Method):
         # Batches hold the actions between neighbours; the direct ones to the last view need poses.
         observed = batch.poses[:, :-1]
         actions = self.actions.between(observed, batch.poses[:, -1:].expand_as(observed))
-        projected = self.projector(features)
-        joint = torch.cat([self.action_embedding(actions), projected], -1)
-        predicted = self.predictor(joint.flatten(0, 1)).unflatten(0, joint.shape[:2])
+        projected = self.source(features)
+        predicted = self._predict(projected, actions)
         # One target for all M predictions: [B, 1, width] against [B, M, width].
-        target = self.target_projector(self.target_encoder(batch.views[:, -1:]))
+        target = self.target(batch.views[:, -1:])
         loss = cosine_loss(predicted, target).mean()
         compared = {"projection": projected.detach(), "prediction": predicted.detach()}
         return StepOutput(loss, {}, Representation.of_views(features), compared)
@@ -90,3 +92,23 @@ class ConvJEPA(Method):
         momentum = ema_momentum(progress, self.momentum)
         self.target_encoder.update(self.encoder, momentum)
         self.target_projector.update(self.projector, momentum)
+
+    def source(self, features: Tensor) -> Tensor:
+        """Return the online projections of features."""
+        projected: Tensor = self.projector(features)
+        return projected
+
+    def target(self, views: Tensor) -> Tensor:
+        """Return the target networks' projections of views."""
+        projected: Tensor = self.target_projector(self.target_encoder(views))
+        return projected
+
+    def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
+        """Return the projection [B, E] that the last action leads to, from the last view's."""
+        return self._predict(sources[:, -1:], actions[:, -1:])[:, 0]
+
+    def _predict(self, sources: Tensor, actions: Tensor) -> Tensor:
+        """Return predictions [B, T, E] from each source by its own action."""
+        joint = torch.cat([self.action_embedding(actions), sources], -1)
+        predicted: Tensor = self.predictor(joint.flatten(0, 1)).unflatten(0, joint.shape[:2])
+        return predicted

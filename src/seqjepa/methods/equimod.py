@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
@@ -59,6 +60,8 @@ class Config(MethodConfig):
 class EquiMod(Method):
     """Two heads: one for SimCLR, one with an action-conditioned predictor."""
 
+    predicts: ClassVar[bool] = True
+
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
         self.config = config
@@ -76,13 +79,12 @@ class EquiMod(Method):
         projected = self.projector(features)
         first, second = gather(projected).unbind(1)
         # From here on the second head, whose first view the action turns into the second.
-        source, target = self.equivariant_projector(features).unbind(1)
-        embedded = self.action_embedding(batch.actions)[:, 0]
-        predicted = self.predictor(torch.cat([embedded, source], -1))
+        sources = self.source(features)
+        predicted = self.predict(sources[:, :1], batch.actions)
         tau = self.config.temperature
         terms = {
             "invariance": nt_xent(first, second, tau),
-            "equivariance": nt_xent(gather(predicted), gather(target), tau),
+            "equivariance": nt_xent(gather(predicted), gather(sources[:, 1]), tau),
         }
         if self.inverse is not None:
             terms["inverse"] = mean_squared_error(self.inverse(features), batch.actions)
@@ -91,6 +93,21 @@ class EquiMod(Method):
             terms,
             features,
             projection=projected[:, 0],
-            equivariant_projection=source,
+            equivariant_projection=sources[:, 0],
             prediction=predicted,
         )
+
+    def source(self, features: Tensor) -> Tensor:
+        """Return the second head's projections of features."""
+        projected: Tensor = self.equivariant_projector(features)
+        return projected
+
+    def target(self, views: Tensor) -> Tensor:
+        """Return the second head's projections of views."""
+        return self.source(self.encoder(views))
+
+    def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
+        """Return the projection [B, E] that the last action leads to, from the last view's."""
+        embedded = self.action_embedding(actions[:, -1:])[:, 0]
+        predicted: Tensor = self.predictor(torch.cat([embedded, sources[:, -1]], -1))
+        return predicted

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
@@ -50,6 +51,8 @@ class Config(MethodConfig):
 class SEN(Method):
     """A head with an action-conditioned predictor."""
 
+    predicts: ClassVar[bool] = True
+
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
         self.temperature = config.temperature
@@ -62,9 +65,24 @@ class SEN(Method):
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """Return the loss on views [B, 2, ...]."""
         features = self.encoder(batch.views)
-        first, second = self.projector(features).unbind(1)
-        embedded = self.action_embedding(batch.actions)[:, 0]
-        predicted = self.predictor(torch.cat([embedded, first], -1))
+        sources = self.source(features)
+        first, second = sources.unbind(1)
+        predicted = self.predict(sources[:, :1], batch.actions)
         loss = nt_xent(gather(predicted), gather(second), self.temperature)
         compared = {"projection": first.detach(), "prediction": predicted.detach()}
         return StepOutput(loss, {}, Representation.of_views(features), compared)
+
+    def source(self, features: Tensor) -> Tensor:
+        """Return the projections of features."""
+        projected: Tensor = self.projector(features)
+        return projected
+
+    def target(self, views: Tensor) -> Tensor:
+        """Return the projections of views."""
+        return self.source(self.encoder(views))
+
+    def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
+        """Return the projection [B, E] that the last action leads to, from the last view's."""
+        embedded = self.action_embedding(actions[:, -1:])[:, 0]
+        predicted: Tensor = self.predictor(torch.cat([embedded, sources[:, -1]], -1))
+        return predicted

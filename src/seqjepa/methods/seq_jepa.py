@@ -131,6 +131,7 @@ class SeqJEPA(Method):
     """
 
     aggregates: ClassVar[bool] = True
+    predicts: ClassVar[bool] = True
 
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
@@ -190,11 +191,16 @@ class SeqJEPA(Method):
         """Return z_AGG [B, E] of features [B, T, D] with the actions [B, T-1, A] between them."""
         return self._aggregate(features, self._embed(actions), [features.shape[1]])[:, 0]
 
-    def predict(self, features: Tensor, actions: Tensor) -> Tensor:
+    def target(self, views: Tensor) -> Tensor:
+        """Return the EMA target's features [..., D] of views [..., C, H, W]."""
+        features: Tensor = self.target_encoder(views)
+        return features
+
+    def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
         """Return the features [B, D] that the last of the actions [B, T, A] leads to."""
         embedded = self._embed(actions)
-        aggregated = self._aggregate(features, embedded, [features.shape[1]])
-        return self._predict(aggregated, features[:, -1:], embedded[:, -1:])[:, 0]
+        aggregated = self._aggregate(sources, embedded, [sources.shape[1]])
+        return self._predict(aggregated, sources[:, -1:], embedded[:, -1:])[:, 0]
 
     def _embed(self, actions: Tensor) -> Tensor:
         """Map actions [B, T, A] to embeddings [B, T, width], empty without conditioning."""

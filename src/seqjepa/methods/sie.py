@@ -87,6 +87,8 @@ class Hypernetwork(nn.Module):
 class SIE(Method):
     """A head on each half of the features, and a hypernetwork that predicts the second."""
 
+    predicts: ClassVar[bool] = True
+
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
         self.config = config
@@ -98,9 +100,8 @@ class SIE(Method):
     def forward(self, batch: SequenceBatch) -> StepOutput:
         """Return the loss on views [B, 2, ...]."""
         features = self.encoder(batch.views)
-        invariant, equivariant = features.chunk(2, -1)
-        content, pose = self.projector(invariant), self.equivariant_projector(equivariant)
-        predicted = self.predictor(pose[:, 0], batch.actions[:, 0])
+        content, pose = self.projector(features.chunk(2, -1)[0]), self.source(features)
+        predicted = self.predict(pose[:, :1], batch.actions)
         compared = {"projection": content, "equivariant_projection": pose, "prediction": predicted}
 
         # Variances and covariances are statistics of the global batch: rows of all ranks.
@@ -114,6 +115,20 @@ class SIE(Method):
             "covariance": covariance_penalty(first) + covariance_penalty(second),
         }
         return weighted(self.config, terms, features, **compared)
+
+    def source(self, features: Tensor) -> Tensor:
+        """Return the projections of the equivariant half of features."""
+        projected: Tensor = self.equivariant_projector(features.chunk(2, -1)[1])
+        return projected
+
+    def target(self, views: Tensor) -> Tensor:
+        """Return the equivariant projections of views."""
+        return self.source(self.encoder(views))
+
+    def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
+        """Return the projection [B, E] that the last action leads to, from the last view's."""
+        predicted: Tensor = self.predictor(sources[:, -1], actions[:, -1])
+        return predicted
 
     def readouts(self, context: SequenceBatch) -> Mapping[str, Callable[[Tensor], Tensor]]:
         """Return the two halves of the features."""
