@@ -1,4 +1,4 @@
-"""Messages on the terminal (stderr): progress, warnings, and a training run's live line."""
+"""Messages on the terminal (stderr): progress, stages, warnings, a training run's live line."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -62,6 +62,23 @@ def status(text: str) -> Iterator[None]:
     """Show a line of text on stderr while it lasts, unless `silenced`."""
     with Console(stderr=True, quiet=_quiet.get()).status(Text(text)):
         yield
+
+
+class Stages:
+    """The stages of an evaluation: shown on the terminal, and the seconds that each took."""
+
+    def __init__(self, progress: bool) -> None:
+        self.console = Console(stderr=True, quiet=not progress)
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Show a status line during a stage, and its time in a plain line afterwards."""
+        began = time.perf_counter()
+        with self.console.status(f"{name} ..."):
+            yield
+        self.seconds[name] = time.perf_counter() - began
+        self.console.print(f"{name}: {self.seconds[name]:.1f} s", highlight=False)
 
 
 @contextmanager

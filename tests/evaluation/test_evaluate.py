@@ -13,12 +13,13 @@ import torch
 from fixtures import signal_world
 from seqjepa import display
 from seqjepa.config import Experiment, TrainConfig, from_json, to_json
+from seqjepa.display import Stages
 from seqjepa.errors import ConfigError, DataError, DiskError
 from seqjepa.evaluation.class_probes import classify
 from seqjepa.evaluation.control import random_control
 from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.evaluation.features import FeatureTable, Sampling, extract
-from seqjepa.evaluation.measure import Stages, measure
+from seqjepa.evaluation.measure import measure
 from seqjepa.evaluation.protocol import Protocol, Record, labelled
 from seqjepa.model import build_method, load
 from seqjepa.runs import manifest

@@ -15,9 +15,10 @@ from skimage import data
 from fixtures.published import write_imagenet, write_stl10
 from seqjepa import cli
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
+from seqjepa.display import Stages
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.evaluation.evaluate import evaluate
-from seqjepa.evaluation.measure import Stages, measure
+from seqjepa.evaluation.measure import measure
 from seqjepa.keys import draw_key
 from seqjepa.methods import seq_jepa
 from seqjepa.model import load

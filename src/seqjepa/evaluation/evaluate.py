@@ -1,24 +1,19 @@
 """Evaluation of a trained run: its newest checkpoint is measured, its `results.json` written."""
 
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from importlib.metadata import version
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from seqjepa.config import EvaluateConfig, to_json
-from seqjepa.devices import cpu_name, find_device, place
-from seqjepa.display import silenced, warn
-from seqjepa.evaluation.measure import Stages, measure
-from seqjepa.evaluation.protocol import FORMAT, Record
+from seqjepa.config import EvaluateConfig
+from seqjepa.devices import find_device
+from seqjepa.display import Stages, silenced, warn
+from seqjepa.evaluation.measure import measure
+from seqjepa.evaluation.protocol import Record
+from seqjepa.evaluation.subject import Subject
 from seqjepa.files import disk_errors, json_bytes, write_atomically
-from seqjepa.model import load
-from seqjepa.runs.config_file import dump_config
-from seqjepa.runs.folder import changed_data
-from seqjepa.runs.movable import build_world, move
 
 
 def evaluate(
@@ -48,10 +43,8 @@ def evaluate(
             such as `path`.
 
     Returns:
-        The contents of `results.json`: beside `records`, what they came from. `machine` is the
-        machine and the precision of the evaluation, `trained` the same of the training; `data` are
-        the digests of the data evaluated on, and `changed_data` its differences from the data
-        trained on.
+        The contents of `results.json`: beside `records`, what they came from
+        (`Subject.header`).
 
     Raises:
         ConfigError: if the folder is no run, or its world has no such path.
@@ -61,54 +54,34 @@ def evaluate(
     """
     path = Path(run_dir) / "results.json"
     with silenced(not progress):
-        stages, where, moved = Stages(progress), find_device(device), paths or {}
-        results = _results(Path(run_dir), split, config, stages, where, quick, moved)
+        subject = Subject.open(
+            Path(run_dir),
+            split=split,
+            config=config,
+            stages=Stages(progress),
+            device=find_device(device),
+            paths=paths or {},
+        )
+        results = probe(subject, quick=quick)
     with disk_errors(f"cannot write {path}"):
         write_atomically(path, json_bytes(results))
     return results
 
 
-def _results(
-    run_dir: Path,
-    split: str,
-    config: EvaluateConfig | None,
-    stages: Stages,
-    device: torch.device,
-    quick: bool,
-    paths: Mapping[str, str],
-) -> dict[str, Any]:
+def probe(subject: Subject, *, quick: bool = False) -> dict[str, Any]:
     """Return the contents of `results.json`."""
-    with stages("model and world"):
-        model = load(run_dir, device, warn=warn)
-        experiment = move(model.experiment, paths)
-        if config is not None:
-            experiment = replace(experiment, evaluate=config)
-        world = build_world(experiment.world).to(device)
-    changed = changed_data(run_dir, world.spec)
-    if changed:
-        warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
-
+    experiment = subject.experiment
     records, sizes = measure(
-        model.method, experiment, world, split=split, stages=stages, quick=quick
+        subject.method,
+        experiment,
+        subject.world,
+        split=subject.split,
+        stages=subject.stages,
+        quick=quick,
     )
     if rising := _still_rising(records, experiment.evaluate.max_steps):
         warn(rising)
-
-    libraries = ("seqjepa", "torch", "numpy", "scikit-learn")
-    versions = {"python": platform.python_version()} | {name: version(name) for name in libraries}
-    machine = {"cpu": cpu_name(), "threads": torch.get_num_threads()}
-    return {
-        "format": FORMAT,
-        "experiment": dump_config(to_json(experiment)),
-        "seed": experiment.seed,
-        "step": model.step,
-        "split": split,
-        "versions": versions,
-        "machine": machine | place(experiment.evaluate.precision, device),
-        "trained": model.environment,
-        "seconds": {name: round(seconds, 1) for name, seconds in stages.seconds.items()},
-        "data": world.spec.data,
-        "changed_data": changed,
+    return subject.header() | {
         "sizes": sizes,
         "records": [asdict(record) for record in records],
     }

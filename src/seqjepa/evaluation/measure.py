@@ -6,19 +6,17 @@ protocol: these controls, the splits out of distribution, and the mean of M view
 logits beside their z_AGG.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
 from seqjepa.config import Experiment
 from seqjepa.devices import device_of, use_bf16
+from seqjepa.display import Stages
 from seqjepa.evaluation.class_probes import classify
 from seqjepa.evaluation.control import random_control
 from seqjepa.evaluation.factor_probes import regress
@@ -34,23 +32,6 @@ from seqjepa.evaluation.kept import control_key, kept
 from seqjepa.evaluation.protocol import Protocol, Record, Tables, labelled, longest_sequences
 from seqjepa.methods.base import Method
 from seqjepa.worlds.base import World, WorldSpec
-
-
-class Stages:
-    """The stages of an evaluation: shown on the terminal, and the seconds that each took."""
-
-    def __init__(self, progress: bool) -> None:
-        self.console = Console(stderr=True, quiet=not progress)
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        """Show a status line during a stage, and its time in a plain line afterwards."""
-        began = time.perf_counter()
-        with self.console.status(f"{name} ..."):
-            yield
-        self.seconds[name] = time.perf_counter() - began
-        self.console.print(f"{name}: {self.seconds[name]:.1f} s", highlight=False)
 
 
 def measure(
