@@ -1,9 +1,10 @@
-"""`seqjepa evaluate RUN_DIR`: probe a run on held-out objects.
+"""`seqjepa evaluate RUN_DIR`: ask a run questions about held-out objects.
 
-It writes the run's results.json and prints the figures that matter most.
+It writes the run's results.json, and suite/NAME.json of each further part, and prints the figures
+that matter most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +17,10 @@ from rich.text import Text
 
 from seqjepa.commands.options import parse, take_paths
 from seqjepa.config import EvaluateConfig
-from seqjepa.evaluation.evaluate import evaluate
+from seqjepa.display import warn
+from seqjepa.errors import SeqJepaError
+from seqjepa.evaluation.subject import NotApplicableError
+from seqjepa.evaluation.suite import FULL, PROBES, Outcome, evaluate_suite
 from seqjepa.model import read_experiment
 from seqjepa.recipes import load_code
 from seqjepa.report.tables import INPUTS, SHOWN_VIEWS
@@ -45,9 +49,13 @@ class EvaluateOptions:
     """A Python file of your own that defines the run's world or method."""
     device: str | None = None
     """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
+    suite: tuple[str, ...] = (PROBES,)
+    """Questions: probes (class and factors of frozen features), retrieval (does the predictor find
+    the view that an action leads to?), group (do predictions respect the group of actions?), or
+    full for all of them."""
     quick: bool = False
-    """Ask only of the model's features, on the split alone, for the class and the factors that
-    actions are made of: no controls, nothing out of distribution."""
+    """Of the probes, ask only of the model's features, on the split alone, for the class and the
+    factors that actions are made of: no controls, nothing out of distribution."""
     # It is frozen, so it may be a default.
     how: Annotated[EvaluateConfig, tyro.conf.arg(name="")] = EvaluateConfig()  # noqa: RUF009
 
@@ -63,20 +71,61 @@ def main(arguments: list[str]) -> None:
     # Once more, with the run's own settings as defaults, now that it is known which run it is.
     default = replace(options, how=read_experiment(options.run_dir).evaluate)
     options = parse(EvaluateOptions, arguments, prog=prog, default=default)
-    results = evaluate(
+    outcomes = evaluate_suite(
         options.run_dir,
+        options.suite,
         split=options.split,
         config=options.how,
         device=options.device,
         quick=options.quick,
         paths=paths,
     )
+    _show(outcomes, options)
 
-    console = Console()
-    console.print(_table(results["records"], options.split))
-    done = f"done: {options.run_dir / 'results.json'}."
-    following = f"Next: seqjepa report {options.run_dir} --out report"
-    console.print(Text(f"{done} {following}"), soft_wrap=True)
+
+def _show(outcomes: Iterable[Outcome], options: EvaluateOptions) -> None:
+    """Print what became of each part, as it comes; raise the first error at the end."""
+    console, failed, written = Console(), list[SeqJepaError](), list[str]()
+    for outcome in outcomes:
+        if outcome.results is not None:
+            records = outcome.results["records"]
+            probes = outcome.name == PROBES
+            console.print(_table(records, options.split) if probes else _part_table(records))
+            written.append(str(outcome.path))
+            continue
+
+        # Where all questions are asked, one that a run cannot be asked is no failure.
+        assert outcome.error is not None
+        if FULL in options.suite and isinstance(outcome.error, NotApplicableError):
+            console.print(Text(f"{outcome.name}: left out, {outcome.error}"), soft_wrap=True)
+            continue
+        failed.append(outcome.error)
+        if len(options.suite) > 1 or FULL in options.suite:
+            warn(f"{outcome.name}: {outcome.error}")
+
+    if written:
+        following = f"Next: seqjepa report {options.run_dir} --out report"
+        console.print(Text(f"done: {', '.join(written)}. {following}"), soft_wrap=True)
+    if failed:
+        raise failed[0]
+
+
+def _part_table(records: Sequence[dict[str, Any]]) -> Table:
+    """Return the results of a further part: a row for each metric, a column for each length."""
+    # All lengths are in the file; the terminal is narrow.
+    lengths = sorted({n for record in records if (n := record["views"]) <= 5 or n % 5 == 0})
+    table = Table("task", "features", "metric", box=box.SIMPLE_HEAD)
+    for length in lengths:
+        table.add_column(f"{length}", justify="right")
+
+    rows: dict[tuple[str, str, str], dict[int, float]] = {}
+    for record in records:
+        row = rows.setdefault((record["task"], record["features"], record["metric"]), {})
+        row[record["views"]] = record["value"]
+    for names, values in rows.items():
+        shown = [f"{values[length]:.3f}" if length in values else "" for length in lengths]
+        table.add_row(*map(Text, names), *shown)
+    return table
 
 
 def _table(records: Sequence[dict[str, Any]], split: str) -> Table:

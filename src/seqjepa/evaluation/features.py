@@ -147,7 +147,7 @@ def extract(
         return features
 
     with frozen(method):
-        return _encode_split(encode, method.encoder.dim, world, split, sampling, device)
+        return encode_split(encode, method.encoder.dim, world, split, sampling, device)
 
 
 def extract_pixels(
@@ -164,7 +164,7 @@ def extract_pixels(
         pixels = images.float() / 255 if images.dtype == torch.uint8 else images
         return F.adaptive_avg_pool2d(pixels, (height, width)).flatten(1)
 
-    return _encode_split(encode, channels * height * width, world, split, sampling, device)
+    return encode_split(encode, channels * height * width, world, split, sampling, device)
 
 
 def require_memory(
@@ -187,7 +187,7 @@ def require_memory(
         )
 
 
-def _encode_split(
+def encode_split(
     encode: Callable[[Tensor], Tensor],
     dim: int,
     world: World,

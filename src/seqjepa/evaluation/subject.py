@@ -12,6 +12,7 @@ import torch
 from seqjepa.config import EvaluateConfig, Experiment, to_json
 from seqjepa.devices import cpu_name, device_of, place, use_bf16
 from seqjepa.display import Stages, warn
+from seqjepa.errors import ConfigError
 from seqjepa.evaluation.protocol import FORMAT
 from seqjepa.methods.base import Method
 from seqjepa.model import Model, load
@@ -19,6 +20,10 @@ from seqjepa.runs.config_file import dump_config
 from seqjepa.runs.folder import changed_data
 from seqjepa.runs.movable import build_world, move
 from seqjepa.worlds.base import World
+
+
+class NotApplicableError(ConfigError):
+    """A run cannot be asked this: its method or its world lacks what is needed."""
 
 
 @dataclass(frozen=True)

@@ -119,13 +119,18 @@ class Method(nn.Module, ABC):
     Attributes:
         aggregates: whether `aggregate` makes more of a sequence than its first view's features.
         predicts: whether it predicts views from actions: `source`, `target` and `predict`.
-        rolls_out: whether what it predicts can be a source again.
+        remembers: whether predictions depend on views before the last.
+        rolls_out: whether what it predicts can be a source again, see `advance`.
+        scaled: whether the length of a prediction means something to the loss, which otherwise
+            compares directions.
         context_size: number of training sequences that `readouts` asks for.
     """
 
     aggregates: ClassVar[bool] = False
     predicts: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
     rolls_out: ClassVar[bool] = True
+    scaled: ClassVar[bool] = False
     context_size: ClassVar[int] = 1
 
     def __init__(self, encoder: Encoder) -> None:
@@ -191,6 +196,22 @@ class Method(nn.Module, ABC):
             ConfigError: if the method has no predictor.
         """
         raise self._no_predictor()
+
+    def advance(self, source: Tensor, action: Tensor) -> Tensor:
+        """Return the source [B, E] of the view that an action [B, A] leads to, from a single one.
+
+        Raises:
+            ConfigError: if the method has no predictor, or its predictions are no sources.
+        """
+        if not self.rolls_out:
+            raise ConfigError(f"{type(self).__name__} cannot go on from what it predicts")
+        predicted = self.predict(source[:, None], action[:, None])
+        if self.scaled:
+            return predicted
+        # Only the direction was learned; the length of a source is one that the predictor knows.
+        before, after = (rows.norm(dim=-1, keepdim=True) for rows in (source, predicted))
+        advanced: Tensor = predicted * (before / after)
+        return advanced
 
     def _no_predictor(self) -> ConfigError:
         return ConfigError(

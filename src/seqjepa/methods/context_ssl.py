@@ -104,6 +104,7 @@ class ContextSSL(Method):
 
     context_size: ClassVar[int] = max(CONTEXTS)
     predicts: ClassVar[bool] = True
+    remembers: ClassVar[bool] = True
     rolls_out: ClassVar[bool] = False  # z is no input of the transformer
 
     def __init__(self, config: Config, encoder: Encoder, actions: ActionSpace) -> None:

@@ -132,6 +132,7 @@ class SeqJEPA(Method):
 
     aggregates: ClassVar[bool] = True
     predicts: ClassVar[bool] = True
+    remembers: ClassVar[bool] = True
 
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)

@@ -88,6 +88,7 @@ class SIE(Method):
     """A head on each half of the features, and a hypernetwork that predicts the second."""
 
     predicts: ClassVar[bool] = True
+    scaled: ClassVar[bool] = True
 
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)

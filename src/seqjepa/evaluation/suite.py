@@ -1,0 +1,118 @@
+"""The parts of an evaluation: each a question to a run, with a file of results in its folder.
+
+`probes` writes `results.json`, every other part `suite/NAME.json`. A part is a function of a
+`Subject` that returns records, in a module of its own; it raises `NotApplicableError` where a run
+lacks what is asked for, such as a predictor.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqjepa.config import EvaluateConfig
+from seqjepa.devices import find_device
+from seqjepa.display import Stages, silenced
+from seqjepa.errors import ConfigError, SeqJepaError, unknown
+from seqjepa.evaluation.evaluate import probe
+from seqjepa.evaluation.group import group
+from seqjepa.evaluation.protocol import Record
+from seqjepa.evaluation.retrieval import retrieval
+from seqjepa.evaluation.subject import Subject
+from seqjepa.files import disk_errors, json_bytes, write_atomically
+
+PROBES, FULL, FOLDER = "probes", "full", "suite"
+PARTS: Mapping[str, Callable[[Subject], Sequence[Record]]] = {
+    "retrieval": retrieval,
+    "group": group,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a part.
+
+    Attributes:
+        name: of the part.
+        path: of its file.
+        results: contents of the file; None if there is none.
+        error: why there is none; a `NotApplicableError` if the run cannot be asked that.
+    """
+
+    name: str
+    path: Path
+    results: dict[str, Any] | None = None
+    error: SeqJepaError | None = None
+
+
+def evaluate_suite(
+    run_dir: str | Path,
+    parts: Collection[str],
+    *,
+    split: str = "test",
+    config: EvaluateConfig | None = None,
+    progress: bool = True,
+    device: str | torch.device | None = None,
+    quick: bool = False,
+    paths: Mapping[str, str] | None = None,
+) -> Iterator[Outcome]:
+    """Ask a run's newest checkpoint several questions, and write a file for each.
+
+    A part that fails does not keep the others from being asked.
+
+    Args:
+        run_dir: of the run.
+        parts: their names; `full` for all.
+        split, config, progress, device, quick, paths: see `evaluate`.
+
+    Yields:
+        What became of each part, in the order in which they were named.
+
+    Raises:
+        ConfigError: if a part is unknown; and whatever `evaluate` raises before it measures.
+    """
+    names = chosen_parts(parts)
+    with silenced(not progress):
+        subject = Subject.open(
+            Path(run_dir),
+            split=split,
+            config=config,
+            stages=Stages(progress),
+            device=find_device(device),
+            paths=paths or {},
+        )
+        for name in names:
+            yield _ask(subject, name, Path(run_dir), quick)
+
+
+def chosen_parts(parts: Collection[str]) -> list[str]:
+    """Return the names of parts, each once.
+
+    Raises:
+        ConfigError: if one is unknown.
+    """
+    known = [PROBES, *PARTS]
+    for name in parts:
+        if name not in (*known, FULL):
+            raise ConfigError(unknown("part of the suite", name, (*known, FULL)))
+    return known if FULL in parts else list(dict.fromkeys(parts))
+
+
+def _ask(subject: Subject, name: str, run_dir: Path, quick: bool) -> Outcome:
+    """Ask one question and write its file."""
+    path = run_dir / "results.json" if name == PROBES else run_dir / FOLDER / f"{name}.json"
+    try:
+        if name == PROBES:
+            results = probe(subject, quick=quick)
+        else:
+            with subject.stages(name):
+                records = [asdict(record) for record in PARTS[name](subject)]
+            results = subject.header() | {"part": name, "records": records}
+        with disk_errors(f"cannot write {path}"):
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, json_bytes(results))
+    except SeqJepaError as error:
+        return Outcome(name, path, error=error)
+    return Outcome(name, path, results)
