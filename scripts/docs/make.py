@@ -107,7 +107,8 @@ def main() -> None:
     _fill("benchmark", all=_compared(compared), costs=costs.table(), **length_tables(runs))
     (DOCS / "claims.md").write_text(claims.page(runs))
     (DOCS / "speed.md").write_text(speed.page())
-    reliability.PAGE.write_text(reliability.page())
+    if reliability.RESULTS.exists():
+        reliability.PAGE.write_text(reliability.page())
     if gpu_page.read():
         _fill("gpu", **gpu_page.parts())
     write_readme(tables.table(runs, IN_README))
