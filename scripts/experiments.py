@@ -62,6 +62,10 @@ EQUAL_VIEWS = {
     "demo_no_film": "shapes_demo --method.conditioning concat",
     "demo_others": "shapes_demo --method.negatives others",
     "demo_own": "shapes_demo --method.negatives own",
+    # The demo with as few training objects as there are real meshes, and four times as many, each
+    # in 96 views.
+    "demo_290": "shapes_demo --world.train-objects 290 --world.views 96",
+    "demo_1160": "shapes_demo --world.train-objects 1160 --world.views 96",
     # The other methods, with controls for the demo's temperature and inverse dynamics.
     **{name: f"shapes_tiny --method {name}" for name in (*TWO_VIEWS, "vicreg_traj", "conv_jepa")},
     "equimod_inverse": f"shapes_tiny --method equimod {INVERSE}",

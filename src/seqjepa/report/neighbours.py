@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from seqjepa.report import style
 from seqjepa.report.runs import Floats
 from seqjepa.report.sample import Ints, Sample
 from seqjepa.report.strips import show, to_images
+from seqjepa.worlds.base import WorldSpec
 
 NEIGHBOURS = 5
 QUERIES = 4  # drawn
@@ -98,6 +100,16 @@ def nearness(sample: Sample, representation: str) -> Nearness:
         return Nearness(same_class, float("nan"))
     angles = _angle(rotations[queries][:, None], rotations[found])
     return Nearness(same_class, float(np.median(angles)))
+
+
+def between_degrees(spec: WorldSpec, one: Tensor, other: Tensor) -> float | None:
+    """Return the angle between two poses by the world's first group of rotations, None without."""
+    group = next((group for group in spec.factors.groups if group.is_rotation), None)
+    if group is None:
+        return None
+    columns = spec.factors.columns(group)
+    quaternions = [group.absolute(pose[columns].double()).numpy() for pose in (one, other)]
+    return float(_angle(*quaternions))
 
 
 def draw_neighbours(sample: Sample, representation: str) -> Figure:

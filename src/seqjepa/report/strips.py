@@ -58,7 +58,7 @@ def draw_strips(batch: SequenceBatch, spec: WorldSpec) -> Figure:
             show(_place(figure, left, bottom, side, side), images[i, t])
             if t + 1 < length:
                 between = _place(figure, left + side, bottom, GAP * side, side)
-                _draw_action(between, spec, batch.poses[i, t], batch.actions[i, t])
+                draw_action(between, spec, batch.poses[i, t], batch.actions[i, t])
 
         label = int(batch.labels[i])
         name = spec.classes[label] if label >= 0 else f"sequence {i + 1}"
@@ -134,7 +134,7 @@ def _place(figure: Figure, left: float, bottom: float, width: float, height: flo
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
-def _draw_action(axes: Axes, spec: WorldSpec, pose: Tensor, action: Tensor) -> None:
+def draw_action(axes: Axes, spec: WorldSpec, pose: Tensor, action: Tensor) -> None:
     """Draw an arrow to the next view, the action in words below it, and a globe above it.
 
     The globe shows the first rotation, if there is one.
