@@ -13,7 +13,7 @@ from fixtures.run_copies import copy_run
 from seqjepa.report import page, runs, tables, write_report
 
 CONTROLLED = ("model", "random", "pixels")
-SECTIONS = ("sequences", "results", "maps", "neighbours", "training", "settings")
+SECTIONS = ("sequences", "results", "maps", "neighbours", "expected", "training", "settings")
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_before_the_first_checkpoint_the_rest_is_shown(run_dir: Path, tmp_path: 
     copy_run(run_dir, tmp_path / "run", lambda config: config.update(name="<b>z&amp;"))
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     text = write_report([tmp_path / "run"], tmp_path / "out").read_text(encoding="utf-8")
-    assert text.count("No pictures: ") == 3 and "no checkpoint" in text
+    assert text.count("No pictures: ") == 4 and "no checkpoint" in text
     assert [attributes["id"] for _, attributes in Page(text).tags if "id" in attributes] == list(
         SECTIONS
     )

@@ -8,8 +8,8 @@ from typing import Any
 from seqjepa.display import warn
 from seqjepa.errors import CheckpointError, DataError
 from seqjepa.keys import draw_key
-from seqjepa.model import load
-from seqjepa.report import maps, neighbours, sample, strips
+from seqjepa.model import Model, load
+from seqjepa.report import imagined, maps, neighbours, sample, strips
 from seqjepa.report.neighbours import Nearness
 from seqjepa.report.runs import Variant
 from seqjepa.report.sample import Sample
@@ -32,6 +32,7 @@ class Album:
         world: the world's config, as JSON data.
         missing: why there are no pictures; all that follows is empty then.
         strips: sample sequences.
+        imagined: what the predictor expects to see; None if there is no predictor of actions.
         maps: of z and z_AGG.
         legend: name, colour and character of each class.
         neighbours: in z and z_AGG.
@@ -45,6 +46,7 @@ class Album:
     world: Mapping[str, Any]
     missing: str = ""
     strips: Picture | None = None
+    imagined: Picture | None = None
     maps: Sequence[Picture] = ()
     legend: Sequence[tuple[str, str, str]] = ()
     neighbours: Sequence[Picture] = ()
@@ -57,7 +59,8 @@ class Album:
     @property
     def pictures(self) -> list[Picture]:
         """All pictures."""
-        return [picture for picture in (self.strips, *self.maps, *self.neighbours) if picture]
+        single = (self.strips, self.imagined)
+        return [picture for picture in (*single, *self.maps, *self.neighbours) if picture]
 
     @property
     def has_angle(self) -> bool:
@@ -93,6 +96,7 @@ def make_album(variant: Variant, prefix: str, paths: Mapping[str, str]) -> Album
         label=variant.label,
         world=first.config["world"],
         strips=_strips(drawn, world, model.experiment.train.num_views, prefix),
+        imagined=_imagined(model, drawn, world, prefix),
         maps=drawn_maps,
         legend=[(name, colour, MARKERS[marker]) for name, colour, marker, _ in legend],
         neighbours=_neighbours(drawn, prefix) if several else (),
@@ -116,6 +120,20 @@ def _strips(drawn: Sample, world: World, num_views: int, prefix: str) -> Picture
     figure = strips.draw_strips(batch, spec)
     alt = "Sequences of views with the actions between them"
     return picture(f"{prefix}sequences", figure, alt, _strips_caption(spec))
+
+
+def _imagined(model: Model, drawn: Sample, world: World, prefix: str) -> Picture | None:
+    """Draw what the predictor expects to see; nothing if it predicts no views from actions."""
+    if not (model.method.predicts and world.spec.actions.groups):
+        return None
+    index = drawn.index[neighbours.examples(drawn, STRIPS)]
+    figure = imagined.draw_imagined(model, world, index)
+    alt = "Views, actions, and the views nearest to what the predictor expects"
+    caption = (
+        "A view, an action, the view that it leads to, and the object’s views that are nearest to "
+        "what the predictor expects. The right one is framed."
+    )
+    return picture(f"{prefix}imagined", figure, alt, caption)
 
 
 def _strips_caption(spec: WorldSpec) -> str:

@@ -85,7 +85,7 @@ def _caption(axes: Axes, world: World, batch: SequenceBatch, number: int, view: 
     degrees = between_degrees(world.spec, batch.poses[number, 1], batch.poses[number, view])
     text = "right" if right else ("" if degrees is None else f"{degrees:.0f}° off")
     if view == 0:
-        text = f"{text} (the view before)".strip()
+        text = f"{text}, as before" if text else "the view before"
     colour = style.Z if right else style.MUTED
     axes.set_xlabel(text, fontsize=7.6, labelpad=2.5, color=colour)
 

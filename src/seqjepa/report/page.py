@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from seqjepa.report import headline, style, tables
+from seqjepa.report import headline, parts, style, tables
 from seqjepa.report.album import Album
 from seqjepa.report.runs import Variant, flatten
 from seqjepa.report.style import Picture
@@ -54,6 +54,7 @@ def render(
         albums=albums,
         results=results,
         curves=curves,
+        parts=parts.part_tables(variants),
         settings_of=[provenance(variant) for variant in variants],
         version=version("seqjepa"),
         **_results(variants),

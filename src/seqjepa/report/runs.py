@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Run:
             keys are joined by a slash.
         results: the JSON data of results.json, None before evaluation.
         data: a digest of the data that it was trained on, empty where unknown.
+        parts: the figures of further parts of its evaluation, by their names.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class Run:
     metrics: Mapping[str, Floats]
     results: Mapping[str, Any] | None
     data: str = ""
+    parts: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
@@ -116,7 +118,11 @@ def read_run(folder: Path) -> Run:
     metrics = _read_metrics(folder / "metrics.jsonl")
     evaluated = folder / "results.json"
     results = read_results(evaluated) if evaluated.exists() else None
-    return Run(folder, load_config(config, path), metrics, results, _data(folder))
+    parts = {
+        found.stem: tuple(Record(**record) for record in read_results(found)["records"])
+        for found in sorted((folder / "suite").glob("*.json"))
+    }
+    return Run(folder, load_config(config, path), metrics, results, _data(folder), parts)
 
 
 def group(runs: Sequence[Run]) -> list[Variant]:

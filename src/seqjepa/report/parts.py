@@ -1,0 +1,96 @@
+"""Tables of the further parts of an evaluation, such as retrieval: `suite/NAME.json` of runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqjepa.evaluation.protocol import Record
+from seqjepa.report.runs import Variant
+
+# Of each part: its title, what its lengths are, and how to read it.
+TITLES = {
+    "retrieval": (
+        "Retrieval by the predictor",
+        "views observed",
+        "From views and an action the next view is expected, and all views of the object are "
+        "ranked by their likeness to that. MRR is the mean of 1 / rank, H@k the share of ranks up "
+        "to k; PRE is the squared error of the rotation of the nearest of all views.",
+    ),
+    "group": (
+        "The group of actions",
+        "actions",
+        "0 is exact, 1 as far off as another view of the object. An action that changes nothing "
+        "should change nothing, one and its inverse neither, and two should do what their product "
+        "does. A predictor that ignores actions obeys these three: the error of one step tells it "
+        "apart. A rollout feeds predictions back.",
+    ),
+}
+METRICS = {
+    **{f"h@{k}": f"H@{k}" for k in (1, 2, 5, 10)},
+    "mrr": "MRR",
+    "pre": "PRE",
+    "r2": "R²",
+    "median_degrees": "median error, °",
+}
+FEW = 8  # lengths in a table, at most
+
+
+@dataclass(frozen=True)
+class PartTable:
+    """The figures of one part, of all variants.
+
+    Attributes:
+        title, note: what it is, and how to read it.
+        lengths: what the columns are numbers of, and these numbers.
+        rows: label, features, and a cell for each length.
+    """
+
+    title: str
+    note: str
+    length: str
+    lengths: tuple[int, ...]
+    rows: tuple[tuple[str, str, tuple[str, ...]], ...]
+
+
+def part_tables(variants: Sequence[Variant]) -> list[PartTable]:
+    """Return a table for each part that any run has been asked."""
+    runs = [run for variant in variants for run in variant.runs]
+    names = dict.fromkeys(name for run in runs for name in run.parts)
+    return [_table(name, variants) for name in names]
+
+
+def _table(name: str, variants: Sequence[Variant]) -> PartTable:
+    title, length, note = TITLES.get(name, (name.capitalize(), "length", ""))
+    figures: dict[tuple[str, str], dict[int, list[float]]] = {}
+    for variant in variants:
+        prefix = f"{variant.label} · " if len(variants) > 1 else ""
+        for run in variant.runs:
+            for record in run.parts.get(name, ()):
+                row = prefix + _label(name, record), record.features
+                figures.setdefault(row, {}).setdefault(record.views, []).append(record.value)
+
+    # Of many lengths, every fifth after the first few.
+    lengths = sorted({views for row in figures.values() for views in row})
+    if len(lengths) > FEW:
+        lengths = [views for views in lengths if views <= 3 or views % 5 == 0]
+    rows = tuple(
+        (*row, tuple(_cell(values.get(views, [])) for views in lengths))
+        for row, values in figures.items()
+    )
+    return PartTable(title, note, length, tuple(lengths), rows)
+
+
+def _label(part: str, record: Record) -> str:
+    """Return task and metric in words, and features that are not the model's."""
+    metric = METRICS.get(record.metric, record.metric)
+    words = [metric] if record.task == part else [record.task, metric]
+    features = "" if record.features == "model" else f" ({record.features})"
+    return ", ".join(words) + features
+
+
+def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    mean = f"{np.mean(values):.3f}"
+    return f"{mean} ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else mean

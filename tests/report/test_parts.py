@@ -1,0 +1,110 @@
+"""Further parts of an evaluation on the page: what the predictor expects, and tables."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fixtures.contract import experiment
+from fixtures.run_copies import copy_run
+from seqjepa.errors import DataError
+from seqjepa.evaluation.protocol import Record
+from seqjepa.evaluation.suite import evaluate_suite
+from seqjepa.keys import draw_key
+from seqjepa.model import load
+from seqjepa.report import imagined, write_report
+from seqjepa.report.parts import part_tables
+from seqjepa.report.runs import Run, Variant, read_run
+from seqjepa.training.loop import train
+
+
+def test_the_page_has_the_parts_that_were_asked(run_dir: Path, tmp_path: Path) -> None:
+    run = copy_run(run_dir, tmp_path / "run")
+    before = write_report([run], tmp_path / "before").read_text()
+    assert "What the predictor expects" in before and "--suite full" in before
+
+    outcomes = list(evaluate_suite(run, ["retrieval", "group"], progress=False, device="cpu"))
+    assert all(outcome.results for outcome in outcomes)
+    after = write_report([run], tmp_path / "after").read_text()
+    for words in ("Retrieval by the predictor", "The group of actions", "H@1 (chance)", "rollout"):
+        assert words in after and words not in before
+    assert (tmp_path / "after" / "imagined.png").stat().st_size > 1000
+
+
+def test_a_damaged_part_is_named(run_dir: Path, tmp_path: Path) -> None:
+    run = copy_run(run_dir, tmp_path / "run")
+    (run / "suite").mkdir()
+    (run / "suite" / "group.json").write_text("{")
+    with pytest.raises(DataError, match=r"group\.json is damaged"):
+        read_run(run)
+
+
+def variant(label: str, *values: dict[int, float]) -> Variant:
+    """Return a variant whose seeds have these rollouts."""
+    runs = [
+        Run(
+            Path(f"{label}{seed}"),
+            {"seed": seed},
+            {},
+            None,
+            parts={
+                "group": tuple(
+                    Record("model", "test", "rollout", "view", views, "mrr", value)
+                    for views, value in by_length.items()
+                )
+            },
+        )
+        for seed, by_length in enumerate(values)
+    ]
+    return Variant(label, tuple(runs))
+
+
+def test_seeds_are_summed_up_and_variants_have_rows() -> None:
+    [table] = part_tables([variant("a", {1: 0.4, 2: 0.2}, {1: 0.6}), variant("b", {2: 0.1})])
+    assert table.lengths == (1, 2)
+    assert table.rows == (
+        ("a · rollout, MRR", "model", ("0.500 ± 0.141", "0.200")),
+        ("b · rollout, MRR", "model", ("", "0.100")),
+    )
+
+
+def test_of_many_lengths_some_are_shown() -> None:
+    [table] = part_tables([variant("a", dict.fromkeys(range(1, 16), 0.5))])
+    assert table.lengths == (1, 2, 3, 5, 10, 15)
+    assert table.rows[0][0] == "rollout, MRR"
+
+
+def test_an_exact_prediction_finds_the_view_that_comes(run_dir: Path) -> None:
+    model = load(run_dir)
+    world = model.experiment.world.build()
+    index = np.arange(4)
+    batch = world.sequences("test", index, 5, draw_key(0, "test", 0, index))
+
+    method = SimpleNamespace(
+        encoder=lambda views: views.flatten(2).double(),
+        source=lambda features: features,
+        target=lambda views: views.flatten(2).double(),
+        predict=lambda sources, actions: batch.views[:, 1].flatten(1).double(),
+    )
+    found = imagined.nearest_views(replace(model, method=method), batch)
+    assert found.shape == (4, 4) and (found[:, 0] == 1).all()
+
+    # The right one alone is framed, and others say how far off they are.
+    figure = imagined.draw_imagined(model, world, index)
+    words = [axes.get_xlabel() for axes in figure.axes]
+    assert words.count("right") <= len(index) and any("° off" in word for word in words)
+
+
+def test_methods_without_a_predictor_say_so(tmp_path: Path) -> None:
+    recipe = experiment("simclr")
+    run = train(
+        replace(recipe, train=replace(recipe.train, num_views=2)),
+        tmp_path / "run",
+        quiet=True,
+        device="cpu",
+    )
+    page = write_report([run], tmp_path / "report")
+    assert "predicts no views from actions" in page.read_text()
+    assert not (page.parent / "imagined.png").exists()
