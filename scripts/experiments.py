@@ -3,8 +3,9 @@
     .venv/bin/python scripts/experiments.py equal_views --runs last demo --seeds 0 1 2 --jobs 2
 
 A run is trained and evaluated on the test split, and its results.json is copied to
-docs/results/EXPERIMENT/RUN_seedS.json; the curves of its online probes, where a page draws them, to
-docs/curves. A run whose results are there is finished. When the script was killed, start it again:
+docs/results/EXPERIMENT/RUN_seedS.json, further parts of its evaluation to docs/results/parts; the
+curves of its online probes, where a page draws them, to docs/curves. A run whose results are there
+is finished. When the script was killed, start it again:
 it goes on where it was. Every run is one process with one thread; `--jobs` of them run side by
 side. Weights stay in runs/EXPERIMENT/.
 """
@@ -116,6 +117,7 @@ PIXELS = {
     "furniture": "furniture",
     "furniture_demo": f"furniture {OURS}",
 }
+PARTS = ("retrieval", "group")  # of the evaluation, where a method predicts views
 CURVES = ("long", "pixels")  # experiments whose curves are kept
 EXPERIMENTS = {
     "equal_views": EQUAL_VIEWS,
@@ -165,7 +167,7 @@ def run(experiment: str, name: str, seed: int) -> int:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     seqjepa = [sys.executable, "-m", "seqjepa.cli"]
     train = [*seqjepa, "train", *arguments, "--run-dir", str(folder), "--resume"]
-    evaluate = [*seqjepa, "evaluate", str(folder), "--split", "test"]
+    evaluate = [*seqjepa, "evaluate", str(folder), "--split", "test", "--suite", "probes", *PARTS]
 
     with folder.with_suffix(".log").open("a") as log:
         for command in (train, evaluate):
@@ -175,9 +177,18 @@ def run(experiment: str, name: str, seed: int) -> int:
 
     kept.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(folder / "results.json", kept)
+    keep_parts(folder, DOCS / "results" / "parts" / place)
     if experiment in CURVES:
         keep_curves(folder, DOCS / "curves" / f"{place}.json")
     return 0
+
+
+def keep_parts(folder: Path, kept: Path) -> None:
+    """Copy what further parts of a run's evaluation found."""
+    for part in PARTS:
+        if (found := folder / "suite" / f"{part}.json").exists():
+            kept.mkdir(parents=True, exist_ok=True)
+            shutil.copy(found, kept)
 
 
 def keep_curves(folder: Path, kept: Path) -> None:

@@ -93,7 +93,8 @@ def test_a_run_of_an_experiment(run_dir: Path, tmp_path: Path, monkeypatch) -> N
     assert experiments.run("equal_views", "demo", 0) == 0
     trained, evaluated = commands
     assert trained[3:5] == ["train", "shapes_demo"] and trained[-1] == "--resume"
-    assert evaluated[3] == "evaluate" and evaluated[-2:] == ["--split", "test"]
+    assert evaluated[3] == "evaluate" and evaluated[5:7] == ["--split", "test"]
+    assert evaluated[-3:] == ["probes", "retrieval", "group"]
     copied = tmp_path / "docs" / "results" / "equal_views" / "demo_seed0.json"
     assert copied.read_bytes() == (run_dir / "results.json").read_bytes()
     experiments.keep_curves(run_dir, tmp_path / "docs" / "curves" / "demo.json")

@@ -224,7 +224,7 @@ def test_what_a_run_cannot_be_asked(name, changes, why, tmp_path: Path, capsys) 
         return
     for outcome in outcomes.values():
         assert isinstance(outcome.error, NotApplicableError) and why in str(outcome.error)
-    # Named, it is an error; among all, a line.
+    # Where nothing else is asked it is an error, beside others a line.
     assert cli.run(["evaluate", str(run), "--suite", "retrieval", "--device", "cpu"]) == 2
     assert why in capsys.readouterr().err
     assert cli.run(["evaluate", str(run), "--suite", "full", "--device", "cpu"]) == 0

@@ -20,7 +20,7 @@ from seqjepa.config import EvaluateConfig
 from seqjepa.display import warn
 from seqjepa.errors import SeqJepaError
 from seqjepa.evaluation.subject import NotApplicableError
-from seqjepa.evaluation.suite import FULL, PROBES, Outcome, evaluate_suite
+from seqjepa.evaluation.suite import PROBES, Outcome, chosen_parts, evaluate_suite
 from seqjepa.model import read_experiment
 from seqjepa.recipes import load_code
 from seqjepa.report.tables import INPUTS, SHOWN_VIEWS
@@ -84,8 +84,9 @@ def main(arguments: list[str]) -> None:
 
 
 def _show(outcomes: Iterable[Outcome], options: EvaluateOptions) -> None:
-    """Print what became of each part, as it comes; raise the first error at the end."""
-    console, failed, written = Console(), list[SeqJepaError](), list[str]()
+    """Print what became of each part, as it comes; at the end, raise the first error."""
+    console, written = Console(), list[str]()
+    failed, skipped = list[SeqJepaError](), list[SeqJepaError]()
     for outcome in outcomes:
         if outcome.results is not None:
             records = outcome.results["records"]
@@ -94,13 +95,14 @@ def _show(outcomes: Iterable[Outcome], options: EvaluateOptions) -> None:
             written.append(str(outcome.path))
             continue
 
-        # Where all questions are asked, one that a run cannot be asked is no failure.
+        # What a run cannot be asked is no failure, unless nothing else was to be asked.
         assert outcome.error is not None
-        if FULL in options.suite and isinstance(outcome.error, NotApplicableError):
+        if isinstance(outcome.error, NotApplicableError):
+            skipped.append(outcome.error)
             console.print(Text(f"{outcome.name}: left out, {outcome.error}"), soft_wrap=True)
             continue
         failed.append(outcome.error)
-        if len(options.suite) > 1 or FULL in options.suite:
+        if chosen_parts(options.suite) != [outcome.name]:
             warn(f"{outcome.name}: {outcome.error}")
 
     if written:
@@ -108,6 +110,8 @@ def _show(outcomes: Iterable[Outcome], options: EvaluateOptions) -> None:
         console.print(Text(f"done: {', '.join(written)}. {following}"), soft_wrap=True)
     if failed:
         raise failed[0]
+    if not written:
+        raise skipped[0]
 
 
 def _part_table(records: Sequence[dict[str, Any]]) -> Table:
