@@ -29,8 +29,8 @@ def _with(array: np.ndarray, value: float) -> np.ndarray:
     return changed
 
 
-# What makes arrays unfit: each a function of views, poses, labels and the manifest, which may change
-# that in place, to new arrays.
+# What makes arrays unfit: each a function of views, poses, labels and the manifest, which may
+# change that in place, to new arrays.
 FAULTS = {
     "a pose is NaN": lambda v, p, n, m: (v, _with(p, np.nan), n),
     "a pose is infinite": lambda v, p, n, m: (v, _with(p, -np.inf), n),

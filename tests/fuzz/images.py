@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from faults import image_recipe
 from fuzz.names import NAMES
-from fuzz.pictures import PICTURES, Jpeg, Png
+from fuzz.pictures import MAGIC, PICTURES, Jpeg, Png, part
 from fuzz.trial import Contents, record
 from seqjepa.worlds.base import World
 
@@ -61,8 +61,8 @@ def _moved(*folders: str) -> Callable[[Files], Files]:
 
 def _bomb(data: bytes) -> bytes:
     """Return a few bytes that claim to be 30,000 pixels wide and high."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + header + struct.pack(">I", zlib.crc32(header)) + data
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
+    return MAGIC + part(b"IHDR", header) + part(b"IDAT", zlib.compress(data))
 
 
 # What makes sets of images unfit: each a function of the files to new ones.

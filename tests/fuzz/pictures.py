@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 SIDE = 16  # pixels, as many as are read, so that nothing is resampled
+MAGIC = b"\x89PNG\r\n\x1a\n"
 WHOLE = (0, 0, 1, 1)
 # Of each pass of an interlaced PNG, its first column and row and its steps.
 ADAM7 = (
@@ -95,7 +96,7 @@ class Png:
 
         header = struct.pack(">IIBBBBB", SIDE, SIDE, self.depth, number, 0, 0, self.interlaced)
         parts = [(b"IHDR", header), *before, *self._pixels(samples), (b"IEND", b"")]
-        data = b"\x89PNG\r\n\x1a\n" + b"".join(_part(*part) for part in parts) + self.tail
+        data = MAGIC + b"".join(part(*each) for each in parts) + self.tail
         return data, UPRIGHT[self.turned](self._seen(samples, palette, key))
 
     def _pixels(self, samples: np.ndarray) -> list[tuple[bytes, bytes]]:
@@ -173,7 +174,8 @@ class Jpeg:
         return written.getvalue() + self.tail, UPRIGHT[self.turned](pixels)
 
 
-def _part(kind: bytes, data: bytes) -> bytes:
+def part(kind: bytes, data: bytes) -> bytes:
+    """Return a part of a PNG."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 

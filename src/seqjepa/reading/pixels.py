@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from seqjepa.errors import ConfigError, DataError
 
@@ -149,7 +149,7 @@ def _found(data: bytes) -> str:
     return f"it is {kind}" if kind else "of another format, or damaged at its beginning"
 
 
-def _match_clear_colour(image: Image.Image) -> None:
+def _match_clear_colour(image: ImageFile.ImageFile) -> None:
     """Bring the colour that is transparent in a PNG to the depth of the pixels as they are read.
 
     Pillow reads 2 and 4 bits, and 16 of each of three channels, as 8 bits, but leaves that colour
