@@ -294,7 +294,7 @@ def _plans(draw: st.DrawFn, fault: str = "") -> Images:
         classes=classes,
         deep=draw(st.sampled_from(["", "a"])) if len(classes) > 1 and not inside else "",
         # Enough for a batch to train on, also if one is lost.
-        each=draw(st.integers(0, 2)) + 7 // max(1, len(classes)) + 1,
+        each=draw(st.integers(0, 1)) + 7 // max(1, len(classes)) + 1,
         loose=loose,
         stem=draw(FOLDERS),
         suffixes=tuple(draw(st.lists(st.sampled_from(SUFFIXES), min_size=1, max_size=4))),
