@@ -19,8 +19,8 @@ from fuzz.pictures import MAGIC, PICTURES, Jpeg, Png, part
 from fuzz.trial import Contents, record
 from seqjepa.worlds.base import World
 
-# A slash is the end of a folder's name.
-FOLDERS = NAMES.map(lambda name: name.replace("/", ""))
+# A slash is the end of a folder's name, and so is a backslash in a zip: Windows writes it so.
+FOLDERS = NAMES.map(lambda name: name.replace("/", "").replace("\\", ""))
 Files = list[tuple[str, bytes]]
 TARS = {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2", "tar.xz": "w:xz"}
 ARCHIVES = ("zip", *TARS)
