@@ -6,13 +6,14 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from fuzz import arrays
+from fuzz import arrays, images
 from fuzz.damage import DAMAGE
 from fuzz.trial import check_damaged, check_refused, check_valid
 
 # Of each kind, those that are right, and those with a fault.
 KINDS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "arrays": (arrays.PLANS, arrays.FAULTY),
+    "images": (images.PLANS, images.FAULTY),
 }
 TRIALS: dict[
     str, Callable[[str], tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]]

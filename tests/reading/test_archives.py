@@ -89,6 +89,13 @@ def test_a_zip_with_backslashes_has_the_same_folders(tmp_path: Path) -> None:
     assert found.read("a/b/2.txt", 9999) == FILES["a/b/2.txt"]
 
 
+@pytest.mark.parametrize("form", ["zip", "tar"])
+def test_double_slashes_and_dots_make_no_folder(tmp_path: Path, form: str) -> None:
+    path, odd = tmp_path / f"data.{form}", {"./a//1.txt": b"one", "a/./b///2.txt": b"two"}
+    make_zip(path, odd) if form == "zip" else make_tar(path, mode="w", files=odd)
+    assert contents(path) == {"a/1.txt": b"one", "a/b/2.txt": b"two"}
+
+
 def test_files_of_a_zip_and_a_folder_may_be_read_later(tmp_path: Path) -> None:
     for path in (make_zip(tmp_path / "data.zip"), make_folder(tmp_path / "data")):
         iteration = members(path)
@@ -267,6 +274,16 @@ def test_a_flipped_byte_in_what_is_read_is_found(tmp_path: Path, form: str) -> N
         place = len(whole) // 2
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with pytest.raises(DataError, match=r"a\.(zip|tar\.gz).* get it again"):
+        read_all(path)
+
+
+@pytest.mark.parametrize("form", ["tar.gz", "tar.bz2", "tar.xz"])
+def test_a_flipped_byte_behind_what_opening_reads_is_found(tmp_path: Path, form: str) -> None:
+    path = make_tar(tmp_path / f"a.{form}", mode=f"w:{form[4:]}", files={"a": os.urandom(99_999)})
+    data = bytearray(path.read_bytes())
+    data[80_000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"a\.tar.* get it again"):
         read_all(path)
 
 

@@ -124,6 +124,25 @@ def test_transparency_is_laid_over_white() -> None:
     assert decoded(saved(key, transparency=(1, 2, 3))) == [white]
 
 
+@pytest.mark.parametrize(
+    ("colour", "depth", "row", "clear", "seen"),
+    [
+        (0, 2, b"\x1b", b"\0\1", [0, 255, 170, 255]),
+        (0, 4, b"\x45", b"\0\4", [255, 85]),
+        # Only one of two shades whose upper bits are the same is transparent.
+        (0, 16, b"\x64\1\x64\2", b"\x64\1", [255, 100]),
+        (2, 16, b"\x64\1" * 3 + b"\x65\1" * 3, b"\x64\1" * 3, [255, 101]),
+    ],
+)
+def test_a_transparent_colour_has_as_many_bits_as_its_file(
+    colour: int, depth: int, row: bytes, clear: bytes, seen: list[int]
+) -> None:
+    header = struct.pack(">IIBBBBB", len(seen), 1, depth, colour, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"tRNS", clear), (b"IDAT", zlib.compress(b"\0" + row)))
+    data = SIGNATURE + b"".join(chunk(*part) for part in parts) + chunk(b"IEND", b"")
+    assert decode(data, "file").tolist() == [[[shade] * 3 for shade in seen]]
+
+
 def test_cmyk_becomes_rgb() -> None:
     data = saved(Image.fromarray(SQUARES).convert("CMYK"), "JPEG", quality=95, subsampling=0)
     assert abs(decode(data, "file").astype(int) - SQUARES).max() < 24

@@ -6,6 +6,7 @@ links, doubles, and members that grow beyond reason are refused.
 
 import hashlib
 import io
+import lzma
 import os
 import stat
 import tarfile
@@ -30,6 +31,7 @@ BROKEN = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     NotImplementedError,
     RuntimeError,
     ValueError,
@@ -260,14 +262,15 @@ def _infos(archive: zipfile.ZipFile, path: Path) -> Iterator[Member]:
     names: set[str] = set()
     for info in archive.infolist():
         # Some programs for Windows write backslashes.
-        name = info.filename.replace("\\", "/").removeprefix("./")
+        slashed = info.filename.replace("\\", "/")
+        name = _plain(slashed)
         where = f"{path}:{name}"
         _check_name(info.filename, where)
         if stat.S_ISLNK(info.external_attr >> 16):
             raise DataError(
                 f"{where} is a link, which is not followed: get the archive from its publisher"
             )
-        if not name or name.endswith("/"):
+        if slashed.endswith("/"):
             continue
 
         if info.flag_bits & 1:
@@ -284,7 +287,8 @@ def _tar(path: Path) -> Iterator[Member]:
     try:
         with open_tar(path) as archive:
             for info in read_infos(archive):
-                where = f"{path}:{info.name}"
+                name = _plain(info.name)
+                where = f"{path}:{name}"
                 _check_name(info.name, where)
                 if info.isdir():
                     continue
@@ -296,10 +300,10 @@ def _tar(path: Path) -> Iterator[Member]:
 
                 # A tar is packed as a whole, so its ratio is that of all members so far.
                 unpacked += info.size
-                _check_once(info.name, where, names)
+                _check_once(name, where, names)
                 _check_size(info.size, info.size, where)
                 _check_size(unpacked, packed, str(path))
-                name, contents = info.name.removeprefix("./"), partial(_extract, archive, info)
+                contents = partial(_extract, archive, info)
                 yield Member(name, where, info.size, contents, lasting=False)
     except BROKEN as error:
         # `tarfile` says a line for each way in which a tar might be packed.
@@ -313,6 +317,11 @@ def _extract(archive: tarfile.TarFile, info: tarfile.TarInfo) -> BinaryIO:
     return cast(BinaryIO, archive.extractfile(info) or io.BytesIO())
 
 
+def _plain(name: str) -> str:
+    """Return a name without what says nothing, as `./` and double slashes."""
+    return str(PurePosixPath(name))
+
+
 def _check_name(name: str, where: str) -> None:
     # Backslashes and drive letters count on every system: what is safe here is safe on Windows.
     pure = PurePosixPath(name.replace("\\", "/"))
@@ -321,10 +330,9 @@ def _check_name(name: str, where: str) -> None:
 
 
 def _check_once(name: str, where: str, names: set[str]) -> None:
-    plain = str(PurePosixPath(name))
-    if plain in names:
+    if name in names:
         raise DataError(f"{where} is there twice: get the archive from its publisher")
-    names.add(plain)
+    names.add(name)
 
 
 def _check_size(size: int, packed: int, where: str) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from seqjepa.errors import ConfigError, DataError
 
@@ -122,6 +122,7 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
                     f"{name} claims {image.width} x {image.height} pixels, more than "
                     f"{MOST_PIXELS:,}: shrink it or leave it out"
                 )
+            _match_clear_colour(image)
             yield image
 
     except Image.DecompressionBombError as error:
@@ -146,6 +147,21 @@ def _found(data: bytes) -> str:
     if data[4:8] == b"ftyp":
         kind = "an AVIF" if data[8:12] in (b"avif", b"avis") else "a HEIC or a video"
     return f"it is {kind}" if kind else "of another format, or damaged at its beginning"
+
+
+def _match_clear_colour(image: ImageFile.ImageFile) -> None:
+    """Bring the colour that is transparent in a PNG to the depth of the pixels as they are read.
+
+    Pillow reads 2 and 4 bits, and 16 of each of three channels, as 8 bits, but leaves that colour
+    as the file has it.
+    """
+    clear = image.info.get("transparency")
+    # Of a PNG that is not read yet, the last part is the layout of its samples.
+    layout = image.tile[0][3] if image.format == "PNG" and image.tile else None
+    if isinstance(clear, int) and layout in ("L;2", "L;4"):
+        image.info["transparency"] = clear * (85 if layout == "L;2" else 17) % 256
+    if isinstance(clear, tuple) and layout == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
 
 
 def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
@@ -212,9 +228,12 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    # Pillow would clip 16 bits to 8.
+    # Pillow would clip 16 bits to 8. A transparent shade is compared before they are cut.
     if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image, np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+        deep, clear = np.asarray(image, np.uint32), image.info.get("transparency")
+        image = Image.fromarray((deep >> 8).clip(0, 255).astype(np.uint8))
+        if isinstance(clear, int):
+            image.putalpha(Image.fromarray(np.where(deep == clear, 0, 255).astype(np.uint8)))
 
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         over = image.convert("RGBA")

@@ -186,7 +186,7 @@ def _refuse_doubles(found: Mapping[str, str], where: str) -> None:
             same = " and ".join(sorted(folder for folder in found if found[folder] == split))
             raise DataError(
                 f"{where} has {same}, which are both the split {split} by their names: join them, "
-                f"or rename one to {', '.join(other for other in SPELLINGS if other != split)}"
+                f"or rename one to {' or '.join(other for other in SPELLINGS if other != split)}"
             )
 
 

@@ -68,10 +68,13 @@ def test_first_sub_folders_are_classes_and_a_tenth_is_the_test(tmp_path: Path, f
 def test_a_few_images_are_enough_for_a_test_and_one_is_not(tmp_path: Path) -> None:
     few = fill(tmp_path / "few", "a/1.png", "a/2.png", "a/3.png")
     assert [len(contents(few, split, 0.02)) for split in ("train", "val", "test")] == [1, 1, 1]
-    with pytest.raises(
-        DataError, match=r"set of images 'images' has 1 object.* for `test`.*: add images$"
-    ):
-        SOURCE.open(fill(tmp_path / "one", "a/1.png"), 16, 0)
+    one = fill(tmp_path / "one", "a/1.png")
+    message = "one holds one image, too few to train on some and test on others: add images"
+    with pytest.raises(DataError, match=message):
+        SOURCE.open(one, 16, 0)
+    report = SOURCE.inspect(one)
+    assert report is not None and not report.good
+    assert message in " ".join(finding.what for finding in report.findings)
 
 
 def test_the_middle_square_of_each_image(tmp_path: Path) -> None:
@@ -186,7 +189,7 @@ def test_missing_and_empty(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no .*nothing"):
         SOURCE.open(tmp_path / "nothing", 16, 0.1)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty holds no JPEG or PNG images"):
+    with pytest.raises(DataError, match="empty holds no JPEG or PNG images: name a folder"):
         SOURCE.open(tmp_path / "empty", 16, 0.1)
     assert (
         SOURCE.inspect(tmp_path / "empty") is None and SOURCE.inspect(tmp_path / "nothing") is None

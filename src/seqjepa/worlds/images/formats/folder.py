@@ -82,6 +82,8 @@ class ImageFolder(Source):
             warn(f"{place}: {left_out}: {kinds_of_files(found.ignored)}")
 
         layout = arrange(found.images, str(place))
+        if len(layout.names) == 1:
+            raise DataError(_lone(place))
         for note in layout.notes:
             warn(f"{place}: {note}")
         classes, labels = _number(layout)
@@ -178,7 +180,9 @@ def _read(place: Path) -> _Found:
 
     if not images and not refused:
         kinds = f", only {kinds_of_files(ignored)}" if ignored else ""
-        raise DataError(f"{place} holds no JPEG or PNG images{kinds}")
+        raise DataError(
+            f"{place} holds no JPEG or PNG images{kinds}: name a folder, zip or tar that does"
+        )
     return _Found(images, refused, ignored)
 
 
@@ -211,10 +215,18 @@ def _described(place: Path, names: list[str]) -> Iterator[Finding]:
             title += f": {plural(len(found), 'image')}, {plural(len(counts), 'class')}"
         yield Finding(True, f"{title}: {counted(counts)}" if counts else title)
 
-    if len(names) < FEWEST and not layout.splits:
+    # Of two, one can be the test, and none need be held out for val.
+    if len(names) == 1:
+        yield Finding(False, _lone(place))
+    elif len(names) < FEWEST and not layout.splits:
         yield doubt(f"{len(names)} images are too few for train, val and test: add some")
     for message in (*layout.notes, *class_doubts(classes, by_split)):
         yield doubt(message)
+
+
+def _lone(place: Path) -> str:
+    """Return a message about a set of one image."""
+    return f"{place} holds one image, too few to train on some and test on others: add images"
 
 
 def _number(layout: Layout) -> tuple[tuple[str, ...], Indices]:
