@@ -6,13 +6,15 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from fuzz import arrays
+from fuzz import arrays, packs, views
 from fuzz.damage import DAMAGE
 from fuzz.trial import check_damaged, check_refused, check_valid
 
 # Of each kind, those that are right, and those with a fault.
 KINDS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "arrays": (arrays.PLANS, arrays.FAULTY),
+    "views": (views.PLANS, views.FAULTY),
+    "packs": (packs.PLANS, packs.FAULTY),
 }
 TRIALS: dict[
     str, Callable[[str], tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]]

@@ -227,6 +227,14 @@ def test_damaged_and_missing_files_are_named_and_mended(folder, packed, name):
             lambda data: data | {"files": data["files"] | {"../x": {"bytes": 1, "sha256": ""}}},
             r"manifest\.json is damaged, it lists '\.\./x' outside the pack",
         ),
+        (
+            lambda data: data | {"files": data["files"] | {"a\0b": {"bytes": 1, "sha256": ""}}},
+            r"pack/a\\0b is missing: run `seqjepa data pack` once more",
+        ),
+        (
+            lambda data: data | {"options": data["options"] | {"coding": "raw", "size": 4000}},
+            r"manifest\.json is damaged, raw views of 4000 pixels a side do not fill",
+        ),
         (lambda data: [], r"manifest\.json is damaged"),
     ],
 )
