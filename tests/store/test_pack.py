@@ -245,6 +245,12 @@ def test_manifests_that_cannot_be_right(packed, change, message):
         build(packed)
 
 
+def test_a_manifest_of_brackets_is_damaged(packed):
+    (packed / "manifest.json").write_bytes(b"[" * 100_000)
+    with pytest.raises(DataError, match=r"manifest\.json is damaged .*recursion"):
+        build(packed)
+
+
 def test_a_finished_pack_says_so(packed):
     [report] = reports(packed)
     assert report.good and "JPEG files as they were, finished" in report.findings[0].what

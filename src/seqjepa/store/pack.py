@@ -243,7 +243,7 @@ def read_manifest(folder: Path) -> PackManifest:
             f"{folder} is an unfinished pack: run `seqjepa data pack` once more with the same "
             "options, which goes on"
         ) from error
-    except (OSError, ValueError, ConfigError) as error:
+    except (OSError, ValueError, RecursionError, ConfigError) as error:
         raise DataError(f"{path} is damaged ({error}): {AGAIN}") from error
 
 
