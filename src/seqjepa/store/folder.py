@@ -110,7 +110,7 @@ class FolderStore(Store):
             raise DataError(
                 f"{folder} cannot be read ({error.strerror or error}): get the object again"
             ) from error
-        return sorted(int(found[1]) for name in names if (found := VIEW.fullmatch(name)))
+        return sorted(int(view[1]) for name in names if (view := VIEW.fullmatch(name)))
 
     @override
     def fewest(self) -> tuple[int, str]:
