@@ -101,6 +101,11 @@ WRONG: dict[str, tuple[str, Change, str]] = {
         lambda _: npy(np.full(7, np.nan)),
         "latent_1.npy holds a factor that is not finite",
     ),
+    "latent beyond float32": (
+        "latent_1.npy",
+        lambda _: npy(np.full(7, 1e300)),
+        "latent_1.npy holds a factor that is not finite",
+    ),
     "latent pickled": (
         "latent_1.npy",
         lambda _: pickled(),

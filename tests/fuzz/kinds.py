@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from fuzz import arrays, images
+from fuzz import arrays, images, packs, views
 from fuzz.damage import DAMAGE
 from fuzz.trial import check_damaged, check_refused, check_valid
 
@@ -14,6 +14,8 @@ from fuzz.trial import check_damaged, check_refused, check_valid
 KINDS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "arrays": (arrays.PLANS, arrays.FAULTY),
     "images": (images.PLANS, images.FAULTY),
+    "views": (views.PLANS, views.FAULTY),
+    "packs": (packs.PLANS, packs.FAULTY),
 }
 TRIALS: dict[
     str, Callable[[str], tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]]

@@ -6,6 +6,7 @@ plans; its report of a failure shows the plan, which is all that is needed to wr
 
 import io
 import math
+import re
 import signal
 import tempfile
 from collections import Counter
@@ -98,7 +99,10 @@ def check_damaged(plan: Plan, damage: Damage) -> None:
 
         if outcome.error is None:
             _check_trained(outcome.run)
-            assert fault is None, f"they train, but data check says: {fault}"
+            # Of some kinds, training opens a file when it needs it, and `data check` opens all.
+            lazy = getattr(plan, "lazy", "$.")  # a pattern of complaints; this one fits nothing
+            unread = fault is not None and re.search(lazy, fault) is not None
+            assert fault is None or unread, f"they train, but data check says: {fault}"
         else:
             _check_message(outcome, path)
             assert fault is not None, f"data check is content, but: {outcome.error}"

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fixtures.view_files import places, write
 from seqjepa.commands.data.check import reports
 from seqjepa.store import inspection
+from seqjepa.store.packing import pack
 
 
 @pytest.fixture
@@ -63,6 +65,35 @@ def test_inspection_counts_the_views_of_every_object(folder, monkeypatch):
         f"{folder / place} has 1 views, other objects have 2: get it again, or set world.views to 1"
     )
     assert (False, said) in findings(folder)
+
+
+def test_only_names_as_published_are_views(folder, tmp_path):
+    """A copy that is called image_00.jpg was taken for a second view 0."""
+    pack(folder, tmp_path / "before", views=2)
+    for place in places(folder, "train"):
+        for name in ("image_00.jpg", "image_١.jpg"):
+            (folder / place / name).write_bytes((folder / place / "image_0.jpg").read_bytes())
+    assert all(good for good, _ in findings(folder))
+    pack(folder, tmp_path / "after", views=2)
+    images = [(tmp_path / name / "images.bin").read_bytes() for name in ("before", "after")]
+    assert images[0] == images[1]
+
+
+def test_inspection_of_images_that_are_smaller_than_the_first(folder):
+    image = folder / places(folder, "train")[3] / "image_1.jpg"
+    Image.new("RGB", (40, 20)).save(image)
+    found = findings(folder)
+    assert all(good for good, _ in found)
+    assert any(
+        "20 to 256 pixels a side: world.image_size can be at most 20" in it for _, it in found
+    )
+
+
+def test_inspection_of_objects_without_views(folder):
+    for image in folder.glob("*/*/image_*.jpg"):
+        image.rename(image.with_suffix(".png"))
+    good, what = findings(folder)[-1]
+    assert not good and "has 0 views image_<i>.jpg, and no object has more than that" in what
 
 
 def test_inspection_knows_what_is_not_of_this_format(tmp_path):

@@ -227,6 +227,14 @@ def test_damaged_and_missing_files_are_named_and_mended(folder, packed, name):
             lambda data: data | {"files": data["files"] | {"../x": {"bytes": 1, "sha256": ""}}},
             r"manifest\.json is damaged, it lists '\.\./x' outside the pack",
         ),
+        (
+            lambda data: data | {"files": data["files"] | {"a\0b": {"bytes": 1, "sha256": ""}}},
+            r"pack/a\\0b is missing: run `seqjepa data pack` once more",
+        ),
+        (
+            lambda data: data | {"options": data["options"] | {"coding": "raw", "size": 4000}},
+            r"manifest\.json is damaged, raw views of 4000 pixels a side do not fill",
+        ),
         (lambda data: [], r"manifest\.json is damaged"),
     ],
 )
@@ -234,6 +242,12 @@ def test_manifests_that_cannot_be_right(packed, change, message):
     path = packed / "manifest.json"
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     with pytest.raises(DataError, match=message):
+        build(packed)
+
+
+def test_a_manifest_of_brackets_is_damaged(packed):
+    (packed / "manifest.json").write_bytes(b"[" * 100_000)
+    with pytest.raises(DataError, match=r"manifest\.json is damaged .*recursion"):
         build(packed)
 
 

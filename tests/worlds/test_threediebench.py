@@ -258,6 +258,40 @@ def test_pictures_are_never_enlarged(published):
         world(published, image_size=300)
 
 
+def test_no_picture_is_enlarged_that_is_smaller_than_the_first(folder):
+    image = folder / places(folder, "train")[3] / "image_1.jpg"
+    Image.new("RGB", (40, 20)).save(image)
+    for path in (folder, folder.parent / "pack"):
+        if path != folder:
+            pack(folder, path, views=2)
+        with pytest.raises(ConfigError, match=r"(view 1 of .*|image_1\.jpg) has 40 x 20 pixels"):
+            world(path, views=2, image_size=32, train_on_val=True)
+        assert world(path, views=2, image_size=20).spec.image_shape == (3, 20, 20)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_latents_of_every_split_are_in_their_units(folder, tmp_path, split):
+    shutil.copytree(folder, tmp_path / "ood")
+    for place in places(folder, split):
+        for path in (folder / place).glob("latent_*.npy"):
+            np.save(path, np.rad2deg(np.load(path)))
+    with pytest.raises(DataError, match=r"rot_x reaches .* Latents hold angles in radians"):
+        world(folder, views=2)
+    with pytest.raises(DataError, match=f"{folder.name}: rot_x reaches"):
+        world(tmp_path / "ood", views=2, ood_path=str(folder))
+
+
+def test_names_of_objects_may_be_bytes(folder):
+    before = everything(world(folder, views=2), "test")
+    split_file(folder, "val_images.npy", lambda names: np.char.encode(names, "utf-8"))
+    after = everything(world(folder, views=2), "test")
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+    split_file(folder, "val_images.npy", lambda names: np.array([b"a/\xff"] * len(names)))
+    with pytest.raises(DataError, match="must hold strings such as"):
+        world(folder, views=2)
+
+
 def split_file(folder: Path, name: str, change) -> None:
     array = np.load(folder / name)
     np.save(folder / name, change(array))

@@ -48,7 +48,7 @@ SIGNATURES = {
 
 
 def decode(
-    data: bytes, name: str, size: int | tuple[int, int] | None = None
+    data: bytes, name: str, size: int | tuple[int, int] | None = None, option: str = ""
 ) -> npt.NDArray[np.uint8]:
     """Return the pixels of a JPEG or PNG, [H, W, 3].
 
@@ -63,11 +63,15 @@ def decode(
             bicubic, with a filter as wide as it shrinks. A JPEG of just 2, 4 or 8 times that size
             is shrunk while it is decoded: that takes a third of the time, and differs less from
             filtering than filters do.
+        option: the name of the option that holds `size`, if the image must not be enlarged to it.
 
     Raises:
+        ConfigError: if the image must not be enlarged, but would have to be.
         DataError: if the file is empty, too large, truncated, damaged or no JPEG or PNG.
     """
     with _opened(data, name) as image:
+        if isinstance(size, int) and option:
+            _require_size(image, name, size, option)
         if size is not None:
             height, width = (size, size) if isinstance(size, int) else size
             if any(image.size == (scale * width, scale * height) for scale in DRAFTS):
@@ -100,7 +104,11 @@ def check_size(data: bytes, name: str, size: int, option: str) -> None:
         option: the name of the option that holds `size`, for messages.
     """
     with _opened(data, name) as image:
-        width, height = image.size
+        _require_size(image, name, size, option)
+
+
+def _require_size(image: Image.Image, name: str, size: int, option: str) -> None:
+    width, height = image.size
     if min(width, height) < size:
         raise ConfigError(
             f"{option} is {size}, but {name} has {width} x {height} pixels and would have to be "
@@ -187,7 +195,7 @@ def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
 
 
 def decode_all(
-    number: int, read: Callable[[int], tuple[bytes, str]], size: int
+    number: int, read: Callable[[int], tuple[bytes, str]], size: int, option: str = ""
 ) -> npt.NDArray[np.uint8]:
     """Return many images [number, S, S, 3], decoded side by side.
 
@@ -197,15 +205,16 @@ def decode_all(
         number: of images.
         read: the bytes of image 0 .. number - 1, and its name for messages.
         size: S.
+        option: see `decode`.
 
     Raises:
-        DataError: as `decode` does.
+        ConfigError, DataError: as `decode` does.
     """
     images = np.empty((number, size, size, 3), np.uint8)
 
     def fill(start: int) -> None:
         for place in range(start, min(start + BLOCK, number)):
-            images[place] = decode(*read(place), size)
+            images[place] = decode(*read(place), size, option)
 
     for _ in _threads().map(fill, range(0, number, BLOCK)):
         pass  # the loop is there to raise what a thread raised

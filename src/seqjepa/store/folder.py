@@ -25,13 +25,15 @@ from typing_extensions import override
 
 from seqjepa.errors import DataError
 from seqjepa.reading.npy import parse, read_bytes
-from seqjepa.reading.pixels import MOST_BYTES, check_size, decode_all
+from seqjepa.reading.pixels import MOST_BYTES, decode, decode_all
 from seqjepa.render.scene import LATENTS
 from seqjepa.store.splits import Listing, find_objects, read_listing
 from seqjepa.store.table import ViewTable
 from seqjepa.types import Indices
 
 IMAGE, LATENT = "image_{}.jpg", "latent_{}.npy"
+# Only names that IMAGE makes: a copy called image_00.jpg is no second view 0.
+VIEW = re.compile(r"image_(0|[1-9][0-9]*)\.jpg")
 SAMPLE = 256  # objects of a split that are compared when a run is resumed
 MOST_LATENT_BYTES = 4096  # a latent has 184
 FEWER = "get it again, or set world.views to what every object has"
@@ -53,11 +55,15 @@ class Store(ABC):
         """Return the number of views of the object with the fewest, and its place."""
 
     @abstractmethod
-    def table(self, rows: Indices, views: int, size: int) -> ViewTable:
+    def table(
+        self, rows: Indices, views: int, size: int, option: str = "world.image_size"
+    ) -> ViewTable:
         """Return the first `views` views of the objects `rows`, with S = `size` pixels per side.
 
+        `option` holds that size, for messages; if it is empty, smaller views are enlarged.
+
         Raises:
-            ConfigError: if the views are smaller than that.
+            ConfigError: if views are smaller than that, now or when they are asked for.
             DataError: if files are missing or damaged, now or when views are asked for.
         """
 
@@ -104,7 +110,7 @@ class FolderStore(Store):
             raise DataError(
                 f"{folder} cannot be read ({error.strerror or error}): get the object again"
             ) from error
-        return sorted(int(name[6:-4]) for name in names if re.fullmatch(r"image_\d+\.jpg", name))
+        return sorted(int(view[1]) for name in names if (view := VIEW.fullmatch(name)))
 
     @override
     def fewest(self) -> tuple[int, str]:
@@ -112,7 +118,9 @@ class FolderStore(Store):
         return min((len(self.numbers(row)), place) for row, place in enumerate(self.listing.places))
 
     @override
-    def table(self, rows: Indices, views: int, size: int) -> ViewTable:
+    def table(
+        self, rows: Indices, views: int, size: int, option: str = "world.image_size"
+    ) -> ViewTable:
         # Published views are numbered from 0, those of unlisted objects from anywhere.
         if self.unlisted:
             numbers = np.array([self.numbers(row)[:views] for row in rows.tolist()])
@@ -124,8 +132,8 @@ class FolderStore(Store):
         for row in range(len(rows)):
             file_size(files.path(row, views - 1, IMAGE))
 
-        check_size(*files.image(0, 0), size, "world.image_size")
-        images = Images(files.image, (*numbers.shape, size, size, 3))
+        decode(*files.image(0, 0), size, option)
+        images = Images(files.image, (*numbers.shape, size, size, 3), option)
         labels = self.listing.labels[rows]
         return ViewTable(images, _Latents(files), labels, contents=files.contents())
 
@@ -177,16 +185,19 @@ class Images:
     Attributes:
         read: the bytes of the file of an object and a view, and its name for messages.
         shape: of the array.
+        option: the option that holds S, if smaller images are an error; empty to enlarge them.
     """
 
     read: Callable[[int, int], tuple[bytes, str]]
     shape: tuple[int, ...]
+    option: str
     dtype = np.dtype(np.uint8)
 
     def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.uint8]:
         rows, views = np.broadcast_arrays(*at)
         flat = list(zip(rows.ravel().tolist(), views.ravel().tolist(), strict=True))
-        decoded = decode_all(len(flat), lambda place: self.read(*flat[place]), self.shape[2])
+        size = self.shape[2]
+        decoded = decode_all(len(flat), lambda at: self.read(*flat[at]), size, self.option)
         return decoded.reshape(*rows.shape, *self.shape[2:])
 
 
@@ -245,7 +256,10 @@ def read_latent(path: Path) -> npt.NDArray[np.float64]:
         raise DataError(f"{path} must hold {expected}, got {got}: get the file again")
 
     found = latent.astype(np.float64)
-    if not np.isfinite(found).all():
+    # What float64 holds may be too large for float32, in which poses are.
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(found.astype(np.float32))
+    if not is_finite.all():
         raise DataError(
             f"{path} holds a factor that is not finite ({found.tolist()}): get the file again or "
             "leave the object out"

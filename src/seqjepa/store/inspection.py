@@ -91,6 +91,12 @@ def _folder(path: Path, look: Look) -> Iterator[Finding | Sample]:
     store = FolderStore(path, listing=listing)
     numbers = [store.numbers(row) for row in range(len(listing.places))]
     fewest, most = min(map(len, numbers)), max(map(len, numbers))
+    if most < 2:
+        where = store.folder / listing.places[0]
+        raise DataError(
+            f"{where} has {plural(most, 'view')} image_<i>.jpg, and no object has more than that; "
+            "there must be two at least: get the images again, or rename them"
+        )
     if fewest < most:
         yield _fewer(store, [len(found) for found in numbers], fewest, most)
 
@@ -275,7 +281,8 @@ def _sample(store: Store, rows: Indices, views: int, look: Look) -> Iterator[Fin
     is_raw = isinstance(store, PackedStore) and store.manifest.options.coding == "raw"
     size = side if is_raw else min(SIZE, side)
     objects, numbers = np.arange(len(rows))[:, None], np.arange(views)[None]
-    table = store.table(rows, views, size)
+    # A look must not end at views that are smaller than others.
+    table = store.table(rows, views, size, option="")
     pixels = table.images(objects[:, 0], numbers)
     require_latents(table.poses[objects, numbers], store.folder)
     if look.quick:
@@ -299,6 +306,6 @@ def _described(store: Store, views: int, side: int, look: Look) -> Iterator[Find
     listing = store.listing
     names = {split: rows for split, rows in listing.splits.items() if len(rows)}
     order = sorted(names, key=lambda split: (split != "train", split))
-    tables = {split: store.table(names[split], views, side) for split in order}
+    tables = {split: store.table(names[split], views, side, option="") for split in order}
     yield from table_findings(tables, listing.classes, look)
     yield from factor_findings(FACTORS, some_poses(tables[order[0]]))

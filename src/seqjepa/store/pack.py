@@ -26,7 +26,8 @@ from typing_extensions import override
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.files import file_sha256, read_at
 from seqjepa.from_json import build_dataclass
-from seqjepa.reading.pixels import check_size
+from seqjepa.reading.npy import open_array
+from seqjepa.reading.pixels import decode
 from seqjepa.render.scene import LATENTS
 from seqjepa.store.folder import Images, Store
 from seqjepa.store.splits import read_listing
@@ -118,17 +119,28 @@ class PackedStore(Store):
 
         self.listing = read_listing(folder)
         self.file = (folder / IMAGES).open("rb", buffering=0)
-        self.index: npt.NDArray[np.void] = np.load(folder / INDEX, mmap_mode="r")
-        shape = (len(self.listing.places), self.manifest.options.views)
+        self.index: npt.NDArray[np.void] = open_array(folder / INDEX, "the places of images", AGAIN)
+        options = self.manifest.options
+        shape = (len(self.listing.places), options.views)
         if self.index.dtype != RECORD or self.index.shape != shape:
             raise DataError(f"{folder / INDEX} does not fit the other files of the pack: {AGAIN}")
+
+        # Raw views are found by their size, so it must be the one that they were written with.
+        is_raw, written = options.coding == "raw", self.manifest.files[IMAGES].bytes
+        if is_raw and written != len(MAGIC) + self.index.size * 3 * (options.size or 0) ** 2:
+            raise DataError(
+                f"{folder / MANIFEST} is damaged, raw views of {options.size} pixels a side do not "
+                f"fill {written:,} bytes: {AGAIN}"
+            )
 
     @override
     def fewest(self) -> tuple[int, str]:
         return self.manifest.options.views, self.listing.places[0]
 
     @override
-    def table(self, rows: Indices, views: int, size: int) -> ViewTable:
+    def table(
+        self, rows: Indices, views: int, size: int, option: str = "world.image_size"
+    ) -> ViewTable:
         options = self.manifest.options
         if options.coding == "raw" and size != options.size:
             raise ConfigError(
@@ -139,8 +151,8 @@ class PackedStore(Store):
         shape = (len(self.index), views, size, size, 3)
         images: Images | _Pixels
         if options.coding == "jpeg":
-            check_size(*self.jpeg(int(rows[0]), 0), size, "world.image_size")
-            images = Images(self.jpeg, shape)
+            decode(*self.jpeg(int(rows[0]), 0), size, option)
+            images = Images(self.jpeg, shape, option)
         else:
             images = _Pixels(self, shape)
 
@@ -231,7 +243,7 @@ def read_manifest(folder: Path) -> PackManifest:
             f"{folder} is an unfinished pack: run `seqjepa data pack` once more with the same "
             "options, which goes on"
         ) from error
-    except (OSError, ValueError, ConfigError) as error:
+    except (OSError, ValueError, RecursionError, ConfigError) as error:
         raise DataError(f"{path} is damaged ({error}): {AGAIN}") from error
 
 
@@ -250,8 +262,9 @@ def _compare(folder: Path, name: str, expected: Digest | None, *, contents: bool
 
     try:
         size = path.stat().st_size
-    except OSError as error:
-        raise DataError(f"{path} is missing: {AGAIN}") from error
+    except (OSError, ValueError) as error:
+        # A ValueError is about a name that no file can have.
+        raise DataError(f"{path} is missing: {AGAIN}".replace("\0", "\\0")) from error
     if size != expected.bytes:
         raise DataError(
             f"{path} has {size:,} bytes, it was written with {expected.bytes:,}: {AGAIN}"

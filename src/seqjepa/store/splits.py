@@ -6,6 +6,7 @@ They are read from the split files of 3DIEBench (Garrido et al. 2023), or made o
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +101,10 @@ def _read_split(folder: Path, name: str) -> tuple[list[str], npt.NDArray[np.int6
     """Read the places and labels of one split."""
     images, numbers = folder / f"{name}_images.npy", folder / f"{name}_labels.npy"
     names = parse(read_bytes(images, MOST_BYTES), images, "strings")
+    # Lists that were read from a text file are often of bytes.
+    if names.dtype.kind == "S":
+        with suppress(UnicodeDecodeError):
+            names = np.char.decode(names, "utf-8")
     if names.ndim != 1 or names.dtype.kind != "U" or not len(names):
         got = f"{names.dtype} {list(names.shape)}"
         raise DataError(f'{images} must hold strings such as "/02691156/dc8d9003/", got {got}')

@@ -26,7 +26,7 @@ from seqjepa.reading.findings import Finding, Look, Report
 from seqjepa.render.scene import FACTORS
 from seqjepa.store.folder import FolderStore, Store
 from seqjepa.store.holdout import hold_out
-from seqjepa.store.inspection import image_side, inspect
+from seqjepa.store.inspection import inspect
 from seqjepa.store.pack import PackedStore, is_pack
 from seqjepa.store.splits import UNLISTED, WHERE_FROM, Listing
 from seqjepa.store.table import ViewTable, pixel_statistics
@@ -35,7 +35,8 @@ from seqjepa.types import Indices
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 from seqjepa.worlds.table import TableWorld
 
-SAMPLE = 20  # objects whose factors are looked at
+SAMPLE = 20  # objects of a split whose factors are looked at
+LEAST_SIZE = 8  # pixels per side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Config(WorldConfig):
     train_on_val: bool = False
 
     def __post_init__(self) -> None:
-        at_least(self, image_size=8, views=2, split_seed=0)
+        at_least(self, image_size=LEAST_SIZE, views=2, split_seed=0)
         positive(self, "val_fraction")
         below_one(self, "val_fraction")
         FACTORS.select(self.actions)
@@ -87,9 +88,10 @@ class Config(WorldConfig):
             split: store.table(rows, self.views, self.image_size)
             for split, rows in self._splits(store).items()
         }
+        for table in tables.values():
+            _require_latents(table, store.folder)
         if self.ood_path is not None:
             tables[UNLISTED] = self._ood(store.listing.classes)
-        _require_latents(tables["train"], store.folder)
 
         mean, std = pixel_statistics(tables["train"])
         spec = WorldSpec(
@@ -121,7 +123,7 @@ class Config(WorldConfig):
         if "train" in store.listing.splits:
             # In a good folder all objects have as many views: one tells of all.
             views = len(store.numbers(0)) if isinstance(store, FolderStore) else store.fewest()[0]
-            cls(path=str(path), image_size=image_side(store), views=views).build()
+            cls(path=str(path), image_size=_least_size(store), views=views).build()
         yield from ()
 
     def _splits(self, store: Store) -> dict[str, Indices]:
@@ -179,6 +181,7 @@ class Config(WorldConfig):
 
         labels = _labels(store.listing, classes, store.folder)
         table = store.table(np.arange(len(labels)), min(self.views, fewest), self.image_size)
+        _require_latents(table, store.folder)
         return replace(table, labels=labels)
 
 
@@ -200,6 +203,13 @@ def open_store(path: str, option: str, *, unlisted: bool = False) -> Store:
             "pack` made of it"
         )
     return PackedStore(folder) if is_pack(folder) else FolderStore(folder, unlisted=unlisted)
+
+
+def _least_size(store: Store) -> int:
+    """Return the least `image_size` that a store can be opened with, whatever sizes are in it."""
+    if isinstance(store, PackedStore) and store.manifest.options.coding == "raw":
+        return store.manifest.options.size or LEAST_SIZE
+    return LEAST_SIZE
 
 
 def _require_latents(table: ViewTable, source: Path) -> None:
