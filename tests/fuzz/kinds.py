@@ -6,20 +6,29 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from fuzz import arrays
+from fuzz import arrays, meshes
+from fuzz import trial as common
 from fuzz.damage import DAMAGE
-from fuzz.trial import check_damaged, check_refused, check_valid
 
 # Of each kind, those that are right, and those with a fault.
 KINDS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "arrays": (arrays.PLANS, arrays.FAULTY),
+    "meshes": (meshes.PLANS, meshes.FAULTY),
 }
+# Meshes are not trained on, but pictures of them: they have checks of their own.
+CHECKS = {"meshes": meshes}
+
+
+def _checks(kind: str) -> Any:
+    return CHECKS.get(kind, common)
+
+
 TRIALS: dict[
     str, Callable[[str], tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]]
 ] = {
-    "odd": lambda kind: (check_valid, (KINDS[kind][0],)),
-    "faulty": lambda kind: (check_refused, (KINDS[kind][1],)),
-    "damaged": lambda kind: (check_damaged, (KINDS[kind][0], DAMAGE)),
+    "odd": lambda kind: (_checks(kind).check_valid, (KINDS[kind][0],)),
+    "faulty": lambda kind: (_checks(kind).check_refused, (KINDS[kind][1],)),
+    "damaged": lambda kind: (_checks(kind).check_damaged, (KINDS[kind][0], DAMAGE)),
 }
 
 
