@@ -1,4 +1,4 @@
-"""What makes meshes unfit to be drawn: each fault is one of a shape, of files, or of a glTF file."""
+"""What makes meshes unfit to be drawn: faults of shapes, of files, and of glTF files."""
 
 import re
 from collections.abc import Callable

@@ -1,6 +1,7 @@
 """A writer of glTF files in the ways that the format allows."""
 
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -37,7 +38,7 @@ def write_gltf(
             for primitive in drawn:
                 primitive["material"] = part
         primitives.append(drawn)
-    groups = primitives if "apart" in style else [sum(primitives, [])]
+    groups = primitives if "apart" in style else [list(chain.from_iterable(primitives))]
     end = len(made.json["nodes"]) - 1
     for drawn in filter(None, groups):
         made.json["meshes"].append({"primitives": drawn})

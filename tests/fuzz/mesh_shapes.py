@@ -1,6 +1,7 @@
-"""Solids of polygons as plain lists of numbers, and the triangles that a reader must make of them."""
+"""Solids of polygons as plain numbers, and the triangles that a reader must make of them."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.spatial import ConvexHull
@@ -40,7 +41,7 @@ class Shape:
         fans = [
             ((one[0], second, third), number)
             for number, one in enumerate(self.polygons)
-            for second, third in zip(one[1:-1], one[2:], strict=True)
+            for second, third in pairwise(one[1:])
             if len({one[0], second, third}) == 3
         ]
         return np.array([corners for corners, _ in fans]), np.array([owner for _, owner in fans])
@@ -50,7 +51,7 @@ class Shape:
         fans = [
             ([one[0], second, third], number)
             for number, one in enumerate(self.polygons)
-            for second, third in zip(one[1:-1], one[2:], strict=True)
+            for second, third in pairwise(one[1:])
         ]
         return replace(
             self,
