@@ -210,7 +210,7 @@ def write_ply(shape: Shape, style: set[str], chance: np.random.Generator) -> Fil
     header, body = f"ply\nformat {kind} 1.0\n{comments}", b""
 
     def element(name: str, rows: int, columns: list[tuple[str, str, list]]) -> None:
-        """Add an element; a column is its name, its type, with that of its lists, and its values."""
+        """Add an element; a column is its name, its types and its values."""
         nonlocal header, body
         header += f"element {name} {rows}\n"
         for title, types, _ in columns:

@@ -7,5 +7,6 @@ collection into files.
 
 Each format has a file that makes parts of it: wavefront.py (OBJ) with materials.py, ply.py with
 ply_elements.py, gltf.py with gltf_file.py and gltf_materials.py, off.py and stl.py. resolver.py
-finds the files that a mesh names, polygons.py makes triangles, and colours.py brings colours to one scale.
+finds the files that a mesh names, polygons.py makes triangles, and colours.py brings colours to one
+scale.
 """

@@ -93,7 +93,8 @@ def _places(nodes: Sequence[Json]) -> list[Floats]:
             seen.add(number)
             places[number] = above @ _own_place(nodes[number])
             ahead += [(child, places[number]) for child in nodes[number].get("children", [])]
-    if len(seen) < len(nodes):
+    # Nodes that no root leads to have no place.
+    if any("mesh" in node for number, node in enumerate(nodes) if number not in seen):
         raise ValueError("nodes are below themselves")
     return places
 
