@@ -1,28 +1,40 @@
 """The kinds of data sets that are made at random, and the trials that each goes through."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from fuzz import arrays, images, packs, views
+from fuzz import arrays, images, meshes, packs, trial, views
 from fuzz.damage import DAMAGE
-from fuzz.trial import check_damaged, check_refused, check_valid
 
-# Of each kind, those that are right, and those with a fault.
-KINDS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
-    "arrays": (arrays.PLANS, arrays.FAULTY),
-    "images": (images.PLANS, images.FAULTY),
-    "views": (views.PLANS, views.FAULTY),
-    "packs": (packs.PLANS, packs.FAULTY),
-}
-TRIALS: dict[
-    str, Callable[[str], tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]]
-] = {
-    "odd": lambda kind: (check_valid, (KINDS[kind][0],)),
-    "faulty": lambda kind: (check_refused, (KINDS[kind][1],)),
-    "damaged": lambda kind: (check_damaged, (KINDS[kind][0], DAMAGE)),
+TRIALS = ("odd", "faulty", "damaged")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data set.
+
+    Attributes:
+        plans: of those that are whole.
+        faulty: of those with a certain fault.
+        checks: has `check_valid`, `check_refused` and `check_damaged`.
+    """
+
+    plans: st.SearchStrategy[Any]
+    faulty: st.SearchStrategy[Any]
+    checks: ModuleType = trial
+
+
+KINDS = {
+    "arrays": Kind(arrays.PLANS, arrays.FAULTY),
+    "images": Kind(images.PLANS, images.FAULTY),
+    "views": Kind(views.PLANS, views.FAULTY),
+    "packs": Kind(packs.PLANS, packs.FAULTY),
+    # What is trained on are their pictures.
+    "meshes": Kind(meshes.PLANS, meshes.FAULTY, meshes),
 }
 
 
@@ -31,8 +43,12 @@ def run(kind: str, trial: str, tries: int, random: int) -> int:
 
     Return how many there were: fewer, where there are not so many different ones.
     """
-    check, strategies = TRIALS[trial](kind)
-    made = 0
+    chosen, made = KINDS[kind], 0
+    check, strategies = {
+        "odd": (chosen.checks.check_valid, (chosen.plans,)),
+        "faulty": (chosen.checks.check_refused, (chosen.faulty,)),
+        "damaged": (chosen.checks.check_damaged, (chosen.plans, DAMAGE)),
+    }[trial]
 
     def tried(drawn: tuple[Any, ...]) -> None:
         nonlocal made
@@ -40,8 +56,8 @@ def run(kind: str, trial: str, tries: int, random: int) -> int:
         check(*drawn)
 
     # Files are written and trained on: examples are slow, and a shared machine is slower at times.
-    chosen = settings(
+    slow = settings(
         max_examples=tries, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
-    seed(random)(chosen(given(st.tuples(*strategies))(tried)))()
+    seed(random)(slow(given(st.tuples(*strategies))(tried)))()
     return made

@@ -65,7 +65,7 @@ class Outcome:
 
 def check_valid(plan: Plan) -> None:
     """Check that a valid data set is good, holds what it should, and trains."""
-    with _workplace() as folder:
+    with workplace() as folder:
         path = plan.write(folder / "data")
         config = plan.world(path)
         assert dict(plan.found(config.build())) == dict(plan.expected())
@@ -79,7 +79,7 @@ def check_valid(plan: Plan) -> None:
 
 def check_refused(plan: Plan) -> None:
     """Check that a data set with a fault ends in one clear message, which `data check` has too."""
-    with _workplace() as folder:
+    with workplace() as folder:
         path = plan.write(folder / "data")
         outcome = _train(plan.world(path), folder)
         assert outcome.error is not None, "it trains"
@@ -92,7 +92,7 @@ def check_damaged(plan: Plan, damage: Damage) -> None:
 
     `data check` says that it is good where it trains, and names a fault where it does not.
     """
-    with _workplace() as folder:
+    with workplace() as folder:
         path = plan.write(folder / "data")
         damage.apply(folder / "data")
         outcome, fault = _train(plan.world(path), folder), _check_data(path)
@@ -157,7 +157,7 @@ def _check_message(outcome: Outcome, path: Path) -> None:
 
 
 @contextmanager
-def _workplace() -> Iterator[Path]:
+def workplace() -> Iterator[Path]:
     """Yield an empty folder with a cache of its own; a trial that hangs there is an error."""
     with tempfile.TemporaryDirectory() as name, silenced(), collected(), _time_limit():
         folder = Path(name)

@@ -68,10 +68,11 @@ class Member:
                 f"{self.where} has {self.size:,} bytes, more than the {most:,} such a file may "
                 "have: get it again or leave it out"
             )
-        # The size is a claim: a member is never read beyond the limit.
+        # The size is a claim: one byte more would show that it is wrong. Memory for all that is
+        # asked for is taken at once.
         try:
             with self.open() as file:
-                data = file.read(most + 1)
+                data = file.read(self.size + 1)
         except BROKEN as error:
             raise DataError(f"{self.where} cannot be read ({error}): get it again") from error
 

@@ -6,6 +6,7 @@ and workers.py draws many in several processes. `seqjepa.store.export_meshes` tu
 collection into files.
 
 Each format has a file that makes parts of it: wavefront.py (OBJ) with materials.py, ply.py with
-ply_elements.py, gltf.py with gltf_file.py and gltf_materials.py, and off.py. resolver.py finds the
-files that a mesh names, polygons.py makes triangles, and colours.py brings colours to one scale.
+ply_elements.py, gltf.py with gltf_file.py and gltf_materials.py, off.py and stl.py. resolver.py
+finds the files that a mesh names, polygons.py makes triangles, and colours.py brings colours to one
+scale.
 """

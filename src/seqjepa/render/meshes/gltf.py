@@ -11,7 +11,7 @@ from seqjepa.render.kernels import Floats, Ints
 from seqjepa.render.meshes.colours import with_alpha
 from seqjepa.render.meshes.gltf_file import GltfFile, Json, Table, fractions_of
 from seqjepa.render.meshes.gltf_materials import GLOSSY, paint
-from seqjepa.render.meshes.mesh import Part
+from seqjepa.render.meshes.mesh import Part, require_few
 from seqjepa.render.meshes.polygons import strip
 from seqjepa.render.meshes.resolver import Resolver
 
@@ -38,17 +38,29 @@ def read_gltf(data: bytes, resolver: Resolver) -> list[Part]:
 
     nodes = file.json.get("nodes", [])
     places, parts = _places(nodes), list[Part]()
-    for number in _drawn(file.json, nodes):
+    drawn = [number for number in _drawn(file.json, nodes) if "mesh" in nodes[number]]
+    meshes = [file.json["meshes"][nodes[number]["mesh"]] for number in drawn]
+    # Nodes can show a mesh many times over: a small file can have triangles without end.
+    sizes = [_most_faces(file, primitive) for mesh in meshes for primitive in _primitives(mesh)]
+    require_few(sum(sizes))
+
+    for number, mesh in zip(drawn, meshes, strict=True):
         node = nodes[number]
-        if "mesh" not in node:
-            continue
-        mesh = file.json["meshes"][node["mesh"]]
         joints = _joints(file, node["skin"], places) if "skin" in node else None
         weights = node.get("weights", mesh.get("weights", []))
-        for primitive in mesh["primitives"]:
-            if primitive.get("mode", TRIANGLES) in (TRIANGLES, STRIP, FAN):
-                parts.append(_part(file, primitive, weights, places[number], joints))
+        for primitive in _primitives(mesh):
+            parts.append(_part(file, primitive, weights, places[number], joints))
     return parts
+
+
+def _primitives(mesh: Json) -> list[Json]:
+    """Return the primitives of a mesh that have triangles."""
+    return [
+        primitive
+        for primitive in mesh["primitives"]
+        if primitive.get("mode", TRIANGLES) in (TRIANGLES, STRIP, FAN)
+        and "POSITION" in primitive["attributes"]
+    ]
 
 
 def _drawn(header: Json, nodes: Sequence[Json]) -> Iterator[int]:
@@ -81,6 +93,9 @@ def _places(nodes: Sequence[Json]) -> list[Floats]:
             seen.add(number)
             places[number] = above @ _own_place(nodes[number])
             ahead += [(child, places[number]) for child in nodes[number].get("children", [])]
+    # Nodes that no root leads to have no place.
+    if any("mesh" in node for number, node in enumerate(nodes) if number not in seen):
+        raise ValueError("nodes are below themselves")
     return places
 
 
@@ -183,6 +198,13 @@ def _skinned(
     moves = moves / np.where(total > 0, total, 1)[:, None, None]
     turned = None if normals is None else np.einsum("vij,vj->vi", moves[:, :3, :3], normals)
     return np.einsum("vij,vj->vi", moves[:, :3, :3], points) + moves[:, :3, 3], turned
+
+
+def _most_faces(file: GltfFile, primitive: Json) -> int:
+    """Return how many triangles a primitive has at most, from the sizes of its tables."""
+    table = primitive.get("indices", primitive["attributes"]["POSITION"])
+    count = int(file.json["accessors"][table]["count"])
+    return count // 3 if primitive.get("mode", TRIANGLES) == TRIANGLES else count
 
 
 def _faces(file: GltfFile, primitive: Json, points: int) -> Ints:

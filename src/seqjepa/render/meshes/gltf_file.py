@@ -17,6 +17,7 @@ Table = npt.NDArray[Any]
 
 TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+MOST_BARE = 5_000_000  # rows of a table that has no data of its own
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
 
 
@@ -41,7 +42,8 @@ class GltfFile:
         """Return the data that a URI names or holds."""
         if uri.startswith("data:"):
             about, _, text = uri.partition(",")
-            return base64.b64decode(text) if about.endswith(";base64") else unquote_to_bytes(text)
+            plain = unquote_to_bytes(text)
+            return base64.b64decode(plain, validate=True) if about.endswith(";base64") else plain
         data = self.resolver.read(unquote(uri))
         if data is None:
             raise OSError(f"there is no {uri}")
@@ -81,6 +83,9 @@ class GltfFile:
         """Return numbers of a view; zeros if there is none."""
         dtype = np.dtype(TYPES[kind])
         if "bufferView" not in where:
+            # No data of the file bear this number out.
+            if shape[0] > MOST_BARE:
+                raise ValueError(f"a table of {shape[0]:,} rows has no data")
             return np.zeros(shape, dtype)
         stride = self.json["bufferViews"][where["bufferView"]].get("byteStride")
         steps = stride or shape[1] * dtype.itemsize, dtype.itemsize

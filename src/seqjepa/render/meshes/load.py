@@ -1,6 +1,5 @@
 """Reading a mesh file with its materials and textures, from a folder or an archive."""
 
-import io
 import logging
 import posixpath
 from collections.abc import Callable
@@ -12,15 +11,14 @@ from seqjepa.errors import ConfigError, DataError
 from seqjepa.reading.archives import Files
 from seqjepa.reading.pixels import BROKEN as BROKEN_PICTURE
 from seqjepa.render.kernels import Floats
-from seqjepa.render.meshes.colours import GREY
 from seqjepa.render.meshes.gltf import read_gltf
-from seqjepa.render.meshes.mesh import Mesh, Part, framed, join
+from seqjepa.render.meshes.mesh import Mesh, Part, framed, join, require_few
 from seqjepa.render.meshes.off import read_off
 from seqjepa.render.meshes.ply import read_ply
 from seqjepa.render.meshes.resolver import MOST_BYTES, Resolver
+from seqjepa.render.meshes.stl import read_stl
 from seqjepa.render.meshes.wavefront import read_obj
 
-MOST_FACES = 20_000_000
 MOST_REASON = 200  # characters of a reader's error, which may quote the file
 # From y up, as files of meshes have it, to z up.
 Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
@@ -50,9 +48,11 @@ def load_mesh(files: Files, name: str, turn: Floats | None = None) -> Mesh:
     # A reader goes on where a file is missing, or stops; either way it is what is missing that
     # is told.
     try:
-        parts = read(data, resolver)
-        if not resolver.missing:
-            return _whole([part for part in parts if len(part.points)], turn)
+        # Numbers that are not finite are refused, by name: numpy need not warn of them.
+        with np.errstate(all="ignore"):
+            parts = read(data, resolver)
+            if not resolver.missing:
+                return _whole([part for part in parts if len(part.points)], turn)
     except DataError as error:
         raise DataError(f"{where}: {error}. Repair it or leave it out") from error
     except BROKEN as error:
@@ -70,26 +70,11 @@ def _whole(parts: list[Part], turn: Floats | None) -> Mesh:
     """Return the parts as one framed mesh, turned to z up."""
     if not parts:
         raise DataError("no faces")
-    faces = sum(len(part.points) for part in parts)
-    if faces > MOST_FACES:
-        raise DataError(f"{faces:,} triangles, more than {MOST_FACES:,}")
+    require_few(sum(len(part.points) for part in parts))
     mesh = join(parts)
     upright = Z_UP if turn is None else Z_UP @ turn
     turned = replace(mesh, points=mesh.points @ upright.T, normals=mesh.normals @ upright.T)
     return framed(turned)
-
-
-def _read_stl(data: bytes, resolver: Resolver) -> list[Part]:
-    """Return the solids of an STL file, text or binary; it has no colours."""
-    import trimesh
-
-    parts = []
-    scene = trimesh.load_scene(io.BytesIO(data), file_type="stl", process=False)
-    for mesh in scene.geometry.values():
-        if len(getattr(mesh, "faces", ())):
-            points = np.asarray(mesh.vertices, np.float64)[np.asarray(mesh.faces)]
-            parts.append(Part(points, None, None, np.array(GREY)))
-    return parts
 
 
 def _require_trimesh() -> None:
@@ -117,6 +102,6 @@ READERS: dict[str, Reader] = {
     ".ply": read_ply,
     ".gltf": read_gltf,
     ".off": read_off,
-    ".stl": _read_stl,
+    ".stl": read_stl,
 }
 FORMATS = tuple(READERS)

@@ -130,9 +130,13 @@ def parse_map(text: str) -> Map:
 def logical_lines(text: str) -> list[str]:
     """Return lines without spaces around them, those that a backslash continues as one.
 
-    Comments and empty lines are left out, and tabs are spaces.
+    Comments and empty lines are left out, and tabs are spaces. A backslash at the end of a comment,
+    as that of a folder's name, continues nothing.
     """
-    joined = re.sub(r"\\[ \t]*\n", " ", text) if "\\" in text else text
+    joined = text
+    if "\\" in text:
+        plain = re.sub(r"^[ \t]*#.*$", "", text, flags=re.MULTILINE)
+        joined = re.sub(r"\\[ \t]*\n", " ", plain)
     lines = (line.strip() for line in joined.replace("\t", " ").split("\n"))
     return [line for line in lines if line and line[0] != "#"]
 

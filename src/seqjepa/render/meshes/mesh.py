@@ -17,6 +17,7 @@ that of the largest ball that the camera sees whole."""
 # numbers does not decide about those of just 40.
 CREASE = np.cos(np.radians(40)) - 1e-6
 MOST_AROUND = 64  # corners at one point that are smoothed together; a fan of more is flat or a tip
+MOST_FACES = 20_000_000
 MOST_POINT = 1e12  # Largest coordinate; a larger one means a damaged file.
 MOST_OTHER = 1e6  # Largest colour or texture coordinate; a larger one means damage too.
 FLAT = 1e-4  # Least ratio of the bounding box's sides; a flatter object has no volume.
@@ -72,6 +73,12 @@ class Part:
     def with_texture(self, picture: npt.NDArray[np.uint8], uv: Floats) -> "Part":
         """Return the part with a texture [H, W, 4] and the places [F, 3, 2] in it."""
         return replace(self, picture=picture, uv=uv)
+
+
+def require_few(faces: int) -> None:
+    """Raise a DataError if these are too many triangles for one mesh."""
+    if faces > MOST_FACES:
+        raise DataError(f"{faces:,} triangles or more, and {MOST_FACES:,} are the most")
 
 
 def join(parts: list[Part]) -> Mesh:

@@ -46,6 +46,8 @@ def read_off(data: bytes, resolver: Resolver) -> list[Part]:
     found = rows[vertices : vertices + faces]
     sizes = np.array([int(words[0]) for words in found], np.int64)
     corners = [words[1 : 1 + size] for words, size in zip(found, sizes.tolist(), strict=True)]
+    if (sizes < 0).any() or (sizes != [len(words) for words in corners]).any():
+        raise ValueError("a face has fewer corners than it says")
     triangles, polygon = triangulate(sizes)
     vertex = np.array([int(word) for words in corners for word in words], np.int64)[triangles]
     if vertex.min(initial=0) < 0 or vertex.max(initial=-1) >= vertices:

@@ -118,13 +118,27 @@ def _places(vertices: Element, faces: Element, found: _Triangles) -> Floats | No
     """Return the places [T, 3, 2] of triangles in a texture; None if there are none."""
     # Faces have two numbers for each of their corners.
     own = faces.get("texcoord")
-    if isinstance(own, Lists) and len(own.values) // 2 > found.corner.max():
-        return own.values.astype(np.float64).reshape(-1, 2)[found.corner]
+    if isinstance(own, Lists):
+        return _corner_places(own, found)
     for names in PLACES:
         uv = _stacked(vertices, names)
         if uv is not None:
             return uv[found.vertex]
     return None
+
+
+def _corner_places(own: Lists, found: _Triangles) -> Floats:
+    """Return the places [T, 3, 2] that faces list, NaN for faces that list fewer than corners."""
+    # Faces without a texture may have empty lists, so corners are counted from each face's first.
+    first = np.full(len(own.sizes), np.iinfo(np.int64).max)
+    np.minimum.at(first, found.polygon, found.corner[:, 0])
+    starts = np.cumsum(own.sizes) - own.sizes
+    inside = 2 * (found.corner - first[found.polygon][:, None])
+    given = (inside + 2 <= own.sizes[found.polygon][:, None])[..., None]
+    at = np.minimum(starts[found.polygon][:, None] + inside, max(0, len(own.values) - 2))
+    if len(own.values) < 2:
+        return np.full((*found.corner.shape, 2), np.nan)
+    return np.where(given, own.values.astype(np.float64)[np.stack([at, at + 1], -1)], np.nan)
 
 
 def _textured(
@@ -137,13 +151,17 @@ def _textured(
     of_face = number if isinstance(number, np.ndarray) else np.zeros(polygon.max() + 1, np.int64)
     chosen, parts = of_face.astype(np.int64)[polygon], list[Part]()
     for texture in np.unique(chosen).tolist():
-        image = resolver.image(textures[texture])
-        if image is None:
-            continue
         at = chosen == texture
         normals = None if part.normals is None else part.normals[at]
         uv = None if part.uv is None else part.uv[at]
-        white = np.ones(4)  # a texture replaces colours
-        one = replace(part, points=part.points[at], normals=normals, uv=uv, colour=white)
-        parts.append(replace(one, picture=resolver.decoded(image)))
+        colour = np.broadcast_to(part.colour, (len(at), 3, 4))[at]
+        one = replace(part, points=part.points[at], normals=normals, uv=uv, colour=colour)
+        if texture < 0:  # of a face without a texture
+            parts.append(one)
+            continue
+
+        # A texture replaces colours.
+        image = resolver.image(textures[texture])
+        if image is not None:
+            parts.append(replace(one, colour=np.ones(4), picture=resolver.decoded(image)))
     return parts

@@ -1,5 +1,6 @@
 """The elements of a PLY file, which are tables of numbers and of lists of numbers."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -122,9 +123,11 @@ def read_ply_file(data: bytes) -> tuple[dict[str, Element], list[str]]:
     Raises:
         ValueError: if it is no whole PLY file.
     """
-    beginning, mark, _ = data.partition(b"end_header")
-    if not data.startswith(b"ply") or not mark:
+    # Comments may hold the same word.
+    mark = re.search(rb"[\r\n][ \t]*end_header[ \t]*(\r\n|\r|\n|$)", data)
+    if not data.startswith(b"ply") or mark is None:
         raise ValueError("it has no header of a PLY file")
+    beginning = data[: mark.start()]
 
     order, textures = "", list[str]()
     header = dict[str, tuple[int, list[_Property]]]()
@@ -134,7 +137,7 @@ def read_ply_file(data: bytes) -> tuple[dict[str, Element], list[str]]:
             case ["format", name, *_]:
                 order = ORDERS[name]
             case ["element", name, count]:
-                header[name] = int(count), []
+                header[name] = _count(count), []
             case ["property", "list", size, type, name]:
                 list(header.values())[-1][1].append(
                     _Property(name.lower(), TYPES[type], TYPES[size])
@@ -144,11 +147,15 @@ def read_ply_file(data: bytes) -> tuple[dict[str, Element], list[str]]:
             case ["comment", word, *_] if word.lower() == "texturefile":
                 textures.append(line.partition(word)[2].strip())
 
-    # The numbers begin behind the end of the line.
-    start = len(beginning) + len(mark)
-    start += 2 if data[start : start + 2] == b"\r\n" else 1
-    source: _Source = _Binary(data, start, order) if order else _Text(data[start:])
+    source: _Source = _Binary(data, mark.end(), order) if order else _Text(data[mark.end() :])
     return {name: _element(source, *rest) for name, rest in header.items()}, textures
+
+
+def _count(number: Any) -> int:
+    """Return how many rows or numbers follow; numpy would take less than none for all the rest."""
+    if int(number) < 0:
+        raise ValueError(f"it says that {int(number)} rows or numbers follow")
+    return int(number)
 
 
 def _element(source: _Source, rows: int, properties: list[_Property]) -> Element:
@@ -162,7 +169,7 @@ def _element(source: _Source, rows: int, properties: list[_Property]) -> Element
     for column in properties:
         width = 1
         if column.size is not None:
-            width = int(source.take(column.size, 1)[0])
+            width = _count(source.take(column.size, 1)[0])
             fields.append((column.size, 1))
         source.take(column.type, width)
         fields.append((column.type, width))
@@ -176,7 +183,7 @@ def _element(source: _Source, rows: int, properties: list[_Property]) -> Element
     sizes, values = ({column.name: list[Any]() for column in properties} for _ in range(2))
     for _ in range(rows):
         for column in properties:
-            width = 1 if column.size is None else int(source.take(column.size, 1)[0])
+            width = 1 if column.size is None else _count(source.take(column.size, 1)[0])
             sizes[column.name].append(width)
             values[column.name].append(source.take(column.type, width))
     return {
