@@ -150,6 +150,14 @@ BAD = {
         },
         r"a\.obj: \d+ places in the texture are NaN, infinite or beyond ±1e\+06",
     ),
+    "places that are not there": (
+        {
+            "a.obj": TEXTURED.replace("vt 0 1\n", ""),
+            "m.mtl": mtl("map_Kd t.png"),
+            "t.png": png(),
+        },
+        r"a\.obj is no whole mesh.*faces name places in a texture beyond the 3 that are there",
+    ),
     "nested without end": (
         {"a.glb": glb(b"[" * 100_000)},
         r"a\.glb is no whole mesh \(RecursionError",

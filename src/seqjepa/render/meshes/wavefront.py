@@ -50,7 +50,8 @@ def read_obj(data: bytes, resolver: Resolver) -> list[Part]:
 
     Raises:
         DataError: if a material is damaged.
-        ValueError: if numbers are none, or a face names a vertex that is not there.
+        ValueError: if numbers are none, or a face names a vertex that is not there, or a place in a
+            texture.
     """
     found = _statements(decode_text(data))
     materials = _materials(found, resolver)
@@ -76,6 +77,9 @@ def read_obj(data: bytes, resolver: Resolver) -> list[Part]:
         vertex, place, normal = chosen[..., 0], chosen[..., 1], chosen[..., 2]
         material = materials.get(name or "")
         own = (colours[vertex], coloured[vertex]) if coloured.any() else None
+        if material is not None and material.map and place.max() >= len(uv):
+            beyond = f"beyond the {len(uv):,} that are there"
+            raise ValueError(f"faces name places in a texture {beyond}")
         part = Part(
             points=vertices[vertex, :3],
             normals=_picked(normals, normal),
