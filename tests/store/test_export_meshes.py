@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from faults.harness import Shell
-from fixtures.mesh_files import box_obj, mtl, write
+from fixtures.mesh_files import box_obj, mtl, write, write_zip
 from fixtures.published import zipped
 from seqjepa.commands.data import render as command
 from seqjepa.errors import ConfigError, DataError
@@ -152,6 +152,13 @@ def test_what_was_skipped_is_noted_and_can_be_repaired(
     assert render(tmp_path / "in", tmp_path / "out") == {}
     assert not (tmp_path / "out" / "skipped.json").exists()
     assert len(np.load(tmp_path / "out" / "train_images.npy")) == 2
+
+
+@pytest.mark.parametrize("name", ["chair\\a.obj", "./chair//a.obj"])
+def test_names_in_an_archive_that_mean_another(name: str, tmp_path: Path) -> None:
+    packed = write_zip(tmp_path / "meshes.zip", {name: box_obj()})
+    assert render(packed, tmp_path / "out") == {}
+    assert (tmp_path / "out" / "chair" / "a" / "image_0.jpg").exists()
 
 
 def test_strict_and_nothing_good(meshes: Path, tmp_path: Path) -> None:

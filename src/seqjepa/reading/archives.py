@@ -262,16 +262,14 @@ def _infos(archive: zipfile.ZipFile, path: Path) -> Iterator[Member]:
     """Yield the files of an open zip archive."""
     names: set[str] = set()
     for info in archive.infolist():
-        # Some programs for Windows write backslashes.
-        slashed = info.filename.replace("\\", "/")
-        name = _plain(slashed)
+        name = zip_name(info.filename)
         where = f"{path}:{name}"
         _check_name(info.filename, where)
         if stat.S_ISLNK(info.external_attr >> 16):
             raise DataError(
                 f"{where} is a link, which is not followed: get the archive from its publisher"
             )
-        if slashed.endswith("/"):
+        if info.filename.endswith(("/", "\\")):
             continue
 
         if info.flag_bits & 1:
@@ -316,6 +314,12 @@ def _tar(path: Path) -> Iterator[Member]:
 
 def _extract(archive: tarfile.TarFile, info: tarfile.TarInfo) -> BinaryIO:
     return cast(BinaryIO, archive.extractfile(info) or io.BytesIO())
+
+
+def zip_name(name: str) -> str:
+    """Return the name that a zip archive's file has as a `Member`."""
+    # Some programs for Windows write backslashes.
+    return _plain(name.replace("\\", "/"))
 
 
 def _plain(name: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from seqjepa.checks import at_least, shares
 from seqjepa.errors import DataError
+from seqjepa.reading.archives import zip_name
 from seqjepa.render.meshes.collection import Collection, MeshFile, class_counts
 from seqjepa.render.meshes.workers import Task, draw_all
 from seqjepa.render.scene import sample_latents
@@ -155,4 +156,7 @@ def _file(path: Path) -> str:
 
 def _archived(path: Path) -> dict[str, str]:
     with zipfile.ZipFile(path) as archive:
-        return {info.filename: f"{info.file_size} {info.CRC:08x}" for info in archive.infolist()}
+        return {
+            zip_name(info.filename): f"{info.file_size} {info.CRC:08x}"
+            for info in archive.infolist()
+        }
