@@ -68,7 +68,8 @@ def test_neighbours(run_dir: Path, tmp_path: Path, monkeypatch) -> None:
     assert neighbours.table({}) == "*Not measured yet.*\n"
     monkeypatch.setattr(sys, "argv", ["neighbours", str(run_dir)])
     neighbours.main()
-    assert (tmp_path / "figures" / "neighbours.png").stat().st_size > 1000
+    for name in ("neighbours", "expected"):
+        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 1000
     lines = neighbours.table({"equal_views/demo": "ours"}).splitlines()
     assert lines[2].startswith("| ours | 1 | ") and lines[3].startswith("| views drawn at random")
 

@@ -4,14 +4,13 @@ It reads docs/results/EXPERIMENT/*.json (see scripts/experiments.py), docs/resul
 and neighbours.json, docs/results/gpu/*.json (scripts/gpu.sh), docs/curves and docs/speed/*.json. It
 writes docs/results.md, docs/benchmark.md and docs/methods/contrast.md from templates beside this
 file, docs/claims.md, docs/speed.md, docs/figures/ and the table in README.md between its two
-markers, and docs/gpu.md once there are results of a GPU. The sequences in
-docs/figures/sequences.png are rendered.
+markers, and docs/gpu.md once there are results of a GPU. docs/figures/neighbours.png and
+expected.png need a run's weights: scripts/docs/neighbours.py draws them.
 """
 
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,24 +22,21 @@ import costs
 import gpu_page
 import neighbours
 import pixels
+import predictors
 import reliability
 import speed
 import tables
 from committed import DOCS, Committed
 from seqjepa.config import from_json
-from seqjepa.keys import draw_key
-from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report import charts, style
 from seqjepa.report.benchmark.entries import Entry, entries
 from seqjepa.report.benchmark.pareto import draw_pareto
 from seqjepa.report.benchmark.table import benchmark_table, markdown
-from seqjepa.report.strips import draw_strips
 from seqjepa.report.style import Picture, picture
 from wrapping import wrap
 
 PROGRAMS = Path(__file__).parent
 README = DOCS.parent / "README.md"
-SEQUENCES = [6, 13, 17, 24]  # test objects in docs/figures/sequences.png
 
 # The contenders of docs/benchmark.md, as `seqjepa benchmark` names them; the demo has a name of its
 # own, as its settings are many.
@@ -147,6 +143,10 @@ def results_tables(runs: Committed) -> dict[str, str]:
     return {
         "equal_time": tables.table(runs, {"equal_views/demo": DEMO, **in_time}, controls=False),
         "conditioning": conditioning.table(runs) + (IN_TIME if curves else ""),
+        "predictors": predictors.table(
+            _at_equal_views(OBJECTIVES)
+            | {name: f"{label}, in equal time" for name, label in in_time.items()}
+        ),
         "pixel_classes": pixels.class_table(real),
         "pixel_poses": pixels.pose_table(real),
     }
@@ -181,8 +181,6 @@ def write_readme(table: str) -> None:
 
 def pictures(runs: Committed, compared: list[Entry]) -> Iterator[Picture]:
     """Yield the pictures of docs/figures that are made from committed results."""
-    yield picture("sequences", _sequences(), "views of objects and the rotations between them")
-
     demo, ceiling = runs["equal_views/demo"], runs.get("equal_views/supervised")
     by_views = charts.accuracy_by_views(demo, 29, ceiling=ceiling, top=100)
     yield picture("invariance", by_views, "accuracy against the number of views")
@@ -247,14 +245,6 @@ def _rotation_in_time(runs: Committed) -> Figure | None:
     axes.set_ylim(0, None)
     style.place_labels(axes, ends)
     return figure
-
-
-def _sequences() -> Figure:
-    """Draw sequences of the demo's world, larger than the demo's views."""
-    config = replace(shapes_tiny().world, image_size=128, train_objects=1, test_objects=29, views=4)
-    world = config.build()
-    index = np.array(SEQUENCES)
-    return draw_strips(world.sequences("test", index, 4, draw_key(0, "test", 0, index)), world.spec)
 
 
 if __name__ == "__main__":

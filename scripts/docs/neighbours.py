@@ -1,11 +1,11 @@
-"""Neighbours in z: docs/figures/neighbours.png and docs/results/neighbours.json.
+"""Pictures of a run, neighbours.png and expected.png, and docs/results/neighbours.json.
 
     .venv/bin/python scripts/docs/neighbours.py runs/equal_views/demo_seed0 [RUN_DIR ...]
 
-The figure shows views of test objects with their nearest neighbours in the first run's z among the
-views of other objects. The file has the median angle to the neighbours' rotation, and the share of
-neighbours of the same class, in z and z_AGG of every run and among views drawn at random. The runs'
-figures are added to it.
+The first shows views of test objects with their nearest neighbours in the first run's z among the
+views of other objects, the second what that run's predictor expects to see. The file has the median
+angle to the neighbours' rotation, and the share of neighbours of the same class, in z and z_AGG of
+every run and among views drawn at random. The runs' figures are added to it.
 """
 
 import json
@@ -17,8 +17,12 @@ from statistics import mean, stdev
 
 from committed import DOCS, RESULTS, by_run
 from seqjepa import load
-from seqjepa.report import neighbours, sample, style
+from seqjepa.model import Model
+from seqjepa.report import imagined, neighbours, sample, style
+from seqjepa.report.sample import Sample
+from seqjepa.worlds.base import World
 
+OBJECTS = 3  # in the picture of what is expected
 MEASURED = RESULTS / "neighbours.json"
 
 
@@ -27,18 +31,28 @@ def main() -> None:
     measured = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     for number, run_dir in enumerate(map(Path, sys.argv[1:])):
         model = load(run_dir)
-        drawn = sample.draw(model, model.experiment.world.build())
+        world = model.experiment.world.build()
+        drawn = sample.draw(model, world)
         measured["/".join(run_dir.parts[-2:])] = {
             representation: asdict(neighbours.nearness(drawn, representation))
             for representation in ("z", "agg", "chance")
         }
 
         if number == 0:
-            with style.look():
-                figure = neighbours.draw_neighbours(drawn, "z")
-                png = style.picture("neighbours", figure, "views and their neighbours in z").png
-            (DOCS / "figures" / "neighbours.png").write_bytes(png)
+            for name, figure in pictures(model, world, drawn).items():
+                (DOCS / "figures" / f"{name}.png").write_bytes(figure)
     MEASURED.write_text(json.dumps(measured, indent=1) + "\n")
+
+
+def pictures(model: Model, world: World, drawn: Sample) -> dict[str, bytes]:
+    """Return the two pictures of a run as PNGs, by their names."""
+    objects = drawn.index[neighbours.examples(drawn, OBJECTS)]
+    with style.look():
+        figures = {
+            "neighbours": neighbours.draw_neighbours(drawn, "z"),
+            "expected": imagined.draw_imagined(model, world, objects),
+        }
+        return {name: style.picture(name, figure, name).png for name, figure in figures.items()}
 
 
 def table(rows: Mapping[str, str]) -> str:
