@@ -1,5 +1,6 @@
 """The committed pages show the committed results, and verdicts follow their rules."""
 
+import json
 import math
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ import costs  # noqa: E402
 import evidence  # noqa: E402
 import experiments  # noqa: E402
 import make  # noqa: E402
+import predictors  # noqa: E402
 import tables  # noqa: E402
 from committed import Committed, MissingError  # noqa: E402
 from evidence import FAILS, HOLDS, OPEN, Comparison, Evidence  # noqa: E402
@@ -288,3 +290,29 @@ def test_the_table_of_costs_is_up_to_date(tmp_path):
 def test_a_run_that_is_missing_is_told_apart_from_a_typing_error():
     with pytest.raises(MissingError, match="equal_views/lsat"):
         Committed({})["equal_views/lsat"]
+
+
+def test_the_table_of_predictors(tmp_path):
+    def write(run: str, value: float) -> None:
+        folder = tmp_path / "equal_views" / run
+        folder.mkdir(parents=True)
+        records = [
+            {
+                "features": features,
+                "task": "retrieval",
+                "metric": "h@1",
+                "views": 1,
+                "value": number,
+            }
+            for features, number in (("model", value), ("chance", 0.0625))
+        ]
+        (folder / "retrieval.json").write_text(json.dumps({"records": records}))
+
+    assert predictors.table({"equal_views/demo": "ours"}, tmp_path) == "*Not measured yet.*\n"
+    write("demo_seed0", 0.3)
+    write("demo_seed1", 0.4)
+    write("demo_both_seed0", 0.2)  # another run, whose name begins alike
+    table = predictors.table({"equal_views/demo": "ours", "equal_views/last": "gone"}, tmp_path)
+    assert table.splitlines()[2].startswith("| ours | 2 | 0.350 ± 0.071 | – |")
+    assert table.splitlines()[3].startswith("| chance | | 0.062 | – |")
+    assert len(table.splitlines()) == 4
