@@ -1,6 +1,5 @@
 """The committed pages show the committed results, and verdicts follow their rules."""
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from seqjepa.config import to_json
+from seqjepa.evaluation.protocol import Record
 from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report.runs import Run, Variant
 from seqjepa.report.tables import Value
@@ -292,27 +292,25 @@ def test_a_run_that_is_missing_is_told_apart_from_a_typing_error():
         Committed({})["equal_views/lsat"]
 
 
-def test_the_table_of_predictors(tmp_path):
-    def write(run: str, value: float) -> None:
-        folder = tmp_path / "equal_views" / run
-        folder.mkdir(parents=True)
-        records = [
-            {
-                "features": features,
-                "task": "retrieval",
-                "metric": "h@1",
-                "views": 1,
-                "value": number,
-            }
-            for features, number in (("model", value), ("chance", 0.0625))
-        ]
-        (folder / "retrieval.json").write_text(json.dumps({"records": records}))
+def asked(name: str, *values: float) -> Variant:
+    """Return a variant of which some seeds were asked for retrieval, and one was not."""
 
-    assert predictors.table({"equal_views/demo": "ours"}, tmp_path) == "*Not measured yet.*\n"
-    write("demo_seed0", 0.3)
-    write("demo_seed1", 0.4)
-    write("demo_both_seed0", 0.2)  # another run, whose name begins alike
-    table = predictors.table({"equal_views/demo": "ours", "equal_views/last": "gone"}, tmp_path)
-    assert table.splitlines()[2].startswith("| ours | 2 | 0.350 ± 0.071 | – |")
-    assert table.splitlines()[3].startswith("| chance | | 0.062 | – |")
-    assert len(table.splitlines()) == 4
+    def records(found: float) -> tuple[Record, ...]:
+        numbers = {"model": found, "chance": 0.0625}
+        return tuple(
+            Record(features, "test", "retrieval", "view", 1, "h@1", number)
+            for features, number in numbers.items()
+        )
+
+    runs = [Run(Path(name), {}, {}, None, parts={"retrieval": records(v)}) for v in values]
+    return Variant(name, (*runs, Run(Path(name), {}, {}, None)))
+
+
+def test_the_table_of_predictors():
+    rows = {"equal_views/demo": "ours", "equal_views/last": "not asked", "equal_views/x": "gone"}
+    runs = {"equal_views/demo": asked("demo", 0.3, 0.4), "equal_views/last": asked("last")}
+    found = predictors.table(Committed(runs), rows).splitlines()
+    assert found[2].startswith("| ours | 2 | 0.350 ± 0.071 | – |")
+    assert found[3].startswith("| chance | | 0.062 | – |") and len(found) == 4
+    del runs["equal_views/demo"]
+    assert predictors.table(Committed(runs), rows) == "*Not measured yet.*\n"

@@ -1,9 +1,13 @@
-"""The committed results: docs/results/EXPERIMENT/RUN_seedS.json, see scripts/experiments.py."""
+"""The committed results: docs/results/EXPERIMENT/RUN_seedS.json, see scripts/experiments.py.
+
+Further parts of a run's evaluation are in docs/results/parts/EXPERIMENT/RUN_seedS.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from seqjepa.evaluation.protocol import Record
 from seqjepa.report.runs import Run, Variant, read_results
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -42,7 +46,11 @@ class Committed(Mapping[str, Variant]):
             results = read_results(path)
             name, _, _ = path.stem.rpartition("_seed")
             found = runs.setdefault(f"{path.parent.name}/{name}", [])
-            found.append(Run(path, results["experiment"], {}, results))
+            parts = {
+                part.stem: tuple(Record(**record) for record in read_results(part)["records"])
+                for part in sorted((folder / "parts" / path.parent.name / path.stem).glob("*.json"))
+            }
+            found.append(Run(path, results["experiment"], {}, results, parts=parts))
         return cls({name: Variant(name, tuple(found)) for name, found in runs.items()})
 
     def __getitem__(self, name: str) -> Variant:

@@ -144,8 +144,9 @@ def results_tables(runs: Committed) -> dict[str, str]:
         "equal_time": tables.table(runs, {"equal_views/demo": DEMO, **in_time}, controls=False),
         "conditioning": conditioning.table(runs) + (IN_TIME if curves else ""),
         "predictors": predictors.table(
+            runs,
             _at_equal_views(OBJECTIVES)
-            | {name: f"{label}, in equal time" for name, label in in_time.items()}
+            | {name: f"{label}, in equal time" for name, label in in_time.items()},
         ),
         "pixel_classes": pixels.class_table(real),
         "pixel_poses": pixels.pose_table(real),

@@ -1,14 +1,13 @@
-"""Tables of predictors: retrieval and the group of actions, from docs/results/parts."""
+"""Figures of predictors: retrieval and the group of actions."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
-from statistics import mean, stdev
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from committed import RESULTS
+import numpy as np
 
-PARTS = RESULTS / "parts"
+from committed import Committed, MissingError
+from seqjepa.report.runs import Variant
+from seqjepa.report.tables import Value
 
 
 class Column(NamedTuple):
@@ -21,9 +20,11 @@ class Column(NamedTuple):
     views: int
 
 
+HIT = Column("H@1 from one view", "retrieval", "retrieval", "h@1", 1)
+MRR = Column("MRR from one view", "retrieval", "retrieval", "mrr", 1)
 COLUMNS = (
-    Column("H@1 from one view", "retrieval", "retrieval", "h@1", 1),
-    Column("MRR from one view", "retrieval", "retrieval", "mrr", 1),
+    HIT,
+    MRR,
     Column("MRR from five", "retrieval", "retrieval", "mrr", 5),
     Column("PRE from one view", "retrieval", "retrieval", "pre", 1),
     Column("MRR after 3 actions", "group", "rollout", "mrr", 3),
@@ -33,47 +34,53 @@ COLUMNS = (
 )
 
 
-def table(rows: Mapping[str, str], folder: Path = PARTS) -> str:
+def figure(variant: Variant, column: Column, features: str = "model") -> Value:
+    """Return a figure of the runs that were asked for it.
+
+    Raises:
+        MissingError: none was.
+    """
+    about = (features, column.task, column.metric, column.views)
+    values = [
+        record.value
+        for run in variant.runs
+        for record in run.parts.get(column.part, ())
+        if (record.features, record.task, record.metric, record.views) == about
+    ]
+    if not values:
+        raise MissingError(f"{variant.label}: {column.title}")
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return Value(float(np.mean(values)), spread, len(values))
+
+
+def table(runs: Committed, rows: Mapping[str, str]) -> str:
     """Return a table in Markdown of the runs that were asked, the seeds of a run in one row.
 
     Args:
+        runs: the committed ones.
         rows: names of runs, `experiment/run`, with their labels.
-        folder: of the parts.
     """
-    lines = [
-        f"| objective | n | {' | '.join(column.title for column in COLUMNS)} |",
-        "|---|---:|" + "---:|" * len(COLUMNS),
-    ]
-    chance: list[Any] = []
-    for name, label in rows.items():
-        seeds = sorted(folder.glob(f"{name}_seed*"))
-        if not seeds:
-            continue
-        found = [_records(seed) for seed in seeds]
-        lines.append(f"| {label} | {len(seeds)} | {' | '.join(_cells(found, 'model'))} |")
-        chance = found[:1]
-    if not chance:
+    titles = " | ".join(column.title for column in COLUMNS)
+    lines = [f"| objective | n | {titles} |", "|---|---:|" + "---:|" * len(COLUMNS)]
+    asked = [name for name in rows if name in runs and any(run.parts for run in runs[name].runs)]
+    if not asked:
         return "*Not measured yet.*\n"
-    lines.append(f"| chance | | {' | '.join(_cells(chance, 'chance'))} |")
+
+    for name in asked:
+        number = sum(bool(run.parts) for run in runs[name].runs)
+        lines.append(f"| {rows[name]} | {number} | {_cells(runs[name], 'model')} |")
+    lines.append(f"| chance | | {_cells(runs[asked[0]], 'chance')} |")
     return "\n".join(lines) + "\n"
 
 
-def _records(folder: Path) -> dict[tuple[str, str, str, int], float]:
-    """Return the figures of a run by features, task, metric and length."""
-    records = [
-        record
-        for path in folder.glob("*.json")
-        for record in json.loads(path.read_text())["records"]
-    ]
-    keys = ("features", "task", "metric", "views")
-    return {tuple(record[key] for key in keys): record["value"] for record in records}
-
-
-def _cells(found: list[dict[tuple[str, str, str, int], float]], features: str) -> list[str]:
+def _cells(variant: Variant, features: str) -> str:
     cells = []
     for column in COLUMNS:
-        key = (features, column.task, column.metric, column.views)
-        values = [each[key] for each in found if key in each]
-        spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
-        cells.append(f"{mean(values):.3f}{spread}" if values else "–")
-    return cells
+        try:
+            found = figure(variant, column, features)
+        except MissingError:
+            cells.append("–")
+            continue
+        spread = f" ± {found.spread:.3f}" if found.n > 1 and features == "model" else ""
+        cells.append(f"{found.mean:.3f}{spread}")
+    return " | ".join(cells)
