@@ -9,7 +9,7 @@ from torch import Tensor
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.evaluation.features import FeatureTable
 from seqjepa.evaluation.fitting import Training, fit
-from seqjepa.evaluation.metrics import median_degrees, r2, r2_global
+from seqjepa.evaluation.metrics import median_degrees, r2, r2_global, r2_nearest
 from seqjepa.evaluation.probes import concatenated, generator_for, regression
 from seqjepa.evaluation.protocol import (
     ROUNDS,
@@ -142,5 +142,6 @@ def _scores(group: Group, truth: Tensor, predicted: Tensor) -> dict[str, float]:
         return {}
     if group.is_rotation:
         scores["r2_global"] = r2_global(truth, predicted)
+        scores["r2_nearest"] = r2_nearest(truth, predicted)
         scores["median_degrees"] = median_degrees(truth, predicted)
     return scores
