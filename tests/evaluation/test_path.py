@@ -197,8 +197,8 @@ def test_the_same_figures_twice_and_a_run_unchanged(copied: Path) -> None:
     records = json.loads((copied / "suite" / "path.json").read_bytes())["records"]
     about = ("features", "task", "views", "metric")
     found = {tuple(record[key] for key in about) for record in records}
-    # Two ceilings, three heads and two of them kept; M = 1 .. 3, since 4 views are aggregated.
-    assert len(found) == len(records) == (2 + 3 + 2) * 3 * 2
+    # Two ceilings, three heads and two that read less; M = 1 .. 4, what the recipe aggregates.
+    assert len(found) == len(records) == (2 + 3 + 2) * 4 * 2
     assert {(r["task"], r["input"], r["split"]) for r in records} == {
         ("path rotation", "sequence", "test")
     }
@@ -209,7 +209,7 @@ def test_the_only_action_is_the_direct_one(tmp_path: Path) -> None:
     thorough = replace(recipe.evaluate, max_steps=3000, draws=8)
     recipe = replace(recipe, world=signal_world.Config(objects=600, views=3), evaluate=thorough)
     run = train(recipe, tmp_path / "run", quiet=True, device="cpu")
-    shortest = replace(thorough, views=2)
+    shortest = replace(thorough, views=1)
     records = suite.evaluate_suite(run, ["path"], progress=False, device="cpu", config=shortest)
     figures = {
         record["features"]: record["value"]
@@ -267,3 +267,10 @@ def test_what_a_run_cannot_be_asked(name: str, changes: dict, why: str, tmp_path
 def test_a_world_without_actions() -> None:
     with pytest.raises(NotApplicableError, match="the world 'toy' has no actions"):
         path.path(toy(ActionSpace((), ())))
+
+
+def test_sequences_of_one_view(monkeypatch) -> None:
+    tables = {name: table(torch.rand(9, 4, 1), sequence_length=1) for name in ("train", "test")}
+    monkeypatch.setattr(path, "read_tables", lambda subject: tables)
+    with pytest.raises(NotApplicableError, match=r"raise evaluate\.views"):
+        path.path(toy(LINE, views=1))
