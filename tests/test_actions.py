@@ -137,6 +137,23 @@ def test_circular_differences_take_the_short_way(start, turn, turns):
     )
 
 
+def test_actions_in_turn_make_the_direct_one():
+    """Three quarter turns about z are one back; hues go round; differences add up."""
+    quarter = torch.tensor([0.0, 0.0, 0.5, 0.5]).sqrt()
+    found = QUATERNION.compose(quarter.expand(3, 4))
+    torch.testing.assert_close(found, quarter * torch.tensor([1.0, 1.0, -1.0, 1.0]))
+    # About x, then about the turned y: in the other order it is another turn.
+    about_x, about_y = torch.eye(4)[0], torch.eye(4)[1]
+    half = (about_x + torch.eye(4)[3]) / 2**0.5
+    other = QUATERNION.compose(torch.stack([half, about_y]))
+    torch.testing.assert_close(other, torch.tensor([0.0, 0.5, 0.5, 0.0]).sqrt())
+
+    hue = Group(name="hue", dims=("hue",), kind="circular", scale=0.5)
+    torch.testing.assert_close(hue.compose(torch.tensor([[0.8], [0.8]])), torch.tensor([-0.4]))
+    crop = Group(name="crop", dims=("row",), scale=32.0)
+    assert crop.compose(torch.tensor([[0.5], [0.75]])) == 1.25
+
+
 def test_each_dim_may_have_its_scale():
     group = Group(name="crop", dims=("row", "height"), scale=(32.0, 4.0))
     start, end = torch.tensor([1.0, 2.0]), torch.tensor([17.0, 8.0])

@@ -4,6 +4,7 @@ A *pose* holds the absolute factors of one view (angles, hues, crop box ...), an
 one view's pose to the next's. Each group has its own way of making an action.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -86,11 +87,20 @@ class Group:
             inverse = roma.quat_conjugation(self._quaternion(start))
             return canonical(roma.quat_product(inverse, self._quaternion(end)))
 
-        step = end - start
-        if self.kind == "circular":
-            # The short way round, within half a period.
-            step = torch.remainder(step + self.period / 2, self.period) - self.period / 2
+        step = self._short_way(end - start)
         return step / step.new_tensor(self.scales)
+
+    def compose(self, actions: Tensor) -> Tensor:
+        """Return the action [..., action_dim] that T actions [..., T, action_dim] make in turn.
+
+        It is the product of quaternions, else the sum. T is at least 1.
+        """
+        if self.is_rotation:
+            # (R_1^-1 R_2) (R_2^-1 R_3) = R_1^-1 R_3
+            first, *others = actions.unbind(-2)
+            return canonical(functools.reduce(roma.quat_product, others, first))
+        scales = actions.new_tensor(self.scales)
+        return self._short_way(actions.sum(-2) * scales) / scales
 
     def absolute(self, pose: Tensor) -> Tensor:
         """Return a view's own pose as a regression target.
@@ -104,6 +114,12 @@ class Group:
             angle = pose * (2 * torch.pi / self.period)
             return torch.cat([angle.sin(), angle.cos()], -1)
         return pose / pose.new_tensor(self.scales)
+
+    def _short_way(self, step: Tensor) -> Tensor:
+        """Return a change of the pose; that of a circular factor within half a period."""
+        if self.kind != "circular":
+            return step
+        return torch.remainder(step + self.period / 2, self.period) - self.period / 2
 
     def _quaternion(self, pose: Tensor) -> Tensor:
         euler = self.kind == "euler"

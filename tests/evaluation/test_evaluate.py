@@ -103,14 +103,14 @@ def test_every_question_is_answered_once(results: dict) -> None:
 
     # One view; mean, logits and, of an aggregator, sequence for each of 1 to 4 views.
     inputs = {"model": 1 + 4 + 4 + 4, "random": 1 + 4 + 4 + 4, "pixels": 1 + 4 + 4}
-    # Relative and individual: rotation with three metrics, light, noise.
-    factors = 2 * (3 + 1 + 1)
+    # Relative and individual: rotation with four metrics, light, noise.
+    factors = 2 * (4 + 1 + 1)
     for features, number in inputs.items():
         found = [record for record in records if record["features"] == features]
         assert len(found) == 2 * number + 3 * factors, "two splits with known classes, three in all"
 
     metrics = {record["metric"] for record in records}
-    assert metrics == {"top1", "r2", "r2_global", "median_degrees"}
+    assert metrics == {"top1", "r2", "r2_global", "r2_nearest", "median_degrees"}
     splits = {record["split"] for record in records if record["task"] == "class"}
     assert splits == {"test", "ood_light"}
 

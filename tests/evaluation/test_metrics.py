@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seqjepa.actions import Group
-from seqjepa.evaluation.metrics import median_degrees, r2, r2_global, top1
+from seqjepa.evaluation.metrics import median_degrees, r2, r2_global, r2_nearest, top1
 
 EULER = Group(name="rotation", dims=("x", "y", "z"), kind="euler")
 
@@ -32,6 +32,28 @@ def test_global_r2_rewards_the_mean_predictor() -> None:
     for truth, score in ((relative, 0.229), (start, 0.461)):
         mean = truth.mean(0).expand_as(truth)
         assert r2_global(truth, mean) == pytest.approx(score, abs=0.005)
+
+
+def test_the_opposite_quaternion_is_no_error() -> None:
+    truth = EULER.absolute(rotations(1000))
+    flipped = torch.where(torch.arange(1000)[:, None] % 3 == 0, -truth, truth)
+    assert r2_nearest(truth, flipped) == r2_nearest(truth, -truth) == 1
+    assert r2(truth, flipped) < 0
+
+    # Every one of these lies on the mean's side, so that the mean predictor scores nothing still.
+    mean = truth.mean(0).expand_as(truth)
+    assert r2_nearest(truth, mean) == pytest.approx(0, abs=1e-9)
+
+
+def test_nearest_r2_by_hand() -> None:
+    """Turns about x; x varies around 0.3 by 0.3, w around 0.9 by 0.1."""
+    truth = torch.tensor([[0.6, 0.0, 0.0, 0.8], [0.0, 0.0, 0.0, 1.0]])
+    predicted = torch.tensor([[-0.5, 0.0, 0.0, -0.9], [0.1, 0.0, 0.0, 1.0]])
+    # The first is 0.1 off -q in x and in w, the second 0.1 off q in x.
+    by_hand = ((1 - 0.02 / 0.18) + (1 - 0.01 / 0.02)) / 2
+    assert r2_nearest(truth, predicted) == pytest.approx(by_hand)
+    # Away from the jump it is the paper's.
+    assert r2_nearest(truth, truth * 0.9) == r2(truth, truth * 0.9)
 
 
 def test_r2_is_averaged_over_dimensions() -> None:

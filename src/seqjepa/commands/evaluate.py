@@ -51,8 +51,8 @@ class EvaluateOptions:
     """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
     suite: tuple[str, ...] = (PROBES,)
     """Questions: probes (class and factors of frozen features), retrieval (does the predictor find
-    the view that an action leads to?), group (do predictions respect the group of actions?), or
-    full for all of them."""
+    the view that an action leads to?), group (do predictions respect the group of actions?), path
+    (do aggregates know how far the views have come?), or full for all of them."""
     quick: bool = False
     """Of the probes, ask only of the model's features, on the split alone, for the class and the
     factors that actions are made of: no controls, nothing out of distribution."""

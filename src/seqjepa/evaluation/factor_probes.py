@@ -9,7 +9,7 @@ from torch import Tensor
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.evaluation.features import FeatureTable
 from seqjepa.evaluation.fitting import Training, fit
-from seqjepa.evaluation.metrics import median_degrees, r2, r2_global
+from seqjepa.evaluation.metrics import median_degrees, r2, r2_global, r2_nearest
 from seqjepa.evaluation.probes import concatenated, generator_for, regression
 from seqjepa.evaluation.protocol import (
     ROUNDS,
@@ -44,29 +44,30 @@ def regress(protocol: Protocol, tables: Tables, space: ActionSpace) -> list[Reco
 
     They are of the group's change, predicted from two views, and of its value, predicted from one.
 
-    The outputs of a linear probe do not influence each other, so a single one predicts all groups
-    that need no MLP.
-
     Args:
         protocol: for the features in the tables.
         tables: by split, `train` among them.
         space: the groups, and their columns in the poses.
     """
-    # An MLP for each group that needs one, since its outputs would share hidden units; one linear
-    # probe for all the rest.
+    records = []
+    for part, training in parts(protocol, space):
+        for question in QUESTIONS:
+            records += ask(protocol, question, tables, part, training)
+    return records
+
+
+def parts(protocol: Protocol, space: ActionSpace) -> list[tuple[ActionSpace, Training]]:
+    """Return the groups of each probe, and its training.
+
+    It is an MLP for each group that needs one, since its outputs would share hidden units, and one
+    linear probe for all the rest, whose outputs do not influence each other.
+    """
     linear, mlp = protocol.linear(regression=True), protocol.mlp()
-    probes: list[tuple[tuple[str, ...], Training]] = [
-        ((group.name,), mlp) for group in space.groups if _needs_mlp(group)
-    ]
+    found = [(space.select((group.name,)), mlp) for group in space.groups if _needs_mlp(group)]
     rest = tuple(group.name for group in space.groups if not _needs_mlp(group))
     if rest:
-        probes.append((rest, linear))
-
-    records = []
-    for names, training in probes:
-        for question in QUESTIONS:
-            records += ask(protocol, question, tables, space.select(names), training)
-    return records
+        found.append((space.select(rest), linear))
+    return found
 
 
 def ask(
@@ -142,5 +143,6 @@ def _scores(group: Group, truth: Tensor, predicted: Tensor) -> dict[str, float]:
         return {}
     if group.is_rotation:
         scores["r2_global"] = r2_global(truth, predicted)
+        scores["r2_nearest"] = r2_nearest(truth, predicted)
         scores["median_degrees"] = median_degrees(truth, predicted)
     return scores

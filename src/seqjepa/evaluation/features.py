@@ -264,7 +264,13 @@ def windows(available: int, length: int, rounds: int, sequence_length: int | Non
 
 
 def aggregate(
-    method: Method, table: FeatureTable, actions: ActionSpace, orders: Tensor, *, bf16: bool = False
+    method: Method,
+    table: FeatureTable,
+    actions: ActionSpace,
+    orders: Tensor,
+    *,
+    known: bool = True,
+    bf16: bool = False,
 ) -> Tensor:
     """Return the method's representations of view sequences, from their cached features.
 
@@ -273,6 +279,7 @@ def aggregate(
         table: its features.
         actions: the action space that the method was trained with.
         orders: [K, M], the sequences as indices of cached views, the same for all objects.
+        known: whether the method gets the actions between the views.
         bf16: autocast the forward pass.
 
     Returns:
@@ -290,6 +297,8 @@ def aggregate(
             # [n, V, .] -> [n, K, M, .] -> [n K, M, .]
             features = table.views[rows][:, orders].flatten(0, 1)
             moves = actions.along(table.poses[rows][:, orders].flatten(0, 1))
+            if not known:
+                moves = moves[:, :0]
 
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 prefixes = [

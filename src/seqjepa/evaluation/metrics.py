@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import roma
+import torch
 import torch.nn.functional as F
 from sklearn.metrics import accuracy_score, r2_score
 from torch import Tensor
@@ -28,6 +29,17 @@ def r2(truth: Tensor, predicted: Tensor) -> float:
     true_values = truth[:, varies].cpu().double().numpy()
     predictions = predicted[:, varies].cpu().double().numpy()
     return float(r2_score(true_values, predictions, multioutput="uniform_average"))
+
+
+def r2_nearest(truth: Tensor, predicted: Tensor) -> float:
+    """Return `r2` of quaternions [n, 4], each against the nearer of q and -q, the same rotation.
+
+    Targets jump from q to -q where a turn passes 180 degrees; a prediction beyond the jump is no
+    error here. The spread that errors are compared with is that of the truths as they are.
+    """
+    # A prediction is as far from -q as the opposite prediction is from q.
+    opposite = (truth * predicted).sum(-1, keepdim=True) < 0
+    return r2(truth, torch.where(opposite, -predicted, predicted))
 
 
 def r2_global(truth: Tensor, predicted: Tensor) -> float:

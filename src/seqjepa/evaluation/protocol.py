@@ -41,7 +41,8 @@ class Record:
             views, the whole `sequence` (z_AGG), or a `pair` of views; `logits` is the mean of the
             logits that the probe of one view gives for each.
         views: number of views in that input.
-        metric: `top1`, `r2`, `r2_global` or `median_degrees`.
+        metric: `top1`, `r2`, `r2_global`, `median_degrees`, or `r2_nearest`, which earlier results
+            lack.
         value: the figure; top1 is a share.
         steps: of Adam that trained the probe; None in results of version 0.1.
         rising: whether the probe was still improving when it was stopped; None if nobody looked.

@@ -18,6 +18,7 @@ from seqjepa.display import Stages, silenced
 from seqjepa.errors import ConfigError, SeqJepaError, unknown
 from seqjepa.evaluation.evaluate import probe
 from seqjepa.evaluation.group import group
+from seqjepa.evaluation.path import path
 from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.retrieval import retrieval
 from seqjepa.evaluation.subject import Subject
@@ -27,6 +28,7 @@ PROBES, FULL, FOLDER = "probes", "full", "suite"
 PARTS: Mapping[str, Callable[[Subject], Sequence[Record]]] = {
     "retrieval": retrieval,
     "group": group,
+    "path": path,
 }
 
 

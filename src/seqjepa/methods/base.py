@@ -162,9 +162,16 @@ class Method(nn.Module, ABC):
 
         Args:
             features: [B, T, D], outputs of the encoder.
-            actions: [B, T-1, A], between the views.
+            actions: [B, T-1, A], between the views; or [B, 0, A] where none is known.
         """
         return features[:, 0]
+
+    def embed_actions(self, actions: Tensor) -> Tensor:
+        """Return what the method makes of actions [B, T, A] before it reads them, [B, T, W].
+
+        By default these are the actions themselves.
+        """
+        return actions
 
     def source(self, features: Tensor) -> Tensor:
         """Return what predictions start from [..., E], of the encoder's features [..., D].

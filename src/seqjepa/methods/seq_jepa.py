@@ -164,7 +164,7 @@ class SeqJEPA(Method):
         # has a use for targets of views that no prefix predicts.
         features = self.encoder(batch.views[:, :observed])
         targets = self.target_encoder(batch.views[:, 0 if contrast else first :])
-        embedded = self._embed(batch.actions)
+        embedded = self.embed_actions(batch.actions)
         aggregated = self._aggregate(features, embedded, range(first, observed + 1))
         predicted = self._predict(aggregated, features[:, first - 1 :], embedded[:, first - 1 :])
 
@@ -190,7 +190,14 @@ class SeqJEPA(Method):
 
     def aggregate(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return z_AGG [B, E] of features [B, T, D] with the actions [B, T-1, A] between them."""
-        return self._aggregate(features, self._embed(actions), [features.shape[1]])[:, 0]
+        return self._aggregate(features, self.embed_actions(actions), [features.shape[1]])[:, 0]
+
+    def embed_actions(self, actions: Tensor) -> Tensor:
+        """Map actions [B, T, A] to embeddings [B, T, width], empty without conditioning."""
+        if self.action_embedding is None:
+            return actions[..., :0]
+        embedded: Tensor = self.action_embedding(actions)
+        return embedded
 
     def target(self, views: Tensor) -> Tensor:
         """Return the EMA target's features [..., D] of views [..., C, H, W]."""
@@ -199,16 +206,9 @@ class SeqJEPA(Method):
 
     def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
         """Return the features [B, D] that the last of the actions [B, T, A] leads to."""
-        embedded = self._embed(actions)
+        embedded = self.embed_actions(actions)
         aggregated = self._aggregate(sources, embedded, [sources.shape[1]])
         return self._predict(aggregated, sources[:, -1:], embedded[:, -1:])[:, 0]
-
-    def _embed(self, actions: Tensor) -> Tensor:
-        """Map actions [B, T, A] to embeddings [B, T, width], empty without conditioning."""
-        if self.action_embedding is None:
-            return actions[..., :0]
-        embedded: Tensor = self.action_embedding(actions)
-        return embedded
 
     def _aggregate(self, features: Tensor, embedded: Tensor, lengths: Sequence[int]) -> Tensor:
         """Return z_AGG [B, P, E] of each of P prefix lengths."""

@@ -33,6 +33,7 @@ METRICS = {
     "top1": "top-1 accuracy, %",
     "r2": "R²",
     "r2_global": "R², SIE’s variant",
+    "r2_nearest": "R², nearer of q and −q",
     "median_degrees": "median error, °",
 }
 KINDS = {"class": "Class", "relative": "Change between two views", "individual": "Pose of one view"}

@@ -1,0 +1,273 @@
+"""Path integration: do the views seen say how far they have come? (seq-JEPA, appendix B.9)
+
+From views x_1 .. x_M, the actions between them and the action a_M to one more view, a head predicts
+the direct action x_1 -> x_{M+1}. It reads z_AGG of the M views and the method's embedding of a_M.
+For M = 1 the direct action is a_1 itself. Rotations are predicted by MLPs, differences by linear
+heads, one for each M, sized and trained as the protocol's probes but for smaller batches.
+`Record.views` is M, and `Record.features`:
+
+    model                    z_AGG and the embedding of a_M
+    no actions               all embeddings of actions are zeros, a_M's too; head trained so
+    no vision                the features of all views are zeros; head trained so
+    no actions, head kept    the inputs of `no actions`, read by the head of `model`
+    no vision, head kept     the inputs of `no vision`, read by the head of `model`
+    product of actions       the quaternions a_1 a_2 .. a_M of a rotation: exact, nothing learned
+    sum of actions           a_1 + .. + a_M, circular factors wrapped: exact for all but rotations,
+                             of which it is the unit quaternion along the sum of quaternions
+
+An aggregator that gets no actions may know of earlier ones by sight alone. Of each object,
+`evaluate.draws` sequences are read, for training and for testing. Where the order of views means
+something, they are the beginnings of those that were drawn.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seqjepa.actions import ActionSpace, Group
+from seqjepa.evaluation.factor_probes import parts
+from seqjepa.evaluation.features import FeatureTable, Sampling, aggregate, extract, frozen
+from seqjepa.evaluation.fitting import Fit, Training, fit
+from seqjepa.evaluation.metrics import median_degrees, r2
+from seqjepa.evaluation.probes import Inputs, concatenated, generator_for, regression
+from seqjepa.evaluation.protocol import Protocol, Record
+from seqjepa.evaluation.subject import NotApplicableError, Subject
+
+LONGEST = 7  # views M, at most `evaluate.views` and as far as sequences have one more
+# Sequences in a batch, as in the paper: there are 21 heads for each rotation, and with the
+# protocol's 1024 each takes nearly three times as long.
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What heads read.
+
+    Attributes:
+        name: see the module's docstring.
+        actions, vision: whether these are among it.
+    """
+
+    name: str
+    actions: bool = True
+    vision: bool = True
+
+
+WHOLE = Ablation("model")
+ABLATIONS = (Ablation("no actions", actions=False), Ablation("no vision", vision=False))
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Sequences of M + 1 views of all objects of a split.
+
+    Attributes:
+        table: the features and poses of their views.
+        orders: [K, M + 1], the sequences as indices of views, the same for all objects.
+    """
+
+    table: FeatureTable
+    orders: Tensor
+
+    def actions(self, space: ActionSpace) -> Tensor:
+        """Return the actions [N, K, M, A] from view to view, float64."""
+        return space.along(self._poses)
+
+    def direct(self, space: ActionSpace) -> Tensor:
+        """Return the actions [N, K, M, A] from the first view to each later one, float64."""
+        first, later = self._poses[:, :, :1], self._poses[:, :, 1:]
+        return space.between(first.expand_as(later), later)
+
+    @property
+    def _poses(self) -> Tensor:
+        # Less rounding, or a turn of nearly 180 degrees becomes the opposite quaternion.
+        return self.table.poses[:, self.orders].double()
+
+
+def path(subject: Subject) -> list[Record]:
+    """Return the figures of heads, of their ablations, and of what needs no learning.
+
+    Raises:
+        NotApplicableError: if the method does not aggregate views, it or the world knows no
+            actions, or sequences have no second view.
+    """
+    _require(subject)
+    experiment, space = subject.experiment, subject.world.spec.actions
+    tables = read_tables(subject)
+    available = min(table.longest for table in tables.values())
+    observed = min(LONGEST, experiment.evaluate.views, available - 1)
+    if not observed:
+        raise NotApplicableError("sequences of one view have no path: raise evaluate.views")
+    paths = {
+        name: Paths(table, table.orders(observed + 1, experiment.evaluate.draws))
+        for name, table in tables.items()
+    }
+
+    records = ceilings(paths[subject.split], space, subject.split)
+    kept: dict[tuple[str, ...], list[Fit]] = {}
+    for ablation in (WHOLE, *ABLATIONS):
+        protocol = Protocol(
+            ablation.name,
+            experiment.evaluate,
+            experiment.seed,
+            subject.method.encoder.dim,
+            subject.bf16,
+        )
+        inputs = {name: read(subject, some, ablation) for name, some in paths.items()}
+        for part, training in parts(protocol, space):
+            truths = {name: some.direct(part).float() for name, some in paths.items()}
+            heads = fit_heads(protocol, inputs["train"], truths["train"], part, training)
+            tested = inputs[subject.split], truths[subject.split]
+            records += score(protocol, heads, *tested, part, subject.split)
+
+            # The heads that read all, and once more what they make of less.
+            names = tuple(group.name for group in part.groups)
+            if ablation is WHOLE:
+                kept[names] = heads
+                continue
+            before = replace(protocol, features=f"{ablation.name}, head kept")
+            records += score(before, kept[names], *tested, part, subject.split)
+    return records
+
+
+def _require(subject: Subject) -> None:
+    """Raise a NotApplicableError if nothing is aggregated, or there are no actions."""
+    name, spec = type(subject.method).__name__, subject.world.spec
+    if not subject.method.aggregates:
+        raise NotApplicableError(f"{name} does not aggregate views")
+    if not spec.actions.groups:
+        raise NotApplicableError(f"the world {spec.name!r} has no actions")
+    if not subject.experiment.method.uses_actions:
+        raise NotApplicableError(f"this {name} is not conditioned on actions")
+
+
+def read_tables(subject: Subject) -> dict[str, FeatureTable]:
+    """Return the features of objects to learn from, `train`, and of the subject's split."""
+    experiment, world = subject.experiment, subject.world
+    sources = {
+        "train": (world.spec.probe_split, experiment.evaluate.objects),
+        subject.split: (subject.split, None),
+    }
+    tables = {}
+    for name, (split, objects) in sources.items():
+        world.require(split, 2)
+        sampling = Sampling.of(experiment, world, split, objects=objects)
+        tables[name] = extract(subject.method, world, split, sampling, bf16=subject.bf16)
+    return tables
+
+
+def read(subject: Subject, paths: Paths, ablation: Ablation) -> Tensor:
+    """Return what the head for each M reads, [N, K, M, S + W].
+
+    It is z_AGG of the first M views, beside the embedding of the action after them.
+    """
+    method, space = subject.method, subject.world.spec.actions
+    table, bf16 = paths.table, subject.bf16
+    if not ablation.vision:
+        table = replace(table, views=table.views.new_zeros(1).expand_as(table.views))
+    aggregated = aggregate(
+        method, table, space, paths.orders[:, :-1], known=ablation.actions, bf16=bf16
+    )
+
+    moves = paths.actions(space).float()
+    on = torch.autocast(subject.device.type, torch.bfloat16, enabled=bf16)
+    with frozen(method), torch.inference_mode(), on:
+        embedded = method.embed_actions(moves.flatten(0, 1)).float().unflatten(0, moves.shape[:2])
+    # A copy, since heads cannot be trained on tensors of inference mode.
+    return torch.cat([aggregated, embedded * ablation.actions], -1)
+
+
+def fit_heads(
+    protocol: Protocol, inputs: Tensor, truth: Tensor, space: ActionSpace, training: Training
+) -> list[Fit]:
+    """Return a trained head for each M.
+
+    Args:
+        protocol: for the inputs.
+        inputs: [N, K, M, S + W], of training objects.
+        truth: [N, K, M, A], their direct actions.
+        space: groups of these actions.
+        training: of a head.
+    """
+    rows = torch.arange(len(inputs), device=inputs.device)
+    heads = []
+    for views, (values, wanted) in enumerate(
+        zip(inputs.unbind(2), truth.unbind(2), strict=True), 1
+    ):
+
+        def targets(choice: Tensor, wanted: Tensor = wanted) -> Tensor:
+            return wanted[rows, choice[:, 0]]
+
+        purpose = ("path", *(group.name for group in space.groups), str(views))
+        heads.append(
+            fit(
+                Inputs(values, 1, concatenated),
+                targets,
+                regression(wanted.flatten(0, 1)),
+                replace(training, batch_size=BATCH),
+                generator_for(protocol.seed, *purpose),
+            )
+        )
+    return heads
+
+
+def score(
+    protocol: Protocol,
+    heads: Sequence[Fit],
+    inputs: Tensor,
+    truth: Tensor,
+    space: ActionSpace,
+    split: str,
+) -> list[Record]:
+    """Return the figures of the heads on a split; see `fit_heads` for inputs and truth."""
+    widths = [group.action_dim for group in space.groups]
+    records = []
+    for views, head in enumerate(heads, 1):
+        values, wanted = inputs[:, :, views - 1], truth[:, :, views - 1]
+        # All sequences of all objects, one after the other.
+        rows = Inputs(values.flatten(0, 1)[:, None], 1, concatenated)
+        predicted = head.probe.predict(rows, rows.test_choices(1)[0])[:, 0]
+        by_group = zip(
+            space.groups,
+            wanted.flatten(0, 1).split(widths, 1),
+            predicted.split(widths, 1),
+            strict=True,
+        )
+        for group, own, found in by_group:
+            about = (split, f"path {group.name}", "sequence", views)
+            records += [
+                protocol.record(head, *about, *figure) for figure in _figures(group, own, found)
+            ]
+    return records
+
+
+def ceilings(paths: Paths, space: ActionSpace, split: str) -> list[Record]:
+    """Return the figures of the sum of actions, and of the product of rotations."""
+    records = []
+    for group in space.groups:
+        own = space.select((group.name,))
+        moves, truth = paths.actions(own), paths.direct(own)
+        for views in range(1, moves.shape[2] + 1):
+            first = moves[:, :, :views].flatten(0, 1)
+            found = {"sum of actions": group.compose(first)}
+            if group.is_rotation:
+                unit = F.normalize(first.sum(1), dim=-1)
+                found = {"product of actions": group.compose(first), "sum of actions": unit}
+            wanted = truth[:, :, views - 1].flatten(0, 1)
+            for name, composed in found.items():
+                about = (name, split, f"path {group.name}", "sequence", views)
+                records += [Record(*about, *f) for f in _figures(group, wanted, composed)]
+    return records
+
+
+def _figures(group: Group, truth: Tensor, predicted: Tensor) -> list[tuple[str, float]]:
+    """Return metrics and figures of direct actions [n, A]; none if nothing of them varies."""
+    explained = r2(truth, predicted)
+    if math.isnan(explained):
+        return []
+    degrees = [("median_degrees", median_degrees(truth, predicted))] * group.is_rotation
+    return [("r2", explained), *degrees]
