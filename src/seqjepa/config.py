@@ -68,6 +68,7 @@ class TrainConfig:
         precision: `bf16` (autocast), `fp32`, or `auto`: bf16 where the hardware computes in it.
         log_every: steps between lines of metrics.jsonl.
         checkpoint_every: steps between checkpoints, which is the most that a crash can cost.
+        health: log LiDAR and alpha-ReQ of each logged batch, too (COST).
     """
 
     section: ClassVar[str] = "train."
@@ -78,6 +79,7 @@ class TrainConfig:
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     log_every: int = 50
     checkpoint_every: int = 1000
+    health: bool = added_in(5, False)
 
     def __post_init__(self) -> None:
         checks.at_least(self, steps=1, num_views=1, accumulate=1, log_every=1, checkpoint_every=1)

@@ -15,6 +15,8 @@ from seqjepa.errors import ConfigError, unknown
 
 Stem = Literal["imagenet", "cifar", "compact"]
 DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+# Parts of a ResNet, in their order.
+STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +93,15 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images [..., C, H, W], uint8 or float in 0..1, to features [..., D]."""
-        # uint8 until here, so that batches are moved and stored at a quarter of the size.
-        flat = images.flatten(0, -4)
-        pixels = flat.float() / 255 if flat.dtype == torch.uint8 else flat.to(self.mean.dtype)
-        normal = (pixels - self.mean) / self.std
+        normal = self.normalise(images.flatten(0, -4))
         features: Tensor = self.backbone(normal).unflatten(0, images.shape[:-3])
         return features
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return images [N, C, H, W] as the backbone takes them."""
+        # uint8 until here, so that batches are moved and stored at a quarter of the size.
+        pixels = images.float() / 255 if images.dtype == torch.uint8 else images.to(self.mean.dtype)
+        return (pixels - self.mean) / self.std
 
 
 class ResNet(nn.Module):
@@ -135,10 +140,17 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised images [N, C, H, W] to features [N, 8 width]."""
-        x = self.maxpool(torch.relu(self.bn1(_convolve(self.conv1, x))))
-        for stage in range(1, 5):
-            x = self.get_submodule(f"layer{stage}")(x)
+        for name in STAGES:
+            x = self.stage(name, x)
         return x.mean((2, 3))
+
+    def stage(self, name: str, x: Tensor) -> Tensor:
+        """Return the map [N, C', H', W'] that one of `STAGES` makes of the map before it."""
+        if name == "stem":
+            stem: Tensor = self.maxpool(torch.relu(self.bn1(_convolve(self.conv1, x))))
+            return stem
+        made: Tensor = self.get_submodule(name)(x)
+        return made
 
 
 class BasicBlock(nn.Module):

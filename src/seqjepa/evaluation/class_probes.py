@@ -59,28 +59,43 @@ def classify(
         sequences: by split, [N, K, M, S], z_AGG of all prefixes of K sequences
             (`features.aggregate`); None if the features have none.
     """
-    labels = tables["train"].labels
-    training = protocol.linear()
     longest = longest_sequences(protocol.config, tables)
 
     records = []
     for question in _questions(protocol, tables, sequences, longest):
-        name, objective = question.name, classification(labels)
-        generator = generator_for(protocol.seed, "class", name)
-        # An object's class does not depend on the rows that are picked of it.
-        found = fit(question.inputs["train"], lambda _: labels, objective, training, generator)
-        probe = found.probe
+        found, answers = ask(protocol, question, tables)
+        records += answers
+        if question.name != "view":
+            continue
 
+        # Averaged over views, the logits of this probe need no training of their own.
         for split, table in test_tables(tables):
-            inputs = question.inputs[split]
-            choices = inputs.test_choices(question.rounds)
-            logits = torch.cat([probe.predict(inputs, choice) for choice in choices])
-            records += _records(protocol, found, split, name, table.labels, logits)
-            # Averaged over views, the logits of this probe need no training of their own.
-            if name == "view":
-                logits = _mean_logits(protocol, probe, table, longest[split])
-                records += _records(protocol, found, split, "logits", table.labels, logits)
+            logits = _mean_logits(protocol, found.probe, table, longest[split])
+            records += _records(protocol, found, split, "logits", table.labels, logits)
     return records
+
+
+def ask(protocol: Protocol, question: Question, tables: Tables) -> tuple[Fit, list[Record]]:
+    """Return a linear probe of one kind of input, and its top-1.
+
+    Args:
+        protocol: for the features in the tables.
+        question: the input.
+        tables: by split, what `labelled` returns.
+    """
+    labels = tables["train"].labels
+    objective, training = classification(labels), protocol.linear()
+    generator = generator_for(protocol.seed, "class", question.name)
+    # An object's class does not depend on the rows that are picked of it.
+    found = fit(question.inputs["train"], lambda _: labels, objective, training, generator)
+
+    records = []
+    for split, table in test_tables(tables):
+        inputs = question.inputs[split]
+        choices = inputs.test_choices(question.rounds)
+        logits = torch.cat([found.probe.predict(inputs, choice) for choice in choices])
+        records += _records(protocol, found, split, question.name, table.labels, logits)
+    return found, records
 
 
 def _questions(

@@ -18,8 +18,10 @@ from seqjepa.display import Stages, silenced
 from seqjepa.errors import ConfigError, SeqJepaError, unknown
 from seqjepa.evaluation.evaluate import probe
 from seqjepa.evaluation.group import group
+from seqjepa.evaluation.health import health
 from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.retrieval import retrieval
+from seqjepa.evaluation.stages import stages
 from seqjepa.evaluation.subject import Subject
 from seqjepa.files import disk_errors, json_bytes, write_atomically
 
@@ -27,6 +29,8 @@ PROBES, FULL, FOLDER = "probes", "full", "suite"
 PARTS: Mapping[str, Callable[[Subject], Sequence[Record]]] = {
     "retrieval": retrieval,
     "group": group,
+    "health": health,
+    "stages": stages,
 }
 
 
