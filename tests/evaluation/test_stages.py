@@ -1,9 +1,11 @@
 """Stages of the encoder: their maps, and the same figures as probes of the features give."""
 
+import itertools
 import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from seqjepa.evaluation.features import Sampling, extract
 from seqjepa.evaluation.protocol import Protocol, Tables
 from seqjepa.evaluation.subject import NotApplicableError
 from seqjepa.model import load
-from seqjepa.nn import STAGES, EncoderConfig
+from seqjepa.nn import STAGES, Encoder, EncoderConfig
 from seqjepa.training.loop import train
 
 NAMES = ["stem", "layer1", "layer2", "layer3", "features"]
@@ -86,7 +88,7 @@ def test_features_have_the_figures_of_the_probes_and_the_same_twice(copied: Path
         own = [(r["task"], r["metric"]) for r in records if r["features"] == name]
         assert own == [(record.task, record.metric) for record in wanted]
     values = [[r["value"] for r in records if r["features"] == name] for name in NAMES]
-    assert all(one != other for one, other in zip(values[1:], values[2:], strict=False))
+    assert all(one != other for one, other in itertools.pairwise(values))
 
 
 def test_what_is_capped_and_what_is_not(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,17 +109,14 @@ def test_what_is_capped_and_what_is_not(copied: Path, monkeypatch: pytest.Monkey
     assert {(record["task"], record["input"]) for record in records} == {("class", "view")}
 
 
-def test_an_encoder_without_stages_is_not_asked(tmp_path: Path) -> None:
-    pytest.importorskip("timm")
-    recipe = experiment("simclr")
-    short = replace(
-        recipe,
-        encoder=EncoderConfig(name="timm:test_resnet"),
-        train=replace(recipe.train, steps=1, num_views=2),
+def test_an_encoder_without_stages_is_not_asked() -> None:
+    encoder = Encoder(torch.nn.Flatten(), 3 * 16 * 16, [0.5] * 3, [0.25] * 3)
+    chosen = replace(signal_world.recipe(), encoder=EncoderConfig(name="timm:flat"))
+    subject = SimpleNamespace(
+        experiment=chosen, world=None, method=SimpleNamespace(encoder=encoder)
     )
-    outcome = asked(train(short, tmp_path / "run", quiet=True, device="cpu"))
-    assert isinstance(outcome.error, NotApplicableError)
-    assert "'timm:test_resnet' has no stages" in str(outcome.error)
+    with pytest.raises(NotApplicableError, match="'timm:flat' has no stages that are known"):
+        stages.stages(subject)
 
 
 def test_a_world_without_classes_is_asked_for_its_factors(
