@@ -64,8 +64,8 @@ def alpha(features: Tensor) -> Tensor:
         return torch.tensor(torch.nan)
     x = torch.arange(FIRST, FIRST + len(kept), device=kept.device).double().log()
     x = x - x.mean()
-    slope: Tensor = (x * kept.log()).sum() / x.square().sum()
-    return -slope
+    decay: Tensor = -(x * kept.log()).sum() / x.square().sum()
+    return decay
 
 
 def _singular_values(features: Tensor) -> Tensor:

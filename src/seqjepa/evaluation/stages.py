@@ -50,7 +50,7 @@ def stages(subject: Subject) -> list[Record]:
         if known := labelled(tables):
             inputs = {name: view_inputs(table, 1, concatenated) for name, table in known.items()}
             question = class_probes.Question("view", inputs, ROUNDS)
-            records += class_probes.ask(protocol, question, known)[1]
+            records += class_probes.ask(protocol, question, known)
         records += regress(protocol, tables, world.spec.factors)
     return records
 
