@@ -73,7 +73,8 @@ def _singular_values(features: Tensor) -> Tensor:
     flat = features.float().flatten(0, -2)
     # Unlike in RankMe's paper the mean goes first: features after a ReLU share a large one, beside
     # which a collapsed representation and a healthy one have the same rank.
-    return torch.linalg.svdvals(flat - flat.mean(0))
+    values: Tensor = torch.linalg.svdvals(flat - flat.mean(0))
+    return values
 
 
 def _effective_rank(values: Tensor) -> Tensor:
