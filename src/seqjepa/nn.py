@@ -15,6 +15,8 @@ from seqjepa.errors import ConfigError, unknown
 
 Stem = Literal["imagenet", "cifar", "compact"]
 DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+# Parts of a ResNet, in their order.
+STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +93,15 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images [..., C, H, W], uint8 or float in 0..1, to features [..., D]."""
-        # uint8 until here, so that batches are moved and stored at a quarter of the size.
-        flat = images.flatten(0, -4)
-        pixels = flat.float() / 255 if flat.dtype == torch.uint8 else flat.to(self.mean.dtype)
-        normal = (pixels - self.mean) / self.std
+        normal = self.normalise(images.flatten(0, -4))
         features: Tensor = self.backbone(normal).unflatten(0, images.shape[:-3])
         return features
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return images [N, C, H, W] as the backbone takes them."""
+        # uint8 until here, so that batches are moved and stored at a quarter of the size.
+        pixels = images.float() / 255 if images.dtype == torch.uint8 else images.to(self.mean.dtype)
+        return (pixels - self.mean) / self.std
 
 
 class ResNet(nn.Module):
@@ -135,10 +140,17 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised images [N, C, H, W] to features [N, 8 width]."""
-        x = self.maxpool(torch.relu(self.bn1(_convolve(self.conv1, x))))
-        for stage in range(1, 5):
-            x = self.get_submodule(f"layer{stage}")(x)
+        for name in STAGES:
+            x = self.stage(name, x)
         return x.mean((2, 3))
+
+    def stage(self, name: str, x: Tensor) -> Tensor:
+        """Return the map [N, C', H', W'] that one of `STAGES` makes of the map before it."""
+        if name == "stem":
+            stem: Tensor = self.maxpool(torch.relu(self.bn1(_convolve(self.conv1, x))))
+            return stem
+        made: Tensor = self.get_submodule(name)(x)
+        return made
 
 
 class BasicBlock(nn.Module):
@@ -318,3 +330,39 @@ class EMATarget(nn.Module):
             averaged = [buffer for buffer in self.module.buffers() if buffer.is_floating_point()]
             averages = [buffer for buffer in source.buffers() if buffer.is_floating_point()]
             torch._foreach_lerp_(averaged, averages, 1 - momentum)
+
+
+def earlier_pairs(pairs: int, device: torch.device) -> Tensor:
+    """Return [2 K, 2 K], true where the column's token is of an earlier pair than the row's."""
+    pair = torch.arange(pairs, device=device).repeat_interleave(2)
+    return pair[None] < pair[:, None]
+
+
+def seen_by_queries(context: int, queries: int, device: torch.device) -> Tensor:
+    """Return what tokens see: queries the whole context and themselves, no other query."""
+    seen = torch.eye(context + queries, dtype=torch.bool, device=device)
+    seen[:context, :context] |= earlier_pairs(context // 2, device)
+    seen[context:, :context] = True
+    return seen
+
+
+def random_pair_masks(
+    sizes: tuple[int, int, int], pairs: int, drop: float, device: torch.device
+) -> list[Tensor]:
+    """Draw each layer's mask [n heads, 2 K, 2 K]: a row sees itself and some earlier pairs.
+
+    Args:
+        sizes: numbers of layers, contexts n and attention heads.
+        pairs: K, of a context.
+        drop: probability that a row does not see an earlier pair.
+        device: of the masks.
+    """
+    layers, contexts, heads = sizes
+    itself = torch.eye(2 * pairs, dtype=torch.bool, device=device)
+    earlier, masks = earlier_pairs(pairs, device), []
+    for _ in range(layers):
+        kept = torch.rand(contexts, 2 * pairs, pairs, device=device) >= drop
+        # A pair goes or stays whole; all heads of a context share the mask.
+        blocked = ~(itself | (earlier & kept.repeat_interleave(2, -1)))
+        masks.append(blocked.repeat_interleave(heads, 0))
+    return masks

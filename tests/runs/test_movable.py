@@ -61,7 +61,13 @@ def weights(folder: Path) -> bytes:
 
 
 def test_what_may_change_is_one_list_and_documented() -> None:
-    assert MAY_CHANGE == ("world.path", "world.*_path", "train.log_every", "train.checkpoint_every")
+    assert MAY_CHANGE == (
+        "world.path",
+        "world.*_path",
+        "train.log_every",
+        "train.checkpoint_every",
+        "train.health",
+    )
     text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     for key in MAY_CHANGE:
         assert f"`{key}`" in text, key

@@ -1,14 +1,17 @@
 """Collapse is watched in both representations and in what the loss compares."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from fixtures import signal_world
 from fixtures.contract import NAMES, experiment
+from seqjepa.evaluation.spectra import alpha, lidar
 from seqjepa.model import build_method
-from seqjepa.training.collapse import CollapseWatch, collapse_message, health
-from seqjepa.types import StepOutput
+from seqjepa.training.collapse import CollapseWatch, collapse_message, health, spectra
+from seqjepa.types import Representation, StepOutput
 
 # By method: the head whose outputs the loss compares, and their name in the log.
 HEADS = {
@@ -68,3 +71,17 @@ def test_a_head_that_is_frozen_at_0_is_reported(name: str) -> None:
     message = watch.look(200, found)
     assert message is not None and warnings == [message]
     assert f"the {said.replace('_', ' ')} that the loss compares has collapsed" in message
+
+
+def test_what_train_health_asks_for_is_of_the_views_of_the_batch() -> None:
+    found = output("seq_jepa")
+    views = found.representation.views
+    assert spectra(found) == {
+        "health/rankme": health(found)["z_rankme"],
+        "health/lidar": float(lidar(views)),
+        "health/alpha": float(alpha(views)),
+    }
+
+    # A single view of each object has no spread within the object.
+    single = replace(found, representation=Representation(views[:, :1], views[:, 0]))
+    assert spectra(single).keys() == {"health/rankme", "health/alpha"}

@@ -91,6 +91,35 @@ def test_a_world_that_keeps_no_views_says_so(
     assert "the training views are not kept on the device" in capfd.readouterr().err
 
 
+def test_health_is_logged_on_demand_and_changes_nothing_else(tmp_path: Path) -> None:
+    experiment = contract.experiment("seq_jepa")
+    watched = replace(experiment, train=replace(experiment.train, health=True))
+    runs = {name: tmp_path / name for name in ("plain", "whole", "cut")}
+    train(experiment, runs["plain"], quiet=True, device="cpu")
+    for name in ("whole", "cut"):
+        train(watched, runs[name], quiet=True, device="cpu")
+
+    # As if it had been interrupted after the checkpoint of step 2, with more in the log.
+    (runs["cut"] / "checkpoints" / "step_00000004" / "manifest.json").unlink()
+    train(watched, runs["cut"], resume=True, quiet=True, device="cpu")
+
+    logs, weights = {}, {}
+    for name, run in runs.items():
+        lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+        logs[name] = [line | {"time": None} for line in lines]
+        [path] = (run / "checkpoints" / "step_00000004").glob("method.safetensors")
+        weights[name] = path.read_bytes()
+    assert logs["whole"] == logs["cut"]
+    assert weights["plain"] == weights["whole"] == weights["cut"]
+
+    assert len(logs["whole"]) == 4
+    for plain, line in zip(logs["plain"], logs["whole"], strict=True):
+        added = {f"health/{name}" for name in ("rankme", "lidar", "alpha")}
+        assert line.keys() - plain.keys() == added
+        assert {key: line[key] for key in plain} == plain
+        assert line["health/rankme"] == line["z_rankme"] and 1 < line["health/lidar"] < 8
+
+
 def test_a_resumed_run_says_what_it_computed_with_before() -> None:
     before = manifest.environment({"device": "cpu", "precision": "bf16"})
     now = manifest.environment({"device": "GPU", "precision": "fp32"})

@@ -59,27 +59,47 @@ def classify(
         sequences: by split, [N, K, M, S], z_AGG of all prefixes of K sequences
             (`features.aggregate`); None if the features have none.
     """
-    labels = tables["train"].labels
-    training = protocol.linear()
     longest = longest_sequences(protocol.config, tables)
 
     records = []
     for question in _questions(protocol, tables, sequences, longest):
-        name, objective = question.name, classification(labels)
-        generator = generator_for(protocol.seed, "class", name)
-        # An object's class does not depend on the rows that are picked of it.
-        found = fit(question.inputs["train"], lambda _: labels, objective, training, generator)
-        probe = found.probe
+        averaged = longest if question.name == "view" else None
+        records += ask(protocol, question, tables, averaged)
+    return records
 
-        for split, table in test_tables(tables):
-            inputs = question.inputs[split]
-            choices = inputs.test_choices(question.rounds)
-            logits = torch.cat([probe.predict(inputs, choice) for choice in choices])
-            records += _records(protocol, found, split, name, table.labels, logits)
-            # Averaged over views, the logits of this probe need no training of their own.
-            if name == "view":
-                logits = _mean_logits(protocol, probe, table, longest[split])
-                records += _records(protocol, found, split, "logits", table.labels, logits)
+
+def ask(
+    protocol: Protocol,
+    question: Question,
+    tables: Tables,
+    averaged: Mapping[str, int] | None = None,
+) -> list[Record]:
+    """Return top-1 of the linear probe that answers a question.
+
+    Args:
+        protocol: for the features in the tables.
+        question: the input.
+        tables: by split, what `labelled` returns.
+        averaged: of a probe of one view, largest number of views whose logits are averaged, by
+            split; None for no average.
+    """
+    labels = tables["train"].labels
+    name, objective, training = question.name, classification(labels), protocol.linear()
+    generator = generator_for(protocol.seed, "class", name)
+    # An object's class does not depend on the rows that are picked of it.
+    found = fit(question.inputs["train"], lambda _: labels, objective, training, generator)
+    probe = found.probe
+
+    records = []
+    for split, table in test_tables(tables):
+        inputs = question.inputs[split]
+        choices = inputs.test_choices(question.rounds)
+        logits = torch.cat([probe.predict(inputs, choice) for choice in choices])
+        records += _records(protocol, found, split, name, table.labels, logits)
+        # Averaged over views, the logits of this probe need no training of their own.
+        if averaged is not None:
+            logits = _mean_logits(protocol, probe, table, averaged[split])
+            records += _records(protocol, found, split, "logits", table.labels, logits)
     return records
 
 

@@ -18,9 +18,11 @@ from seqjepa.display import Stages, silenced
 from seqjepa.errors import ConfigError, SeqJepaError, unknown
 from seqjepa.evaluation.evaluate import probe
 from seqjepa.evaluation.group import group
+from seqjepa.evaluation.health import health
 from seqjepa.evaluation.path import path
 from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.retrieval import retrieval
+from seqjepa.evaluation.stages import stages
 from seqjepa.evaluation.subject import Subject
 from seqjepa.files import disk_errors, json_bytes, write_atomically
 
@@ -29,6 +31,8 @@ PARTS: Mapping[str, Callable[[Subject], Sequence[Record]]] = {
     "retrieval": retrieval,
     "group": group,
     "path": path,
+    "health": health,
+    "stages": stages,
 }
 
 

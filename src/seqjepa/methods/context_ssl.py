@@ -34,7 +34,7 @@ from seqjepa.distributed import broadcast, gather
 from seqjepa.errors import ConfigError
 from seqjepa.losses import nt_xent, precise
 from seqjepa.methods.base import Method, MethodConfig, weighted
-from seqjepa.nn import Encoder
+from seqjepa.nn import Encoder, random_pair_masks, seen_by_queries
 from seqjepa.types import SequenceBatch, StepOutput
 
 CONTEXTS = (0, 1, 7, 15, 63)  # pairs; the paper's tables count their tokens, 0 to 126
@@ -103,8 +103,7 @@ class ContextSSL(Method):
     """
 
     context_size: ClassVar[int] = max(CONTEXTS)
-    predicts: ClassVar[bool] = True
-    remembers: ClassVar[bool] = True
+    predicts = remembers = True
     rolls_out: ClassVar[bool] = False  # z is no input of the transformer
 
     def __init__(self, config: Config, encoder: Encoder, actions: ActionSpace) -> None:
@@ -142,7 +141,9 @@ class ContextSSL(Method):
 
         # n contexts of K pairs: [n, 2 K, D + A] to [n, 2 K, D], and back to pairs [B, 2, D].
         tokens = pairs.unflatten(0, (-1, config.pairs)).flatten(1, 2)
-        out = self._transform(tokens, self._random_masks(len(tokens), features))
+        sizes = config.layers, len(tokens), config.heads
+        masks = random_pair_masks(sizes, config.pairs, config.drop_pairs, tokens.device)
+        out = self._transform(tokens, masks)
         z = F.normalize(precise(out.view(len(batch), 2, -1)), dim=-1)
 
         contrast = nt_xent(gather(z[:, 0]), gather(z[:, 1]), config.temperature, least_cosine=1e-7)
@@ -153,9 +154,8 @@ class ContextSSL(Method):
 
     def target(self, views: Tensor) -> Tensor:
         """Return normalised z [..., D] of views [..., C, H, W], each alone."""
-        features = self.encoder(views)
-        nothing = features.new_zeros(0, self.read_in.in_features)
-        return self._read(nothing, features)
+        nothing = views.new_zeros(0, self.read_in.in_features, dtype=torch.float32)
+        return self._read(nothing, self.encoder(views))
 
     def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
         """Return z [B, D] of the last view with its action, after the pairs of views before it."""
@@ -165,7 +165,7 @@ class ContextSSL(Method):
         query = torch.cat([sources[:, -1:], moves[:, -1:]], -1)
 
         tokens = torch.cat([context.view(len(query), -1, query.shape[-1]), query], 1)
-        blocked = ~_seen(tokens.shape[1] - 1, 1, tokens.device)
+        blocked = ~seen_by_queries(tokens.shape[1] - 1, 1, tokens.device)
         out = self._transform(tokens, [blocked] * self.config.layers)
         return F.normalize(precise(out[:, -1]), dim=-1)
 
@@ -193,7 +193,8 @@ class ContextSSL(Method):
             queries = F.pad(rows, (0, context.shape[1] - rows.shape[1]))  # [f(x); 0]
 
             # Queries share one pass.
-            tokens, blocked = torch.cat([context, queries])[None], ~_seen(c, len(rows), rows.device)
+            blocked = ~seen_by_queries(c, len(rows), rows.device)
+            tokens = torch.cat([context, queries])[None]
             out = self._transform(tokens, [blocked] * self.config.layers)
             found.append(F.normalize(precise(out[0, c:]), dim=-1))
         return torch.cat(found).view_as(features)
@@ -210,33 +211,6 @@ class ContextSSL(Method):
             x = layer(x, src_mask=mask)
         out: Tensor = self.read_out(self.norm(x))
         return out
-
-    def _random_masks(self, contexts: int, like: Tensor) -> list[Tensor]:
-        """Draw each layer's mask [n heads, 2 K, 2 K]: a row sees itself and some earlier pairs."""
-        config, pairs, device = self.config, self.config.pairs, like.device
-        itself = torch.eye(2 * pairs, dtype=torch.bool, device=device)
-        earlier = _earlier(pairs, device)
-        masks = []
-        for _ in range(config.layers):
-            kept = torch.rand(contexts, 2 * pairs, pairs, device=device) >= config.drop_pairs
-            # A pair goes or stays whole; all heads of a context share the mask.
-            blocked = ~(itself | (earlier & kept.repeat_interleave(2, -1)))
-            masks.append(blocked.repeat_interleave(config.heads, 0))
-        return masks
-
-
-def _earlier(pairs: int, device: torch.device) -> Tensor:
-    """Return [2 K, 2 K], true where the column's token is of an earlier pair than the row's."""
-    pair = torch.arange(pairs, device=device).repeat_interleave(2)
-    return pair[None] < pair[:, None]
-
-
-def _seen(context: int, queries: int, device: torch.device) -> Tensor:
-    """Return what tokens see: queries the whole context and themselves, no other query."""
-    seen = torch.eye(context + queries, dtype=torch.bool, device=device)
-    seen[:context, :context] |= _earlier(context // 2, device)
-    seen[context:, :context] = True
-    return seen
 
 
 def _only(chosen: int, widths: list[int], like: Tensor) -> Tensor:

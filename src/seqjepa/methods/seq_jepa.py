@@ -125,14 +125,9 @@ class Config(MethodConfig):
 
 
 class SeqJEPA(Method):
-    """Encoder, aggregator and predictor, with an EMA target encoder.
+    """Encoder, aggregator and predictor, with an EMA target encoder; E is a token's width."""
 
-    Letters as above: B sequences, M observed views, D features, A action width, E token width.
-    """
-
-    aggregates: ClassVar[bool] = True
-    predicts: ClassVar[bool] = True
-    remembers: ClassVar[bool] = True
+    aggregates = predicts = remembers = True
 
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
@@ -147,10 +142,8 @@ class SeqJEPA(Method):
         # The order of these lines is the order in which weights are drawn from the seed.
         self.target_encoder = EMATarget(encoder, buffers=config.ema_buffers)
         self.action_embedding = ActionEmbedding(action_dim, width) if config.uses_actions else None
-        layers, heads, dropout = config.layers, config.heads, config.dropout
-        self.aggregator = Aggregator(
-            token, layers=layers, heads=heads, feedforward=4 * token, dropout=dropout
-        )
+        sizes = {"layers": config.layers, "heads": config.heads, "feedforward": 4 * token}
+        self.aggregator = Aggregator(token, dropout=config.dropout, **sizes)
         film, widths = config.conditioning == "film", (config.predictor_width, features)
         self.predictor = predictor(joint, widths, film=width * film)
         self.inverse = InverseDynamics(features, action_dim) if config.inverse else None

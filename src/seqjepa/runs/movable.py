@@ -1,4 +1,4 @@
-"""What may change between two goes of one run: where its data are, and how often it writes.
+"""What may change between two goes of one run: where its data are, and what it writes how often.
 
 Whether data elsewhere are the same is told by their digests (`RunFolder.write_spec`). The device
 and the number of ranks may change as well: they are in no config.
@@ -17,7 +17,7 @@ from seqjepa.worlds.base import World, WorldConfig
 
 # Keys of config.json, in which * stands for any letters. Nothing else may change.
 PATHS = ("world.path", "world.*_path")
-MAY_CHANGE = (*PATHS, "train.log_every", "train.checkpoint_every")
+MAY_CHANGE = (*PATHS, "train.log_every", "train.checkpoint_every", "train.health")
 
 
 def is_path(key: str) -> bool:

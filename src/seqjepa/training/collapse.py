@@ -3,6 +3,7 @@
 Figures are those of all ranks' samples, so that every rank comes to the same verdict.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.distributed import gather
+from seqjepa.evaluation.spectra import alpha, lidar, rankme
 from seqjepa.types import StepOutput
 
 # A constant encoder has a spread under 1e-2; healthy ones stay above 0.3 from the first step.
@@ -31,20 +33,6 @@ def feature_std(features: Tensor) -> Tensor:
     return spread
 
 
-@torch.no_grad()
-def rankme(features: Tensor) -> Tensor:
-    """Return the effective rank of features [..., D] (Garrido et al., RankMe, 2023, eq. 1).
-
-    It is exp of the entropy of the normalised singular values.
-    """
-    flat = features.float().flatten(0, -2)
-    # Unlike in the paper the mean goes first: features after a ReLU share a large one, beside which
-    # a collapsed representation and a healthy one have the same rank.
-    values = torch.linalg.svdvals(flat - flat.mean(0))
-    share = values / values.sum().clamp_min(1e-12) + 1e-7
-    return torch.exp(-(share * share.log()).sum())
-
-
 def health(output: StepOutput) -> dict[str, float]:
     """Return spread and effective rank of both representations, for the log.
 
@@ -60,6 +48,19 @@ def health(output: StepOutput) -> dict[str, float]:
             continue
         stds[f"{name}_std"] = feature_std(gather(rows.float())).item()
     return stds | {f"{name}_rankme": rankme(features).item() for name, features in parts.items()}
+
+
+def spectra(output: StepOutput) -> dict[str, float]:
+    """Return what `train.health` asks for of the views' features in a batch, for the log.
+
+    They are `health/rankme`, which is `z_rankme`, `health/lidar` and `health/alpha`, as far as they
+    are defined. Those of a batch are lower than those of a split that `evaluate --suite health`
+    tells: no rank is larger than the number of views, nor LiDAR's than that of objects.
+    """
+    features = gather(output.representation.views.float())
+    measures = {"rankme": rankme, "lidar": lidar, "alpha": alpha}
+    found = {f"health/{name}": measure(features).item() for name, measure in measures.items()}
+    return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 class CollapseWatch:

@@ -25,7 +25,7 @@ from seqjepa.model import require_fit
 from seqjepa.runs import checkpoint, manifest
 from seqjepa.runs.folder import CHECKPOINTS, RunFolder
 from seqjepa.schedules import warmup_cosine
-from seqjepa.training.collapse import CollapseWatch, health
+from seqjepa.training.collapse import CollapseWatch, health, spectra
 from seqjepa.training.online_probe import OnlineProbe
 from seqjepa.training.state import Learner
 from seqjepa.training.trackers import Tracker, tell
@@ -283,6 +283,8 @@ def _record(
         "grad_norm": grad_norm.item(),
     }
     record |= probe.figures() | terms | health(outputs[-1])
+    if config.health:
+        record |= spectra(outputs[-1])
     record["time"] = {"seconds": display.seconds, "views_per_second": display.views_per_second}
     return record
 

@@ -1,0 +1,140 @@
+"""Health of a representation: how many dimensions it uses, and what is near what.
+
+Three measures need no labels (`spectra`), and a classifier learns nothing but the labels of the
+nearest training features:
+
+    rankme  effective rank
+    lidar   effective rank of what tells objects apart, in units of their views' spread
+    alpha   decay of the eigenspectrum
+    knn     top-1 of a vote of the k nearest, each weighted by exp(cosine / 0.1), with k = 200, or
+            the mean number of a class among the training features if these are fewer
+
+They are asked of z of one view and of z_AGG of 5 views, or as many as there are, and of the same of
+the untrained model (`random`). The sequences of an object share views, which brings them nearer to
+each other than sequences of other views would be.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seqjepa.evaluation.control import random_control
+from seqjepa.evaluation.features import FeatureTable, Sampling, aggregate, extract
+from seqjepa.evaluation.metrics import top1
+from seqjepa.evaluation.probes import generator_for
+from seqjepa.evaluation.protocol import ROUNDS, Record, labelled
+from seqjepa.evaluation.spectra import alpha, lidar, rankme
+from seqjepa.evaluation.subject import Subject
+from seqjepa.methods.base import Method
+
+MEASURES = {"rankme": rankme, "lidar": lidar, "alpha": alpha}
+OBJECTS = 1000  # for the measures without labels, at most: as many as LiDAR's paper takes
+VIEWS = 5  # of a sequence
+NEAREST, TEMPERATURE = 200, 0.1
+# Training features that are searched, and features that are classified, at most.
+SEARCHED, ASKED = 50_000, 10_000
+ROWS = 256  # of features classified at once
+
+
+def health(subject: Subject) -> list[Record]:
+    """Return the measures of the model's features and of an untrained model's.
+
+    Those without labels are of the subject's split alone; `knn` is left out where it knows no class
+    of the training objects.
+    """
+    records = _records(subject, "model", subject.method)
+    control = random_control(subject.experiment, subject.world, subject.device)
+    return records + _records(subject, "random", control)
+
+
+def _records(subject: Subject, features: str, method: Method) -> list[Record]:
+    """Return the measures of a method's z and z_AGG."""
+    experiment, world = subject.experiment, subject.world
+    tables = {}
+    for name, split in (("train", world.spec.probe_split), (subject.split, subject.split)):
+        objects = experiment.evaluate.objects if name == "train" else None
+        sampling = Sampling.of(experiment, world, split, objects=objects)
+        tables[name] = extract(method, world, split, sampling, bf16=subject.bf16)
+
+    # Both representations as samples [N, Q, .] of each object.
+    views = min(VIEWS, *(table.longest for table in tables.values()))
+    inputs = {("view", 1): {name: table.views for name, table in tables.items()}}
+    if method.aggregates:
+        inputs["sequence", views] = {
+            name: _sequences(subject, method, table, views) for name, table in tables.items()
+        }
+
+    records = []
+    for (source, length), samples in inputs.items():
+        scores = measures(samples[subject.split], experiment.seed)
+        scores |= _knn_score(samples, tables, subject.split, experiment.seed)
+        about = (features, subject.split, "health", source, length)
+        records += [Record(*about, metric, value) for metric, value in scores.items()]
+    return records
+
+
+def _sequences(subject: Subject, method: Method, table: FeatureTable, views: int) -> Tensor:
+    """Return z_AGG [N, Q, S] of sequences of so many views."""
+    orders = table.orders(views, ROUNDS)
+    space = subject.world.spec.actions
+    return aggregate(method, table, space, orders, bf16=subject.bf16)[:, :, -1]
+
+
+def measures(samples: Tensor, seed: int) -> dict[str, float]:
+    """Return the measures without labels of samples [N, Q, D], as far as they are defined.
+
+    Args:
+        samples: of each object.
+        seed: of the choice of objects, where there are more than `OBJECTS`.
+    """
+    some = samples[_some(len(samples), OBJECTS, seed).to(samples.device)]
+    values = {name: measure(some).item() for name, measure in MEASURES.items()}
+    return {name: value for name, value in values.items() if not math.isnan(value)}
+
+
+def _knn_score(
+    samples: dict[str, Tensor], tables: dict[str, FeatureTable], split: str, seed: int
+) -> dict[str, float]:
+    """Return `knn` on a split; nothing if it knows no class of the training objects."""
+    if split not in labelled(tables):
+        return {}
+    rows, labels = {}, {}
+    for name, most in (("train", SEARCHED), (split, ASKED)):
+        # Every sample of an object has the object's label.
+        truth = tables[name].labels[:, None].expand(samples[name].shape[:2]).flatten()
+        flat = samples[name].flatten(0, 1)
+        known = torch.nonzero(truth >= 0)[:, 0]
+        some = known[_some(len(known), most, seed).to(known.device)]
+        rows[name], labels[name] = flat[some], truth[some]
+
+    classes = len(labels["train"].unique())
+    k = min(NEAREST, max(1, len(rows["train"]) // classes))
+    votes = nearest_votes(rows["train"], labels["train"], rows[split], k)
+    return {"knn": top1(labels[split], votes)}
+
+
+def nearest_votes(known: Tensor, labels: Tensor, asked: Tensor, k: int) -> Tensor:
+    """Return the votes [n, C] for each class, of the k nearest by cosine (Wu et al. 2018).
+
+    Args:
+        known: [N, D], features whose class is known.
+        labels: [N], their classes 0 .. C - 1.
+        asked: [n, D], features whose class is asked for.
+        k: number of neighbours that vote, each with weight exp(cosine / temperature).
+    """
+    known, asked = F.normalize(known, dim=-1), F.normalize(asked, dim=-1)
+    votes = asked.new_zeros(len(asked), int(labels.max()) + 1)
+    for part, counted in zip(asked.split(ROWS), votes.split(ROWS), strict=True):
+        cosines, nearest = (part @ known.T).topk(k)
+        counted.scatter_add_(1, labels[nearest], (cosines / TEMPERATURE).exp())
+    return votes
+
+
+def _some(available: int, most: int, seed: int) -> Tensor:
+    """Return indices in ascending order: all, or `most` of them at random."""
+    if available <= most:
+        return torch.arange(available)
+    generator = generator_for(seed, "health")
+    return torch.randperm(available, generator=generator)[:most].sort().values

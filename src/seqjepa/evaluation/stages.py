@@ -1,0 +1,100 @@
+"""Stages of the encoder: where do views still differ by their factors, and where by their class?
+
+The map that each stage of a ResNet leaves is averaged over space and probed as features are, by the
+same probes: for every group of factors, and for the class of one view. Records name the stage,
+`stem`, `layer1`, `layer2`, `layer3`; those of `layer4`, whose average the encoder returns, are
+named `features`.
+
+So that it takes minutes, probes learn from 6,000 training objects and for 2,500 steps at most,
+where the experiment allows more: records say `rising` of those that could have gone on.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from seqjepa.evaluation import class_probes
+from seqjepa.evaluation.factor_probes import regress
+from seqjepa.evaluation.features import FeatureTable, Sampling, encode_split, frozen
+from seqjepa.evaluation.probes import concatenated
+from seqjepa.evaluation.protocol import ROUNDS, Protocol, Record, labelled, view_inputs
+from seqjepa.evaluation.subject import NotApplicableError, Subject
+from seqjepa.nn import STAGES, Encoder, ResNet
+
+OBJECTS, STEPS = 6000, 2500
+
+
+def stages(subject: Subject) -> list[Record]:
+    """Return the figures of every group of factors, and of the class, at each stage.
+
+    Raises:
+        NotApplicableError: if the encoder is no ResNet of ours.
+    """
+    experiment, world = subject.experiment, subject.world
+    if not isinstance(subject.method.encoder.backbone, ResNet):
+        raise NotApplicableError(
+            f"the encoder {experiment.encoder.name!r} has no stages that are known: ResNets have"
+        )
+    config = experiment.evaluate
+    config = replace(
+        config,
+        objects=min(config.objects or OBJECTS, OBJECTS),
+        max_steps=min(config.max_steps, STEPS),
+    )
+
+    records = []
+    for stage, tables in _tables(subject, config.objects).items():
+        width = subject.method.encoder.dim
+        protocol = Protocol(stage, config, experiment.seed, width, subject.bf16)
+        if known := labelled(tables):
+            inputs = {name: view_inputs(table, 1, concatenated) for name, table in known.items()}
+            question = class_probes.Question("view", inputs, ROUNDS)
+            records += class_probes.ask(protocol, question, known)
+        records += regress(protocol, tables, world.spec.factors)
+    return records
+
+
+def _tables(subject: Subject, objects: int | None) -> dict[str, dict[str, FeatureTable]]:
+    """Return the features of each stage, by split."""
+    experiment, world, encoder = subject.experiment, subject.world, subject.method.encoder
+    splits = {"train": world.spec.probe_split, subject.split: subject.split}
+    for split in splits.values():
+        world.require(split, 2)
+
+    # All stages in one row, so that each view is drawn and encoded once.
+    def encode(images: Tensor) -> Tensor:
+        on = torch.autocast(subject.device.type, torch.bfloat16, enabled=subject.bf16)
+        with torch.inference_mode(), on:
+            return torch.cat(pooled_stages(encoder, images), 1)
+
+    with frozen(subject.method):
+        blank = torch.zeros(1, *world.spec.image_shape, dtype=torch.uint8, device=subject.device)
+        widths = [part.shape[1] for part in pooled_stages(encoder, blank)]
+        rows = {}
+        for name, split in splits.items():
+            most = objects if name == "train" else None
+            sampling = Sampling.of(experiment, world, split, objects=most)
+            rows[name] = encode_split(encode, sum(widths), world, split, sampling, subject.device)
+
+    names = [*STAGES[:-1], "features"]
+    tables: dict[str, dict[str, FeatureTable]] = {name: {} for name in names}
+    for split, table in rows.items():
+        for name, views in zip(names, table.views.split(widths, -1), strict=True):
+            tables[name][split] = replace(table, views=views.contiguous(), whole=None)
+    return tables
+
+
+def pooled_stages(encoder: Encoder, images: Tensor) -> list[Tensor]:
+    """Return the map of each of `STAGES`, averaged over space, [N, its channels].
+
+    Args:
+        encoder: whose backbone is a ResNet.
+        images: [N, C, H, W], as `Encoder.forward` takes them.
+    """
+    assert isinstance(encoder.backbone, ResNet)
+    x, pooled = encoder.normalise(images), []
+    for name in STAGES:
+        x = encoder.backbone.stage(name, x)
+        pooled.append(x.mean((2, 3)))
+    return pooled
