@@ -17,7 +17,7 @@ from reference.plain_seq_jepa import inverse_error
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.heads import ProjectorConfig
 from seqjepa.methods.base import Method
-from seqjepa.nn import EncoderConfig
+from seqjepa.nn import EncoderConfig, random_pair_masks
 from seqjepa.types import SequenceBatch
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -366,9 +366,8 @@ class TestContextSSL:
     """Tests of its masks, and of its context at evaluation."""
 
     def test_masks(self):
-        method = make("context_ssl", pairs=64, layers=2, drop_pairs=0.9)
         torch.manual_seed(0)
-        masks = method._random_masks(3, torch.zeros(1))
+        masks = random_pair_masks((2, 3, 2), 64, 0.9, torch.device("cpu"))
 
         # A mask is drawn for each layer and each context, not for each head.
         assert len(masks) == 2 and masks[0].shape == (3 * 2, 128, 128)
