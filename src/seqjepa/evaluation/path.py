@@ -15,9 +15,9 @@ heads, one for each M, sized and trained as the protocol's probes but for smalle
     sum of actions           a_1 + .. + a_M, circular factors wrapped: exact for all but rotations,
                              of which it is the unit quaternion along the sum of quaternions
 
-An aggregator that gets no actions may know of earlier ones by sight alone. Of each object,
-`evaluate.draws` sequences are read, for training and for testing. Where the order of views means
-something, they are the beginnings of those that were drawn.
+An aggregator that gets no actions may know of earlier ones by sight alone. Of each object, at most
+eight sequences are read, for training and for testing: what sight tells takes many to learn.
+Where the order of views means something, they are the beginnings of those that were drawn.
 """
 
 import math
@@ -41,6 +41,7 @@ LONGEST = 7  # views M, at most `evaluate.views` and as far as sequences have on
 # Sequences in a batch, as in the paper: there are 21 heads for each rotation, and with the
 # protocol's 1024 each takes nearly three times as long.
 BATCH = 256
+SEQUENCES = 8  # of each object
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def path(subject: Subject) -> list[Record]:
     if not observed:
         raise NotApplicableError("sequences of one view have no path: raise evaluate.views")
     paths = {
-        name: Paths(table, table.orders(observed + 1, experiment.evaluate.draws))
+        name: Paths(table, table.orders(observed + 1, SEQUENCES))
         for name, table in tables.items()
     }
 
