@@ -16,7 +16,6 @@ that the object stands at R t; here it stands at t.
 """
 
 import math
-
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
