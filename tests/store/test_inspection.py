@@ -57,7 +57,7 @@ def test_inspection_names_what_is_wrong(folder):
     assert len(findings(folder)) == 1
 
 
-def test_latents_of_two_lengths_are_one_message(folder, monkeypatch):
+def test_latents_of_two_lengths_are_one_message(folder):
     place = places(folder, "train")[2]
     np.save(folder / place / "latent_1.npy", np.zeros(10))
     bad = [what for good, what in findings(folder) if not good]

@@ -187,10 +187,11 @@ def render(
 
     models, count = objects.rows(index), objects.count[index]
     if translation is not None:
-        # The kernel turns a model about the origin: R (x + R^-1 t) = R x + t. For rows of vectors,
-        # R^-1 t is t @ R.
+        # The kernel turns a model about the origin: R (x + R^-1 t) = R x + t. The product, that of
+        # the row t with R, is written out: BLAS would round otherwise on other machines.
         moves = _checked("translation", translation, (n, 3))
-        models[..., CENTRE : CENTRE + 3] += moves[:, None] @ turns.reshape(n, 3, 3)
+        own = (moves[:, :, None] * turns.reshape(n, 3, 3)).sum(1)
+        models[..., CENTRE : CENTRE + 3] += own[:, None]
     out = np.empty((n, image_size, image_size, 3), np.uint8)
 
     def draw_from(start: int) -> None:
