@@ -98,8 +98,9 @@ def ready(name: str) -> bool:
 
 @pytest.mark.parametrize("name", [name for name in recipes() if ready(name)])
 def test_every_recipe_trains(name: str, small_recipes: None, tmp_path: Path) -> None:
-    if isinstance(recipes()[name]().world, threediebench.Config):
-        write(tmp_path / "3DIEBench", views=6)
+    world = recipes()[name]().world
+    if isinstance(world, threediebench.Config):
+        write(tmp_path / "3DIEBench", views=6, translated="translation" in world.actions)
     assert cli.run(["train", name, "--run-dir", "run"]) == 0
 
 

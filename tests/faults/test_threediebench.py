@@ -93,9 +93,14 @@ WRONG: dict[str, tuple[str, Change, str]] = {
     "latent truncated": (
         "latent_1.npy",
         lambda good: good[:-1],
-        "latent_1.npy is no whole .npy file of 7 numbers",
+        "latent_1.npy is no whole .npy file of 7 or 10 numbers",
     ),
     "latent of another shape": ("latent_1.npy", lambda _: npy(np.zeros(9)), "must hold 7 floats"),
+    "first latent of another shape": (
+        "latent_0.npy",
+        lambda _: npy(np.zeros(8)),
+        "light_hue), or 10 with",
+    ),
     "latent NaN": (
         "latent_1.npy",
         lambda _: npy(np.full(7, np.nan)),
@@ -109,7 +114,12 @@ WRONG: dict[str, tuple[str, Change, str]] = {
     "latent pickled": (
         "latent_1.npy",
         lambda _: pickled(),
-        "latent_1.npy is no whole .npy file of 7 numbers",
+        "latent_1.npy is no whole .npy file of 7 or 10 numbers",
+    ),
+    "latents of 3DIEBench-T among others": (
+        "latent_1.npy",
+        lambda _: npy(np.zeros(10)),
+        "latent_1.npy holds 10 factors, ",
     ),
 }
 
@@ -117,7 +127,7 @@ WRONG: dict[str, tuple[str, Change, str]] = {
 def damage(folder: Path, name: str, change: Change) -> None:
     """Change a file, or take it away; an image or latent of every object, so that `val` has one."""
     paths = [folder / name]
-    if "_1." in name:
+    if name.startswith(("image_", "latent_")):
         paths = [folder / place / name for place in places(folder, "train")]
     for path in paths:
         changed = change(path.read_bytes())

@@ -165,6 +165,53 @@ def test_the_nearer_of_two_parts_hides_the_other():
         assert green == 0
 
 
+def moved_picture(solid, move, rotation=None, theta=0.0, size=64, eye_radius=2.5):
+    turn = np.eye(3) if rotation is None else rotation
+    factors = ([0.0], [theta], [0.0], [0.0], size)
+    drawn = render(solid, [0], [turn], *factors, translation=[move], eye_radius=eye_radius)
+    return drawn[0].astype(int)
+
+
+def test_no_translation_is_the_picture_without():
+    solid = objects((BOX, (0.2, 0, 0), (0.3, 0.2, 0.1), (0.8, 0.6, 0.4)))
+    assert np.array_equal(moved_picture(solid, (0, 0, 0)), picture(solid))
+
+
+def test_a_moved_object_is_one_that_was_made_there():
+    """Its shadow falls elsewhere, too; the spotlight stands obliquely."""
+    move, half, colour = np.array([0.3, -0.2, 0.25]), (0.3, 0.2, 0.1), (0.8, 0.6, 0.4)
+    there = picture(objects((BOX, move, half, colour)), theta=0.6)
+    origin = objects((BOX, (0, 0, 0), half, colour))
+    assert abs(moved_picture(origin, move, theta=0.6) - there).max() <= 1
+    assert abs(picture(origin, theta=0.6) - there).mean() > 1
+
+    # Turned about its own centre first, wherever it stands.
+    turn = Rotation.from_euler("xyz", (0.5, -0.3, 0.8)).as_matrix()
+    turned = Objects(*(np.array(part) for part in vars(origin).values()))
+    turned.axes[:] = turned.axes @ turn.T
+    turned.centre[:] = move
+    assert abs(moved_picture(origin, move, turn) - picture(turned)).max() <= 1
+
+
+@pytest.mark.parametrize("move", [(0.3, 0, 0), (0, 0.3, 0), (0, 0, 0.3), (-0.3, -0.3, 0.3)])
+def test_the_centre_of_the_mask_moves_by_the_projected_amount(move):
+    """A small ball is seen where the pinhole's formula says: white, on a floor with little blue."""
+    ball = objects((BALL, (0, 0, 0), (0.1, 0.1, 0.1), (1, 1, 1)))
+    mask = moved_picture(ball, move, size=128)[..., 2] > 100
+    assert mask.sum() > 50
+    np.testing.assert_allclose(np.argwhere(mask).mean(0), pixel(move, size=128), atol=0.5)
+
+
+def test_a_camera_farther_off_sees_everything_smaller():
+    ball = objects((BALL, (0, 0, 0), (0.4, 0.4, 0.4), (1, 1, 1)))
+
+    def width(eye_radius: float) -> int:
+        drawn = moved_picture(ball, (0, 0, 0), size=128, eye_radius=eye_radius)
+        return int((drawn[64, :, 2] > 100).sum())
+
+    assert width(5.0) == pytest.approx(width(2.5) / 2, abs=3)
+
+
 def some_pictures(threads=None, n=70, size=16):
     solid = objects(
         (BOX, (0.2, 0, 0), (0.3, 0.2, 0.1), (0.8, 0.6, 0.4)),
@@ -206,6 +253,8 @@ def test_arguments_that_do_not_fit_are_named():
         render(solid, [0], np.eye(3), [0], [0], [0], [0], 8)
     with pytest.raises(ConfigError, match=r"light_phi has shape \(2,\)"):
         render(solid, [0], eye, [0], [0], [0, 1], [0], 8)
+    with pytest.raises(ConfigError, match=r"translation has shape \(3,\), expected \(1, 3\)"):
+        render(solid, [0], eye, [0], [0], [0], [0], 8, translation=[0, 0, 0])
     with pytest.raises(ConfigError, match="object_index reaches from 1 to 1, expected 0 to 0"):
         render(solid, [1], eye, [0], [0], [0], [0], 8)
     with pytest.raises(

@@ -4,11 +4,21 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
 
 from seqjepa.errors import ConfigError
 from seqjepa.render.raycast import render
-from seqjepa.render.scene import HIGH, LATENTS, LOW, euler_to_matrix, render_latents, sample_latents
+from seqjepa.render.scene import (
+    HIGH,
+    LATENTS,
+    LOW,
+    TRANSLATED_FACTORS,
+    euler_to_matrix,
+    render_latents,
+    sample_latents,
+    sample_translations,
+)
 from seqjepa.render.solids import make_objects
 
 
@@ -50,12 +60,26 @@ def test_a_latent_vector_is_the_picture_of_its_factors():
     assert abs(render_latents(solids, index, latents, 24) - named).max() <= 1
 
 
+def test_translations_are_uniform_within_their_reach():
+    moves = sample_translations(np.random.default_rng(0), 20_000, 0.3)
+    assert moves.dtype == np.float32 and abs(moves).max() <= 0.3
+    np.testing.assert_allclose(moves.std(0), 0.3 / math.sqrt(3), rtol=0.02)
+    np.testing.assert_allclose(np.corrcoef(moves.T), np.eye(3), atol=0.03)
+
+
+def test_the_action_of_a_translation_is_the_difference_over_half_a_unit():
+    space = TRANSLATED_FACTORS.select(("translation",))
+    start, end = torch.tensor([[0.0] * 7 + [0.1, -0.5, 0.2], [9.0] * 7 + [0.4, 0.5, 0.1]])
+    torch.testing.assert_close(space.between(start, end), torch.tensor([0.6, 2.0, -0.2]))
+
+
 def test_every_factor_shows():
     solids, index = make_objects([0], [1]), np.array([0])
-    latents = np.array([[0.1, 0.2, 0.3, 0.1, 0.5, 1.0, 0.3]], np.float32)
+    latents = np.array([[0.1, 0.2, 0.3, 0.1, 0.5, 1.0, 0.3, 0, 0, 0]], np.float32)
     plain = render_latents(solids, index, latents, 32).astype(int)
-    for i, name in enumerate(LATENTS):
-        moved = latents + np.eye(len(LATENTS), dtype=np.float32)[i] * 0.3
+    assert np.array_equal(plain, render_latents(solids, index, latents[:, :7], 32))
+    for i, name in enumerate(TRANSLATED_FACTORS.pose):
+        moved = latents + np.eye(latents.shape[1], dtype=np.float32)[i] * 0.3
         assert abs(render_latents(solids, index, moved, 32) - plain).mean() > 1, name
 
 

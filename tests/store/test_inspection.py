@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from fixtures.view_files import places, write
 from seqjepa.commands.data.check import reports
+from seqjepa.reading.findings import Look
 from seqjepa.store import inspection
 from seqjepa.store.packing import pack
 
@@ -55,6 +57,28 @@ def test_inspection_names_what_is_wrong(folder):
     assert bad("has no split files: copy train_images.npy")
     assert bad("github.com/facebookresearch/SIE")
     assert len(findings(folder)) == 1
+
+
+def test_latents_of_two_lengths_are_one_message(folder):
+    place = places(folder, "train")[2]
+    np.save(folder / place / "latent_1.npy", np.zeros(10))
+    bad = [what for good, what in findings(folder) if not good]
+    assert len(bad) == 1 and "latents hold different numbers of factors" in bad[0]
+    assert "latent_1.npy holds 10): views of 3DIEBench (7) and of 3DIEBench-T (10)" in bad[0]
+
+    [report] = reports(folder, Look(quick=True))
+    [bad] = [finding.what for finding in report.findings if not finding.good]
+    assert "latent_1.npy holds 10 factors" in bad and "latent_0.npy holds 7" in bad
+
+
+def test_inspection_of_3diebench_t(tmp_path, monkeypatch):
+    folder = write(tmp_path / "data", train=6, val=2, views=2, translated=True)
+    found = findings(folder)
+    assert all(good for good, _ in found)
+    assert any(what.startswith("translation (difference): trans_x") for _, what in found)
+    # Its pictures are other ones than those of 3DIEBench.
+    monkeypatch.setattr(inspection, "OBJECTS", {"train": 6, "val": 2})
+    assert not any("the mean of their pixels is" in what for _, what in findings(folder))
 
 
 def test_inspection_counts_the_views_of_every_object(folder, monkeypatch):

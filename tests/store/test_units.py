@@ -94,6 +94,14 @@ def test_degrees_are_no_euler_angles(values: np.ndarray) -> None:
         said("euler", values)
 
 
+def test_translations_are_in_the_units_of_the_scene() -> None:
+    latents = RANDOM.uniform(-0.5, 0.5, (100, 10)).astype(np.float32)
+    require_latents(latents, Path("set"))
+    latents[3, 8] = 300
+    with pytest.raises(DataError, match=r"set: trans_y reaches 300, in its unit at most 2\.5"):
+        require_latents(latents, Path("set"))
+
+
 def test_latents_are_in_the_units_of_3diebench() -> None:
     latents = sample_latents(np.random.default_rng(0), 100)
     require_latents(latents, Path("set"))

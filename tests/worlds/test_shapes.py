@@ -1,6 +1,7 @@
 """The shapes world: splits that share nothing, tests that are out of distribution, the same
 pictures for the same options."""
 
+import itertools
 import math
 from collections import Counter
 from dataclasses import replace
@@ -8,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
 
 from seqjepa.errors import ConfigError
 from seqjepa.render.solids import CLASSES, PALETTES, UNSEEN_CLASSES
 from seqjepa.store import cache
 from seqjepa.store.cache import Plan
-from seqjepa.worlds.shapes import SPLITS, Config, unseen_rotations
+from seqjepa.worlds.shapes import SPLITS, Config, framing, unseen_rotations
 from seqjepa.worlds.table import TableWorld
 
 SMALL = Config(image_size=16, train_objects=60, test_objects=30, views=3)
@@ -68,6 +70,63 @@ def test_what_changes_the_pictures_changes_the_cache_and_actions_do_not() -> Non
         {"render_seed": 1},
     ):
         assert replace(SMALL, **change).key() != SMALL.key()
+
+
+def test_objects_that_stay_are_those_of_before_they_could_move(world: TableWorld) -> None:
+    """The digests were taken before `translation` was an option."""
+    key = {"version": 1, "image_size": 16, "train_objects": 60, "test_objects": 30, "views": 3}
+    assert SMALL.key() == key | {"render_seed": 0}
+    assert cache.cache_folder("shapes", SMALL.key()).name == "shapes-6b842c0a74b7"
+    digests = {name: world.spec.data[name] for name in ("train.views", "ood_rotation.poses")}
+    assert digests == {"train.views": "4a71f793513a722b", "ood_rotation.poses": "bd6b9a940f2d24be"}
+    assert replace(SMALL, translation=0.3).key() == SMALL.key() | {"translation": 0.3}
+
+
+def test_objects_that_move_are_those_that_stay_elsewhere(plans: dict[str, Plan]) -> None:
+    size = {"train_objects": 400, "test_objects": 200, "views": 8, "translation": 0.3}
+    moved = replace(SMALL, **size).plans()
+    for split, plan in plans.items():
+        assert moved[split].poses.dtype == np.float32
+        assert np.array_equal(moved[split].poses[..., :7], plan.poses)
+        assert np.array_equal(moved[split].labels, plan.labels)
+        # Every split moves them alike, none is out of distribution in that.
+        moves = moved[split].poses[..., 7:]
+        assert moves.shape[-1] == 3 and abs(moves).max() <= 0.3
+        np.testing.assert_allclose(moves.std((0, 1)), 0.3 / math.sqrt(3), rtol=0.05)
+
+
+@pytest.mark.parametrize("translation", [0.05, 0.3, 0.5])
+def test_moved_objects_are_in_the_picture_and_above_the_floor(translation: float) -> None:
+    """Balls as large as objects may be, in the corners of the cube that they move in."""
+    radius, distance = framing(translation)
+    assert radius + translation <= 1 and radius >= 0.5
+    corners = translation * np.array(list(itertools.product((-1, 1), repeat=3)), float)
+    half = np.sqrt(0.5)
+    depth = distance - half * (corners[:, 1] + corners[:, 2])
+    # Distances from the four sides of the pyramid that the camera sees.
+    for across in (corners[:, 0], half * (corners[:, 2] - corners[:, 1])):
+        edges = (0.36 * depth - abs(across)) / np.hypot(1, 0.36)
+        assert (edges >= radius - 1e-9).all()
+
+
+def test_a_world_whose_objects_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQJEPA_CACHE", str(tmp_path))
+    config = Config(
+        image_size=16,
+        train_objects=4,
+        test_objects=2,
+        views=2,
+        translation=0.3,
+        actions=("rotation", "translation"),
+    )
+    built = config.build()
+    assert built.spec == replace(
+        config.outline(), mean=built.spec.mean, std=built.spec.std, data=built.spec.data
+    )
+    assert [group.name for group in built.spec.factors.groups][-1] == "translation"
+    batch = next(built.loader("train", num_views=2, batch_size=4, seed=0))
+    moves = (batch.poses[:, 1, 7:] - batch.poses[:, 0, 7:]) / 0.5
+    torch.testing.assert_close(batch.actions[:, 0, 4:], moves)
 
 
 def test_another_seed_gives_other_poses(plans: dict[str, Plan]) -> None:
@@ -196,6 +255,10 @@ def test_views_of_a_sequence_are_of_one_object_and_differ(world: TableWorld) -> 
         ({"views": 1}, "world.views must be at least 2"),
         ({"render_seed": -1}, "world.render_seed must be at least 0"),
         ({"actions": ("rotatoin",)}, "did you mean 'rotation'"),
+        ({"translation": 0.6}, r"world\.translation must lie in 0\.\.0\.5, got 0\.6"),
+        ({"translation": -0.1}, r"world\.translation must lie in 0\.\.0\.5, got -0\.1"),
+        ({"translation": math.nan}, "got nan"),
+        ({"actions": ("translation",)}, "objects do not move: set world.translation"),
     ],
 )
 def test_bad_fields_are_named(fields: dict, message: str) -> None:

@@ -16,6 +16,7 @@ from fixtures.view_files import SYNSETS, places, write
 from seqjepa.config import WorldConfig, find_kind
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.keys import draw_key
+from seqjepa.render.scene import FACTORS
 from seqjepa.store.export import export, plan_job
 from seqjepa.store.packing import pack
 from seqjepa.worlds import shapes
@@ -81,6 +82,78 @@ def test_batches_pair_views_with_their_own_poses_and_actions(published):
     np.testing.assert_allclose(batch.actions[:, 0, :4], expected, atol=1e-5)
     np.testing.assert_allclose(batch.actions[:, 0, 4:], (end - start)[:, [3, 6, 4, 5]], atol=1e-5)
     assert (batch.actions[..., 3] >= 0).all()
+
+
+@pytest.fixture(scope="module")
+def translated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Ten latents, in a folder and in packs of it."""
+    root = tmp_path_factory.mktemp("3DIEBench-T")
+    folder = write(root / "files", views=VIEWS, translated=True)
+    pack(folder, root / "jpeg", views=VIEWS)
+    pack(folder, root / "raw", views=VIEWS, coding="raw", size=32)
+    return {"folder": folder, "jpeg": root / "jpeg", "raw": root / "raw"}
+
+
+@pytest.mark.parametrize("form", ["folder", "jpeg", "raw"])
+def test_ten_latents_come_out_and_their_differences_are_actions(translated, form):
+    built = world(translated[form], actions=("rotation", "translation"))
+    _, poses, _ = everything(built, "test")
+    for number, place in enumerate(places(translated["folder"], "val")):
+        for view in range(VIEWS):
+            latent = np.load(translated["folder"] / place / f"latent_{view}.npy")
+            assert np.array_equal(poses[number, view], latent.astype(np.float32))
+
+    batch = next(built.loader("train", num_views=3, batch_size=8, seed=0))
+    assert batch.actions.shape == (8, 2, 7)
+    moves = (batch.poses[:, 1:, 7:] - batch.poses[:, :-1, 7:]) / 0.5
+    assert torch.equal(batch.actions[..., 4:], moves)
+    assert batch.actions[..., 4:].abs().max() <= 2
+
+
+@pytest.mark.parametrize("form", ["folder", "jpeg"])
+def test_a_translation_is_a_factor_whether_or_not_it_is_an_action(translated, form):
+    built = world(translated[form])
+    names = ["rotation", "floor_hue", "light_hue", "light_direction", "translation"]
+    assert [group.name for group in built.spec.factors.groups] == names
+    assert built.spec.actions.action_dim == 4
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_seven_latents_are_what_they_were_before_there_were_ten(published, tmp_path, packed):
+    """The digests were taken before; those of JPEGs depend on the encoder and are left out."""
+    if packed:
+        pack(published, tmp_path / "pack", views=VIEWS)
+    built = world(tmp_path / "pack" if packed else published)
+    assert built.spec.factors == FACTORS and built.spec.actions == FACTORS.select(("rotation",))
+    poses = {name: digest for name, digest in built.spec.data.items() if "poses" in name}
+    assert poses == {
+        "train.poses": "33c6e3303559efc1",
+        "val.poses": "76b4568196559cab",
+        "test.poses": "8415cc12f396b6fc",
+    }
+    if packed:
+        index = np.load(tmp_path / "pack" / "index.npy")
+        assert index.dtype.itemsize == 88 and index["latent"].shape == (17, VIEWS, 7)
+
+
+def test_a_translation_that_the_files_lack_is_no_action(published):
+    message = "world.actions has translation, but latents of .* hold 7 factors without it"
+    with pytest.raises(ConfigError, match=message):
+        world(published, actions=("rotation", "translation"))
+
+
+def test_views_with_and_without_translation_do_not_mix(translated, published, folder, tmp_path):
+    for one, other in ((translated["jpeg"], published), (published, translated["folder"])):
+        with pytest.raises(DataError, match=r"world\.ood_path: latents of .* hold \d+ factors"):
+            world(one, ood_path=str(other))
+
+    latent = folder / places(folder, "val")[1] / "latent_1.npy"
+    np.save(latent, np.zeros(10))
+    message = "latent_1.npy holds 10 factors, .*latent_0.npy holds 7: views of 3DIEBench"
+    with pytest.raises(DataError, match=message):
+        everything(world(folder, views=2), "test")
+    with pytest.raises(DataError, match=message):
+        pack(folder, tmp_path / "pack", views=2)
 
 
 def test_val_is_held_out_of_the_training_objects(published):
@@ -165,13 +238,12 @@ def test_an_object_with_too_few_views_is_told_before_training(folder, split):
         world(folder, views=2)
 
 
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory):
-    """A small shapes world, and its files."""
-    config, root = (
-        shapes.Config(image_size=32, train_objects=8, test_objects=3, views=3),
-        tmp_path_factory.mktemp("rendered"),
-    )
+@pytest.fixture(scope="module", params=[0.0, 0.3])
+def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """A small shapes world, and its files: objects stay, or move as in 3DIEBench-T."""
+    size = {"image_size": 32, "train_objects": 8, "test_objects": 3, "views": 3}
+    config = shapes.Config(**size, translation=request.param)
+    root = tmp_path_factory.mktemp("rendered")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQJEPA_CACHE", str(root / "cache"))
         built = config.build()

@@ -104,8 +104,7 @@ def path(subject: Subject) -> list[Record]:
     if not observed:
         raise NotApplicableError("sequences of one view have no path: raise evaluate.views")
     paths = {
-        name: Paths(table, table.orders(observed + 1, SEQUENCES))
-        for name, table in tables.items()
+        name: Paths(table, table.orders(observed + 1, SEQUENCES)) for name, table in tables.items()
     }
 
     records = ceilings(paths[subject.split], space, subject.split)

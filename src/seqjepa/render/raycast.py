@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.errors import ConfigError
-from seqjepa.render.kernels import BALL, BOX, TUBE, Bytes, Floats, Ints, draw
+from seqjepa.render.kernels import BALL, BOX, CENTRE, TUBE, Bytes, Floats, Ints, draw
 
 __all__ = [
     "BALL",
@@ -116,13 +116,20 @@ def pinholes(radius: float, theta: Floats, phi: Floats) -> Floats:
     return np.stack([np.stack(row, -1) for row in (position, right, up, forward)], -2)
 
 
-def stages(floor_hue: Floats, light_theta: Floats, light_phi: Floats, light_hue: Floats) -> Floats:
+def stages(
+    floor_hue: Floats,
+    light_theta: Floats,
+    light_phi: Floats,
+    light_hue: Floats,
+    eye_radius: float = EYE_RADIUS,
+) -> Floats:
     """Return camera, light and floor of B pictures as the kernels read them, [B, 10, 3].
 
-    Hues [B] are in turns, angles [B] in radians.
+    Hues [B] are in turns, angles [B] in radians; `eye_radius` is the camera's distance from the
+    origin.
     """
     n = len(floor_hue)
-    eyes = pinholes(EYE_RADIUS, np.full(n, EYE_THETA), np.full(n, EYE_PHI))
+    eyes = pinholes(eye_radius, np.full(n, EYE_THETA), np.full(n, EYE_PHI))
     lights = pinholes(LIGHT_RADIUS, light_theta, light_phi)
     tint = hsv_to_rgb(light_hue, LIGHT_SATURATION, LIGHT_VALUE)
     floor = hsv_to_rgb(floor_hue, FLOOR_SATURATION, FLOOR_VALUE)
@@ -139,8 +146,11 @@ def render(
     light_hue: npt.ArrayLike,
     image_size: int,
     threads: int | None = None,
+    *,
+    translation: npt.ArrayLike | None = None,
+    eye_radius: float = EYE_RADIUS,
 ) -> Bytes:
-    """Return pictures [B, S, S, 3], RGB, of turned objects.
+    """Return pictures [B, S, S, 3], RGB, of turned and moved objects.
 
     The pictures are bit for bit the same on any number of threads. The threads are Python's own, as
     the kernel releases the GIL: numba's pools do not survive a fork.
@@ -148,13 +158,15 @@ def render(
     Args:
         objects: to choose from.
         object_index: [B], the object of each picture.
-        rotation: [B, 3, 3], x_world = rotation @ x_object.
+        rotation: [B, 3, 3], x_world = rotation @ x_object + translation.
         floor_hue: [B], in turns.
         light_theta: [B], from the zenith, in radians.
         light_phi: [B], from the x axis, in radians.
         light_hue: [B], in turns.
         image_size: S.
         threads: default: one for each core, or NUMBA_NUM_THREADS.
+        translation: [B, 3]; objects stay at the origin without it.
+        eye_radius: distance of the camera from the origin.
 
     Raises:
         ConfigError: if an argument's length is not B, or an index is not that of an object.
@@ -170,9 +182,16 @@ def render(
         "light_phi": light_phi,
         "light_hue": light_hue,
     }
-    stage = stages(**{name: _checked(name, value, (n,)) for name, value in factors.items()})
+    checked = {name: _checked(name, value, (n,)) for name, value in factors.items()}
+    stage = stages(**checked, eye_radius=eye_radius)
 
     models, count = objects.rows(index), objects.count[index]
+    if translation is not None:
+        # The kernel turns a model about the origin: R (x + R^-1 t) = R x + t. The product, that of
+        # the row t with R, is written out: BLAS would round otherwise on other machines.
+        moves = _checked("translation", translation, (n, 3))
+        own = (moves[:, :, None] * turns.reshape(n, 3, 3)).sum(1)
+        models[..., CENTRE : CENTRE + 3] += own[:, None]
     out = np.empty((n, image_size, image_size, 3), np.uint8)
 
     def draw_from(start: int) -> None:

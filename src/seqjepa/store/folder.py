@@ -2,7 +2,8 @@
 
     <folder>/<class>/<object>/image_<i>.jpg     view i of an object
     <folder>/<class>/<object>/latent_<i>.npy    its factors, [7] numbers in the order of
-                                                `scene.LATENTS`
+                                                `scene.LATENTS`; [10] in 3DIEBench-T, whose last
+                                                three are `scene.TRANSLATION`
     <folder>/<split>_images.npy                 the split's objects, strings such as
                                                 "/02691156/dc8d.../"
     <folder>/<split>_labels.npy                 their classes, integers
@@ -17,16 +18,18 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from seqjepa.actions import ActionSpace
 from seqjepa.errors import DataError
 from seqjepa.reading.npy import parse, read_bytes
 from seqjepa.reading.pixels import MOST_BYTES, decode, decode_all
-from seqjepa.render.scene import LATENTS
+from seqjepa.render.scene import LATENTS, SPACES, TRANSLATION
 from seqjepa.store.splits import Listing, find_objects, read_listing
 from seqjepa.store.table import ViewTable
 from seqjepa.types import Indices
@@ -35,7 +38,8 @@ IMAGE, LATENT = "image_{}.jpg", "latent_{}.npy"
 # Only names that IMAGE makes: a copy called image_00.jpg is no second view 0.
 VIEW = re.compile(r"image_(0|[1-9][0-9]*)\.jpg")
 SAMPLE = 256  # objects of a split that are compared when a run is resumed
-MOST_LATENT_BYTES = 4096  # a latent has 184
+MOST_LATENT_BYTES = 4096  # a latent has 184 or 208
+MIXED = "views of 3DIEBench (7) and of 3DIEBench-T (10) do not go into one folder"
 FEWER = "get it again, or set world.views to what every object has"
 
 
@@ -49,6 +53,15 @@ class Store(ABC):
 
     folder: Path
     listing: Listing
+
+    @property
+    @abstractmethod
+    def factors(self) -> ActionSpace:
+        """Every group of factors; its pose is what the latents of all views hold.
+
+        Raises:
+            DataError: if that cannot be read.
+        """
 
     @abstractmethod
     def fewest(self) -> tuple[int, str]:
@@ -112,6 +125,32 @@ class FolderStore(Store):
             ) from error
         return sorted(int(view[1]) for name in names if (view := VIEW.fullmatch(name)))
 
+    @cached_property
+    def first_latent(self) -> Path:
+        """The latent of the first view, whose length is that of all."""
+        numbers, folder = self.numbers(0), self.folder / self.listing.places[0]
+        if not numbers:
+            raise DataError(f"{folder} has no views image_<i>.jpg: get the object again")
+        return folder / LATENT.format(numbers[0])
+
+    @cached_property
+    @override
+    def factors(self) -> ActionSpace:
+        return SPACES[len(read_latent(self.first_latent))]
+
+    def latent(self, path: Path) -> npt.NDArray[np.float64]:
+        """Read the factors of a view, as many as the first view has.
+
+        Raises:
+            DataError: if the file is missing, damaged, or of another length.
+        """
+        found, expected = read_latent(path), len(self.factors.pose)
+        if len(found) != expected:
+            raise DataError(
+                f"{path} holds {len(found)} factors, {self.first_latent} holds {expected}: {MIXED}"
+            )
+        return found
+
     @override
     def fewest(self) -> tuple[int, str]:
         """Read every object's folder, see `Store.fewest`: some ten seconds for 50,000."""
@@ -135,7 +174,8 @@ class FolderStore(Store):
         decode(*files.image(0, 0), size, option)
         images = Images(files.image, (*numbers.shape, size, size, 3), option)
         labels = self.listing.labels[rows]
-        return ViewTable(images, _Latents(files), labels, contents=files.contents())
+        latents = _Latents(files, self.latent, len(self.factors.pose))
+        return ViewTable(images, latents, labels, contents=files.contents())
 
 
 @dataclass(frozen=True)
@@ -203,22 +243,30 @@ class Images:
 
 @dataclass(frozen=True)
 class _Latents:
-    """Latent files as an array [N, V, 7]."""
+    """Latent files as an array [N, V, P].
+
+    Attributes:
+        files: of the views.
+        read: the P numbers of a file.
+        length: P, 7 or 10.
+    """
 
     files: _Files
+    read: Callable[[Path], npt.NDArray[np.float64]]
+    length: int
     dtype = np.dtype(np.float32)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (*self.files.numbers.shape, len(LATENTS))
+        return (*self.files.numbers.shape, self.length)
 
     def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.float32]:
         rows, views = np.broadcast_arrays(*at)
         found = [
-            read_latent(self.files.path(row, view, LATENT))
+            self.read(self.files.path(row, view, LATENT))
             for row, view in zip(rows.flat, views.flat, strict=True)
         ]
-        return np.array(found, np.float32).reshape(*rows.shape, len(LATENTS))
+        return np.array(found, np.float32).reshape(*rows.shape, self.length)
 
 
 def read_image(path: Path) -> tuple[bytes, str]:
@@ -243,15 +291,16 @@ def file_size(path: Path) -> int:
 
 
 def read_latent(path: Path) -> npt.NDArray[np.float64]:
-    """Read the factors of a view, [7].
+    """Read the factors of a view, [7] or with a translation [10].
 
     Raises:
-        DataError: if the file is missing or holds anything but seven finite numbers.
+        DataError: if the file is missing or holds anything but so many finite numbers.
     """
     data = read_bytes(path, MOST_LATENT_BYTES, FEWER)
-    latent = parse(data, path, f"{len(LATENTS)} numbers")
-    if latent.shape != (len(LATENTS),) or latent.dtype.kind != "f":
-        expected = f"{len(LATENTS)} floats ({', '.join(LATENTS)})"
+    latent = parse(data, path, f"{' or '.join(map(str, SPACES))} numbers")
+    if latent.ndim != 1 or len(latent) not in SPACES or latent.dtype.kind != "f":
+        more = f"{len(LATENTS) + len(TRANSLATION)} with {', '.join(TRANSLATION)}"
+        expected = f"{len(LATENTS)} floats ({', '.join(LATENTS)}), or {more}"
         got = f"{latent.dtype} {list(latent.shape)}"
         raise DataError(f"{path} must hold {expected}, got {got}: get the file again")
 

@@ -8,11 +8,12 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from rich.filesize import decimal
 
 from seqjepa.display import progress
@@ -32,6 +33,7 @@ from seqjepa.render.scene import FACTORS
 from seqjepa.store.folder import (
     IMAGE,
     LATENT,
+    MIXED,
     FolderStore,
     Store,
     missing_folders,
@@ -164,7 +166,19 @@ def _pack(path: Path, look: Look) -> Iterator[Finding | Sample]:
         yield from _sample(store, _some(store.listing), options.views, look)
 
 
-Opened = tuple[list[BadFile], list[int]]  # bad views, and pixels of the shorter sides of the others
+@dataclass(frozen=True)
+class Opened:
+    """Findings in the views of an object.
+
+    Attributes:
+        bad: files that cannot be used.
+        sides: pixels of the shorter side of each good image.
+        latents: a file for each number of factors that latents hold.
+    """
+
+    bad: list[BadFile] = field(default_factory=list)
+    sides: list[int] = field(default_factory=list)
+    latents: dict[int, Path] = field(default_factory=dict)
 
 
 def _every(store: Store, look_at: Callable[[int], Opened], views: int) -> Iterator[Finding]:
@@ -172,11 +186,17 @@ def _every(store: Store, look_at: Callable[[int], Opened], views: int) -> Iterat
     objects = len(store.listing.places)
     bad: list[BadFile] = []
     sides: Counter[int] = Counter()
+    latents: dict[int, Path] = {}
     with progress("opening", objects) as advance, ThreadPoolExecutor() as pool:
-        for wrong, found in pool.map(look_at, range(objects)):
-            bad += wrong
-            sides.update(found)
+        for found in pool.map(look_at, range(objects)):
+            bad += found.bad
+            sides.update(found.sides)
+            latents = found.latents | latents
             advance(1)
+
+    if len(latents) > 1:
+        held = " and ".join(f"{path} holds {number}" for number, path in sorted(latents.items()))
+        yield Finding(False, f"latents hold different numbers of factors ({held}): {MIXED}")
 
     if len(sides) > 1:
         yield doubt(
@@ -193,27 +213,26 @@ def _every(store: Store, look_at: Callable[[int], Opened], views: int) -> Iterat
 def _open_files(store: FolderStore, numbers: list[list[int]], row: int) -> Opened:
     """Decode every image of an object in a folder, and read every latent."""
     folder = store.folder / store.listing.places[row]
-    bad, sides = list[BadFile](), list[int]()
+    opened = Opened()
     for number in numbers[row]:
         image, latent = folder / IMAGE.format(number), folder / LATENT.format(number)
         # Each on its own: both may be bad.
         try:
             data, name = read_image(image)
             decode(data, name, SIZE)
-            sides.append(shorter_side(data, name))
+            opened.sides.append(shorter_side(data, name))
         except DataError as error:
-            bad.append((str(image), str(error)))
+            opened.bad.append((str(image), str(error)))
         try:
-            read_latent(latent)
+            opened.latents.setdefault(len(read_latent(latent)), latent)
         except DataError as error:
-            bad.append((str(latent), str(error)))
-    return bad, sides
+            opened.bad.append((str(latent), str(error)))
+    return opened
 
 
 def _open_packed(store: PackedStore, row: int) -> Opened:
     """Verify every view of an object in a pack, and decode it if it is a JPEG."""
-    options = store.manifest.options
-    bad, sides = list[BadFile](), list[int]()
+    options, opened = store.manifest.options, Opened()
     table = None
     if options.coding == "raw" and options.size is not None:
         table = store.table(np.array([row]), options.views, options.size)
@@ -222,14 +241,14 @@ def _open_packed(store: PackedStore, row: int) -> Opened:
         try:
             if table is not None and options.size is not None:
                 table.images(np.array([0]), np.array([[view]]))
-                sides.append(options.size)
+                opened.sides.append(options.size)
                 continue
             data, name = store.jpeg(row, view)
             decode(data, name, SIZE)
-            sides.append(shorter_side(data, name))
+            opened.sides.append(shorter_side(data, name))
         except DataError as error:
-            bad.append((store.name(row, view), str(error)))
-    return bad, sides
+            opened.bad.append((store.name(row, view), str(error)))
+    return opened
 
 
 def image_side(store: Store) -> int:
@@ -293,12 +312,19 @@ def _sample(store: Store, rows: Indices, views: int, look: Look) -> Iterator[Fin
     if {name: len(split) for name, split in store.listing.splits.items()} != OBJECTS:
         return
     # This is 3DIEBench by its splits, so its pixels and views are compared with the published ones.
-    mean = pixels.mean((0, 1, 2, 3)) / 255
+    # 3DIEBench-T has the same objects and splits, but other pictures.
+    if store.factors == FACTORS:
+        yield _mean(pixels)
+    yield Finding(views == VIEWS, f"{views} views per object, 3DIEBench has {VIEWS}")
+
+
+def _mean(pixels: npt.NDArray[np.uint8]) -> Finding:
+    """Compare the mean of pixels [..., 3] with the published one."""
+    mean = pixels.reshape(-1, 3).mean(0) / 255
     found, published = (", ".join(f"{value:.3f}" for value in values) for values in (mean, MEAN))
     near = bool(np.abs(mean - MEAN).max() < TOLERANCE)
     verdict = "" if near else ": these are other pictures"
-    yield Finding(near, f"the mean of their pixels is {found}; published {published}{verdict}")
-    yield Finding(views == VIEWS, f"{views} views per object, 3DIEBench has {VIEWS}")
+    return Finding(near, f"the mean of their pixels is {found}; published {published}{verdict}")
 
 
 def _described(store: Store, views: int, side: int, look: Look) -> Iterator[Finding | Sample]:
@@ -308,4 +334,4 @@ def _described(store: Store, views: int, side: int, look: Look) -> Iterator[Find
     order = sorted(names, key=lambda split: (split != "train", split))
     tables = {split: store.table(names[split], views, side, option="") for split in order}
     yield from table_findings(tables, listing.classes, look)
-    yield from factor_findings(FACTORS, some_poses(tables[order[0]]))
+    yield from factor_findings(store.factors, some_poses(tables[order[0]]))

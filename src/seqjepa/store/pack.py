@@ -1,8 +1,8 @@
 """Packs of views: three large files instead of millions of small ones, with random access.
 
     <folder>/images.bin          all images, those of an object together: JPEG files or raw pixels
-    <folder>/index.npy           [N, V] records (`RECORD`): place of each image, its checksum and
-                                 factors, and the record's own checksum
+    <folder>/index.npy           [N, V] records (`record_type`): place of each image, its checksum
+                                 and factors, and the record's own checksum
     <folder>/<split>_images.npy  split files as in the layout of 3DIEBench (`seqjepa.store.splits`)
     <folder>/<split>_labels.npy
     <folder>/pack.json           the options it was begun with; written first
@@ -23,12 +23,13 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from seqjepa.actions import ActionSpace
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.files import file_sha256, read_at
 from seqjepa.from_json import build_dataclass
 from seqjepa.reading.npy import open_array
 from seqjepa.reading.pixels import decode
-from seqjepa.render.scene import LATENTS
+from seqjepa.render.scene import SPACES
 from seqjepa.store.folder import Images, Store
 from seqjepa.store.splits import read_listing
 from seqjepa.store.table import ViewTable
@@ -36,15 +37,6 @@ from seqjepa.types import Indices
 
 FORMAT = 1
 IMAGES, INDEX, MANIFEST, NOTE = "images.bin", "index.npy", "manifest.json", "pack.json"
-RECORD = np.dtype(
-    [
-        ("offset", "<u8"),
-        ("length", "<u8"),
-        ("checksum", "<u8"),
-        ("latent", "<f8", len(LATENTS)),
-        ("own_checksum", "<u8"),
-    ]
-)
 # The first bytes of the images' file. Without them raw pixels would begin on a page, and copying
 # them would take three times as long: where source and destination lie a few bytes apart modulo
 # 4,096, each load of a processor waits for the store before it.
@@ -52,6 +44,23 @@ MAGIC = b"seqjepa pack of views\n".ljust(64, b"\0")
 AGAIN = "run `seqjepa data pack` once more with the same options, which mends it"
 
 Coding = Literal["jpeg", "raw"]
+
+
+def record_type(factors: int) -> np.dtype[np.void]:
+    """Return the type of the index's records of views with so many factors."""
+    return np.dtype(
+        [
+            ("offset", "<u8"),
+            ("length", "<u8"),
+            ("checksum", "<u8"),
+            ("latent", "<f8", factors),
+            ("own_checksum", "<u8"),
+        ]
+    )
+
+
+# The factors of views, by the type of their records.
+RECORDS = {record_type(length): space for length, space in SPACES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +131,7 @@ class PackedStore(Store):
         self.index: npt.NDArray[np.void] = open_array(folder / INDEX, "the places of images", AGAIN)
         options = self.manifest.options
         shape = (len(self.listing.places), options.views)
-        if self.index.dtype != RECORD or self.index.shape != shape:
+        if self.index.dtype not in RECORDS or self.index.shape != shape:
             raise DataError(f"{folder / INDEX} does not fit the other files of the pack: {AGAIN}")
 
         # Raw views are found by their size, so it must be the one that they were written with.
@@ -132,6 +141,11 @@ class PackedStore(Store):
                 f"{folder / MANIFEST} is damaged, raw views of {options.size} pixels a side do not "
                 f"fill {written:,} bytes: {AGAIN}"
             )
+
+    @property
+    @override
+    def factors(self) -> ActionSpace:
+        return RECORDS[self.index.dtype]
 
     @override
     def fewest(self) -> tuple[int, str]:

@@ -19,7 +19,7 @@ from seqjepa.errors import ConfigError, DataError
 from seqjepa.files import writing
 from seqjepa.reading.npy import npy_header
 from seqjepa.reading.pixels import check_size, decode, encode
-from seqjepa.store.folder import FolderStore, read_image, read_latent
+from seqjepa.store.folder import FolderStore, read_image
 from seqjepa.store.pack import (
     FORMAT,
     IMAGES,
@@ -27,13 +27,13 @@ from seqjepa.store.pack import (
     MAGIC,
     MANIFEST,
     NOTE,
-    RECORD,
     Coding,
     Digest,
     Options,
     PackManifest,
     checksum,
     digest,
+    record_type,
 )
 from seqjepa.store.splits import Listing, write_split
 
@@ -111,8 +111,9 @@ def _listing_digest(listing: Listing) -> str:
 
 def _build(folder: Path, store: FolderStore, options: Options) -> None:
     """Write all files of a pack, the manifest last."""
-    objects = len(store.listing.places)
-    done, images = _survey("looking at what is there", folder, objects, options.views)
+    shape = (len(store.listing.places), options.views)
+    objects, record = shape[0], record_type(len(store.factors.pose))
+    done, images = _survey("looking at what is there", folder, record, shape)
 
     # From the first change to the last verification, the pack counts as unfinished.
     missing = done < objects
@@ -120,7 +121,7 @@ def _build(folder: Path, store: FolderStore, options: Options) -> None:
         (folder / MANIFEST).unlink(missing_ok=True)
     _append(folder, store, options, done, images.bytes)
     if missing:
-        done, images = _survey("verifying", folder, objects, options.views)
+        done, images = _survey("verifying", folder, record, shape)
         if done < objects:
             raise DataError(
                 f"{folder / IMAGES} does not read back as it was written. Is the disk failing?"
@@ -133,26 +134,28 @@ def _build(folder: Path, store: FolderStore, options: Options) -> None:
     files.write_atomically(folder / MANIFEST, files.json_bytes(manifest))
 
 
-def _survey(task: str, folder: Path, objects: int, views: int) -> tuple[int, Digest]:
+def _survey(
+    task: str, folder: Path, record: np.dtype[np.void], shape: tuple[int, int]
+) -> tuple[int, Digest]:
     """Return the number of whole objects up to the first that is not, and their images' digest.
 
     It is the digest of a file of just these images. The task is the name of the progress bar.
     """
     number, size, seen = 0, len(MAGIC), hashlib.sha256(MAGIC)
-    with progress(task, objects) as advance:
-        for data in _whole(folder, objects, views):
+    with progress(task, shape[0]) as advance:
+        for data in _whole(folder, record, shape):
             seen.update(data)
             number, size = number + 1, size + len(data)
             advance(1)
     return number, Digest(bytes=size, sha256=seen.hexdigest())
 
 
-def _whole(folder: Path, objects: int, views: int) -> Iterator[bytes]:
+def _whole(folder: Path, record: np.dtype[np.void], shape: tuple[int, int]) -> Iterator[bytes]:
     """Yield the joined images of each object that is as it was packed, up to the first that is not.
 
     An object is whole if its records and each of its images have the checksums of the index.
     """
-    header = npy_header(RECORD, (objects, views))
+    (objects, views), header = shape, npy_header(record, shape)
     with (
         suppress(FileNotFoundError),
         (folder / INDEX).open("rb") as index,
@@ -163,10 +166,10 @@ def _whole(folder: Path, objects: int, views: int) -> Iterator[bytes]:
 
         # The first thing that does not match ends it: what comes after is packed again.
         for _ in range(objects):
-            data = index.read(views * RECORD.itemsize)
-            if len(data) < views * RECORD.itemsize:
+            data = index.read(views * record.itemsize)
+            if len(data) < views * record.itemsize:
                 return
-            records = np.frombuffer(data, RECORD)
+            records = np.frombuffer(data, record)
             if (_own_checksums(records) != records["own_checksum"]).any():
                 return
 
@@ -194,7 +197,8 @@ def _append(folder: Path, store: FolderStore, options: Options, done: int, end: 
     What stands behind these is cut off.
     """
     objects = len(store.listing.places)
-    header = npy_header(RECORD, (objects, options.views))
+    record = record_type(len(store.factors.pose))
+    header = npy_header(record, (objects, options.views))
     read = partial(_read_object, store, options)
     with (
         (folder / IMAGES).open("ab") as images,
@@ -202,7 +206,7 @@ def _append(folder: Path, store: FolderStore, options: Options, done: int, end: 
         ThreadPoolExecutor() as pool,
         progress("packing", objects) as advance,
     ):
-        index.truncate(len(header) + done * options.views * RECORD.itemsize if done else 0)
+        index.truncate(len(header) + done * options.views * record.itemsize if done else 0)
         index.write(b"" if done else header)
         images.truncate(end if done else 0)
         images.write(b"" if done else MAGIC)
@@ -244,11 +248,12 @@ def _read_object(
             "or get the object again"
         )
 
-    records, images, end = np.zeros(options.views, RECORD), [], 0
+    records = np.zeros(options.views, record_type(len(store.factors.pose)))
+    images, end = [], 0
     for record, number in zip(records, numbers, strict=False):
         data = _read_view(folder / f"image_{number}.jpg", options)
         record["offset"], record["length"], record["checksum"] = end, len(data), checksum(data)
-        record["latent"] = read_latent(folder / f"latent_{number}.npy")
+        record["latent"] = store.latent(folder / f"latent_{number}.npy")
         images.append(data)
         end += len(data)
     return records, b"".join(images)

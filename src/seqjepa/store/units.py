@@ -10,15 +10,18 @@ import torch
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import DataError
-from seqjepa.render.scene import LATENTS
+from seqjepa.render.raycast import EYE_RADIUS
+from seqjepa.render.scene import LATENTS, TRANSLATION
 
 TURN = 2 * math.pi
 OBJECTS = 1000  # whose poses are looked at, roughly
 # Actions are of order one where their root mean square lies between these.
 LEAST, MOST = 0.01, 10.0
 
-# The largest size of a latent, whatever was rendered: hues are in turns, angles in radians.
+# The largest size of a latent, whatever was rendered: hues are in turns, angles in radians, and an
+# object farther off than the camera is seldom seen.
 LARGEST = dict(zip(LATENTS, (TURN, TURN, TURN, 1.0, math.pi, TURN, 1.0), strict=True))
+LARGEST |= dict.fromkeys(TRANSLATION, EYE_RADIUS)
 SLACK = 1.01  # for rounding
 
 Floats = npt.NDArray[np.float32]
@@ -50,13 +53,15 @@ def doubts(poses: Floats, space: ActionSpace, source: Path) -> Iterator[str]:
 
 
 def require_latents(latents: Floats, source: Path) -> None:
-    """Raise a DataError if latent vectors [..., 7] are in other units than 3DIEBench's."""
-    for column, (name, most) in enumerate(LARGEST.items()):
-        found = float(np.abs(latents[..., column]).max())
+    """Raise a DataError if latent vectors [..., 7 or 10] are in other units than 3DIEBench's."""
+    # Those without a translation have fewer columns.
+    for column, (name, most) in zip(np.moveaxis(latents, -1, 0), LARGEST.items(), strict=False):
+        found = float(np.abs(column).max())
         if found > SLACK * most:
             raise DataError(
                 f"{source}: {name} reaches {found:.4g}, in its unit at most {most:.4g}. Latents "
-                "hold angles in radians and hues in turns (0 to 1): convert them"
+                "hold angles in radians and hues in turns (0 to 1), and translations in the "
+                "scene's units: convert them"
             )
 
 

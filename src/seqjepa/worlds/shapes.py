@@ -9,8 +9,13 @@ by object. Besides `train`, `val` and `test` there are three tests out of distri
   pi)).
 - `ood_class`: classes never trained on.
 - `ood_colour`: objects in colours never trained on.
+
+With `world.translation` objects move within the scene too, in every split alike, as in 3DIEBench-T
+(EquiCaps, Konstantinou et al. 2025). There a latent's translation comes before its rotation, so
+that the object stands at R t; here it stands at t.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -18,9 +23,20 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from seqjepa.actions import ActionSpace
 from seqjepa.checks import at_least
-from seqjepa.render.scene import FACTORS, render_latents, sample_latents
-from seqjepa.render.solids import CLASSES, UNSEEN_CLASSES, make_objects
+from seqjepa.errors import ConfigError
+from seqjepa.from_json import added_in
+from seqjepa.render.kernels import EYE_SLOPE, FLOOR_Z
+from seqjepa.render.raycast import EYE_RADIUS
+from seqjepa.render.scene import (
+    FACTORS,
+    TRANSLATED_FACTORS,
+    render_latents,
+    sample_latents,
+    sample_translations,
+)
+from seqjepa.render.solids import CLASSES, RADIUS, UNSEEN_CLASSES, make_objects
 from seqjepa.store.cache import Plan, cached_tables
 from seqjepa.store.table import pixel_statistics
 from seqjepa.worlds.base import WorldConfig, WorldSpec
@@ -28,6 +44,7 @@ from seqjepa.worlds.table import TableWorld
 
 SPLITS = ("train", "val", "test", "ood_rotation", "ood_class", "ood_colour")
 VERSION = 1  # part of the cache's key: raise it when a render changes
+FARTHEST = 0.5  # the largest translation: objects get smaller with it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +56,12 @@ class Config(WorldConfig):
         train_objects: objects for training.
         test_objects: objects in each of the five other splits.
         views: number of views of each object.
-        actions: groups to condition on: `rotation`, `floor_hue`, `light_hue`, `light_direction`.
+        actions: groups to condition on: `rotation`, `floor_hue`, `light_hue`, `light_direction`,
+            and `translation` if objects move.
         render_seed: seed of objects and poses.
+        translation: farthest that objects move from the origin along each axis, in the scene's
+            units, from 0 to 0.5. They are smaller then, and the camera stands farther away, so that
+            all of each object is in the picture and above the floor.
     """
 
     image_size: int = 64
@@ -49,10 +70,20 @@ class Config(WorldConfig):
     views: int = 16
     actions: tuple[str, ...] = ("rotation",)
     render_seed: int = 0
+    translation: float = added_in(5, 0.0)
 
     def __post_init__(self) -> None:
         at_least(self, image_size=8, train_objects=1, test_objects=1, views=2, render_seed=0)
-        FACTORS.select(self.actions)
+        if not 0 <= self.translation <= FARTHEST:
+            raise ConfigError(
+                f"world.translation must lie in 0..{FARTHEST}, got {self.translation}"
+            )
+        TRANSLATED_FACTORS.select(self.actions)
+        if not self.translation and "translation" in self.actions:
+            raise ConfigError(
+                "world.actions has translation, but objects do not move: set world.translation, "
+                "to 0.3 for example"
+            )
 
     classes: ClassVar[tuple[str, ...]] = (*CLASSES, *UNSEEN_CLASSES)
 
@@ -68,20 +99,29 @@ class Config(WorldConfig):
 
     def key(self) -> dict[str, Any]:
         """Return all that the views depend on, as JSON data."""
-        fields = {name: value for name, value in asdict(self).items() if name != "actions"}
+        fields = asdict(self)
+        del fields["actions"]
+        # Caches made before objects could move are those of objects that do not.
+        if not self.translation:
+            del fields["translation"]
         return {"version": VERSION} | fields
 
     def plans(self) -> dict[str, Plan]:
         """Return the plan for rendering the views of each split."""
         return {split: self._plan(split) for split in SPLITS}
 
+    @property
+    def factors(self) -> ActionSpace:
+        """Return every group of factors."""
+        return TRANSLATED_FACTORS if self.translation else FACTORS
+
     def _spec(self, mean: tuple[float, ...], std: tuple[float, ...]) -> WorldSpec:
         return WorldSpec(
             name="shapes",
             image_shape=(3, self.image_size, self.image_size),
             classes=self.classes,
-            factors=FACTORS,
-            actions=FACTORS.select(self.actions),
+            factors=self.factors,
+            actions=self.factors.select(self.actions),
             splits=SPLITS,
             views_per_object=self.views,
             mean=mean,
@@ -105,16 +145,42 @@ class Config(WorldConfig):
         latents = sample_latents(rng, number * self.views)
         if split == "ood_rotation":
             latents[:, :3] = unseen_rotations(rng, latents[:, :3])
+        # Drawn last: objects that move are those that stay, in the same other poses.
+        if self.translation:
+            moves = sample_translations(rng, len(latents), self.translation)
+            latents = np.concatenate([latents, moves], 1)
         poses = latents.reshape(number, self.views, -1)
+        radius, eye_radius = framing(self.translation)
 
         def render(start: int, stop: int) -> npt.NDArray[np.uint8]:
-            objects = make_objects(labels[start:stop], seeds[start:stop], palette)
+            objects = make_objects(labels[start:stop], seeds[start:stop], palette, radius)
             owner = np.repeat(np.arange(stop - start), self.views)
             flat_poses = poses[start:stop].reshape(-1, poses.shape[-1])
-            images = render_latents(objects, owner, flat_poses, self.image_size)
+            images = render_latents(
+                objects, owner, flat_poses, self.image_size, eye_radius=eye_radius
+            )
             return images.reshape(stop - start, self.views, *images.shape[1:])
 
         return Plan(poses, labels, (self.image_size, self.image_size, 3), render)
+
+
+def framing(translation: float) -> tuple[float, float]:
+    """Return the radius of objects and the distance of the camera from the origin.
+
+    Within them, no object that moves by `translation` along each axis sinks into the floor or
+    leaves the picture. Without a translation, they are those of 3DIEBench's scene.
+    """
+    if not translation:
+        return RADIUS, EYE_RADIUS
+    radius = min(RADIUS, -FLOOR_Z - translation)
+
+    # The camera looks down at 45 degrees along y, with x to its side. A ball at (x, y, z) is right
+    # of the picture's left side if s (distance - (y + z) / sqrt 2) + x >= radius sqrt(1 + s^2),
+    # where s is the side's slope. The worst corner of the cube of translations is x = -t, y = z =
+    # t; top and bottom take less.
+    s = EYE_SLOPE
+    distance = (radius * math.hypot(1, s) + translation) / s + math.sqrt(2) * translation
+    return radius, distance
 
 
 def unseen_rotations(

@@ -1,7 +1,8 @@
 """3DIEBench (Garrido et al. 2023, SIE): pictures of ShapeNet objects with known factors.
 
-There are 50 views of each object, whose rotation, floor and light are known. They are read from the
-published folders (`seqjepa.store.folder`; `seqjepa data render` writes them too) or from a pack
+There are 50 views of each object, whose rotation, floor and light are known. In 3DIEBench-T
+(EquiCaps, Konstantinou et al. 2025) its translation changes and is known, too. They are read from
+the published folders (`seqjepa.store.folder`; `seqjepa data render` writes them too) or from a pack
 that `seqjepa data pack` made of these (`seqjepa.store.pack`), which is many times as fast.
 
 Published are two splits, `train` and `val`, by object. The papers report on `val`, which is `test`
@@ -23,7 +24,7 @@ from seqjepa.checks import at_least, below_one, positive
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.keys import draw_key
 from seqjepa.reading.findings import Finding, Look, Report
-from seqjepa.render.scene import FACTORS
+from seqjepa.render.scene import TRANSLATED_FACTORS
 from seqjepa.store.folder import FolderStore, Store
 from seqjepa.store.holdout import hold_out
 from seqjepa.store.inspection import inspect
@@ -48,7 +49,9 @@ class Config(WorldConfig):
         image_size: pixels per side; larger pictures are shrunk.
         views: number of views of each object, the first ones. Every object must have that many.
         actions: groups to condition on: `rotation`, `floor_hue`, `light_hue`, `light_direction`.
-            The papers' "rot" is the first, "rotcolor" the first three.
+            The papers' "rot" is the first, "rotcolor" the first three. Where latents hold ten
+            numbers, also `translation`, whose actions are differences divided by 0.5. That of
+            3DIEBench-T is in the object's own frame: the object stands at R t.
         ood_path: a second folder or pack, such as 3DIEBench-OOD, whose objects all become the
             split `ood`. They may have fewer views. That data set's Euler angles lie outside
             +-pi/2, yet its rotations are those of training under other names, as R(x, y, z) = R(x +
@@ -74,7 +77,7 @@ class Config(WorldConfig):
         at_least(self, image_size=LEAST_SIZE, views=2, split_seed=0)
         positive(self, "val_fraction")
         below_one(self, "val_fraction")
-        FACTORS.select(self.actions)
+        TRANSLATED_FACTORS.select(self.actions)
 
     @override
     def build(self) -> TableWorld:
@@ -84,22 +87,23 @@ class Config(WorldConfig):
         they are read.
         """
         store = open_store(self.path, "world.path")
+        splits = self._splits(store)
+        self._require_factors(store)
         tables = {
-            split: store.table(rows, self.views, self.image_size)
-            for split, rows in self._splits(store).items()
+            split: store.table(rows, self.views, self.image_size) for split, rows in splits.items()
         }
         for table in tables.values():
             _require_latents(table, store.folder)
         if self.ood_path is not None:
-            tables[UNLISTED] = self._ood(store.listing.classes)
+            tables[UNLISTED] = self._ood(store)
 
         mean, std = pixel_statistics(tables["train"])
         spec = WorldSpec(
             name="threediebench",
             image_shape=(3, self.image_size, self.image_size),
             classes=store.listing.classes,
-            factors=FACTORS,
-            actions=FACTORS.select(self.actions),
+            factors=store.factors,
+            actions=store.factors.select(self.actions),
             splits=tuple(tables),
             views_per_object=self.views,
             mean=mean,
@@ -158,6 +162,16 @@ class Config(WorldConfig):
                     f"object: set it to at most {fewest}"
                 )
 
+    def _require_factors(self, store: Store) -> None:
+        """Raise an error if factors cannot be read, or an action is not among them."""
+        names = [group.name for group in store.factors.groups]
+        if missing := [name for name in self.actions if name not in names]:
+            raise ConfigError(
+                f"world.actions has {missing[0]}, but latents of {store.folder} hold "
+                f"{len(store.factors.pose)} factors without it, as in 3DIEBench: leave it out, or "
+                "give world.path 3DIEBench-T"
+            )
+
     def _hold_out(self, rows: Indices) -> tuple[Indices, Indices]:
         """Split training objects into those to train on and `val`, the same on every machine."""
         order = np.argsort(draw_key(self.split_seed, "val", 0, np.arange(len(rows))), kind="stable")
@@ -169,7 +183,7 @@ class Config(WorldConfig):
         )
         return rows[places["train"]], rows[places["val"]]
 
-    def _ood(self, classes: tuple[str, ...]) -> ViewTable:
+    def _ood(self, first: Store) -> ViewTable:
         """Return all objects of the second folder, labelled by their classes in the first."""
         store = open_store(str(self.ood_path), "world.ood_path", unlisted=True)
         fewest, place = store.fewest()
@@ -179,7 +193,12 @@ class Config(WorldConfig):
                 "leave it out"
             )
 
-        labels = _labels(store.listing, classes, store.folder)
+        if store.factors != first.factors:
+            raise DataError(
+                f"world.ood_path: latents of {store.folder} hold {len(store.factors.pose)} "
+                f"factors, those of world.path {len(first.factors.pose)}: leave it out"
+            )
+        labels = _labels(store.listing, first.listing.classes, store.folder)
         table = store.table(np.arange(len(labels)), min(self.views, fewest), self.image_size)
         _require_latents(table, store.folder)
         return replace(table, labels=labels)

@@ -21,7 +21,7 @@ from seqjepa.render.solids.parts import Part
 
 RADIUS = 0.9
 """Distance from the origin of every object's farthest point, its bounding box being centred. It is
-a little less than fills the picture."""
+a little less than fills the picture of an object that stays at the origin."""
 
 Builder = Callable[[Random], list[Part]]
 
@@ -92,7 +92,10 @@ PALETTES: dict[str, Palette] = {
 
 
 def make_objects(
-    class_ids: Sequence[int] | Ints, seeds: Sequence[int] | Ints, palette: str = "natural"
+    class_ids: Sequence[int] | Ints,
+    seeds: Sequence[int] | Ints,
+    palette: str = "natural",
+    radius: float = RADIUS,
 ) -> Objects:
     """Build an object for each pair of class id and seed; it is a pure function of them.
 
@@ -102,6 +105,7 @@ def make_objects(
         class_ids: indices into CLASSES + UNSEEN_CLASSES.
         seeds: as many.
         palette: one of PALETTES.
+        radius: distance of every object's farthest point from the centre of its bounding box.
 
     Raises:
         ConfigError: if a class id or the palette is unknown, or the lists differ in length.
@@ -130,7 +134,7 @@ def make_objects(
 
     for i, (parts, paints) in enumerate(made):
         m = len(parts)
-        centre, scale = _framing(parts)
+        centre, scale = _framing(parts, radius)
         objects.kind[i, :m] = [part.kind for part in parts]
         objects.taper[i, :m] = [part.taper for part in parts]
         objects.centre[i, :m] = (np.array([part.centre for part in parts]) - centre) * scale
@@ -195,10 +199,10 @@ _SURFACE: dict[int, Floats] = {
 }
 
 
-def _framing(parts: list[Part]) -> tuple[Floats, float]:
+def _framing(parts: list[Part], radius: float) -> tuple[Floats, float]:
     """Return the centre of all parts' bounding box, and the scale of the object.
 
-    The scale puts the point farthest from the centre at RADIUS.
+    The scale puts the point farthest from the centre at `radius`.
     """
     clouds = []
     for part in parts:
@@ -208,4 +212,4 @@ def _framing(parts: list[Part]) -> tuple[Floats, float]:
         clouds.append(part.centre + points @ part.axes)
     cloud = np.concatenate(clouds)
     centre = (cloud.min(0) + cloud.max(0)) / 2
-    return centre, RADIUS / float(np.sqrt(((cloud - centre) ** 2).sum(1).max()))
+    return centre, radius / float(np.sqrt(((cloud - centre) ** 2).sum(1).max()))
