@@ -184,11 +184,10 @@ def run(experiment: str, name: str, seed: int) -> int:
 
 
 def keep_parts(folder: Path, kept: Path) -> None:
-    """Copy what further parts of a run's evaluation found."""
-    for part in PARTS:
-        if (found := folder / "suite" / f"{part}.json").exists():
-            kept.mkdir(parents=True, exist_ok=True)
-            shutil.copy(found, kept)
+    """Copy what further parts of a run's evaluation found, those that were asked by hand, too."""
+    for found in (folder / "suite").glob("*.json"):
+        kept.mkdir(parents=True, exist_ok=True)
+        shutil.copy(found, kept)
 
 
 def keep_curves(folder: Path, kept: Path) -> None:

@@ -44,6 +44,7 @@ OBJECTIVES = {
     "every": "every next view predicted",
     "demo": "the demo's objective",
 }
+PATH_LENGTHS, PATH_ABLATIONS = range(2, 8), ("no actions", "no vision")
 LENGTHS = {1: "last_m1", 2: "last_m2", 3: "last", 4: "last_m4"}
 SEQUENCES = {"equal_views": "equal views", "equal_sequences": "equal sequences"}
 TIME = {"equal_views": "equal views", "equal_time": "equal time"}
@@ -164,6 +165,26 @@ def of_length(experiment: str, observed: int) -> str:
     """Return the name of an experiment's run with that many observed views."""
     # Three are the recipe's length: the same run at equal views and at equal sequences.
     return f"{'equal_views' if observed == 3 else experiment}/{LENGTHS[observed]}"
+
+
+def path_integration(runs: Committed) -> Evidence:
+    """Judge C7: heads that read views and actions against heads that read only one of them."""
+    ours = runs["equal_views/last"]
+    lines, pairs = list[str](), list[Comparison]()
+    for features in ("model", *PATH_ABLATIONS):
+        curve = [predictors.figure(ours, predictors.path_column(m), features) for m in PATH_LENGTHS]
+        points = ", ".join(f"{point.mean:.3f}".replace("-", "−") for point in curve)
+        lines.append(f"{features}: R² for M = 2 .. 7: {points} (n = {curve[0].n})")
+        if features == "model":
+            whole = curve
+        else:
+            pairs += [Comparison(*both, features) for both in zip(whole, curve, strict=True)]
+    settings = {
+        f"against {name}": all_exceed([], [pair for pair in pairs if pair.name == name])
+        for name in PATH_ABLATIONS
+    }
+    judged = by_setting(settings)
+    return replace(judged, lines=tuple(lines))
 
 
 def retrieval(runs: Committed) -> Evidence:
@@ -354,6 +375,15 @@ CLAIMS = (
         "z_AGG of five views classifies better than z of one view.",
         AT_EQUAL_VIEWS,
         aggregate_over_view,
+    ),
+    Claim(
+        "C7",
+        "The way from the first view to the last can be told from what was seen and done, and "
+        "worse without the actions or without vision (the paper's Figure 6b).",
+        "`seqjepa evaluate RUN --suite path` of the paper's objective in `equal_views`: rotation, "
+        "heads trained anew for each ablation. Several actions in a row make a product that they "
+        "give exactly, so vision is not needed in principle.",
+        path_integration,
     ),
     Claim(
         "C8",

@@ -34,6 +34,11 @@ COLUMNS = (
 )
 
 
+def path_column(views: int) -> Column:
+    """Return the R² of path integration of rotation over so many views."""
+    return Column("path", "path", "path rotation", "r2", views)
+
+
 def figure(variant: Variant, column: Column, features: str = "model") -> Value:
     """Return a figure of the runs that were asked for it.
 
