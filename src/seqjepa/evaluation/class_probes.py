@@ -64,7 +64,7 @@ def classify(
     longest = longest_sequences(protocol.config, tables)
 
     records = []
-    for question in _questions(protocol, tables, sequences, longest):
+    for question in class_questions(protocol, tables, sequences):
         name, objective = question.name, classification(labels)
         generator = generator_for(protocol.seed, "class", name)
         # An object's class does not depend on the rows that are picked of it.
@@ -77,18 +77,17 @@ def classify(
             logits = torch.cat([probe.predict(inputs, choice) for choice in choices])
             records += _records(protocol, found, split, name, table.labels, logits)
             # Averaged over views, the logits of this probe need no training of their own.
-            if name == "view":
+            if name == "view" and table.views.shape[1] > 1:
                 logits = _mean_logits(protocol, probe, table, longest[split])
                 records += _records(protocol, found, split, "logits", table.labels, logits)
     return records
 
 
-def _questions(
-    protocol: Protocol,
-    tables: Tables,
-    sequences: Mapping[str, Tensor] | None,
-    longest: Mapping[str, int],
+def class_questions(
+    protocol: Protocol, tables: Tables, sequences: Mapping[str, Tensor] | None
 ) -> list[Question]:
+    """Return everything that the class is predicted from; see `classify` for arguments."""
+    longest = longest_sequences(protocol.config, tables)
     draws = protocol.config.draws
     single, mean = {}, {}
     for split, table in tables.items():
@@ -96,7 +95,10 @@ def _questions(
         # The sequences whose z_AGG is compared.
         orders = table.orders(longest[split], draws)
         mean[split] = Inputs(table.views, longest[split], running_mean, orders)
-    questions = [Question("view", single, ROUNDS), Question("mean", mean, draws)]
+    questions = [Question("view", single, ROUNDS)]
+    # Where an object has a single view, there is no mean of several.
+    if tables["train"].views.shape[1] > 1:
+        questions.append(Question("mean", mean, draws))
 
     # Whole images are asked about if all splits have them.
     wholes = {split: table.whole for split, table in tables.items() if table.whole is not None}

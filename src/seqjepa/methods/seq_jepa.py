@@ -138,6 +138,7 @@ class SeqJEPA(Method):
         super().__init__(encoder)
         self.config = config
         self.in_aggregator = config.condition in ("both", "aggregator")
+        self.aggregates_actions = self.in_aggregator
         self.in_predictor = config.condition in ("both", "predictor")
 
         features, width = encoder.dim, config.action_width
@@ -190,7 +191,9 @@ class SeqJEPA(Method):
 
     def aggregate(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return z_AGG [B, E] of features [B, T, D] with the actions [B, T-1, A] between them."""
-        return self._aggregate(features, self._embed(actions), [features.shape[1]])[:, 0]
+        # Actions that the aggregator does not read may be those of another world.
+        embedded = self._embed(actions) if self.in_aggregator else actions[..., :0]
+        return self._aggregate(features, embedded, [features.shape[1]])[:, 0]
 
     def target(self, views: Tensor) -> Tensor:
         """Return the EMA target's features [..., D] of views [..., C, H, W]."""
