@@ -33,6 +33,15 @@ from seqjepa.worlds import arrays, augmented, saccades, shapes, threediebench
 SHORT = replace(signal_world.recipe().evaluate, max_steps=8)
 
 
+class Lit(signal_world.Config):
+    """The same world with other actions."""
+
+    def build(self):
+        world = super().build()
+        world.spec = replace(world.spec, actions=world.spec.factors.select(("light",)))
+        return world
+
+
 @pytest.fixture(scope="module", autouse=True)
 def short_probes():
     with pytest.MonkeyPatch.context() as patch:
@@ -144,7 +153,7 @@ def test_few_labels_tell_what_is_plain_and_nothing_else(monkeypatch) -> None:
     chance = torch.Generator().manual_seed(0)
     labels = torch.arange(120) % 4
     protocol = Protocol("model", EvaluateConfig(views=2, draws=2), seed=0, width=8)
-    for signal, low, high in ((3.0, 0.99, 1.0), (0.0, 0.15, 0.35)):
+    for signal, low, high in ((3.0, 0.97, 1.0), (0.0, 0.15, 0.35)):
         tables = {}
         for split in ("train", "test"):
             views = torch.randn(120, 3, 8, generator=chance)
@@ -216,7 +225,7 @@ def test_sequences_need_the_actions_that_their_aggregator_reads(tmp_path: Path) 
 
 def test_the_actions_are_those_trained_with(copied: Path) -> None:
     """The other world's own choice of actions does not count."""
-    results = asked(copied, signal_world.Config(objects=40), parts=("retrieval",))
+    results = asked(copied, Lit(objects=40), parts=("retrieval",))
     assert {record["metric"] for record in results["records"]} >= {"mrr", "h@1", "pre"}
     assert results["part"] == "transfer"
 
@@ -238,7 +247,7 @@ def test_images_are_seen_whole_by_a_run_without_views_of_images(
 
     model = load(copied)
     world = find_world(str(folder), model.experiment, model.spec).build()
-    index, key = np.arange(4), np.arange(4)
+    index, key = np.arange(3), np.arange(3)
     views = world.sequences("test", index, 1, key).views[:, 0]
     assert torch.equal(views, world.whole("test", index))
 

@@ -81,8 +81,8 @@ class OtherWorld:
 class TransferOptions(EvaluateOptions):
     """Options of the evaluation, below them those of the probes and of the other world.
 
-    An option that is not given is as in the run's config.json, whatever default is named here; so
-    is the size of the world's views.
+    An option that is not given is as in the run's config.json; so is the size of the other world's
+    views. Its splits out of distribution are not probed, and `--quick` is for the run's own world.
     """
 
     other: Annotated[OtherWorld, tyro.conf.arg(name="")]
