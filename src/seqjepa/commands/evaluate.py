@@ -25,7 +25,7 @@ from seqjepa.evaluation.suite import PROBES, Outcome, chosen_parts, evaluate_sui
 from seqjepa.evaluation.transfer import transfer, world_name
 from seqjepa.model import read_experiment
 from seqjepa.recipes import load_code
-from seqjepa.report.tables import INPUTS, SHOWN_VIEWS
+from seqjepa.report import tables
 from seqjepa.runs.folder import read_spec
 from seqjepa.worlds.base import WorldConfig
 
@@ -235,12 +235,12 @@ def _answers(records: Sequence[dict[str, Any]], split: str) -> dict[str, dict[Qu
         name, metric = record["split"], record["metric"]
         # Sequences are shown at one length, though there are results at every length.
         whole = record["input"] in ("mean", "logits", "sequence")
-        shown = not whole or record["views"] == min(SHOWN_VIEWS, longest[name])
+        shown = not whole or record["views"] == min(tables.SHOWN_VIEWS, longest[name])
         if metric not in METRICS or not shown:
             continue
 
-        source = INPUTS[record["input"]].format(record["views"])
-        question = (record["task"], source, METRICS[metric])
+        asked = tables.Question(record["task"], record["input"], record["views"], metric)
+        question = (record["task"], asked.input_label, METRICS[metric])
         answers = splits.setdefault(name, {}).setdefault(question, {})
         answers[record["features"]] = _shown(metric, record["value"])
     return splits

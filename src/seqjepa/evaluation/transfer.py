@@ -222,8 +222,8 @@ class _Other:
         method, spec = self.subject.method, self.subject.world.spec
         lines = []
         if not any(record.task == "class" for record in records):
-            lines.append(f"class: left out, no class is both in training and in {spec.name!r}'s ")
-            lines[-1] += f"split {self.subject.split!r}"
+            split = f"split {self.subject.split!r} of {spec.name!r}"
+            lines.append(f"class: left out, no class is both in training and in {split}")
         elif method.aggregates and method.aggregates_actions and not self.acts:
             lines.append(f"z_AGG: left out, {self._no_actions()}")
         return lines
