@@ -13,6 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from fixtures import signal_world, view_files
 from seqjepa import cli
+from seqjepa.commands.other_world import find_world
 from seqjepa.config import EvaluateConfig
 from seqjepa.display import Stages
 from seqjepa.errors import ConfigError
@@ -21,7 +22,6 @@ from seqjepa.evaluation.features import FeatureTable
 from seqjepa.evaluation.few_labels import choose
 from seqjepa.evaluation.knn import vote
 from seqjepa.evaluation.measure import measure
-from seqjepa.evaluation.other_world import find_world
 from seqjepa.evaluation.probes import generator_for
 from seqjepa.evaluation.protocol import Protocol
 from seqjepa.evaluation.subject import NotApplicableError
@@ -186,14 +186,14 @@ def test_neighbours_as_in_scikit_learn() -> None:
 def test_other_channels_are_refused_before_anything(copied: Path, tmp_path: Path) -> None:
     gray = write_arrays(tmp_path / "gray", channels=1)
     with pytest.raises(ConfigError, match="images of 3 channels, those of world 'arrays' have 1"):
-        asked(copied, str(gray))
+        asked(copied, arrays.Config(path=str(gray)))
     assert not (copied / "transfer").exists()
 
 
 def test_what_does_not_fit_is_named(copied: Path, tmp_path: Path) -> None:
     """Other actions, another size and no labels: the factors are left."""
     folder = write_arrays(tmp_path / "mine", side=20, dims=2)
-    results = asked(copied, str(folder), parts=("full",))
+    results = asked(copied, arrays.Config(path=str(folder)), parts=("full",))
     assert questions(results["records"]) == {
         ("relative place", "pair"),
         ("individual place", "view"),
@@ -204,7 +204,7 @@ def test_what_does_not_fit_is_named(copied: Path, tmp_path: Path) -> None:
     for part in ("retrieval", "group"):
         assert f"{part}: left out, world 'arrays' has not the actions trained with (rot" in said
     with pytest.raises(NotApplicableError, match="retrieval: left out"):
-        asked(copied, str(folder), parts=("retrieval",))
+        asked(copied, arrays.Config(path=str(folder)), parts=("retrieval",))
 
 
 def test_sequences_need_the_actions_that_their_aggregator_reads(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_sequences_need_the_actions_that_their_aggregator_reads(tmp_path: Path) 
         recipe = signal_world.recipe()
         recipe = replace(recipe, method=replace(recipe.method, condition=condition))
         run = train(recipe, tmp_path / condition, quiet=True, device="cpu")
-        results = asked(run, str(folder))
+        results = asked(run, arrays.Config(path=str(folder)))
         found = {
             (r["features"], r["views"]) for r in results["records"] if r["input"] == "sequence"
         }

@@ -16,13 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from seqjepa.commands.options import parse, take_option, take_paths
+from seqjepa.commands.other_world import find_world
 from seqjepa.config import EvaluateConfig
 from seqjepa.display import warn
 from seqjepa.errors import ConfigError, SeqJepaError
-from seqjepa.evaluation.other_world import find_world
 from seqjepa.evaluation.subject import NotApplicableError
 from seqjepa.evaluation.suite import PROBES, Outcome, chosen_parts, evaluate_suite
-from seqjepa.evaluation.transfer import transfer, world_name
+from seqjepa.evaluation.transfer import transfer
 from seqjepa.model import read_experiment
 from seqjepa.recipes import load_code
 from seqjepa.report import tables
@@ -136,7 +136,7 @@ def _ask_other(what: str, arguments: list[str]) -> None:
     path, results = transfer(
         options.run_dir,
         options.other.world,
-        name=world_name(what),
+        name=Path(what).expanduser().resolve().name,
         parts=options.suite,
         split=options.split,
         config=options.how,

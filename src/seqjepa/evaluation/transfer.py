@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from seqjepa.actions import ActionSpace
-from seqjepa.config import EvaluateConfig
+from seqjepa.config import EvaluateConfig, kind
 from seqjepa.devices import find_device
 from seqjepa.display import Stages, silenced, warn
 from seqjepa.errors import ConfigError
@@ -28,7 +28,6 @@ from seqjepa.evaluation.few_labels import few_labels
 from seqjepa.evaluation.kept import control_key, kept
 from seqjepa.evaluation.knn import nearest_neighbours
 from seqjepa.evaluation.measure import Measurement, choose_samplings, splits_to_probe
-from seqjepa.evaluation.other_world import find_world
 from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.subject import NotApplicableError, Subject
 from seqjepa.evaluation.suite import PARTS, PROBES, chosen_parts
@@ -42,7 +41,7 @@ FOLDER = "transfer"
 
 def transfer(
     run_dir: str | Path,
-    world: str | WorldConfig,
+    world: WorldConfig,
     *,
     name: str = "",
     parts: Collection[str] = (PROBES,),
@@ -57,8 +56,8 @@ def transfer(
 
     Args:
         run_dir: of the run.
-        world: a path or recipe (see `other_world.find_world`), or a world's config.
-        name: of the file; by default that of the path or recipe.
+        world: the config of the other world.
+        name: of the file; by default that of the kind of world.
         parts: questions, see `evaluate_suite`.
         split, config, progress, device: see `evaluate`.
 
@@ -68,8 +67,8 @@ def transfer(
         fit.
 
     Raises:
-        ConfigError: if the folder is no run, no world is found, or its images have other channels
-            than those trained on.
+        ConfigError: if the folder is no run, or the world's images have other channels than those
+            trained on.
         NotApplicableError: if nothing can be asked.
         CheckpointError, DataError, DiskError: as `evaluate`.
     """
@@ -78,7 +77,7 @@ def transfer(
         other = _Other.open(Path(run_dir), world, split, config, Stages(progress), device)
         results = other.results(names)
 
-    path = _path(Path(run_dir), name or world_name(world), results)
+    path = _path(Path(run_dir), name or kind(type(world)), results)
     with disk_errors(f"cannot write {path}"):
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, json_bytes(results))
@@ -103,7 +102,7 @@ class _Other:
     def open(
         cls,
         run_dir: Path,
-        chosen: str | WorldConfig,
+        chosen: WorldConfig,
         split: str,
         config: EvaluateConfig | None,
         stages: Stages,
@@ -112,8 +111,6 @@ class _Other:
         """Load the model and build the world."""
         with stages("model and world"):
             model = load(run_dir, find_device(device), warn=warn)
-            if isinstance(chosen, str):
-                chosen = find_world(chosen, model.experiment, model.spec)
             outline = chosen.outline()
             if outline is not None:
                 _require_channels(outline, model.spec)
@@ -251,13 +248,6 @@ def _acting(config: WorldConfig, names: tuple[str, ...]) -> WorldConfig:
         return config
     chosen: Any = {"actions": names}
     return replace(config, **chosen)
-
-
-def world_name(world: str | WorldConfig) -> str:
-    """Return the name of a path, recipe or world."""
-    if isinstance(world, str):
-        return Path(world).expanduser().resolve().name
-    return type(world).__module__.rpartition(".")[2]
 
 
 def _path(run_dir: Path, name: str, results: dict[str, Any]) -> Path:
