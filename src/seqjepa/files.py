@@ -265,6 +265,11 @@ def read_at(file: BinaryIO | FileIO, length: int, offset: int) -> bytes:
         return file.read(length)
 
 
+def slug(text: str) -> str:
+    """Return the text as part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
 def json_bytes(data: Any) -> bytes:
     """Return JSON data in the one form whose bytes depend on nothing but the data."""
     return json.dumps(data, indent=1, sort_keys=True).encode()

@@ -14,7 +14,8 @@ from fixtures import signal_world
 from fixtures.contract import experiment
 from seqjepa.evaluation import suite
 from seqjepa.evaluation.features import Sampling, aggregate, extract
-from seqjepa.evaluation.health import measures, nearest_votes
+from seqjepa.evaluation.health import measures
+from seqjepa.evaluation.knn import nearest_votes
 from seqjepa.evaluation.metrics import top1
 from seqjepa.evaluation.spectra import alpha, lidar, rankme
 from seqjepa.model import load

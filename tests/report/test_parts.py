@@ -1,5 +1,6 @@
 """Further parts of an evaluation on the page: what the predictor expects, and tables."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -68,6 +69,28 @@ def test_seeds_are_summed_up_and_variants_have_rows() -> None:
         ("a · rollout, MRR", "model", ("0.500 ± 0.141", "0.200")),
         ("b · rollout, MRR", "model", ("", "0.100")),
     )
+
+
+def test_other_worlds_have_a_table_each_by_what_was_read() -> None:
+    records = tuple(
+        Record("model", "test", "class, 5 labels", source, 1, metric, 0.5)
+        for source in ("view", "sequence")
+        for metric in ("top1", "top1_std")
+    )
+    run = Run(Path("a"), {"seed": 0}, {}, None, parts={"transfer/cliparts": records})
+    [table] = part_tables([Variant("a", (run,))])
+    assert table.title == "Asked about cliparts"
+    assert [row[0] for row in table.rows] == [
+        "class, 5 labels, one view, top-1",
+        "class, 5 labels, z_AGG, top-1",
+    ]
+
+
+def test_what_is_asked_about_another_world_is_read(run_dir: Path, tmp_path: Path) -> None:
+    run = copy_run(run_dir, tmp_path / "run")
+    (run / "transfer").mkdir()
+    shutil.copy(run / "results.json", run / "transfer" / "mine.json")
+    assert read_run(run).parts["transfer/mine"] == read_run(run).records
 
 
 def test_of_many_lengths_some_are_shown() -> None:

@@ -1,7 +1,7 @@
 """`seqjepa evaluate RUN_DIR`: ask a run questions about held-out objects.
 
 It writes the run's results.json, and suite/NAME.json of each further part, and prints the figures
-that matter most.
+that matter most. About another world than the run's own (`--world`) it writes transfer/NAME.json.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,16 +15,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seqjepa.commands.options import parse, take_paths
+from seqjepa.commands.options import parse, take_option, take_paths
+from seqjepa.commands.other_world import find_world
 from seqjepa.config import EvaluateConfig
 from seqjepa.display import warn
-from seqjepa.errors import SeqJepaError
+from seqjepa.errors import ConfigError, SeqJepaError
 from seqjepa.evaluation.subject import NotApplicableError
 from seqjepa.evaluation.suite import PROBES, Outcome, chosen_parts, evaluate_suite
+from seqjepa.evaluation.transfer import transfer
 from seqjepa.model import read_experiment
 from seqjepa.recipes import load_code
-from seqjepa.report.tables import INPUTS, SHOWN_VIEWS
+from seqjepa.report import tables
+from seqjepa.runs.folder import read_spec
+from seqjepa.worlds.base import WorldConfig
 
+PROBED = ("class", "relative", "individual")  # first words of tasks of probes
 METRICS = {"top1": "top-1", "r2": "R²", "median_degrees": "median error"}
 
 Question = tuple[str, str, str]  # task, input and metric
@@ -38,6 +43,11 @@ class EvaluateOptions:
     An option that is not given is as in the run's config.json, whatever default is named here.
     `--world.path NEW` reads the same data from where they are now; so do `--world.ood-path` and
     other paths of the run's world.
+
+    `--world PATH_OR_RECIPE` asks the frozen model about another world: images in a folder, archive
+    or published data set, arrays, 3DIEBench and its like, or the world of a recipe. Its options
+    are then `--world.FIELD VALUE`, which `--world PATH_OR_RECIPE --help` lists; results go to
+    transfer/NAME.json in the run's folder, and the run's own results stay.
     """
 
     run_dir: Annotated[Path, tyro.conf.Positional]
@@ -62,9 +72,31 @@ class EvaluateOptions:
     how: Annotated[EvaluateConfig, tyro.conf.arg(name="")] = EvaluateConfig()  # noqa: RUF009
 
 
+@dataclass(frozen=True, kw_only=True)
+class OtherWorld:
+    """The other world that a run is asked about."""
+
+    world: WorldConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferOptions(EvaluateOptions):
+    """Options of the evaluation, below them those of the probes and of the other world.
+
+    An option that is not given is as in the run's config.json; so is the size of the other world's
+    views. Its splits out of distribution are not probed, and `--quick` is for the run's own world.
+    """
+
+    other: Annotated[OtherWorld, tyro.conf.arg(name="")]
+
+
 def main(arguments: list[str]) -> None:
     """Parse, evaluate and print."""
     prog = "seqjepa evaluate"
+    other, arguments = take_option("--world", arguments)
+    if other is not None:
+        _ask_other(other, arguments)
+        return
     paths, arguments = take_paths(arguments)
     options = parse(EvaluateOptions, arguments, prog=prog)
     if options.code is not None:
@@ -83,6 +115,46 @@ def main(arguments: list[str]) -> None:
         paths=paths,
     )
     _show(outcomes, options)
+
+
+def _ask_other(what: str, arguments: list[str]) -> None:
+    """Parse, ask about another world and print; see `transfer.transfer`."""
+    if not arguments or arguments[0].startswith("-"):
+        raise ConfigError(f"name the run first: seqjepa evaluate RUN_DIR --world {what}")
+    code, arguments = take_option("--code", arguments)
+    if code is not None:
+        load_code(Path(code))
+
+    # The run and what is asked decide which options there are: both come before these are read.
+    run_dir = Path(arguments[0])
+    experiment, trained = read_experiment(run_dir), read_spec(run_dir)
+    world = OtherWorld(world=find_world(what, experiment, trained))
+    default = TransferOptions(run_dir=run_dir, how=experiment.evaluate, other=world)
+    prog = f"seqjepa evaluate RUN_DIR --world {what}"
+    options = parse(TransferOptions, arguments, prog=prog, default=default)
+    if options.quick:
+        raise ConfigError("--quick is for the run's own world: leave it out, or leave out --world")
+
+    path, results = transfer(
+        options.run_dir,
+        options.other.world,
+        name=Path(what).expanduser().resolve().name,
+        parts=options.suite,
+        split=options.split,
+        config=options.how,
+        device=options.device,
+    )
+    console, probes, further = Console(), list[dict[str, Any]](), list[dict[str, Any]]()
+    for record in results["records"]:
+        (probes if record["task"].startswith(PROBED) else further).append(record)
+    if probes:
+        console.print(_table(probes, options.split))
+    if further:
+        console.print(_part_table(further))
+    for line in results["left_out"]:
+        console.print(Text(line), soft_wrap=True)
+    following = f"Next: seqjepa report {options.run_dir} --out report"
+    console.print(Text(f"done: {path}. {following}"), soft_wrap=True)
 
 
 def _show(outcomes: Iterable[Outcome], options: EvaluateOptions) -> None:
@@ -165,12 +237,12 @@ def _answers(records: Sequence[dict[str, Any]], split: str) -> dict[str, dict[Qu
         name, metric = record["split"], record["metric"]
         # Sequences are shown at one length, though there are results at every length.
         whole = record["input"] in ("mean", "logits", "sequence")
-        shown = not whole or record["views"] == min(SHOWN_VIEWS, longest[name])
+        shown = not whole or record["views"] == min(tables.SHOWN_VIEWS, longest[name])
         if metric not in METRICS or not shown:
             continue
 
-        source = INPUTS[record["input"]].format(record["views"])
-        question = (record["task"], source, METRICS[metric])
+        asked = tables.Question(record["task"], record["input"], record["views"], metric)
+        question = (record["task"], asked.input_label, METRICS[metric])
         answers = splits.setdefault(name, {}).setdefault(question, {})
         answers[record["features"]] = _shown(metric, record["value"])
     return splits

@@ -62,7 +62,7 @@ def classify(
     longest = longest_sequences(protocol.config, tables)
 
     records = []
-    for question in _questions(protocol, tables, sequences, longest):
+    for question in class_questions(protocol, tables, sequences):
         averaged = longest if question.name == "view" else None
         records += ask(protocol, question, tables, averaged)
     return records
@@ -97,18 +97,17 @@ def ask(
         logits = torch.cat([probe.predict(inputs, choice) for choice in choices])
         records += _records(protocol, found, split, name, table.labels, logits)
         # Averaged over views, the logits of this probe need no training of their own.
-        if averaged is not None:
+        if averaged is not None and table.views.shape[1] > 1:
             logits = _mean_logits(protocol, probe, table, averaged[split])
             records += _records(protocol, found, split, "logits", table.labels, logits)
     return records
 
 
-def _questions(
-    protocol: Protocol,
-    tables: Tables,
-    sequences: Mapping[str, Tensor] | None,
-    longest: Mapping[str, int],
+def class_questions(
+    protocol: Protocol, tables: Tables, sequences: Mapping[str, Tensor] | None
 ) -> list[Question]:
+    """Return everything that the class is predicted from; see `classify` for arguments."""
+    longest = longest_sequences(protocol.config, tables)
     draws = protocol.config.draws
     single, mean = {}, {}
     for split, table in tables.items():
@@ -116,7 +115,10 @@ def _questions(
         # The sequences whose z_AGG is compared.
         orders = table.orders(longest[split], draws)
         mean[split] = Inputs(table.views, longest[split], running_mean, orders)
-    questions = [Question("view", single, ROUNDS), Question("mean", mean, draws)]
+    questions = [Question("view", single, ROUNDS)]
+    # Where an object has a single view, there is no mean of several.
+    if tables["train"].views.shape[1] > 1:
+        questions.append(Question("mean", mean, draws))
 
     # Whole images are asked about if all splits have them.
     wholes = {split: table.whole for split, table in tables.items() if table.whole is not None}

@@ -79,7 +79,7 @@ def probe(subject: Subject, *, quick: bool = False) -> dict[str, Any]:
         stages=subject.stages,
         quick=quick,
     )
-    if rising := _still_rising(records, experiment.evaluate.max_steps):
+    if rising := still_rising(records, experiment.evaluate.max_steps):
         warn(rising)
     return subject.header() | {
         "sizes": sizes,
@@ -87,7 +87,7 @@ def probe(subject: Subject, *, quick: bool = False) -> dict[str, Any]:
     }
 
 
-def _still_rising(records: Sequence[Record], max_steps: int) -> str:
+def still_rising(records: Sequence[Record], max_steps: int) -> str:
     """Return a warning that names the probes that had not converged; empty if all had."""
     names = sorted({f"{record.features}: {record.task}" for record in records if record.rising})
     if not names:

@@ -215,7 +215,9 @@ def encode_split(
         views[start : start + step] = torch.cat(found, 1)
         poses.append(torch.cat([batch.poses for batch in drawn], 1))
         labels.append(drawn[0].labels)
-        images = world.whole(split, part)
+        # A single view of an image tells nothing that the whole image does not.
+        several = sampling.draws * num_views > 1
+        images = world.whole(split, part) if several else None
         if images is not None:
             whole.append(encode(images.to(device)).float())
 

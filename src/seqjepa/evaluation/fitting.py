@@ -77,6 +77,7 @@ def fit(
     objective: Objective,
     training: Training,
     generator: torch.Generator,
+    scaled_by: Inputs | None = None,
 ) -> Fit:
     """Train probes side by side.
 
@@ -89,8 +90,11 @@ def fit(
         objective: `classification` or `regression` of the training split's targets.
         training: the settings.
         generator: of initial weights, order and picks; on the CPU.
+        scaled_by: inputs whose mean and spread scale those of the probe, where the training split's
+            are few; None for the training split's own.
     """
-    probe = untrained(inputs, objective, training.hidden, generator)
+    like = inputs if scaled_by is None else scaled_by
+    probe = untrained(like, objective, training.hidden, generator)
     learner = _Learner(probe, training)
     if training.passes is None:
         return _converge(learner, inputs, targets, generator)

@@ -17,11 +17,11 @@ each other than sequences of other views would be.
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.evaluation.control import random_control
 from seqjepa.evaluation.features import FeatureTable, Sampling, aggregate, extract
+from seqjepa.evaluation.knn import nearest_votes
 from seqjepa.evaluation.metrics import top1
 from seqjepa.evaluation.probes import generator_for
 from seqjepa.evaluation.protocol import ROUNDS, Record, labelled
@@ -32,10 +32,9 @@ from seqjepa.methods.base import Method
 MEASURES = {"rankme": rankme, "lidar": lidar, "alpha": alpha}
 OBJECTS = 1000  # for the measures without labels, at most: as many as LiDAR's paper takes
 VIEWS = 5  # of a sequence
-NEAREST, TEMPERATURE = 200, 0.1
+NEAREST = 200
 # Training features that are searched, and features that are classified, at most.
 SEARCHED, ASKED = 50_000, 10_000
-ROWS = 256  # of features classified at once
 
 
 def health(subject: Subject) -> list[Record]:
@@ -113,23 +112,6 @@ def _knn_score(
     k = min(NEAREST, max(1, len(rows["train"]) // classes))
     votes = nearest_votes(rows["train"], labels["train"], rows[split], k)
     return {"knn": top1(labels[split], votes)}
-
-
-def nearest_votes(known: Tensor, labels: Tensor, asked: Tensor, k: int) -> Tensor:
-    """Return the votes [n, C] for each class, of the k nearest by cosine (Wu et al. 2018).
-
-    Args:
-        known: [N, D], features whose class is known.
-        labels: [N], their classes 0 .. C - 1.
-        asked: [n, D], features whose class is asked for.
-        k: number of neighbours that vote, each with weight exp(cosine / temperature).
-    """
-    known, asked = F.normalize(known, dim=-1), F.normalize(asked, dim=-1)
-    votes = asked.new_zeros(len(asked), int(labels.max()) + 1)
-    for part, counted in zip(asked.split(ROWS), votes.split(ROWS), strict=True):
-        cosines, nearest = (part @ known.T).topk(k)
-        counted.scatter_add_(1, labels[nearest], (cosines / TEMPERATURE).exp())
-    return votes
 
 
 def _some(available: int, most: int, seed: int) -> Tensor:

@@ -33,6 +33,8 @@ from seqjepa.evaluation.protocol import Protocol, Record, Tables, labelled, long
 from seqjepa.methods.base import Method
 from seqjepa.worlds.base import World, WorldSpec
 
+ClassQuestion = Callable[[Protocol, Tables, Mapping[str, Tensor] | None], list[Record]]
+
 
 def measure(
     method: Method,
@@ -49,25 +51,17 @@ def measure(
     readouts, splits out of distribution and factors that no action is made of.
     """
     # The splits. All have pairs of views, or the evaluation ends before anything is computed.
-    splits = _splits_to_probe(world.spec, split, quick)
+    splits = splits_to_probe(world.spec, split, quick)
     for source_split in splits.values():
         world.require(source_split, 2)
-    samplings = {
-        name: Sampling.of(
-            experiment,
-            world,
-            source_split,
-            objects=experiment.evaluate.objects if name == "train" else None,
-        )
-        for name, source_split in splits.items()
-    }
+    samplings = choose_samplings(experiment, world, splits)
     sizes = {name: samplings[name].size(world.size(splits[name])) for name in splits}
 
     # Each source of features: its tables, then its sequences, then its records.
     device = device_of(method)
     width = method.encoder.dim
     space = world.spec.actions if quick else world.spec.factors
-    measurement = _Measurement(experiment, world, device, width, splits, samplings, stages, space)
+    measurement = Measurement(experiment, world, device, width, splits, samplings, stages, space)
     records = measurement.records("model", method, readouts=not quick)
     if quick:
         return records, sizes
@@ -77,7 +71,7 @@ def measure(
     return records, sizes
 
 
-def _splits_to_probe(spec: WorldSpec, split: str, quick: bool) -> dict[str, str]:
+def splits_to_probe(spec: WorldSpec, split: str, quick: bool) -> dict[str, str]:
     """Return the world's split for each name in records.
 
     The names are `train`, the one asked for, and unless `quick`, all that are out of distribution.
@@ -90,8 +84,19 @@ def _splits_to_probe(spec: WorldSpec, split: str, quick: bool) -> dict[str, str]
     return splits | {name: name for name in others}
 
 
+def choose_samplings(
+    experiment: Experiment, world: World, splits: Mapping[str, str]
+) -> dict[str, Sampling]:
+    """Return the views that are encoded of each split, by its name in records."""
+    most = {"train": experiment.evaluate.objects}
+    return {
+        name: Sampling.of(experiment, world, source_split, objects=most.get(name))
+        for name, source_split in splits.items()
+    }
+
+
 @dataclass(frozen=True)
-class _Measurement:
+class Measurement:
     """The same measurement for each source of features.
 
     Attributes:
@@ -99,10 +104,13 @@ class _Measurement:
         world: that they are measured on.
         device: of features and probes.
         width: features of the encoder.
-        splits: see `_splits_to_probe`.
+        splits: see `splits_to_probe`.
         samplings: the views of each split.
         stages: for the terminal.
         space: the groups of factors that are asked for.
+        questions: about the class.
+        sequences: whether the features of sequences are asked, too, if a method has any.
+        trained: of the world that the method was trained on, if that is another one.
     """
 
     experiment: Experiment
@@ -113,6 +121,9 @@ class _Measurement:
     samplings: Mapping[str, Sampling]
     stages: Stages
     space: ActionSpace
+    questions: tuple[ClassQuestion, ...] = (classify,)
+    sequences: bool = True
+    trained: WorldSpec | None = None
 
     def records(self, name: str, source: Method | None, *, readouts: bool = False) -> list[Record]:
         """Return all figures of one source of features.
@@ -130,7 +141,7 @@ class _Measurement:
 
         # Only the class is probed on sequences.
         sequences = None
-        if source is not None and source.aggregates and known:
+        if source is not None and source.aggregates and self.sequences and known:
             with self.stages(f"{name}: sequences"):
                 sequences = self._sequences(source, known)
         records = self._ask(name, tables, known, sequences)
@@ -148,7 +159,7 @@ class _Measurement:
         if name == "pixels":
             return self.records(name, None)
         with self.stages("random model"):
-            model = random_control(self.experiment, self.world, self.device)
+            model = random_control(self.experiment, self.world, self.device, self.trained)
         return self.records(name, model)
 
     def _table(self, source: Method | None, split: str) -> FeatureTable:
@@ -176,7 +187,8 @@ class _Measurement:
         records = []
         if known:
             with self.stages(f"{name}: class probes"):
-                records += classify(protocol, known, sequences)
+                for question in self.questions:
+                    records += question(protocol, known, sequences)
         with self.stages(f"{name}: factor probes"):
             records += regress(protocol, tables, self.space)
         return records

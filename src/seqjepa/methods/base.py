@@ -118,6 +118,7 @@ class Method(nn.Module, ABC):
 
     Attributes:
         aggregates: whether `aggregate` makes more of a sequence than its first view's features.
+        aggregates_actions: whether `aggregate` reads actions.
         predicts: whether it predicts views from actions: `source`, `target` and `predict`.
         remembers: whether predictions depend on views before the last.
         rolls_out: whether what it predicts can be a source again, see `advance`.
@@ -127,6 +128,7 @@ class Method(nn.Module, ABC):
     """
 
     aggregates: ClassVar[bool] = False
+    aggregates_actions: bool = True
     predicts: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
     rolls_out: ClassVar[bool] = True

@@ -132,11 +132,11 @@ class SeqJEPA(Method):
     def __init__(self, config: Config, encoder: Encoder, action_dim: int) -> None:
         super().__init__(encoder)
         self.config = config
-        self.in_aggregator = config.condition in ("both", "aggregator")
+        self.aggregates_actions = config.condition in ("both", "aggregator")
         self.in_predictor = config.condition in ("both", "predictor")
 
         features, width = encoder.dim, config.action_width
-        token = features + width * self.in_aggregator
+        token = features + width * self.aggregates_actions
         joint = token + features * config.present + width * self.in_predictor
 
         # The order of these lines is the order in which weights are drawn from the seed.
@@ -183,7 +183,9 @@ class SeqJEPA(Method):
 
     def aggregate(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return z_AGG [B, E] of features [B, T, D] with the actions [B, T-1, A] between them."""
-        return self._aggregate(features, self.embed_actions(actions), [features.shape[1]])[:, 0]
+        # Actions that the aggregator does not read may be those of another world.
+        embedded = self.embed_actions(actions) if self.aggregates_actions else actions[..., :0]
+        return self._aggregate(features, embedded, [features.shape[1]])[:, 0]
 
     def embed_actions(self, actions: Tensor) -> Tensor:
         """Map actions [B, T, A] to embeddings [B, T, width], empty without conditioning."""
@@ -194,8 +196,7 @@ class SeqJEPA(Method):
 
     def target(self, views: Tensor) -> Tensor:
         """Return the EMA target's features [..., D] of views [..., C, H, W]."""
-        features: Tensor = self.target_encoder(views)
-        return features
+        return torch.as_tensor(self.target_encoder(views))
 
     def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
         """Return the features [B, D] that the last of the actions [B, T, A] leads to."""
@@ -206,7 +207,7 @@ class SeqJEPA(Method):
     def _aggregate(self, features: Tensor, embedded: Tensor, lengths: Sequence[int]) -> Tensor:
         """Return z_AGG [B, P, E] of each of P prefix lengths."""
         past = present = features
-        if self.in_aggregator:
+        if self.aggregates_actions:
             past, present = view_action_tokens(features, embedded)
         aggregated: Tensor = self.aggregator(past, present, lengths)
         return aggregated

@@ -5,14 +5,13 @@ name.
 """
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import escape
 
 from seqjepa.errors import ConfigError
-from seqjepa.files import disk_errors, write_atomically
+from seqjepa.files import disk_errors, slug, write_atomically
 from seqjepa.report import charts, curves, page, style
 from seqjepa.report.album import make_album
 from seqjepa.report.runs import Variant, group, read_run
@@ -51,7 +50,7 @@ def write_report(
     albums, results = [], []
     with style.look():
         for number, variant in enumerate(variants, 1):
-            prefix = f"{number}_{_slug(variant.label)}_" if several else ""
+            prefix = f"{number}_{slug(variant.label)}_" if several else ""
             label = f"{variant.label}. " if several else ""
             album = make_album(variant, prefix, paths or {})
             albums.append(album)
@@ -119,11 +118,6 @@ def _training(variants: Sequence[Variant]) -> list[Picture]:
     """Draw the training curves."""
     pictures = []
     for panel, figure in curves.training(variants):
-        name, alt = f"training_{_slug(panel.title)}", f"{panel.title} over training"
+        name, alt = f"training_{slug(panel.title)}", f"{panel.title} over training"
         pictures.append(picture(name, figure, alt, panel.note))
     return pictures
-
-
-def _slug(text: str) -> str:
-    """Return the text as part of a file's name."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")

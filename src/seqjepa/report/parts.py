@@ -1,4 +1,4 @@
-"""Tables of the further parts of an evaluation, such as retrieval: `suite/NAME.json` of runs."""
+"""Tables of the further parts of an evaluation: `suite/NAME.json` of runs, `transfer/NAME.json`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqjepa.evaluation.protocol import Record
-from seqjepa.report.runs import Variant
+from seqjepa.report.runs import TRANSFER, Variant
 
 # Of each part: its title, what its lengths are, and how to read it.
 TITLES = {
@@ -26,7 +26,23 @@ TITLES = {
         "apart. A rollout feeds predictions back.",
     ),
 }
+# Of other worlds that runs were asked about.
+OTHER = (
+    "views",
+    "The model is frozen; probes, few labels and neighbours are of this world, which it has never "
+    "seen. The mean of five draws of the labelled objects is shown.",
+)
+SOURCES = {
+    "view": "one view",
+    "image": "whole image",
+    "mean": "mean z",
+    "logits": "mean logits",
+    "sequence": "z_AGG",
+    "pair": "two views",
+}
+HIDDEN = ("top1_std", "r2_global")  # metrics that are in the files alone
 METRICS = {
+    "top1": "top-1",
     **{f"h@{k}": f"H@{k}" for k in (1, 2, 5, 10)},
     "mrr": "MRR",
     "pre": "PRE",
@@ -62,11 +78,14 @@ def part_tables(variants: Sequence[Variant]) -> list[PartTable]:
 
 def _table(name: str, variants: Sequence[Variant]) -> PartTable:
     title, length, note = TITLES.get(name, (name.capitalize(), "length", ""))
+    if name.startswith(TRANSFER):
+        title, (length, note) = f"Asked about {name.removeprefix(TRANSFER)}", OTHER
     figures: dict[tuple[str, str], dict[int, list[float]]] = {}
     for variant in variants:
         prefix = f"{variant.label} · " if len(variants) > 1 else ""
         for run in variant.runs:
-            for record in run.parts.get(name, ()):
+            shown = (each for each in run.parts.get(name, ()) if each.metric not in HIDDEN)
+            for record in shown:
                 row = prefix + _label(name, record), record.features
                 figures.setdefault(row, {}).setdefault(record.views, []).append(record.value)
 
@@ -85,6 +104,8 @@ def _label(part: str, record: Record) -> str:
     """Return task and metric in words, and features that are not the model's."""
     metric = METRICS.get(record.metric, record.metric)
     words = [metric] if record.task == part else [record.task, metric]
+    if part.startswith(TRANSFER):
+        words.insert(1, SOURCES.get(record.input, record.input))
     features = "" if record.features == "model" else f" ({record.features})"
     return ", ".join(words) + features
 

@@ -22,6 +22,7 @@ from seqjepa.runs.movable import is_path, may_change
 
 # Settings that two runs of one experiment may differ in, beside those that may change in a run.
 INCIDENTAL = ("seed", "name")
+TRANSFER = "transfer/"  # before the name of a part about another world
 LABELLED = 3  # settings that fit into a label
 
 Floats = npt.NDArray[np.float64]
@@ -118,9 +119,13 @@ def read_run(folder: Path) -> Run:
     metrics = _read_metrics(folder / "metrics.jsonl")
     evaluated = folder / "results.json"
     results = read_results(evaluated) if evaluated.exists() else None
+    # Those about another world have its name behind a slash.
+    files = {found.stem: found for found in sorted((folder / "suite").glob("*.json"))}
+    others = sorted((folder / "transfer").glob("*.json"))
+    files |= {f"{TRANSFER}{found.stem}": found for found in others}
     parts = {
-        found.stem: tuple(Record(**record) for record in read_results(found)["records"])
-        for found in sorted((folder / "suite").glob("*.json"))
+        name: tuple(Record(**record) for record in read_results(found)["records"])
+        for name, found in files.items()
     }
     return Run(folder, load_config(config, path), metrics, results, _data(folder), parts)
 

@@ -31,6 +31,7 @@ from seqjepa.worlds.views.saliency_maps import inspect_maps, published_maps
 
 FACTORS = ActionSpace(("row", "column"), (Group(name="position", dims=("row", "column")),))
 SPLITS = ("train", "val", "test")
+BUILT_IN = ("spectral_residual", "uniform")  # saliency that needs no maps
 
 
 @dataclass(frozen=True, kw_only=True)

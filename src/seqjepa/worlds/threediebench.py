@@ -125,9 +125,7 @@ class Config(WorldConfig):
         """Build a world of a folder or pack, for errors and warnings."""
         store = open_store(str(path), "world.path")
         if "train" in store.listing.splits:
-            # In a good folder all objects have as many views: one tells of all.
-            views = len(store.numbers(0)) if isinstance(store, FolderStore) else store.fewest()[0]
-            cls(path=str(path), image_size=_least_size(store), views=views).build()
+            cls(path=str(path), image_size=_least_size(store), views=views_of(store)).build()
         yield from ()
 
     def _splits(self, store: Store) -> dict[str, Indices]:
@@ -229,6 +227,12 @@ def _least_size(store: Store) -> int:
     if isinstance(store, PackedStore) and store.manifest.options.coding == "raw":
         return store.manifest.options.size or LEAST_SIZE
     return LEAST_SIZE
+
+
+def views_of(store: Store) -> int:
+    """Return the number of views of each object, as far as a good folder or pack tells."""
+    # In a good folder all objects have as many views: one tells of all.
+    return len(store.numbers(0)) if isinstance(store, FolderStore) else store.fewest()[0]
 
 
 def _require_latents(table: ViewTable, source: Path) -> None:

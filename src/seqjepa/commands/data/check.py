@@ -1,7 +1,5 @@
 """`seqjepa data check PATH`: check that files are what a world expects, and whole."""
 
-import importlib
-import pkgutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +9,6 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from seqjepa import worlds
 from seqjepa.commands.options import parse
 from seqjepa.errors import DataError, DiskError
 from seqjepa.files import disk_errors, sha256, write_atomically
@@ -25,9 +22,9 @@ from seqjepa.reading.findings import (
     shown,
 )
 from seqjepa.store.cache import cache_root
-from seqjepa.worlds.base import WorldConfig
 from seqjepa.worlds.images.base import sources
 from seqjepa.worlds.images.formats import folder
+from seqjepa.worlds.recognise import world_configs
 
 MOST_NAMES = 10_000  # files whose kinds are counted where no format is known
 
@@ -84,11 +81,7 @@ def main(arguments: list[str]) -> None:
 
 def reports(path: Path, look: Look = Look()) -> list[Report]:
     """Return a report from every world, and every set of images, that knows the format."""
-    # A world is known once its module is imported.
-    for module in pkgutil.walk_packages(worlds.__path__, f"{worlds.__name__}."):
-        importlib.import_module(module.name)
-
-    found = [config.inspect(path, look) for config in WorldConfig.__subclasses__()]
+    found = [config.inspect(path, look) for config in world_configs()]
     found += [source.inspect(path, look) for name, source in sources().items() if name != "folder"]
     known = [report for report in found if report is not None]
     if known:
