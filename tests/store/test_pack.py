@@ -290,6 +290,15 @@ def test_options_out_of_range(folder, tmp_path, options, message):
     assert not (tmp_path / "pack").exists()
 
 
+def test_raw_views_of_a_negative_size(folder, tmp_path):
+    """Its square is that of the right one, so that the bytes would fit."""
+    pack(folder, tmp_path / "pack", views=VIEWS, coding="raw", size=32)
+    manifest = tmp_path / "pack" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"size": 32', '"size": -32'))
+    [report] = reports(tmp_path / "pack")
+    assert "raw views of -32 pixels a side do not fill" in report.findings[-1].what
+
+
 def test_raw_views_have_one_size(folder, tmp_path):
     pack(folder, tmp_path / "pack", views=VIEWS, coding="raw", size=32)
     message = r"raw views of 32 pixels a side, world\.image_size is 16: make them equal"

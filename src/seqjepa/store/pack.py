@@ -135,8 +135,8 @@ class PackedStore(Store):
             raise DataError(f"{folder / INDEX} does not fit the other files of the pack: {AGAIN}")
 
         # Raw views are found by their size, so it must be the one that they were written with.
-        is_raw, written = options.coding == "raw", self.manifest.files[IMAGES].bytes
-        if is_raw and written != len(MAGIC) + self.index.size * 3 * (options.size or 0) ** 2:
+        written, side = self.manifest.files[IMAGES].bytes, max(0, options.size or 0)
+        if options.coding == "raw" and written != len(MAGIC) + self.index.size * 3 * side**2:
             raise DataError(
                 f"{folder / MANIFEST} is damaged, raw views of {options.size} pixels a side do not "
                 f"fill {written:,} bytes: {AGAIN}"

@@ -117,7 +117,7 @@ compete, they are the first contender's that has them.
 1,024,000 in all; encoder (name resnet18, stem compact, width 16); optimizer and schedule \
 (lr_end 0.0003, lr_start 1e-05, warmup 0.03, weight_decay 0.001); accumulate 1, precision auto; \
 world (actions rotation, image_size 32, kind shapes, render_seed 0, test_objects 1000, \
-train_objects 12000, views 16); probes.
+train_objects 12000, translation 0.0, views 16); probes.
 - Except vicreg_traj: 85 × 3 = 255 instead of 256 views per step.
 - Except sie: optim.lr 0.01 instead of 0.001.
 - Not the method's defaults in seq_jepa: action_width 64 instead of 128; dropout 0.0 instead of \
