@@ -158,7 +158,9 @@ FAULTS: dict[str, Fault] = {
     "no train_images.npy": lambda r, s, v: (r / "train_images.npy").unlink(),
     "no train_labels.npy": lambda r, s, v: (r / "train_labels.npy").unlink(),
     "no val_images.npy": lambda r, s, v: (r / "val_images.npy").unlink(),
-    "no split files": lambda r, s, v: [path.unlink() for path in r.glob("*.npy")],
+    "no split files": lambda r, s, v: [
+        path.unlink() for path in r.glob("*_*.npy") if path.is_file()
+    ],
     "an object has no folder": _no_folder,
     "an object is a file": _file_for_folder,
     "views are numbered from 1": _renamed(lambda number: f"image_{number + 1}.jpg"),
