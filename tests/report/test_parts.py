@@ -99,6 +99,17 @@ def test_of_many_lengths_some_are_shown() -> None:
     assert table.rows[0][0] == "rollout, MRR"
 
 
+def test_stages_are_the_columns() -> None:
+    records = tuple(
+        Record(stage, "test", "class", "view", 1, "top1", value)
+        for stage, value in (("stem", 0.1), ("layer1", 0.2), ("features", 0.7))
+    )
+    run = Run(Path("run"), {"seed": 0}, {}, None, parts={"stages": records})
+    [table] = part_tables([Variant("a", (run,))])
+    assert table.lengths == ("stem", "layer1", "features")
+    assert table.rows == (("class, top-1", "", ("0.100", "0.200", "0.700")),)
+
+
 def test_an_exact_prediction_finds_the_view_that_comes(run_dir: Path) -> None:
     model = load(run_dir)
     world = model.experiment.world.build()

@@ -25,7 +25,26 @@ TITLES = {
         "does. A predictor that ignores actions obeys these three: the error of one step tells it "
         "apart. A rollout feeds predictions back.",
     ),
+    "path": (
+        "Path integration",
+        "actions",
+        "From z_AGG of the views seen and the last action, a head tells the direct action from the "
+        "first view to the last: also without actions, without vision, and with the head that was "
+        "trained on both. The product of the actions needs no learning.",
+    ),
+    "health": (
+        "Health without labels",
+        "views",
+        "RankMe: effective rank. LiDAR: that of what tells objects apart. alpha: decay of "
+        "the spectrum. knn: accuracy of a vote of the nearest training features.",
+    ),
+    "stages": (
+        "What each stage of the encoder tells",
+        "stage",
+        "The same probes on the pooled maps of each stage: one view, or two for what is relative.",
+    ),
 }
+BY_FEATURES = ("stages",)  # parts whose columns are features
 # Of other worlds that runs were asked about.
 OTHER = (
     "views",
@@ -40,7 +59,7 @@ SOURCES = {
     "sequence": "z_AGG",
     "pair": "two views",
 }
-HIDDEN = ("top1_std", "r2_global")  # metrics that are in the files alone
+HIDDEN = ("top1_std", "r2_global", "r2_nearest")  # metrics that are in the files alone
 METRICS = {
     "top1": "top-1",
     **{f"h@{k}": f"H@{k}" for k in (1, 2, 5, 10)},
@@ -48,6 +67,9 @@ METRICS = {
     "pre": "PRE",
     "r2": "R²",
     "median_degrees": "median error, °",
+    "rankme": "RankMe",
+    "lidar": "LiDAR",
+    "knn": "kNN",
 }
 FEW = 8  # lengths in a table, at most
 
@@ -58,14 +80,15 @@ class PartTable:
 
     Attributes:
         title, note: what it is, and how to read it.
-        lengths: what the columns are numbers of, and these numbers.
+        length: what the columns are.
+        lengths: these columns.
         rows: label, features, and a cell for each length.
     """
 
     title: str
     note: str
     length: str
-    lengths: tuple[int, ...]
+    lengths: tuple[int | str, ...]
     rows: tuple[tuple[str, str, tuple[str, ...]], ...]
 
 
@@ -80,19 +103,22 @@ def _table(name: str, variants: Sequence[Variant]) -> PartTable:
     title, length, note = TITLES.get(name, (name.capitalize(), "length", ""))
     if name.startswith(TRANSFER):
         title, (length, note) = f"Asked about {name.removeprefix(TRANSFER)}", OTHER
-    figures: dict[tuple[str, str], dict[int, list[float]]] = {}
+    figures: dict[tuple[str, str], dict[int | str, list[float]]] = {}
     for variant in variants:
         prefix = f"{variant.label} · " if len(variants) > 1 else ""
         for run in variant.runs:
             shown = (each for each in run.parts.get(name, ()) if each.metric not in HIDDEN)
             for record in shown:
-                row = prefix + _label(name, record), record.features
-                figures.setdefault(row, {}).setdefault(record.views, []).append(record.value)
+                by_features = name in BY_FEATURES
+                row = prefix + _label(name, record), "" if by_features else record.features
+                column = record.features if by_features else record.views
+                figures.setdefault(row, {}).setdefault(column, []).append(record.value)
 
-    # Of many lengths, every fifth after the first few.
-    lengths = sorted({views for row in figures.values() for views in row})
+    # Stages in their order; of many lengths, every fifth after the first few.
+    columns = dict.fromkeys(column for row in figures.values() for column in row)
+    lengths = [*columns] if name in BY_FEATURES else sorted(columns, key=int)
     if len(lengths) > FEW:
-        lengths = [views for views in lengths if views <= 3 or views % 5 == 0]
+        lengths = [views for views in lengths if int(views) <= 3 or int(views) % 5 == 0]
     rows = tuple(
         (*row, tuple(_cell(values.get(views, [])) for views in lengths))
         for row, values in figures.items()
@@ -106,7 +132,8 @@ def _label(part: str, record: Record) -> str:
     words = [metric] if record.task == part else [record.task, metric]
     if part.startswith(TRANSFER):
         words.insert(1, SOURCES.get(record.input, record.input))
-    features = "" if record.features == "model" else f" ({record.features})"
+    plain = record.features == "model" or part in BY_FEATURES
+    features = "" if plain else f" ({record.features})"
     return ", ".join(words) + features
 
 
