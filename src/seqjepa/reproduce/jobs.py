@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from seqjepa.benchmark.standings import FAILED, read_finished
 from seqjepa.config import Experiment, to_json
 from seqjepa.errors import ConfigError
 from seqjepa.evaluation.suite import FOLDER
 from seqjepa.from_json import differences
-from seqjepa.model import require_fit
+from seqjepa.model import build_method
 from seqjepa.report.runs import read_results
 from seqjepa.reproduce.layout import OOD, PROBES, Run, Table
 from seqjepa.reproduce.scales import PICTURES, Scale, build
@@ -144,7 +146,8 @@ def _job(
 ) -> Job:
     source = scale.sources[run.data]
     lacks = source.data not in ("", PICTURES, *paths)
-    ood, where = source.ood if asks_ood else "", ()
+    ood = source.ood if asks_ood else ""
+    where: tuple[tuple[str, str], ...] = ()
     # At the paper's scale the split out of distribution is a data set of its own, which training
     # does not need: it can be named later.
     if source.data and asks_ood:
@@ -176,3 +179,19 @@ def require_startable(jobs: Sequence[Job]) -> None:
         except ConfigError as error:
             # The option has another name here.
             raise ConfigError(f"{job}: {error}".replace("--run-dir", "--out")) from error
+
+
+def require_fit(experiment: Experiment) -> None:
+    """Raise an error if method, encoder and world do not fit, as far as the outline shows.
+
+    It is `model.require_fit` without weights, since there may be a hundred of the paper's nets.
+
+    Raises:
+        ConfigError: if they do not fit together.
+        DataError: if the world's objects have too few views.
+    """
+    outline = experiment.world.outline()
+    if outline is not None:
+        with torch.device("meta"):
+            build_method(experiment, outline)
+        outline.require_views(experiment.train.num_views)

@@ -62,9 +62,9 @@ def _class(label: str, split: str = "test") -> Where:
 def _table1() -> Table:
     lines = []
     for label, numbers in published.TABLE1.items():
-        places = (_class(label), *ROTATION)
+        places = [_class(label), *ROTATION]
         if label.startswith("ContextSSL"):
-            places = tuple(replace(where, features=CONTEXT) for where in places)
+            places = [replace(where, features=CONTEXT) for where in places]
         lines.append(line(label, _run(label), places, numbers))
     title = "3DIEBench, conditioned on rotation"
     notes = (

@@ -1,6 +1,5 @@
 """Pictures for the tiny scale: objects of the `shapes` world, as a folder of PNGs by class."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from seqjepa.recipes import recipe
 from seqjepa.reproduce.scales import PICTURES
 from seqjepa.worlds.base import World
 
-SIDE, NUMBER = 64, 3000
+SIDE, NUMBER = 64, 2000
 
 
 def write_pictures(out: Path, number: int = NUMBER) -> Path:
@@ -57,4 +56,3 @@ def _write(world: World, folder: Path) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(views[0].permute(1, 2, 0).contiguous().numpy()).save(path)
             advance(len(index))
-    os.sync() if hasattr(os, "sync") else None

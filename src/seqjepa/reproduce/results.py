@@ -58,19 +58,25 @@ def values(run: Run, where: Where, scale: Scale, out: Path, seeds: int) -> dict[
     found: dict[int, float] = {}
     for seed in range(seeds):
         folder = job_folder(out, run, seed)
-        value = _hours(folder) if where.part == HOURS else _value(folder, where, run, scale)
+        split = scale.split(run, where.split)
+        value = _hours(folder) if where.part == HOURS else recorded(folder, where, split)
         if value is not None:
             found[seed] = value
     return found
 
 
-def _value(folder: Path, where: Where, run: Run, scale: Scale) -> float | None:
-    """Return the figure in a run's results, in the paper's unit."""
+def recorded(folder: Path, where: Where, split: str) -> float | None:
+    """Return the figure in a run's results, in the paper's unit; None if it is not among them.
+
+    Args:
+        folder: of the run.
+        where: the figure is.
+        split: name of its split in records.
+    """
     results = _results(folder, where.part)
     if results is None:
         return None
-    split = scale.split(run, where.split)
-    numbers = [
+    numbers: list[float] = [
         record["value"]
         for task in where.tasks
         for record in results["records"]

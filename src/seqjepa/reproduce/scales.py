@@ -154,7 +154,7 @@ PAPER = Scale(
     methods={"context_ssl": CONTEXT_SSL},
 )
 
-OBJECTS = {"world.train_objects": 3000, "world.test_objects": 300, "world.views": 12}
+OBJECTS = {"world.train_objects": 3000, "world.test_objects": 200, "world.views": 12}
 SMALL = {"method.predict": "last", "world.val_fraction": 0.0}
 TINY = Scale(
     name="tiny",
@@ -184,10 +184,10 @@ TINY = Scale(
         # Table 4 needs the paper's width of actions; heads and momentum stay the demo's.
         "method.action_width": 128,
         "train.steps": 100,
-        "evaluate.objects": 1500,
+        "evaluate.objects": 800,
         "evaluate.draws": 2,
-        "evaluate.max_steps": 200,
+        "evaluate.max_steps": 100,
     },
-    evaluation=15.0,
+    evaluation=25.0,
 )
 SCALES = {scale.name: scale for scale in (PAPER, TINY)}

@@ -46,7 +46,7 @@ def needed_parts(tables: Sequence[Table]) -> dict[Run, tuple[str, ...]]:
     for table in tables:
         for cell in table.cells:
             part = cell.where.part
-            if part == PROBES or part in PARTS or part == HOURS:
+            if part in (PROBES, HOURS) or part in PARTS:
                 for run in cell.runs:
                     own = parts.setdefault(run, {})
                     own |= {} if part == HOURS else {part: None}
