@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reproduce.small import small
+from fixtures.small_scale import small
 from seqjepa import cli
 from seqjepa.errors import ConfigError, Interrupted, NonFiniteError
 from seqjepa.files import acquire, release

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reproduce.small import small
+from fixtures.small_scale import small
 from seqjepa.config import Experiment, from_json, to_json
 from seqjepa.errors import ConfigError
 from seqjepa.evaluation.suite import evaluate_suite

@@ -28,7 +28,8 @@ def _table2() -> Table:
         f"seq-JEPA's accuracy is of z_AGG of {TESTED} views, the others' of the whole image.",
     )
     title = "Hand-crafted augmentations"
-    return Table("table2", title, "method; conditioned on", heads, tuple(lines), notes)
+    stub = "method; conditioned on"
+    return Table("table2", title, stub, heads, tuple(lines), notes, controls=True)
 
 
 def _row(data: str, about: str, label: str) -> tuple[Run, Where]:

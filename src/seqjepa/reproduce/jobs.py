@@ -1,4 +1,4 @@
-"""The runs that tables need, each with its folder, and how far each has come."""
+"""The runs that tables need, each with its folder and its state."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class Job:
 
     @property
     def state(self) -> State:
-        """How far it has come."""
+        """The state that it is in."""
         if self.trained and not self.missing_parts:
             return "done"
         if self.data:

@@ -122,6 +122,8 @@ class Table:
         lines: the rows.
         notes: what to know beside the figures.
         grids: what is drawn of it.
+        controls: whether all rows of a column ask the same of the same data, so that one figure of
+            untrained features, and of pixels, can stand below them.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Table:
     lines: tuple[Line, ...]
     notes: tuple[str, ...] = ()
     grids: tuple[Grid, ...] = ()
+    controls: bool = False
 
     @property
     def cells(self) -> list[Cell]:

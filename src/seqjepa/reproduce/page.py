@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seqjepa.benchmark.standings import FAILED
@@ -154,35 +155,26 @@ def _printed(published: Published) -> str:
 
 def _controls(table: Table, scale: Scale, out: Path, seeds: int) -> list[str]:
     """Return a row for each control that was measured beside the runs of a table."""
-    # A control of a column is the first run's that has it. Where rows differ in what they ask, as
-    # in heat maps, it would stand beside other questions.
-    if table.grids or any(cell.where.part != PROBES for cell in table.cells):
-        columns: list[Cell | None] = []
-    else:
-        columns = [_first(table, number) for number in range(len(table.columns))]
     found = []
-    for features, label in CONTROLS.items():
+    for features, label in CONTROLS.items() if table.controls else ():
         texts = []
-        for cell in columns:
-            control = None
-            if cell is not None and cell.run is not None:
-                asked = cell.where
-                # Untrained features have z_AGG where the method has one; pixels never have.
-                where = Where(
-                    asked.tasks, asked.input, asked.views, asked.metric, asked.split, features
-                )
-                mine = values(cell.run, where, scale, out, seeds)
-                control = summary(list(mine.values()))
-            texts.append(NONE if control is None else _shown(cell.where, control))  # type: ignore[union-attr]
+        for column in range(len(table.columns)):
+            # The first run of the column has it.
+            cells = (line.cells[column] for line in table.lines)
+            cell = next(cell for cell in cells if cell is not None)
+            texts.append(_control(cell, features, scale, out, seeds))
         if any(text != NONE for text in texts):
             found.append(f"| *{label}* | {' | '.join(texts)} |")
     return found
 
 
-def _first(table: Table, column: int) -> Cell | None:
-    """Return the first cell of a column."""
-    cells = (line.cells[column] for line in table.lines)
-    return next((cell for cell in cells if cell is not None), None)
+def _control(cell: Cell, features: str, scale: Scale, out: Path, seeds: int) -> str:
+    """Return the text of a control in a cell's place."""
+    if cell.run is None or cell.where.part != PROBES:
+        return NONE
+    where = replace(cell.where, features=features)
+    found = summary(list(values(cell.run, where, scale, out, seeds).values()))
+    return NONE if found is None else _shown(where, found)
 
 
 def _runs(table: Table) -> set[Run]:
@@ -203,7 +195,7 @@ def _counts(table: Table, jobs: Sequence[Job], seeds: int) -> list[str]:
 
 
 def _left_out(table: Table, jobs: Sequence[Job]) -> list[str]:
-    """Return notes of what is missing."""
+    """Return notes of missing parts and runs."""
     notes = [
         f"This version has no part `{part}` of an evaluation: its cells are empty."
         for part in lacking_parts([table])

@@ -1,4 +1,4 @@
-"""What there is to do, and a guess of how long it takes on this machine."""
+"""The plan of all runs, with an estimate of the time that is left on this machine."""
 
 import json
 import time
@@ -62,7 +62,7 @@ def entries(jobs: Sequence[Job], scale: Scale, device: torch.device) -> list[Ent
 
 
 def _kind(experiment: Experiment) -> str:
-    """Return what the time of a view depends on most: the encoder, and the view's size."""
+    """Return the encoder and the view's size, which the time of a view depends on most."""
     data = to_json(experiment)
     side = data["world"].get("patch_size", data["world"]["image_size"])
     return json.dumps([data["encoder"], side])

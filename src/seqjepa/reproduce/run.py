@@ -9,7 +9,7 @@ import torch
 
 from seqjepa.benchmark.standings import FAILED, note_failure
 from seqjepa.config import to_json
-from seqjepa.display import silenced, status
+from seqjepa.display import collected, silenced, status, warn
 from seqjepa.errors import ConfigError, Interrupted, InUseError, SeqJepaError, Stopped
 from seqjepa.evaluation.suite import evaluate_suite
 from seqjepa.files import LOCK, disk_errors, json_bytes, write_atomically
@@ -25,12 +25,13 @@ from seqjepa.runs.folder import RunFolder
 from seqjepa.training.loop import train
 
 SETTINGS = "reproduce.json"
+STILL_RISING = "probes were still improving"  # begins a warning of `evaluation.evaluate`
 Device = str | torch.device | None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of it.
+    """The end of a call.
 
     Attributes:
         tables: that have been written.
@@ -128,7 +129,7 @@ def reproduce(
 
 
 def _end(job: Job, state: State, *, device: Device, quiet: bool) -> tuple[str, list[SeqJepaError]]:
-    """Bring a run to its end; return what became of it, and what failed."""
+    """Bring a run to its end; return its outcome in words, and the errors."""
     if state == "done":
         return "already done", []
     if state == "no data":
@@ -165,11 +166,15 @@ def _complete(job: Job, *, device: Device, quiet: bool) -> dict[str, SeqJepaErro
     failed: dict[str, SeqJepaError] = {}
     with RunFolder.open(job.folder, to_json(job.experiment), resume=True):
         if parts := job.missing_parts:
-            with silenced(quiet), status(f"{job}: evaluating ..."):
+            with silenced(quiet), status(f"{job}: evaluating ..."), collected() as messages:
                 outcomes = evaluate_suite(
                     job.folder, parts, device=device, progress=False, paths=dict(job.where)
                 )
                 failed |= {each.name: each.error for each in outcomes if each.error is not None}
+            # At the tiny scale no probe converges, which its pages say.
+            for message in messages:
+                if not message.startswith(STILL_RISING):
+                    warn(message)
         note = job.folder / FAILED
         with disk_errors(f"cannot remove {note}"):
             note.unlink(missing_ok=True)
@@ -177,7 +182,7 @@ def _complete(job: Job, *, device: Device, quiet: bool) -> dict[str, SeqJepaErro
 
 
 def _settings(scale: Scale) -> dict[str, object]:
-    """Return what all runs of a folder have in common, as JSON data."""
+    """Return the settings that all runs of a folder share, as JSON data."""
     return {"scale": scale.name, "changes": dict(scale.changes)}
 
 

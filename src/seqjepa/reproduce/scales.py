@@ -1,4 +1,4 @@
-"""What a run of the paper is made of at each scale: a recipe, and changes to it."""
+"""The experiments of the paper's runs at each scale: recipes, and changes to them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
