@@ -25,11 +25,11 @@ def _heat_map(
     name: str, title: str, data: str, numbers: Sequence[Sequence[float]], trained: Sequence[int]
 ) -> Table:
     """Return a figure of accuracies of z_AGG, with a second set of runs at equal views."""
-    runs = [ours(data, m) for m in trained]
-    heads = [f"M_train {m}" for m in trained]
+    runs, heads = [ours(data, m) for m in trained], [f"M_train {m}" for m in trained]
     # Behind the runs conditioned on all are those on single groups, where the figure has them.
     if len(numbers[0]) > len(trained):
         runs += [ours(data, m, group) for group in GROUPS for m in (2, 3)]
+        heads = [f"all, {head}" for head in heads]
         heads += [f"{group}, M_train {m}" for group in GROUPS for m in (2, 3)]
     equal = [ours(data, m, equal_views=True) for m in trained]
 

@@ -145,7 +145,7 @@ def _shown(where: Where, found: Figure) -> str:
 
 
 def _printed(published: Published) -> str:
-    """Return a published number as the paper has it."""
+    """Return a published number, without zeros at its end."""
     if published is None:
         return ""
     if isinstance(published, tuple):
