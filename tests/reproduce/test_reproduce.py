@@ -92,8 +92,8 @@ def test_what_is_done_is_not_begun_again(out: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_is_begun_goes_on(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of four runs one was trained and not evaluated, and one never came to be."""
-    shutil.rmtree(out / "runs" / NAMES[1] / "suite")
+    """Of four runs one was trained and has damaged results, and one never came to be."""
+    (out / "runs" / NAMES[1] / "suite" / "retrieval.json").write_text("{half")
     shutil.rmtree(out / "runs" / NAMES[3])
     before = states(out)
     assert [before[name] for name in NAMES] == ["done", "begun", "done", "missing"]

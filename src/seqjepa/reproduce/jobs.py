@@ -9,7 +9,7 @@ import torch
 
 from seqjepa.benchmark.standings import FAILED, read_finished
 from seqjepa.config import Experiment, to_json
-from seqjepa.errors import ConfigError
+from seqjepa.errors import ConfigError, DataError
 from seqjepa.evaluation.suite import FOLDER
 from seqjepa.from_json import differences
 from seqjepa.model import build_method
@@ -64,11 +64,7 @@ class Job:
 
     @property
     def missing_parts(self) -> list[str]:
-        """The parts of the evaluation that are not there yet, of the trained model.
-
-        Raises:
-            DataError: if a file of results is damaged.
-        """
+        """The parts of the trained model's evaluation that are not there yet, or damaged."""
         return [part for part in self.parts if not self._has(part)]
 
     @property
@@ -83,11 +79,14 @@ class Job:
         return "begun" if (self.folder / CONFIG).exists() else "missing"
 
     def _has(self, part: str) -> bool:
-        if part == PROBES:
-            results = read_finished(self.folder)
-        else:
-            path = self.folder / FOLDER / f"{part}.json"
-            results = read_results(path) if path.exists() else None
+        path = self.folder / FOLDER / f"{part}.json"
+        try:
+            if part == PROBES:
+                results = read_finished(self.folder)
+            else:
+                results = read_results(path) if path.exists() else None
+        except DataError:
+            return False  # damaged: it is asked again
         if results is None or results["step"] != self.experiment.train.steps:
             return False
         # Evaluated with other settings, or before data out of distribution were named.

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from seqjepa.errors import DataError
 from seqjepa.evaluation.suite import FOLDER
 from seqjepa.report.runs import read_results
 from seqjepa.reproduce.costs import count_gflops
@@ -91,11 +92,17 @@ def recorded(folder: Path, where: Where, split: str) -> float | None:
 
 
 def _results(folder: Path, part: str) -> dict[str, Any] | None:
-    """Return the results of a part of a run that was trained to its end; None without."""
+    """Return the results of a part of a run that was trained to its end; None without.
+
+    A damaged file is none: its part is asked again.
+    """
     path = folder / "results.json" if part == PROBES else folder / FOLDER / f"{part}.json"
     if not path.exists():
         return None
-    results = _read(path, path.stat().st_mtime_ns)
+    try:
+        results = _read(path, path.stat().st_mtime_ns)
+    except DataError:
+        return None
     return results if results["step"] == results["experiment"]["train"]["steps"] else None
 
 

@@ -188,6 +188,6 @@ TINY = Scale(
         "evaluate.draws": 2,
         "evaluate.max_steps": 100,
     },
-    evaluation=25.0,
+    evaluation=15.0,
 )
 SCALES = {scale.name: scale for scale in (PAPER, TINY)}
