@@ -107,6 +107,7 @@ def test_help(run, arguments: list[str]) -> None:
         ),
         (["evaluate", "--help"], ["--split", "--code", "--protocol", "--max-steps"]),
         (["report", "--help"], ["usage: seqjepa report ", "--out", "--code"]),
+        (["reproduce", "--help"], ["table1 to table12", "--scale", "--plan", "--threediebench"]),
         (["data", "--help"], ["render"]),
         (["data", "render", "--help"], ["shapes", "meshes"]),
         (

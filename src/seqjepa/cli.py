@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "probe a trained run: seqjepa evaluate runs/demo",
     "benchmark": "compare methods in a recipe: "
     "seqjepa benchmark shapes_tiny --methods all --seeds 3",
+    "reproduce": "the paper's tables, ours beside them: seqjepa reproduce table1 --scale tiny",
     "report": "one HTML page of one or more runs: seqjepa report runs/demo --out report",
     "data": "check, pack or render data, or compute saliency: seqjepa data check PATH",
     "speed": "measure speed against a plain reference: seqjepa speed step",

@@ -114,6 +114,19 @@ def threediebench_baseline() -> Experiment:
     return for_baselines(threediebench())
 
 
+def threediebench_high() -> Experiment:
+    """`threediebench` with the paper's high compute: 256 px, batch 1,024, 2,000 epochs.
+
+    Command: seqjepa train threediebench_high --world.path packed --run-dir runs/3diebench_high
+    Result: the paper's on four A100 is 87.6 % top-1 of z_AGG of three views; R2 of relative
+    rotations 0.736 (table 11).
+    """
+    base = threediebench()
+    world_config = world.Config(path="3DIEBench", image_size=256)
+    train = replace(base.train, steps=_steps(1024, 2 * EPOCHS), batch_size=1024)
+    return replace(base, name="threediebench_high", world=world_config, train=train)
+
+
 def _conditioned(name: str, actions: tuple[str, ...], path: str = "3DIEBench") -> Experiment:
     """Return `threediebench` with four views observed and actions of these groups."""
     base = threediebench()
@@ -121,6 +134,6 @@ def _conditioned(name: str, actions: tuple[str, ...], path: str = "3DIEBench") -
     return replace(base, name=name, world=changed, train=replace(base.train, num_views=5))
 
 
-def _steps(batch_size: int) -> int:
+def _steps(batch_size: int, epochs: int = EPOCHS) -> int:
     """Return the number of steps in the paper's epochs over all training objects."""
-    return EPOCHS * OBJECTS // batch_size
+    return epochs * OBJECTS // batch_size

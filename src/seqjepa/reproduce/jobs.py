@@ -1,0 +1,196 @@
+"""The runs that tables need, each with its folder and its state."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from seqjepa.benchmark.standings import FAILED, read_finished
+from seqjepa.config import Experiment, to_json
+from seqjepa.errors import ConfigError, DataError
+from seqjepa.evaluation.suite import FOLDER
+from seqjepa.from_json import differences
+from seqjepa.model import build_method
+from seqjepa.report.runs import read_results
+from seqjepa.reproduce.layout import OOD, PROBES, Run, Table
+from seqjepa.reproduce.scales import PICTURES, Scale, build
+from seqjepa.reproduce.tables import needed_parts
+from seqjepa.runs.checkpoint import committed
+from seqjepa.runs.folder import CHECKPOINTS, CONFIG, RunFolder
+from seqjepa.runs.movable import settled
+
+RUNS = "runs"
+State = Literal["done", "begun", "missing", "failed", "no data"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run with one seed.
+
+    Attributes:
+        run: what it is.
+        seed: of the run.
+        folder: of the run.
+        experiment: what is trained.
+        parts: of the evaluation that tables ask for.
+        ood: name of the split out of distribution that they ask for; empty for none.
+        data: the option that has to name its data; empty if that is done.
+        where: field of the world and path of further data, for the evaluation alone.
+    """
+
+    run: Run
+    seed: int
+    folder: Path
+    experiment: Experiment
+    parts: tuple[str, ...]
+    ood: str = ""
+    data: str = ""
+    where: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return self.folder.name
+
+    @property
+    def steps(self) -> int:
+        """Steps in its newest checkpoint, 0 without one."""
+        return max(committed(self.folder / CHECKPOINTS), default=0)
+
+    @property
+    def trained(self) -> bool:
+        """True if it has been trained to its last step."""
+        return self.steps == self.experiment.train.steps
+
+    @property
+    def missing_parts(self) -> list[str]:
+        """The parts of the trained model's evaluation that are not there yet, or damaged."""
+        return [part for part in self.parts if not self._has(part)]
+
+    @property
+    def state(self) -> State:
+        """The state that it is in."""
+        if self.trained and not self.missing_parts:
+            return "done"
+        if self.data:
+            return "no data"
+        if (self.folder / FAILED).exists():
+            return "failed"
+        return "begun" if (self.folder / CONFIG).exists() else "missing"
+
+    def _has(self, part: str) -> bool:
+        path = self.folder / FOLDER / f"{part}.json"
+        try:
+            if part == PROBES:
+                results = read_finished(self.folder)
+            else:
+                results = read_results(path) if path.exists() else None
+        except DataError:
+            return False  # damaged: it is asked again
+        if results is None or results["step"] != self.experiment.train.steps:
+            return False
+        # Evaluated with other settings, or before data out of distribution were named.
+        if differences(settled(results["experiment"]), settled(to_json(self.experiment))):
+            return False
+        splits = {record["split"] for record in results["records"]}
+        return part != PROBES or not self.ood or self.ood in splits
+
+
+def plan(
+    tables: Sequence[Table], scale: Scale, out: Path, paths: Mapping[str, str], seeds: int
+) -> list[Job]:
+    """Return the runs that tables need, seed by seed, those that several need once.
+
+    Args:
+        tables: of the paper.
+        scale: how large.
+        out: the folder of it all.
+        paths: of data, by the name of their option.
+        seeds: number of seeds, from 0 on.
+
+    Raises:
+        ConfigError: if there are no seeds.
+    """
+    if seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1, got {seeds}")
+    asked = {
+        run
+        for table in tables
+        for cell in table.cells
+        if cell.where.split == OOD
+        for run in cell.runs
+    }
+    needed = needed_parts(tables)
+    return [
+        _job(run, seed, scale, out, paths, parts, asks_ood=run in asked)
+        for seed in range(seeds)
+        for run, parts in needed.items()
+    ]
+
+
+def job_folder(out: Path, run: Run, seed: int) -> Path:
+    """Return the folder of a run."""
+    return out / RUNS / f"{run.name}_seed{seed}"
+
+
+def _job(
+    run: Run,
+    seed: int,
+    scale: Scale,
+    out: Path,
+    paths: Mapping[str, str],
+    parts: tuple[str, ...],
+    *,
+    asks_ood: bool,
+) -> Job:
+    source = scale.sources[run.data]
+    lacks = source.data not in ("", PICTURES, *paths)
+    ood = source.ood if asks_ood else ""
+    where: tuple[tuple[str, str], ...] = ()
+    # At the paper's scale the split out of distribution is a data set of its own, which training
+    # does not need: it can be named later.
+    if source.data and asks_ood:
+        option = f"{source.data}_{OOD}"
+        ood = ood if option in paths else ""
+        where = (("ood_path", paths[option]),) if option in paths else ()
+    return Job(
+        run,
+        seed,
+        job_folder(out, run, seed),
+        build(run, scale, paths, seed),
+        parts,
+        ood,
+        source.data if lacks else "",
+        where,
+    )
+
+
+def require_startable(jobs: Sequence[Job]) -> None:
+    """Raise the errors that are known before anything is written.
+
+    Raises:
+        ConfigError: if a folder holds another run, or a method does not fit.
+    """
+    for job in jobs:
+        try:
+            require_fit(job.experiment)
+            RunFolder.check(job.folder, to_json(job.experiment), resume=True)
+        except ConfigError as error:
+            # The option has another name here.
+            raise ConfigError(f"{job}: {error}".replace("--run-dir", "--out")) from error
+
+
+def require_fit(experiment: Experiment) -> None:
+    """Raise an error if method, encoder and world do not fit, as far as the outline shows.
+
+    It is `model.require_fit` without weights, since there may be a hundred of the paper's nets.
+
+    Raises:
+        ConfigError: if they do not fit together.
+        DataError: if the world's objects have too few views.
+    """
+    outline = experiment.world.outline()
+    if outline is not None:
+        with torch.device("meta"):
+            build_method(experiment, outline)
+        outline.require_views(experiment.train.num_views)

@@ -1,0 +1,268 @@
+"""The pages: each table with ours beside the published figures, and an index of all."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from seqjepa.benchmark.standings import FAILED
+from seqjepa.files import disk_errors, write_atomically
+from seqjepa.report.benchmark.table import exact
+from seqjepa.report.runs import read_object
+from seqjepa.report.tables import CONTROLS
+from seqjepa.report.words import amount, duration
+from seqjepa.reproduce.heat import draw_heat_map
+from seqjepa.reproduce.jobs import RUNS, Job
+from seqjepa.reproduce.layout import PROBES, Cell, Grid, Published, Run, Table, Where
+from seqjepa.reproduce.results import Figure, figure, summary, train_seconds, values
+from seqjepa.reproduce.scales import Scale
+from seqjepa.reproduce.tables import lacking_parts
+
+INDEX = "index.md"
+NONE = "–"
+HOW = (
+    "In each cell: ours, and in brackets the published figure of the paper (arXiv 2505.03176). "
+    f"`{NONE}`: there is none, or not yet."
+)
+
+
+def publish(
+    tables: Iterable[Table], jobs: Sequence[Job], scale: Scale, out: Path, seeds: int
+) -> None:
+    """Write the pages of tables and their pictures.
+
+    Raises:
+        DiskError: if they cannot be written.
+    """
+    for table in tables:
+        figures = {cell: figure(cell, scale, out, seeds) for cell in table.cells}
+        with disk_errors(f"cannot write to {out}"):
+            pictures = _pictures(table, figures, out)
+            text = render(table, figures, jobs, scale, out, seeds, pictures)
+            write_atomically(out / f"{table.name}.md", text.encode())
+
+
+def render(
+    table: Table,
+    figures: dict[Cell, Figure | None],
+    jobs: Sequence[Job],
+    scale: Scale,
+    out: Path,
+    seeds: int,
+    pictures: Sequence[tuple[str, str]] = (),
+) -> str:
+    """Return a table's page in Markdown.
+
+    Args:
+        table: of the paper.
+        figures: ours of each cell.
+        jobs: the runs of all tables.
+        scale: of the runs.
+        out: the folder.
+        seeds: number of seeds.
+        pictures: file and alternative text of each.
+    """
+    heads = [table.stub, *table.columns]
+    lines = [_row(heads), f"|---|{'---:|' * len(table.columns)}"]
+    for line in table.lines:
+        cells = [NONE if cell is None else _text(cell, figures[cell]) for cell in line.cells]
+        lines.append(_row([line.label, *cells]))
+    lines += _controls(table, scale, out, seeds)
+
+    notes = [HOW, f"Scale `{scale.name}`: {scale.about}", *_counts(table, jobs, seeds)]
+    notes += [*table.notes, *_left_out(table, jobs)]
+    parts = [f"# {_name(table)}. {table.title}", "\n".join(lines)]
+    parts += [f"![{alt}]({file})" for file, alt in pictures]
+    parts += ["\n".join(f"- {note}" for note in notes), f"[All tables]({INDEX})"]
+    return "\n\n".join(parts) + "\n"
+
+
+def publish_index(tables: Sequence[Table], jobs: Sequence[Job], scale: Scale, out: Path) -> None:
+    """Write the list of all tables and runs.
+
+    Tables of earlier calls that are not among these stay listed.
+
+    Raises:
+        DiskError: if it cannot be written.
+    """
+    own = {table.name for table in tables}
+    others = sorted(path.stem for path in out.glob("*[0-9].md") if path.stem not in own)
+    states = {job: job.state for job in jobs}
+
+    lines = ["| table | shows | runs done |", "|---|---|---:|"]
+    for table in tables:
+        runs = _runs(table)
+        mine = Counter(state for job, state in states.items() if job.run in runs)
+        count = f"{mine['done']} of {mine.total()}" if runs else NONE
+        lines.append(f"| [{_name(table)}]({table.name}.md) | {exact(table.title)} | {count} |")
+    lines += [f"| [{name}]({name}.md) | written before | |" for name in others]
+
+    rows = ["| run | state | views | trained for |", "|---|---|---:|---:|"]
+    for job, state in states.items():
+        train = job.experiment.train
+        views = amount(train.steps * train.batch_size * train.num_views)
+        seconds = train_seconds(job.folder)
+        took = NONE if seconds is None else duration(seconds)
+        link = f"[{job}]({RUNS}/{job})" if job.folder.exists() else f"{job}"
+        rows.append(f"| {link} | {_state(job, state)} | {views} | {took} |")
+
+    text = "\n\n".join(
+        [
+            "# The paper's tables, and ours",
+            f"{HOW} Scale `{scale.name}`: {scale.about}",
+            "\n".join(lines),
+            "## Runs",
+            "\n".join(rows),
+        ]
+    )
+    with disk_errors(f"cannot write {out / INDEX}"):
+        write_atomically(out / INDEX, f"{text}\n".encode())
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(exact(cell) for cell in cells)} |"
+
+
+def _name(table: Table) -> str:
+    """Return a table's name in words: `Table 1`."""
+    kind = table.name.rstrip("0123456789")
+    return f"{kind.capitalize()} {table.name.removeprefix(kind)}"
+
+
+def _text(cell: Cell, found: Figure | None) -> str:
+    """Return a cell's text: ours, and the published figure in brackets."""
+    mine = NONE if found is None else _shown(cell.where, found)
+    published = _printed(cell.published)
+    return f"{mine} ({published})" if published else mine
+
+
+def _shown(where: Where, found: Figure) -> str:
+    digits = 1 if where.percent else 3
+    text = f"{found.mean:.{digits}f}"
+    if found.spread is not None:
+        text += f" ± {found.spread:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def _printed(published: Published) -> str:
+    """Return a published number, without zeros at its end."""
+    if published is None:
+        return ""
+    if isinstance(published, tuple):
+        return " ± ".join(_printed(number) for number in published)
+    return f"{published:.10g}".replace("-", "−")
+
+
+def _controls(table: Table, scale: Scale, out: Path, seeds: int) -> list[str]:
+    """Return a row for each control that was measured beside the runs of a table."""
+    found = []
+    for features, label in CONTROLS.items() if table.controls else ():
+        texts = []
+        for column in range(len(table.columns)):
+            # The first run of the column has it.
+            cells = (line.cells[column] for line in table.lines)
+            cell = next(cell for cell in cells if cell is not None)
+            texts.append(_control(cell, features, scale, out, seeds))
+        if any(text != NONE for text in texts):
+            found.append(f"| *{label}* | {' | '.join(texts)} |")
+    return found
+
+
+def _control(cell: Cell, features: str, scale: Scale, out: Path, seeds: int) -> str:
+    """Return the text of a control in a cell's place."""
+    if cell.run is None or cell.where.part != PROBES:
+        return NONE
+    where = replace(cell.where, features=features)
+    found = summary(list(values(cell.run, where, scale, out, seeds).values()))
+    return NONE if found is None else _shown(where, found)
+
+
+def _runs(table: Table) -> set[Run]:
+    return {run for cell in table.cells for run in cell.runs}
+
+
+def _counts(table: Table, jobs: Sequence[Job], seeds: int) -> list[str]:
+    """Return a note of the number of seeds."""
+    runs = _runs(table)
+    if not runs:
+        return []
+    if seeds == 1:
+        return ["n = 1 seed."]
+    done = Counter(job.run for job in jobs if job.run in runs and job.state == "done")
+    counts = sorted({done[run] for run in runs})
+    n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return [f"Mean ± sample standard deviation over n = {n} of {seeds} seeds."]
+
+
+def _left_out(table: Table, jobs: Sequence[Job]) -> list[str]:
+    """Return notes of missing parts and runs."""
+    notes = [
+        f"This version has no part `{part}` of an evaluation: its cells are empty."
+        for part in lacking_parts([table])
+    ]
+    runs = _runs(table)
+    states = {job: job.state for job in jobs if job.run in runs}
+    for state, words in (
+        ("missing", "Not run yet"),
+        ("begun", "Begun"),
+        ("no data", "Without data"),
+    ):
+        names = [f"`{job}`" for job, found in states.items() if found == state]
+        if names:
+            notes.append(f"{words}: {', '.join(names)}.")
+    notes += [
+        f"`{job}` {_state(job, state)}." for job, state in states.items() if state == "failed"
+    ]
+    return notes
+
+
+def _state(job: Job, state: str) -> str:
+    """Return a run's state in words."""
+    if state == "no data":
+        return f"needs --{job.data.replace('_', '-')} PATH"
+    if state != "failed":
+        return state
+    why = str(read_object(job.folder / FAILED).get("why", "")).rstrip(".")
+    return f"failed: {exact(why)}"
+
+
+def _pictures(table: Table, figures: dict[Cell, Figure | None], out: Path) -> list[tuple[str, str]]:
+    """Draw the heat maps of a table; return file and alternative text of each."""
+    drawn = []
+    for grid in table.grids:
+        ours = _numbers(table, grid, figures)
+        if any(number is not None for row in ours for number in row):
+            drawn.append((grid.name, f"ours, {grid.title}", ours, grid))
+    if drawn:
+        grid = table.grids[0]
+        printed = [
+            [
+                None if cell is None else _number(cell.published)
+                for cell in line.cells[slice(*grid.columns)]
+            ]
+            for line in table.lines
+        ]
+        drawn.append((f"{table.name}_published", "published", printed, grid))
+
+    found = []
+    for name, title, rows, grid in drawn:
+        picture = draw_heat_map(name, f"{_name(table)}, {title}", rows, grid.ticks)
+        write_atomically(out / f"{name}.png", picture.png)
+        found.append((f"{name}.png", picture.alt))
+    return found
+
+
+def _numbers(
+    table: Table, grid: Grid, figures: dict[Cell, Figure | None]
+) -> list[list[float | None]]:
+    """Return our numbers of a grid, row by row."""
+    rows = []
+    for line in table.lines:
+        cells = line.cells[slice(*grid.columns)]
+        found = [None if cell is None else figures[cell] for cell in cells]
+        rows.append([None if each is None else each.mean for each in found])
+    return rows
+
+
+def _number(published: Published) -> float | None:
+    return published[0] if isinstance(published, tuple) else published
