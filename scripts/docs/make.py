@@ -76,6 +76,12 @@ OBJECTIVES = {
     "vicreg": "VICReg",
     "supervised": SUPERVISED,
 }
+# The demo with fewer objects to learn from.
+OBJECTS = {
+    "equal_views/demo": "12,000",
+    "equal_views/demo_1160": "1,160",
+    "equal_views/demo_290": "290",
+}
 OPTIONS = {
     "every": f"{EVERY} (none of them)",
     "contrast": "contrast alone",
@@ -148,6 +154,7 @@ def results_tables(runs: Committed) -> dict[str, str]:
             _at_equal_views(OBJECTIVES)
             | {name: f"{label}, in equal time" for name, label in in_time.items()},
         ),
+        "objects": tables.table(runs, OBJECTS, controls=False, head="training objects"),
         "pixel_classes": pixels.class_table(real),
         "pixel_poses": pixels.pose_table(real),
     }

@@ -67,15 +67,22 @@ def table(runs: Committed, rows: Mapping[str, str]) -> str:
     """
     titles = " | ".join(column.title for column in COLUMNS)
     lines = [f"| objective | n | {titles} |", "|---|---:|" + "---:|" * len(COLUMNS)]
-    asked = [name for name in rows if name in runs and any(run.parts for run in runs[name].runs)]
+    counts = {name: _asked(runs[name]) for name in rows if name in runs}
+    asked = [name for name, number in counts.items() if number]
     if not asked:
         return "*Not measured yet.*\n"
 
     for name in asked:
-        number = sum(bool(run.parts) for run in runs[name].runs)
+        number = counts[name]
         lines.append(f"| {rows[name]} | {number} | {_cells(runs[name], 'model')} |")
     lines.append(f"| chance | | {_cells(runs[asked[0]], 'chance')} |")
     return "\n".join(lines) + "\n"
+
+
+def _asked(variant: Variant) -> int:
+    """Return the number of runs that were asked for any of the columns."""
+    parts = {column.part for column in COLUMNS}
+    return sum(bool(parts & set(run.parts)) for run in variant.runs)
 
 
 def _cells(variant: Variant, features: str) -> str:
