@@ -20,12 +20,15 @@ from seqjepa.commands.other_world import find_world
 from seqjepa.config import EvaluateConfig
 from seqjepa.display import warn
 from seqjepa.errors import ConfigError, SeqJepaError
+from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.subject import NotApplicableError
 from seqjepa.evaluation.suite import PROBES, Outcome, chosen_parts, evaluate_suite
 from seqjepa.evaluation.transfer import transfer
 from seqjepa.model import read_experiment
 from seqjepa.recipes import load_code
 from seqjepa.report import tables
+from seqjepa.report.parts import part_table
+from seqjepa.report.runs import TRANSFER, Run, Variant
 from seqjepa.runs.folder import read_spec
 from seqjepa.worlds.base import WorldConfig
 
@@ -150,7 +153,7 @@ def _ask_other(what: str, arguments: list[str]) -> None:
     if probes:
         console.print(_table(probes, options.split))
     if further:
-        console.print(_part_table(further))
+        console.print(_part_table(f"{TRANSFER}{path.stem}", further))
     for line in results["left_out"]:
         console.print(Text(line), soft_wrap=True)
     following = f"Next: seqjepa report {options.run_dir} --out report"
@@ -165,7 +168,8 @@ def _show(outcomes: Iterable[Outcome], options: EvaluateOptions) -> None:
         if outcome.results is not None:
             records = outcome.results["records"]
             probes = outcome.name == PROBES
-            console.print(_table(records, options.split) if probes else _part_table(records))
+            table = _table(records, options.split) if probes else _part_table(outcome.name, records)
+            console.print(table)
             written.append(str(outcome.path))
             continue
 
@@ -188,21 +192,16 @@ def _show(outcomes: Iterable[Outcome], options: EvaluateOptions) -> None:
         raise skipped[0]
 
 
-def _part_table(records: Sequence[dict[str, Any]]) -> Table:
-    """Return the results of a further part: a row for each metric, a column for each length."""
-    # All lengths are in the file; the terminal is narrow.
-    lengths = sorted({n for record in records if (n := record["views"]) <= 5 or n % 5 == 0})
-    table = Table("task", "features", "metric", box=box.SIMPLE_HEAD)
-    for length in lengths:
-        table.add_column(f"{length}", justify="right")
-
-    rows: dict[tuple[str, str, str], dict[int, float]] = {}
-    for record in records:
-        row = rows.setdefault((record["task"], record["features"], record["metric"]), {})
-        row[record["views"]] = record["value"]
-    for names, values in rows.items():
-        shown = [f"{values[length]:.3f}" if length in values else "" for length in lengths]
-        table.add_row(*map(Text, names), *shown)
+def _part_table(name: str, records: Sequence[dict[str, Any]]) -> Table:
+    """Return the results of a further part, as the report has them."""
+    run = Run(Path(), {}, {}, None, parts={name: tuple(Record(**record) for record in records)})
+    made = part_table(name, [Variant(name, (run,))])
+    table = Table(box=box.SIMPLE_HEAD, title=Text(made.title))
+    table.add_column(made.length, no_wrap=True)
+    for column in made.lengths:
+        table.add_column(f"{column}", justify="right")
+    for label, _, cells in made.rows:
+        table.add_row(Text(label), *cells)
     return table
 
 

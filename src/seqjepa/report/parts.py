@@ -96,10 +96,11 @@ def part_tables(variants: Sequence[Variant]) -> list[PartTable]:
     """Return a table for each part that any run has been asked."""
     runs = [run for variant in variants for run in variant.runs]
     names = dict.fromkeys(name for run in runs for name in run.parts)
-    return [_table(name, variants) for name in names]
+    return [part_table(name, variants) for name in names]
 
 
-def _table(name: str, variants: Sequence[Variant]) -> PartTable:
+def part_table(name: str, variants: Sequence[Variant]) -> PartTable:
+    """Return the table of one part."""
     title, length, note = TITLES.get(name, (name.capitalize(), "length", ""))
     if name.startswith(TRANSFER):
         title, (length, note) = f"Asked about {name.removeprefix(TRANSFER)}", OTHER
