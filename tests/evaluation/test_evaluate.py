@@ -299,7 +299,7 @@ def test_results_that_cannot_be_written(run_dir: Path, monkeypatch: pytest.Monke
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("seqjepa.evaluation.evaluate.write_atomically", full)
+    monkeypatch.setattr("seqjepa.evaluation.subject.write_atomically", full)
     with pytest.raises(DiskError, match=r"results.json: No space left on device"):
         evaluate(run_dir, progress=False)
 
@@ -326,7 +326,7 @@ def test_what_evaluation_calls_is_silent_with_it(
         return [], {}
 
     monkeypatch.setattr("seqjepa.evaluation.evaluate.measure", spy)
-    monkeypatch.setattr("seqjepa.evaluation.evaluate.write_atomically", lambda *_: None)
+    monkeypatch.setattr("seqjepa.evaluation.subject.write_atomically", lambda *_: None)
     evaluate(run_dir, progress=progress, device="cpu")
     assert quiet == [not progress] and not display._quiet.get()
 

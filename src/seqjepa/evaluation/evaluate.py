@@ -8,12 +8,10 @@ from typing import Any
 import torch
 
 from seqjepa.config import EvaluateConfig
-from seqjepa.devices import find_device
-from seqjepa.display import Stages, silenced, warn
+from seqjepa.display import silenced, warn
 from seqjepa.evaluation.measure import measure
 from seqjepa.evaluation.protocol import Record
-from seqjepa.evaluation.subject import Subject
-from seqjepa.files import disk_errors, json_bytes, write_atomically
+from seqjepa.evaluation.subject import Subject, write_results
 
 
 def evaluate(
@@ -58,13 +56,12 @@ def evaluate(
             Path(run_dir),
             split=split,
             config=config,
-            stages=Stages(progress),
-            device=find_device(device),
-            paths=paths or {},
+            progress=progress,
+            device=device,
+            paths=paths,
         )
         results = probe(subject, quick=quick)
-    with disk_errors(f"cannot write {path}"):
-        write_atomically(path, json_bytes(results))
+    write_results(path, results)
     return results
 
 

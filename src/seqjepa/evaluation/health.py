@@ -25,11 +25,10 @@ from seqjepa.evaluation.knn import nearest_votes
 from seqjepa.evaluation.metrics import top1
 from seqjepa.evaluation.probes import generator_for
 from seqjepa.evaluation.protocol import ROUNDS, Record, labelled
-from seqjepa.evaluation.spectra import alpha, lidar, rankme
+from seqjepa.evaluation.spectra import MEASURES
 from seqjepa.evaluation.subject import Subject
 from seqjepa.methods.base import Method
 
-MEASURES = {"rankme": rankme, "lidar": lidar, "alpha": alpha}
 OBJECTS = 1000  # for the measures without labels, at most: as many as LiDAR's paper takes
 VIEWS = 5  # of a sequence
 NEAREST = 200

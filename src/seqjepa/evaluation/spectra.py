@@ -68,6 +68,9 @@ def alpha(features: Tensor) -> Tensor:
     return decay
 
 
+MEASURES = {"rankme": rankme, "lidar": lidar, "alpha": alpha}
+
+
 def _singular_values(features: Tensor) -> Tensor:
     """Return the singular values of features [..., D] around their mean, the largest first."""
     flat = features.float().flatten(0, -2)

@@ -10,10 +10,11 @@ from typing import Any, Self
 import torch
 
 from seqjepa.config import EvaluateConfig, Experiment, to_json
-from seqjepa.devices import cpu_name, device_of, place, use_bf16
+from seqjepa.devices import cpu_name, device_of, find_device, place, use_bf16
 from seqjepa.display import Stages, warn
 from seqjepa.errors import ConfigError
 from seqjepa.evaluation.protocol import FORMAT
+from seqjepa.files import disk_errors, json_bytes, write_atomically
 from seqjepa.methods.base import Method
 from seqjepa.model import Model, load
 from seqjepa.runs.config_file import dump_config
@@ -53,17 +54,18 @@ class Subject:
         *,
         split: str,
         config: EvaluateConfig | None,
-        stages: Stages,
-        device: torch.device,
-        paths: Mapping[str, str],
+        progress: bool,
+        device: str | torch.device | None,
+        paths: Mapping[str, str] | None,
     ) -> Self:
         """Load a run's model and build its world; see `evaluate` for arguments and errors."""
+        stages, where = Stages(progress), find_device(device)
         with stages("model and world"):
-            model = load(run_dir, device, warn=warn)
-            experiment = move(model.experiment, paths)
+            model = load(run_dir, where, warn=warn)
+            experiment = move(model.experiment, paths or {})
             if config is not None:
                 experiment = replace(experiment, evaluate=config)
-            world = build_world(experiment.world).to(device)
+            world = build_world(experiment.world).to(where)
         changed = changed_data(run_dir, world.spec)
         if changed:
             warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
@@ -107,3 +109,14 @@ class Subject:
             "data": self.world.spec.data,
             "changed_data": self.changed,
         }
+
+
+def write_results(path: Path, results: Mapping[str, Any]) -> None:
+    """Write results whole or not at all, and the folder that they are in.
+
+    Raises:
+        DiskError: if they cannot be written.
+    """
+    with disk_errors(f"cannot write {path}"):
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, json_bytes(results))

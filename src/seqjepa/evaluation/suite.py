@@ -13,8 +13,7 @@ from typing import Any
 import torch
 
 from seqjepa.config import EvaluateConfig
-from seqjepa.devices import find_device
-from seqjepa.display import Stages, silenced
+from seqjepa.display import silenced
 from seqjepa.errors import ConfigError, SeqJepaError, unknown
 from seqjepa.evaluation.evaluate import probe
 from seqjepa.evaluation.group import group
@@ -23,8 +22,7 @@ from seqjepa.evaluation.path import path
 from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.retrieval import retrieval
 from seqjepa.evaluation.stages import stages
-from seqjepa.evaluation.subject import Subject
-from seqjepa.files import disk_errors, json_bytes, write_atomically
+from seqjepa.evaluation.subject import Subject, write_results
 
 PROBES, FULL, FOLDER = "probes", "full", "suite"
 PARTS: Mapping[str, Callable[[Subject], Sequence[Record]]] = {
@@ -85,9 +83,9 @@ def evaluate_suite(
             Path(run_dir),
             split=split,
             config=config,
-            stages=Stages(progress),
-            device=find_device(device),
-            paths=paths or {},
+            progress=progress,
+            device=device,
+            paths=paths,
         )
         for name in names:
             yield _ask(subject, name, Path(run_dir), quick)
@@ -106,9 +104,14 @@ def chosen_parts(parts: Collection[str]) -> list[str]:
     return known if FULL in parts else list(dict.fromkeys(parts))
 
 
+def results_path(run_dir: Path, name: str) -> Path:
+    """Return the file of a part's results in a run's folder."""
+    return run_dir / "results.json" if name == PROBES else run_dir / FOLDER / f"{name}.json"
+
+
 def _ask(subject: Subject, name: str, run_dir: Path, quick: bool) -> Outcome:
     """Ask one question and write its file."""
-    path = run_dir / "results.json" if name == PROBES else run_dir / FOLDER / f"{name}.json"
+    path = results_path(run_dir, name)
     try:
         if name == PROBES:
             results = probe(subject, quick=quick)
@@ -116,9 +119,7 @@ def _ask(subject: Subject, name: str, run_dir: Path, quick: bool) -> Outcome:
             with subject.stages(name):
                 records = [asdict(record) for record in PARTS[name](subject)]
             results = subject.header() | {"part": name, "records": records}
-        with disk_errors(f"cannot write {path}"):
-            path.parent.mkdir(exist_ok=True)
-            write_atomically(path, json_bytes(results))
+        write_results(path, results)
     except SeqJepaError as error:
         return Outcome(name, path, error=error)
     return Outcome(name, path, results)

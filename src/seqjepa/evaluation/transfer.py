@@ -29,9 +29,9 @@ from seqjepa.evaluation.kept import control_key, kept
 from seqjepa.evaluation.knn import nearest_neighbours
 from seqjepa.evaluation.measure import Measurement, choose_samplings, splits_to_probe
 from seqjepa.evaluation.protocol import Record
-from seqjepa.evaluation.subject import NotApplicableError, Subject
+from seqjepa.evaluation.subject import NotApplicableError, Subject, write_results
 from seqjepa.evaluation.suite import PARTS, PROBES, chosen_parts
-from seqjepa.files import disk_errors, json_bytes, sha256, slug, write_atomically
+from seqjepa.files import json_bytes, sha256, slug
 from seqjepa.model import load
 from seqjepa.runs.movable import is_path
 from seqjepa.worlds.base import WorldConfig, WorldSpec
@@ -78,9 +78,7 @@ def transfer(
         results = other.results(names)
 
     path = _path(Path(run_dir), name or kind(type(world)), results)
-    with disk_errors(f"cannot write {path}"):
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, json_bytes(results))
+    write_results(path, results)
     return path, results
 
 

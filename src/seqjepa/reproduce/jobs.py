@@ -10,11 +10,11 @@ import torch
 from seqjepa.benchmark.standings import FAILED, read_finished
 from seqjepa.config import Experiment, to_json
 from seqjepa.errors import ConfigError, DataError
-from seqjepa.evaluation.suite import FOLDER
+from seqjepa.evaluation.suite import PROBES, results_path
 from seqjepa.from_json import differences
 from seqjepa.model import build_method
 from seqjepa.report.runs import read_results
-from seqjepa.reproduce.layout import OOD, PROBES, Run, Table
+from seqjepa.reproduce.layout import OOD, Run, Table
 from seqjepa.reproduce.scales import PICTURES, Scale, build
 from seqjepa.reproduce.tables import needed_parts
 from seqjepa.runs.checkpoint import committed
@@ -79,7 +79,7 @@ class Job:
         return "begun" if (self.folder / CONFIG).exists() else "missing"
 
     def _has(self, part: str) -> bool:
-        path = self.folder / FOLDER / f"{part}.json"
+        path = results_path(self.folder, part)
         try:
             if part == PROBES:
                 results = read_finished(self.folder)

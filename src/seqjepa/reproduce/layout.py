@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-PROBES = "probes"  # results.json; other parts are suite/NAME.json
+from seqjepa.evaluation.suite import PROBES
+
 OOD = "ood"  # in place of the split out of distribution, whose name differs between scales
 HOURS, GFLOPS = "hours", "gflops"  # no parts of an evaluation: of the log, and counted on the spot
 

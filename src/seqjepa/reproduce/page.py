@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqjepa.benchmark.standings import FAILED
+from seqjepa.evaluation.suite import PROBES
 from seqjepa.files import disk_errors, write_atomically
 from seqjepa.report.benchmark.table import exact
 from seqjepa.report.runs import read_object
@@ -13,7 +14,7 @@ from seqjepa.report.tables import CONTROLS
 from seqjepa.report.words import amount, duration
 from seqjepa.reproduce.heat import draw_heat_map
 from seqjepa.reproduce.jobs import RUNS, Job
-from seqjepa.reproduce.layout import PROBES, Cell, Grid, Published, Run, Table, Where
+from seqjepa.reproduce.layout import Cell, Grid, Published, Run, Table, Where
 from seqjepa.reproduce.results import Figure, figure, summary, train_seconds, values
 from seqjepa.reproduce.scales import Scale
 from seqjepa.reproduce.tables import lacking_parts

@@ -9,10 +9,10 @@ from statistics import mean
 import torch
 
 from seqjepa.config import Experiment, to_json
+from seqjepa.evaluation.suite import PROBES
 from seqjepa.recipes import recipe
 from seqjepa.report.runs import read_results
 from seqjepa.reproduce.jobs import Job, State
-from seqjepa.reproduce.layout import PROBES
 from seqjepa.reproduce.results import train_seconds
 from seqjepa.reproduce.scales import Scale, change
 from seqjepa.speed.methods import noise_world

@@ -9,11 +9,11 @@ from statistics import mean, stdev
 from typing import Any
 
 from seqjepa.errors import DataError
-from seqjepa.evaluation.suite import FOLDER
+from seqjepa.evaluation.suite import results_path
 from seqjepa.report.runs import read_results
 from seqjepa.reproduce.costs import count_gflops
 from seqjepa.reproduce.jobs import job_folder
-from seqjepa.reproduce.layout import GFLOPS, HOURS, PROBES, Cell, Run, Where
+from seqjepa.reproduce.layout import GFLOPS, HOURS, Cell, Run, Where
 from seqjepa.reproduce.scales import Scale
 from seqjepa.runs.folder import METRICS
 
@@ -96,7 +96,7 @@ def _results(folder: Path, part: str) -> dict[str, Any] | None:
 
     A damaged file is none: its part is asked again.
     """
-    path = folder / "results.json" if part == PROBES else folder / FOLDER / f"{part}.json"
+    path = results_path(folder, part)
     if not path.exists():
         return None
     try:

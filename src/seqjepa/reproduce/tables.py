@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from seqjepa.errors import ConfigError, unknown
-from seqjepa.evaluation.suite import PARTS
+from seqjepa.evaluation.suite import PARTS, PROBES
 from seqjepa.reproduce import augmentations, costs, lengths, objects, saccades
-from seqjepa.reproduce.layout import GFLOPS, HOURS, PROBES, Run, Table
+from seqjepa.reproduce.layout import GFLOPS, HOURS, Run, Table
 
 ALL = "all"
 KNOWN = {

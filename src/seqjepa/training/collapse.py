@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.distributed import gather
-from seqjepa.evaluation.spectra import alpha, lidar, rankme
+from seqjepa.evaluation.spectra import MEASURES, rankme
 from seqjepa.types import StepOutput
 
 # A constant encoder has a spread under 1e-2; healthy ones stay above 0.3 from the first step.
@@ -58,8 +58,7 @@ def spectra(output: StepOutput) -> dict[str, float]:
     tells: no rank is larger than the number of views, nor LiDAR's than that of objects.
     """
     features = gather(output.representation.views.float())
-    measures = {"rankme": rankme, "lidar": lidar, "alpha": alpha}
-    found = {f"health/{name}": measure(features).item() for name, measure in measures.items()}
+    found = {f"health/{name}": measure(features).item() for name, measure in MEASURES.items()}
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
