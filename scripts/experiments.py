@@ -111,6 +111,12 @@ CLIPARTS = "saccades --world.path data/cliparts --train.steps 2000"
 DIGITS = "augmented --world.path data/digits --world.actions crop jitter --train.steps 2000"
 PIXELS = {
     "cliparts": CLIPARTS,
+    # The paper's objective, and the same without what guides its fixations.
+    "cliparts_last": f"{CLIPARTS} {LAST}",
+    "cliparts_last_no_inhibition": f"{CLIPARTS} {LAST} --world.inhibition none",
+    "cliparts_last_unguided": (
+        f"{CLIPARTS} {LAST} --world.saliency uniform --world.inhibition none"
+    ),
     "cliparts_demo": f"{CLIPARTS} {OURS}",
     "digits": DIGITS,
     "digits_demo": f"{DIGITS} {OURS}",

@@ -126,6 +126,16 @@ def test_conditioning(blind, verdict):
     assert judged("C2", last=sighted, last_no_actions=made(**blind)).verdict == verdict
 
 
+def test_fixations_are_judged_against_each_that_is_guided_less():
+    runs = {"cliparts_last": made(agg=0.6), "cliparts_last_unguided": made(agg=0.5)}
+    runs["cliparts_last_no_inhibition"] = made(agg=0.7)
+    judgement = judged("C5", **{f"pixels__{name}": variant for name, variant in runs.items()})
+    assert judgement.verdict == (
+        "holds against fixations without saliency and inhibition of return; "
+        "does not hold against fixations without inhibition of return"
+    )
+
+
 def test_conditioning_is_judged_by_the_longest_run_of_the_papers_objective():
     falls, stays = made(agg=0.9, r2=0.1), made(agg=0.9, r2=0.49)
     sighted = made(agg=0.9, r2=0.5)

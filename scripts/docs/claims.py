@@ -45,6 +45,10 @@ OBJECTIVES = {
     "demo": "the demo's objective",
 }
 PATH_LENGTHS, PATH_ABLATIONS = range(2, 8), ("no actions", "no vision")
+UNGUIDED = {
+    "cliparts_last_unguided": "fixations without saliency and inhibition of return",
+    "cliparts_last_no_inhibition": "fixations without inhibition of return",
+}
 LENGTHS = {1: "last_m1", 2: "last_m2", 3: "last", 4: "last_m4"}
 SEQUENCES = {"equal_views": "equal views", "equal_sequences": "equal sequences"}
 TIME = {"equal_views": "equal views", "equal_time": "equal time"}
@@ -204,9 +208,17 @@ def retrieval(runs: Committed) -> Evidence:
     return by_setting(settings)
 
 
-def not_tested(runs: Committed) -> Evidence:
-    """Judge a claim for which there are no runs."""
-    return nothing()
+def guided_fixations(runs: Committed) -> Evidence:
+    """Judge C5: accuracy with saliency and inhibition of return against that without."""
+    ours = figure(runs["pixels/cliparts_last"], AGG)
+    lines = [f"saliency and inhibition of return: {shown(AGG, ours)}"]
+    settings = {}
+    for name, told in UNGUIDED.items():
+        theirs = figure(runs[f"pixels/{name}"], AGG)
+        line = f"{told}: {shown(AGG, theirs)}"
+        settings[f"against {told}"] = all_exceed([*lines, line], [Comparison(ours, theirs)])
+        lines = []
+    return by_setting(settings)
 
 
 def aggregate_over_view(runs: Committed) -> Evidence:
@@ -321,10 +333,10 @@ def _over(
 
 INTRODUCTION = """# The claims, and what is found here
 
-The runs are of small nets on the procedural `shapes` world, with probes on frozen features of
-held-out objects. They do not have the paper's data, sizes or lengths, so a verdict says what holds
-*here*. `make docs` computes it from the runs in `docs/results` by the rules in
-`scripts/docs/claims.py` and writes this page.
+The runs are of small nets, on the procedural `shapes` world where nothing else is said, with probes
+on frozen features of held-out objects. They do not have the paper's data, sizes or lengths, so a
+verdict says what holds *here*. `make docs` computes it from the runs in `docs/results` by the rules
+in `scripts/docs/claims.py` and writes this page.
 
 - A difference counts at the 5 % level of Welch's t-test over seeds, one-sided. If a claim needs
   several differences, Holm's correction is made for their number, and all have to count.
@@ -365,10 +377,12 @@ CLAIMS = (
     Claim("C4", "R² grows with the number M of views in training.", f"{LENGTH}.", longer_training),
     Claim(
         "C5",
-        "Fixations drawn by saliency with inhibition of return make the accuracy on STL-10 higher "
-        "(the paper's Table 3).",
-        "runs of the recipe `stl10`, with and without both.",
-        not_tested,
+        "Fixations drawn by saliency with inhibition of return make the accuracy higher (the "
+        "paper's Table 3, STL-10: 83.4 % against 79.9 and 78.0).",
+        "`scripts/experiments.py pixels`, five fixations on cliparts of 22 classes, the last one "
+        "predicted. STL-10 was not at hand, and saliency is the built-in model's, not DeepGaze's. "
+        "A run is tested on fixations drawn as in its training.",
+        guided_fixations,
     ),
     Claim(
         "C6",
