@@ -193,15 +193,19 @@ def path_integration(runs: Committed) -> Evidence:
 
 def retrieval(runs: Committed) -> Evidence:
     """Judge C8: the predictor's MRR against SIE's and EquiMod's."""
+    others = {
+        name: predictors.figure(runs[f"equal_views/{name}"], predictors.MRR)
+        for name in ("sie", "equimod")
+    }
+    chance = predictors.figure(runs["equal_views/sie"], predictors.MRR, "chance")
+    beside = ", ".join(f"{name} {number(found)}" for name, found in others.items())
     settings = {}
     for name, told in OBJECTIVES.items():
-        ours = predictors.figure(runs[f"equal_views/{name}"], predictors.MRR)
-        others = {
-            other: predictors.figure(runs[f"equal_views/{other}"], predictors.MRR)
-            for other in ("sie", "equimod")
-        }
-        chance = predictors.figure(runs["equal_views/sie"], predictors.MRR, "chance")
-        beside = ", ".join(f"{other} {number(found)}" for other, found in others.items())
+        try:
+            ours = predictors.figure(runs[f"equal_views/{name}"], predictors.MRR)
+        except MissingError:
+            settings[f"with {told}"] = nothing()
+            continue
         line = f"{told}: MRR {number(ours)}; {beside}; chance {chance.mean:.3f}"
         pairs = [Comparison(ours, found, other) for other, found in others.items()]
         settings[f"with {told}"] = all_exceed([line], pairs)

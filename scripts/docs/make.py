@@ -151,7 +151,7 @@ def results_tables(runs: Committed) -> dict[str, str]:
         "conditioning": conditioning.table(runs) + (IN_TIME if curves else ""),
         "predictors": predictors.table(
             runs,
-            _at_equal_views(OBJECTIVES)
+            _at_equal_views(OBJECTIVES | {"sie": "SIE"})
             | {name: f"{label}, in equal time" for name, label in in_time.items()},
         ),
         "objects": tables.table(runs, OBJECTS, controls=False, head="training objects"),
