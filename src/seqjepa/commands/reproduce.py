@@ -1,6 +1,7 @@
 """`seqjepa reproduce TABLE ...`: the whole experiment behind a table of the paper."""
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,7 +20,6 @@ from seqjepa.report.words import amount, duration
 from seqjepa.reproduce.plan import Entry, entries
 from seqjepa.reproduce.run import open_plan, reproduce
 from seqjepa.reproduce.scales import SCALES, Scale
-from seqjepa.reproduce.tables import lacking_parts
 from seqjepa.worlds.images.base import find_source
 from seqjepa.worlds.saccades import Config as Saccades
 from seqjepa.worlds.threediebench import open_store
@@ -62,12 +62,16 @@ class ReproduceOptions:
     """STL-10, as published."""
     stl10_saliency: Path | None = None
     """Published saliency maps of STL-10; without, the built-in saliency is used."""
+    imagenet: Path | None = None
+    """ImageNet-1k, as published, for figure 15."""
+    imagenet_saliency: Path | None = None
+    """Published saliency maps of ImageNet; without, the built-in saliency is used."""
     device: str | None = None
     """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
 
 
-DATA = ("threediebench", "threediebench_ood", "cifar100", "tiny_imagenet", "stl10")
-SALIENCY = "stl10_saliency"
+DATA = ("threediebench", "threediebench_ood", "cifar100", "tiny_imagenet", "stl10", "imagenet")
+SALIENCY = ("stl10_saliency", "imagenet_saliency")
 
 
 def main(arguments: list[str]) -> None:
@@ -108,7 +112,7 @@ def main(arguments: list[str]) -> None:
 def _scale(options: ReproduceOptions) -> Scale:
     """Return the scale that the options ask for."""
     scale = SCALES[options.scale]
-    named = [name for name in (*DATA, SALIENCY) if getattr(options, name) is not None]
+    named = [name for name in (*DATA, *SALIENCY) if getattr(options, name) is not None]
     if options.scale == "tiny" and named:
         raise ConfigError(
             f"--scale tiny draws its own data: leave out --{named[0].replace('_', '-')}, "
@@ -130,7 +134,7 @@ def require_data(options: ReproduceOptions) -> dict[str, str]:
     found = {}
     for field in fields(options):
         path = getattr(options, field.name)
-        if field.name not in (*DATA, SALIENCY) or path is None:
+        if field.name not in (*DATA, *SALIENCY) or path is None:
             continue
         option, place = f"--{field.name.replace('_', '-')}", Path(path).expanduser()
         if not place.exists():
@@ -148,7 +152,7 @@ def _require_format(name: str, option: str, place: Path) -> None:
         except DataError as error:
             raise DataError(f"{option}: {error}") from error
         return
-    if name == SALIENCY:
+    if name in SALIENCY:
         report = Saccades.inspect(place)
         if report is None:
             raise DataError(f"{option}: {place} holds no saliency maps")
@@ -183,9 +187,6 @@ def _print_plan(
 
     for line in _summary(planned, str(device)):
         console.print(Text(line), soft_wrap=True)
-    for part, where in lacking_parts(tables).items():
-        lacking = f"{', '.join(where)}: this version has no part {part!r}: its cells stay empty"
-        console.print(Text(lacking), soft_wrap=True)
 
 
 def _summary(planned: Sequence[Entry], device: str) -> list[str]:
@@ -199,8 +200,6 @@ def _summary(planned: Sequence[Entry], device: str) -> list[str]:
     total = f"time left on {device}, estimated from a few steps: {duration(ready)}"
     lines.append(total + (f"; {duration(every)} with all data" if every > ready else ""))
 
-    data = dict.fromkeys(entry.job.data for entry in planned if entry.job.data)
-    for name in data:
-        number = sum(entry.job.data == name for entry in planned)
-        lines.append(f"data: --{name.replace('_', '-')} PATH for {number} runs (docs/data.md)")
+    needed = Counter(option for entry in planned for option in entry.job.options)
+    lines += [f"data: {option} for {n} runs (docs/data.md)" for option, n in needed.items()]
     return lines

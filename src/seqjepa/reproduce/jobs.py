@@ -1,6 +1,6 @@
 """The runs that tables need, each with its folder and its state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,9 +13,9 @@ from seqjepa.errors import ConfigError, DataError
 from seqjepa.evaluation.suite import PROBES, results_path
 from seqjepa.from_json import differences
 from seqjepa.model import build_method
-from seqjepa.report.runs import read_results
+from seqjepa.report.runs import TRANSFER, read_results
 from seqjepa.reproduce.layout import OOD, Run, Table
-from seqjepa.reproduce.scales import PICTURES, Scale, build
+from seqjepa.reproduce.scales import DRAWN, Paths, Scale, build, elsewhere
 from seqjepa.reproduce.tables import needed_parts
 from seqjepa.runs.checkpoint import committed
 from seqjepa.runs.folder import CHECKPOINTS, CONFIG, RunFolder
@@ -38,6 +38,8 @@ class Job:
         ood: name of the split out of distribution that they ask for; empty for none.
         data: the option that has to name its data; empty if that is done.
         where: field of the world and path of further data, for the evaluation alone.
+        others: the experiment of each part about another world.
+        unnamed: the option that has to name the data of such a part, where that is not done.
     """
 
     run: Run
@@ -48,6 +50,8 @@ class Job:
     ood: str = ""
     data: str = ""
     where: tuple[tuple[str, str], ...] = ()
+    others: tuple[tuple[str, Experiment], ...] = ()
+    unnamed: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return self.folder.name
@@ -68,18 +72,28 @@ class Job:
         return [part for part in self.parts if not self._has(part)]
 
     @property
+    def options(self) -> list[str]:
+        """The options that have to name data, of its training and of parts that are missing."""
+        missing = self.missing_parts
+        further = [option for part, option in self.unnamed if part in missing]
+        names = dict.fromkeys(name for name in (self.data, *further) if name)
+        return [f"--{name.replace('_', '-')} PATH" for name in names]
+
+    @property
     def state(self) -> State:
         """The state that it is in."""
-        if self.trained and not self.missing_parts:
+        missing = self.missing_parts
+        if self.trained and not missing:
             return "done"
-        if self.data:
+        # Nothing is trained for parts that cannot be asked yet.
+        if self.data or (missing and set(missing) <= dict(self.unnamed).keys()):
             return "no data"
         if (self.folder / FAILED).exists():
             return "failed"
         return "begun" if (self.folder / CONFIG).exists() else "missing"
 
     def _has(self, part: str) -> bool:
-        path = results_path(self.folder, part)
+        path = part_path(self.folder, part)
         try:
             if part == PROBES:
                 results = read_finished(self.folder)
@@ -90,15 +104,14 @@ class Job:
         if results is None or results["step"] != self.experiment.train.steps:
             return False
         # Evaluated with other settings, or before data out of distribution were named.
-        if differences(settled(results["experiment"]), settled(to_json(self.experiment))):
+        own = dict(self.others).get(part, self.experiment)
+        if differences(settled(results["experiment"]), settled(to_json(own))):
             return False
         splits = {record["split"] for record in results["records"]}
         return part != PROBES or not self.ood or self.ood in splits
 
 
-def plan(
-    tables: Sequence[Table], scale: Scale, out: Path, paths: Mapping[str, str], seeds: int
-) -> list[Job]:
+def plan(tables: Sequence[Table], scale: Scale, out: Path, paths: Paths, seeds: int) -> list[Job]:
     """Return the runs that tables need, seed by seed, those that several need once.
 
     Args:
@@ -133,18 +146,22 @@ def job_folder(out: Path, run: Run, seed: int) -> Path:
     return out / RUNS / f"{run.name}_seed{seed}"
 
 
+def part_path(folder: Path, part: str) -> Path:
+    """Return the file of a part's results in a run's folder, of one about another world, too."""
+    return folder / f"{part}.json" if part.startswith(TRANSFER) else results_path(folder, part)
+
+
 def _job(
     run: Run,
     seed: int,
     scale: Scale,
     out: Path,
-    paths: Mapping[str, str],
+    paths: Paths,
     parts: tuple[str, ...],
     *,
     asks_ood: bool,
 ) -> Job:
-    source = scale.sources[run.data]
-    lacks = source.data not in ("", PICTURES, *paths)
+    source, experiment = scale.sources[run.data], build(run, scale, paths, seed)
     ood = source.ood if asks_ood else ""
     where: tuple[tuple[str, str], ...] = ()
     # At the paper's scale the split out of distribution is a data set of its own, which training
@@ -153,16 +170,26 @@ def _job(
         option = f"{source.data}_{OOD}"
         ood = ood if option in paths else ""
         where = (("ood_path", paths[option]),) if option in paths else ()
+    worlds = {part: part.removeprefix(TRANSFER) for part in parts if part.startswith(TRANSFER)}
+    options = {part: _unnamed(scale, world, paths) for part, world in worlds.items()}
     return Job(
         run,
         seed,
         job_folder(out, run, seed),
-        build(run, scale, paths, seed),
+        experiment,
         parts,
         ood,
-        source.data if lacks else "",
+        _unnamed(scale, run.data, paths),
         where,
+        tuple((part, elsewhere(experiment, world, scale, paths)) for part, world in worlds.items()),
+        tuple((part, option) for part, option in options.items() if option),
     )
+
+
+def _unnamed(scale: Scale, data: str, paths: Paths) -> str:
+    """Return the option that has to name the data of a source; empty if that is done."""
+    option = scale.sources[data].data
+    return "" if option in ("", *DRAWN, *paths) else option
 
 
 def require_startable(jobs: Sequence[Job]) -> None:

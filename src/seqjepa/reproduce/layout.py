@@ -1,9 +1,10 @@
 """A table of the paper as data: rows and columns of cells, each with the run that it needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seqjepa.evaluation.suite import PROBES
+from seqjepa.report.runs import TRANSFER
 
 OOD = "ood"  # in place of the split out of distribution, whose name differs between scales
 HOURS, GFLOPS = "hours", "gflops"  # no parts of an evaluation: of the log, and counted on the spot
@@ -47,7 +48,8 @@ class Where:
     Attributes:
         tasks, input, views, metric, split, features: as in `protocol.Record`; the mean over several
             tasks is taken.
-        part: of the evaluation (`suite.PARTS`), or `HOURS` or `GFLOPS`.
+        part: of the evaluation (`suite.PARTS`), `transfer/` and the key of another world in
+            `Scale.sources`, or `HOURS` or `GFLOPS`.
     """
 
     tasks: tuple[str, ...] = ()
@@ -63,6 +65,11 @@ class Where:
         """True if the paper gives the figure in per cent."""
         return self.metric == "top1"
 
+    @property
+    def world(self) -> str:
+        """The key of the other world that is asked about; empty if it is the run's own."""
+        return self.part.removeprefix(TRANSFER) if self.part.startswith(TRANSFER) else ""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -73,17 +80,29 @@ class Cell:
         where: our figure is.
         published: the paper's.
         over: a run whose figure ours is divided by; None to leave it as it is.
+        minus: the place in the same run of a figure that is subtracted from ours; None for none.
     """
 
     run: Run | None
     where: Where
     published: Published = None
     over: Run | None = None
+    minus: Where | None = None
 
     @property
     def runs(self) -> list[Run]:
         """All runs that it needs."""
         return [run for run in (self.run, self.over) if run is not None]
+
+    @property
+    def sources(self) -> set[str]:
+        """The keys in `Scale.sources` of all data that it needs."""
+        return {run.data for run in self.runs} | ({self.where.world} - {""})
+
+    def of(self, features: str) -> "Cell":
+        """Return the cell with our figure of other features."""
+        minus = None if self.minus is None else replace(self.minus, features=features)
+        return replace(self, where=replace(self.where, features=features), minus=minus)
 
 
 @dataclass(frozen=True)
@@ -155,6 +174,11 @@ def relative(*groups: str, split: str = "test") -> Where:
 def individual(group: str, split: str = "test") -> Where:
     """Return the place of R2 of a group of factors of one view."""
     return Where((f"individual {group}",), split=split)
+
+
+def transferred(where: Where, world: str) -> Where:
+    """Return the place of the same figure on another world, by its key in `Scale.sources`."""
+    return replace(where, part=f"{TRANSFER}{world}")
 
 
 def retrieved(metric: str, views: int = 1) -> Where:

@@ -120,18 +120,23 @@ def _table8() -> Table:
 
 def _table9() -> Table:
     rotation = (relative("rotation", split=OOD), individual("rotation", split=OOD))
-    lines = [
-        line(label, _run(label), (_class(label, OOD), *rotation), numbers)
-        for label, numbers in published.TABLE9.items()
-    ]
+    lines = []
+    for label, numbers in published.TABLE9.items():
+        run, outside, inside = _run(label), _class(label, OOD), _class(label)
+        top, change, *rest = numbers
+        accuracy = (Cell(run, outside, top), Cell(run, outside, change, minus=inside))
+        others = line(label, run, rotation, rest).cells
+        lines.append(Line(label, (*accuracy, *others)))
     notes = (
         LENGTHS,
+        "The change is of top-1, from the test split of table 1 to this one, in points.",
         "Runs are those of table 1. The rotations of 3DIEBench-OOD are those of training under "
         "other names (docs/data/threediebench.md): with canonical quaternions R² need not fall as "
         "in the paper.",
     )
     title = "3DIEBench-OOD"
-    return Table("table9", title, "method", HEADS, tuple(lines), notes, controls=True)
+    heads = (HEADS[0], "change from test", *HEADS[1:])
+    return Table("table9", title, "method", heads, tuple(lines), notes, controls=True)
 
 
 def _table10() -> Table:

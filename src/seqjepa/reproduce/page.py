@@ -14,10 +14,10 @@ from seqjepa.report.tables import CONTROLS
 from seqjepa.report.words import amount, duration
 from seqjepa.reproduce.heat import draw_heat_map
 from seqjepa.reproduce.jobs import RUNS, Job
-from seqjepa.reproduce.layout import Cell, Grid, Published, Run, Table, Where
-from seqjepa.reproduce.results import Figure, figure, summary, train_seconds, values
+from seqjepa.reproduce.layout import Cell, Grid, Published, Table, Where
+from seqjepa.reproduce.results import Figure, figure, train_seconds
 from seqjepa.reproduce.scales import Scale
-from seqjepa.reproduce.tables import lacking_parts
+from seqjepa.reproduce.tables import needed_parts
 
 INDEX = "index.md"
 NONE = "–"
@@ -92,9 +92,8 @@ def publish_index(tables: Sequence[Table], jobs: Sequence[Job], scale: Scale, ou
 
     lines = ["| table | shows | runs done |", "|---|---|---:|"]
     for table in tables:
-        runs = _runs(table)
-        mine = Counter(state for job, state in states.items() if job.run in runs)
-        count = f"{mine['done']} of {mine.total()}" if runs else NONE
+        mine = Counter(job.state for job in _own(table, jobs))
+        count = f"{mine['done']} of {mine.total()}" if mine else NONE
         lines.append(f"| [{_name(table)}]({table.name}.md) | {exact(table.title)} | {count} |")
     lines += [f"| [{name}]({name}.md) | written before | |" for name in others]
 
@@ -173,44 +172,41 @@ def _control(cell: Cell, features: str, scale: Scale, out: Path, seeds: int) -> 
     """Return the text of a control in a cell's place."""
     if cell.run is None or cell.where.part != PROBES:
         return NONE
-    where = replace(cell.where, features=features)
-    found = summary(list(values(cell.run, where, scale, out, seeds).values()))
-    return NONE if found is None else _shown(where, found)
+    found = figure(cell.of(features), scale, out, seeds)
+    return NONE if found is None else _shown(cell.where, found)
 
 
-def _runs(table: Table) -> set[Run]:
-    return {run for cell in table.cells for run in cell.runs}
+def _own(table: Table, jobs: Sequence[Job]) -> list[Job]:
+    """Return the runs of a table, asked what this table asks alone."""
+    parts = needed_parts([table])
+    return [replace(job, parts=parts[job.run]) for job in jobs if job.run in parts]
 
 
 def _counts(table: Table, jobs: Sequence[Job], seeds: int) -> list[str]:
     """Return a note of the number of seeds."""
-    runs = _runs(table)
-    if not runs:
+    own = _own(table, jobs)
+    if not own:
         return []
     if seeds == 1:
         return ["n = 1 seed."]
-    done = Counter(job.run for job in jobs if job.run in runs and job.state == "done")
-    counts = sorted({done[run] for run in runs})
+    done = Counter(job.run for job in own if job.state == "done")
+    counts = sorted({done[job.run] for job in own})
     n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return [f"Mean ± sample standard deviation over n = {n} of {seeds} seeds."]
 
 
 def _left_out(table: Table, jobs: Sequence[Job]) -> list[str]:
-    """Return notes of missing parts and runs."""
-    notes = [
-        f"This version has no part `{part}` of an evaluation: its cells are empty."
-        for part in lacking_parts([table])
-    ]
-    runs = _runs(table)
-    states = {job: job.state for job in jobs if job.run in runs}
-    for state, words in (
-        ("missing", "Not run yet"),
-        ("begun", "Begun"),
-        ("no data", "Without data"),
-    ):
+    """Return notes of runs that are missing."""
+    notes = []
+    states = {job: job.state for job in _own(table, jobs)}
+    for state, words in (("missing", "Not run yet"), ("begun", "Begun")):
         names = [f"`{job}`" for job, found in states.items() if found == state]
         if names:
             notes.append(f"{words}: {', '.join(names)}.")
+    lacking = [job for job, found in states.items() if found == "no data"]
+    for options in dict.fromkeys(tuple(job.options) for job in lacking):
+        names = [f"`{job}`" for job in lacking if tuple(job.options) == options]
+        notes.append(f"Without data ({' '.join(options)}): {', '.join(names)}.")
     notes += [
         f"`{job}` {_state(job, state)}." for job, state in states.items() if state == "failed"
     ]
@@ -220,7 +216,7 @@ def _left_out(table: Table, jobs: Sequence[Job]) -> list[str]:
 def _state(job: Job, state: str) -> str:
     """Return a run's state in words."""
     if state == "no data":
-        return f"needs --{job.data.replace('_', '-')} PATH"
+        return f"needs {' '.join(job.options)}"
     if state != "failed":
         return state
     why = str(read_object(job.folder / FAILED).get("why", "")).rstrip(".")

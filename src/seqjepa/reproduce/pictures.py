@@ -10,36 +10,42 @@ from PIL import Image
 from seqjepa.display import progress
 from seqjepa.files import disk_errors, locked
 from seqjepa.recipes import recipe
-from seqjepa.reproduce.scales import PICTURES
+from seqjepa.reproduce.scales import DRAWN, PICTURES
 from seqjepa.worlds.base import World
 
 SIDE, NUMBER = 64, 2000
 
 
-def write_pictures(out: Path, number: int = NUMBER) -> Path:
-    """Return the folder of pictures below `out`, written once.
+def write_pictures(out: Path, name: str = PICTURES, number: int = NUMBER) -> Path:
+    """Return a folder of pictures below `out`, written once.
 
     Other processes wait until it is complete. A tenth of the pictures is the test, as in every
     folder of images without splits.
 
+    Args:
+        out: the folder above it.
+        name: of the folder, one of `DRAWN`; each has objects of its own.
+        number: of pictures.
+
     Raises:
         DiskError: if it cannot be written.
     """
-    folder = out / PICTURES
+    folder = out / name
     waiting = f"waiting for another process to draw {folder} ..."
     with disk_errors(f"cannot write {folder}"), locked(out, waiting):
         if not folder.exists():
-            _write(_world(number), out / f"{PICTURES}.partial")
-            (out / f"{PICTURES}.partial").replace(folder)
+            partial = out / f"{name}.partial"
+            _write(_world(number, 1 + DRAWN.index(name)), partial)
+            partial.replace(folder)
     return folder
 
 
-def _world(number: int) -> World:
+def _world(number: int, seed: int) -> World:
     """Return a world with that many objects, seen once; none of them is in the recipe's."""
     # Its config is known to the recipe alone: Any.
     config: Any = recipe("shapes_tiny")().world
     few = replace(
-        config, image_size=SIDE, train_objects=number, test_objects=1, views=2, render_seed=1
+        config, image_size=SIDE, train_objects=number, test_objects=1, views=2, render_seed=seed
     )
     built: World = few.build()
     return built

@@ -9,10 +9,9 @@ from statistics import mean, stdev
 from typing import Any
 
 from seqjepa.errors import DataError
-from seqjepa.evaluation.suite import results_path
 from seqjepa.report.runs import read_results
 from seqjepa.reproduce.costs import count_gflops
-from seqjepa.reproduce.jobs import job_folder
+from seqjepa.reproduce.jobs import job_folder, part_path
 from seqjepa.reproduce.layout import GFLOPS, HOURS, Cell, Run, Where
 from seqjepa.reproduce.scales import Scale
 from seqjepa.runs.folder import METRICS
@@ -43,6 +42,9 @@ def figure(cell: Cell, scale: Scale, out: Path, seeds: int) -> Figure | None:
         # Seeds are compared in pairs.
         below = values(cell.over, cell.where, scale, out, seeds)
         found = {seed: found[seed] / below[seed] for seed in found if below.get(seed)}
+    if cell.minus is not None:
+        less = values(cell.run, cell.minus, scale, out, seeds)
+        found = {seed: found[seed] - less[seed] for seed in found if seed in less}
     return summary(list(found.values()))
 
 
@@ -96,7 +98,7 @@ def _results(folder: Path, part: str) -> dict[str, Any] | None:
 
     A damaged file is none: its part is asked again.
     """
-    path = results_path(folder, part)
+    path = part_path(folder, part)
     if not path.exists():
         return None
     try:

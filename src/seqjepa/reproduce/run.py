@@ -1,7 +1,7 @@
 """The experiment behind tables: train and evaluate what is missing, and write the pages."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +12,16 @@ from seqjepa.config import to_json
 from seqjepa.display import collected, silenced, status, warn
 from seqjepa.errors import ConfigError, Interrupted, InUseError, SeqJepaError, Stopped
 from seqjepa.evaluation.suite import evaluate_suite
+from seqjepa.evaluation.transfer import transfer
 from seqjepa.files import LOCK, disk_errors, json_bytes, write_atomically
-from seqjepa.report.runs import read_object
+from seqjepa.report.runs import TRANSFER, read_object
 from seqjepa.report.words import duration
-from seqjepa.reproduce.jobs import Job, State, plan, require_startable
+from seqjepa.reproduce.jobs import Job, State, part_path, plan, require_startable
 from seqjepa.reproduce.layout import Table
 from seqjepa.reproduce.page import publish, publish_index
 from seqjepa.reproduce.pictures import write_pictures
-from seqjepa.reproduce.scales import PICTURES, Scale
-from seqjepa.reproduce.tables import find_tables, lacking_parts
+from seqjepa.reproduce.scales import DRAWN, Paths, Scale
+from seqjepa.reproduce.tables import find_tables
 from seqjepa.runs.folder import RunFolder
 from seqjepa.training.loop import train
 
@@ -47,7 +48,7 @@ class Outcome:
 
 
 def open_plan(
-    names: Sequence[str], out: Path, scale: Scale, paths: Mapping[str, str], seeds: int
+    names: Sequence[str], out: Path, scale: Scale, paths: Paths, seeds: int
 ) -> tuple[list[Table], list[Job]]:
     """Return tables and their runs, after every check that writes nothing.
 
@@ -56,10 +57,8 @@ def open_plan(
     """
     tables = find_tables(names)
     _require_settings(out, scale)
-    paths = dict(paths)
-    if any(source.data == PICTURES for source in scale.sources.values()):
-        paths[PICTURES] = str(out.absolute() / PICTURES)
-    jobs = plan(tables, scale, out, paths, seeds)
+    drawn = {name: str(out.absolute() / name) for name in DRAWN}
+    jobs = plan(tables, scale, out, {**paths, **drawn}, seeds)
     require_startable(jobs)
     return tables, jobs
 
@@ -69,7 +68,7 @@ def reproduce(
     out: str | Path,
     scale: Scale,
     *,
-    paths: Mapping[str, str] | None = None,
+    paths: Paths | None = None,
     seeds: int = 1,
     device: Device = None,
     quiet: bool = False,
@@ -100,11 +99,12 @@ def reproduce(
     with disk_errors(f"cannot write to {out}"):
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(out / SETTINGS, json_bytes(_settings(scale)))
-    for part, where in lacking_parts(tables).items():
-        say(f"{', '.join(where)}: this version has no part {part!r}: its cells stay empty")
+    sources = {source for table in tables for cell in table.cells for source in cell.sources}
+    needed = {scale.sources[source].data for source in sources}
     with silenced(quiet):
-        if any(scale.sources[job.run.data].data == PICTURES for job in jobs):
-            write_pictures(out)
+        for name in DRAWN:
+            if name in needed:
+                write_pictures(out, name)
 
     failures: dict[Job, list[SeqJepaError]] = {}
     for number, job in enumerate(jobs, 1):
@@ -133,7 +133,7 @@ def _end(job: Job, state: State, *, device: Device, quiet: bool) -> tuple[str, l
     if state == "done":
         return "already done", []
     if state == "no data":
-        return f"left out, name its data: --{job.data.replace('_', '-')} PATH", []
+        return f"left out, name its data: {' '.join(job.options)}", []
 
     began = time.perf_counter()
     try:
@@ -153,6 +153,8 @@ def _end(job: Job, state: State, *, device: Device, quiet: bool) -> tuple[str, l
 
     ended = f"done in {duration(time.perf_counter() - began)}"
     texts = [f"no {part}: {error}" for part, error in failed.items()]
+    if options := job.options:
+        texts.append(f"for the rest name its data: {' '.join(options)}")
     named = [type(error)(f"{job}, {part}: {error}") for part, error in failed.items()]
     return "; ".join([ended, *texts]), named
 
@@ -165,12 +167,9 @@ def _complete(job: Job, *, device: Device, quiet: bool) -> dict[str, SeqJepaErro
     # With the folder open, no other process evaluates the run meanwhile.
     failed: dict[str, SeqJepaError] = {}
     with RunFolder.open(job.folder, to_json(job.experiment), resume=True):
-        if parts := job.missing_parts:
+        if job.missing_parts:
             with silenced(quiet), status(f"{job}: evaluating ..."), collected() as messages:
-                outcomes = evaluate_suite(
-                    job.folder, parts, device=device, progress=False, paths=dict(job.where)
-                )
-                failed |= {each.name: each.error for each in outcomes if each.error is not None}
+                failed |= _ask(job, device)
             # At the tiny scale no probe converges, which its pages say.
             for message in messages:
                 if not message.startswith(STILL_RISING):
@@ -178,6 +177,37 @@ def _complete(job: Job, *, device: Device, quiet: bool) -> dict[str, SeqJepaErro
         note = job.folder / FAILED
         with disk_errors(f"cannot remove {note}"):
             note.unlink(missing_ok=True)
+    return failed
+
+
+def _ask(job: Job, device: Device) -> dict[str, SeqJepaError]:
+    """Ask a trained run what is missing, as far as data are named; return the parts that failed."""
+    others, unnamed = dict(job.others), dict(job.unnamed)
+    parts = [part for part in job.missing_parts if part not in unnamed]
+    failed: dict[str, SeqJepaError] = {}
+    if own := [part for part in parts if part not in others]:
+        paths = dict(job.where)
+        outcomes = evaluate_suite(job.folder, own, device=device, progress=False, paths=paths)
+        failed |= {each.name: each.error for each in outcomes if each.error is not None}
+
+    for part in parts:
+        if part not in others:
+            continue
+        # Under this name nothing else is kept: what is there is damaged, or of other settings.
+        path, other = part_path(job.folder, part), others[part]
+        with disk_errors(f"cannot remove {path}"):
+            path.unlink(missing_ok=True)
+        try:
+            transfer(
+                job.folder,
+                other.world,
+                name=part.removeprefix(TRANSFER),
+                config=other.evaluate,
+                progress=False,
+                device=device,
+            )
+        except SeqJepaError as error:
+            failed[part] = error
     return failed
 
 

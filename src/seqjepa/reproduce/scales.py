@@ -9,11 +9,12 @@ from seqjepa.recipes import CONSTANT, recipe, with_method, with_views
 from seqjepa.reproduce.layout import OOD, Run
 
 Changes = Mapping[str, Any]
+Paths = Mapping[str, str]
 
-PICTURES = "pictures"
-"""The name of the pictures that the tiny scale draws itself, in place of an option's."""
-SALIENCY = "stl10_saliency"
-"""The option that names published saliency maps of STL-10."""
+PICTURES, OTHER_PICTURES = DRAWN = ("pictures", "other_pictures")
+"""The names of the pictures that the tiny scale draws itself, in place of an option's."""
+SALIENCY = "saliency"
+"""The end of options that name published saliency maps: `stl10_saliency`."""
 OURS, STL10 = "seq_jepa", "stl10"
 
 # Its own optimizer (docstring of `shapes_baseline`).
@@ -32,8 +33,8 @@ class Source:
 
     Attributes:
         recipe: of seq-JEPA, by name.
-        data: the option that names the data, without dashes; `PICTURES` for those drawn here, empty
-            where the world needs none.
+        data: the option that names the data, without dashes; one of `DRAWN` for those drawn here,
+            empty where the world needs none.
         changes: fields of the experiment by their path in config.json.
         ood: name of the split out of distribution; empty if there is none.
     """
@@ -51,7 +52,7 @@ class Scale:
     Attributes:
         name: on the command line.
         about: what differs from the paper, for the pages.
-        sources: by `Run.data`.
+        sources: by `Run.data`, and other worlds by `Where.world`.
         changes: of every recipe, before another method takes the place of seq-JEPA.
         methods: changes of single methods.
         evaluation: seconds that an evaluation takes, roughly; 0 where training takes all the time.
@@ -69,7 +70,7 @@ class Scale:
         return self.sources[run.data].ood if split == OOD else split
 
 
-def build(run: Run, scale: Scale, paths: Mapping[str, str], seed: int = 0) -> Experiment:
+def build(run: Run, scale: Scale, paths: Paths, seed: int = 0) -> Experiment:
     """Return the experiment of a run.
 
     Args:
@@ -78,14 +79,7 @@ def build(run: Run, scale: Scale, paths: Mapping[str, str], seed: int = 0) -> Ex
         paths: of data, by the name of their option. Without, the path stays the recipe's.
         seed: of the run.
     """
-    # The recipe of seq-JEPA at this scale, on the data that were named.
-    source = scale.sources[run.data]
-    changes = {**scale.changes, **source.changes}
-    if source.data in paths:
-        changes["world.path"] = paths[source.data]
-    if SALIENCY in paths and source.recipe == STL10:
-        changes["world.saliency"] = paths[SALIENCY]
-    base = change(recipe(source.recipe)(), changes)
+    base = _base(scale, run.data, paths)
 
     # As many sequences in a step whatever the method, unless views are to be as many.
     train = replace(base.train, num_views=run.observed + 1)
@@ -97,6 +91,32 @@ def build(run: Run, scale: Scale, paths: Mapping[str, str], seed: int = 0) -> Ex
         base = _alike(base)
     base = replace(base, train=train, name=f"{scale.name}_{run.name}", seed=seed)
     return change(base, {**scale.methods.get(run.method, {}), **dict(run.changes)})
+
+
+def elsewhere(experiment: Experiment, world: str, scale: Scale, paths: Paths) -> Experiment:
+    """Return a run's experiment as it is asked about another world.
+
+    Args:
+        experiment: of the run.
+        world: the other one, a key of `Scale.sources`.
+        scale: how large.
+        paths: see `build`.
+    """
+    other = _base(scale, world, paths)
+    # Probes are those of its own recipe: ImageNet's learn from a share of its images.
+    return replace(experiment, world=other.world, evaluate=other.evaluate)
+
+
+def _base(scale: Scale, data: str, paths: Paths) -> Experiment:
+    """Return the recipe of seq-JEPA at a scale, on the data that were named."""
+    source = scale.sources[data]
+    base, changes = recipe(source.recipe)(), {**scale.changes, **source.changes}
+    if source.data in paths:
+        changes["world.path"] = paths[source.data]
+    maps = f"{source.data}_{SALIENCY}"
+    if maps in paths and SALIENCY in to_json(base.world):
+        changes[f"world.{SALIENCY}"] = paths[maps]
+    return change(base, changes)
 
 
 def change(experiment: Experiment, changes: Changes) -> Experiment:
@@ -149,6 +169,8 @@ PAPER = Scale(
                 "train.steps": 390_625,
             },
         ),
+        "imagenet_32": Source("imagenet", "imagenet"),
+        "imagenet_84": Source("imagenet_84", "imagenet"),
     },
     changes={"evaluate.protocol": "paper"},
     methods={"context_ssl": CONTEXT_SSL},
@@ -156,12 +178,14 @@ PAPER = Scale(
 
 OBJECTS = {"world.train_objects": 3000, "world.test_objects": 200, "world.views": 12}
 SMALL = {"method.predict": "last", "world.val_fraction": 0.0}
+PATCHES = {**SMALL, "world.image_size": 64, "world.patch_size": 20}
 TINY = Scale(
     name="tiny",
     about=(
         "A look, not a result: `shapes` at 32 px stands for 3DIEBench, at 48 px with twice the "
         "batch for its high-compute setting, and pictures drawn by `shapes` for CIFAR-100 (24 px), "
-        "Tiny ImageNet (32 px) and STL-10 (patches of 20 px from images of 64). The net is a "
+        "Tiny ImageNet (32 px) and STL-10 (patches of 20 px from images of 64). Other drawn "
+        "pictures stand for ImageNet, with patches of 20 px for 32 and of 24 for 84. The net is a "
         "quarter as wide, batches have 64 sequences, and training and probes end after few steps, "
         "before figures mean anything."
     ),
@@ -175,10 +199,10 @@ TINY = Scale(
         ),
         "cifar100": Source("augmented", PICTURES, {**SMALL, "world.image_size": 24}),
         "tiny_imagenet": Source("augmented", PICTURES, {**SMALL, "world.image_size": 32}),
-        STL10: Source(
-            "saccades", PICTURES, {**SMALL, "world.image_size": 64, "world.patch_size": 20}
-        ),
+        STL10: Source("saccades", PICTURES, PATCHES),
         "stl10_images": Source("augmented", PICTURES, {**SMALL, "world.image_size": 48}),
+        "imagenet_32": Source("saccades", OTHER_PICTURES, PATCHES),
+        "imagenet_84": Source("saccades", OTHER_PICTURES, {**PATCHES, "world.patch_size": 24}),
     },
     changes={
         # Table 4 needs the paper's width of actions; heads and momentum stay the demo's.

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from seqjepa.errors import ConfigError, unknown
-from seqjepa.evaluation.suite import PARTS, PROBES
 from seqjepa.reproduce import augmentations, costs, lengths, objects, saccades
-from seqjepa.reproduce.layout import GFLOPS, HOURS, Run, Table
+from seqjepa.reproduce.layout import HOURS, Run, Table
 
 ALL = "all"
 KNOWN = {
@@ -38,26 +37,11 @@ def find_tables(names: Iterable[str]) -> list[Table]:
 
 
 def needed_parts(tables: Sequence[Table]) -> dict[Run, tuple[str, ...]]:
-    """Return the runs that tables need, in their order, and the parts of each one's evaluation.
-
-    Parts that this version lacks are none.
-    """
+    """Return the runs that tables need, in their order, and the parts of each one's evaluation."""
     parts: dict[Run, dict[str, None]] = {}
     for table in tables:
         for cell in table.cells:
-            part = cell.where.part
-            if part in (PROBES, HOURS) or part in PARTS:
-                for run in cell.runs:
-                    own = parts.setdefault(run, {})
-                    own |= {} if part == HOURS else {part: None}
+            for run in cell.runs:
+                own = parts.setdefault(run, {})
+                own |= {} if cell.where.part == HOURS else {cell.where.part: None}
     return {run: tuple(own) for run, own in parts.items()}
-
-
-def lacking_parts(tables: Sequence[Table]) -> dict[str, list[str]]:
-    """Return the parts of an evaluation that this version lacks, and the tables that have them."""
-    lacking: dict[str, list[str]] = {}
-    for table in tables:
-        for part in dict.fromkeys(cell.where.part for cell in table.cells):
-            if part not in (PROBES, HOURS, GFLOPS, *PARTS):
-                lacking.setdefault(part, []).append(table.name)
-    return lacking
