@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
-from seqjepa import checks
+from seqjepa import checks, plugins
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.from_json import added_in, build_dataclass
 from seqjepa.methods.base import MethodConfig
@@ -209,29 +209,32 @@ def kind(config: type[MethodConfig | WorldConfig]) -> str:
 
 
 def find_kind(base: type[T], name: str) -> type[T]:
-    """Find the config class of a method or world, one of ours or one that has been imported.
+    """Find the config class of a method or world: ours, a plug-in's or one that was imported.
 
     Args:
         base: `MethodConfig` or `WorldConfig`.
         name: see `kind`.
 
     Raises:
-        ConfigError: if there is none.
+        ConfigError: if there is none, or a plug-in of that name is not as it should be.
     """
     package = "methods" if issubclass(base, MethodConfig) else "worlds"
+    root = importlib.import_module(f"seqjepa.{package}")
+    ours = [module.name for module in pkgutil.iter_modules(root.__path__) if not module.ispkg]
+    if name in (others := plugins.registered(package)):
+        return plugins.load_config(package, name, ours, base)
+
     if name not in _kinds(base):
-        root = importlib.import_module(f"seqjepa.{package}")
-        ours = [module.name for module in pkgutil.iter_modules(root.__path__, f"{root.__name__}.")]
-        wanted = [module for module in ours if module.endswith(f".{name}")]
         # Where none has the name, all are imported, for the message below to list them.
-        for module in wanted or ours:
-            importlib.import_module(module)
+        for module in [name] if name in ours else ours:
+            importlib.import_module(f"{root.__name__}.{module}")
 
     known = _kinds(base)
     if name not in known:
         raise ConfigError(
-            f"{unknown(package.removesuffix('s'), name, known)}. If it is your own, import its "
-            "file first (command line: --code FILE, or FILE.py in place of a method's name)"
+            f"{unknown(package.removesuffix('s'), name, [*known, *others])}. If it is your own, "
+            "import its file first (command line: --code FILE, or FILE.py in place of a method's "
+            "name)"
         )
     return known[name]
 

@@ -4,18 +4,19 @@ Their docstrings give the command and, where they were run, time and result. A v
 `replace(recipe(), ...)`.
 """
 
+import functools
 import importlib
 import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from seqjepa import methods
+from seqjepa import methods, plugins
 from seqjepa.config import Experiment, OptimConfig, TrainConfig, find_kind
 from seqjepa.errors import ConfigError, unknown
 from seqjepa.methods import simclr
@@ -33,10 +34,16 @@ CEILING = "supervised"
 
 
 def recipes() -> dict[str, Recipe]:
-    """Return every recipe of this package by name."""
+    """Return every recipe by name: those of this package and those of plug-ins.
+
+    A plug-in is imported when its recipe is called.
+    """
     found = dict[str, Recipe]()
     for module in pkgutil.iter_modules(__path__):
         found |= _public(importlib.import_module(f"{__name__}.{module.name}"))
+    ours = frozenset(found)
+    for name in plugins.registered("recipes"):
+        found[name] = functools.partial(_plugin_recipe, name, ours)
     return found
 
 
@@ -135,9 +142,10 @@ def load_code(path: Path) -> ModuleType:
 
     # A run's config.json names its world and method by their modules.
     name, packages = path.stem, ("methods", "worlds")
-    if name.isidentifier() and any(_is_module(f"seqjepa.{each}.{name}") for each in packages):
+    ours = name.isidentifier() and any(_is_module(f"seqjepa.{each}.{name}") for each in packages)
+    if ours or any(name in plugins.registered(each) for each in packages):
         raise ConfigError(
-            f"{path} has the name of a method or world of seqjepa, "
+            f"{path} has the name of a method or world of seqjepa or of a plug-in, "
             "which a run's config could not tell apart: rename the file"
         )
     if name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(path.resolve()):
@@ -173,6 +181,16 @@ def _take(config: Any, other: Any, names: Iterable[str]) -> Any:
     if "projector" in chosen:
         chosen["projector"] = _take(config.projector, chosen["projector"], HEAD)
     return replace(config, **chosen)
+
+
+def _plugin_recipe(name: str, ours: Collection[str]) -> Experiment:
+    """Return the experiment of a recipe that another package registers."""
+    found = plugins.load("recipes", name, ours)
+    experiment = found() if callable(found) else found
+    if not isinstance(experiment, Experiment):
+        what = plugins.describe("recipes", name)
+        raise ConfigError(f"{what} must be a function that returns an Experiment, got {found!r}")
+    return experiment
 
 
 def _public(module: ModuleType) -> dict[str, Recipe]:

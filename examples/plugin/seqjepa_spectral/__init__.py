@@ -1,0 +1,1 @@
+"""The spectral contrastive loss as a method of seqjepa."""
