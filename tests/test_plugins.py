@@ -128,8 +128,10 @@ def test_what_is_wrong_with_a_plug_in_is_said(
     install("faulty-package", group, entry, one=module)
     base = MethodConfig if group == "methods" else WorldConfig
     with pytest.raises(ConfigError, match=message) as raised:
-        find_kind(base, entry.split()[0])
-    assert f"{group[:-1]} {entry.split()[0]!r} of the package faulty-package" in str(raised.value)
+        find_kind(base, entry.split(maxsplit=1)[0])
+    assert f"{group[:-1]} {entry.split(maxsplit=1)[0]!r} of the package faulty-package" in str(
+        raised.value
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,13 +145,13 @@ def test_what_is_wrong_with_a_plug_in_is_said(
 def test_a_recipe_that_is_none(install: Install, entry: str, message: str) -> None:
     install("faulty", "recipes", entry, one="NUMBER = 3\n\ndef nothing(): return None")
     with pytest.raises(ConfigError, match=message):
-        recipes.recipe(entry.split()[0])()
+        recipes.recipe(entry.split(maxsplit=1)[0])()
 
 
 def test_two_packages_with_one_name(install: Install) -> None:
     install("first", "methods", "one = one:Config", one=METHOD)
     install("second", "methods", "one = another.one:Config")
-    with pytest.raises(ConfigError, match="first.*have the same name|second.*have the same name"):
+    with pytest.raises(ConfigError, match=r"first.*have the same name|second.*have the same name"):
         find_kind(MethodConfig, "one")
 
 
@@ -165,7 +167,7 @@ def test_a_file_may_not_have_a_plug_ins_name(install: Install, tmp_path: Path) -
     (tmp_path / "own").mkdir()
     own = tmp_path / "own" / "sharp_clr.py"
     own.write_text(METHOD)
-    with pytest.raises(ConfigError, match="of a plug-in.*rename the file"):
+    with pytest.raises(ConfigError, match=r"of a plug-in.*rename the file"):
         recipes.load_code(own)
 
 
