@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo furniture cliparts digits test test-fast soak lint format docs clean clean-all
+.PHONY: help setup demo furniture cliparts digits test test-fast soak lint format docs site clean clean-all
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -84,6 +84,9 @@ format: setup ## let ruff format and fix what it can
 
 docs: setup ## make the committed figures and tables again from the committed results
 	$(BIN)/python scripts/docs/make.py
+
+site: setup ## build the documentation site in build/site/html
+	$(BIN)/python scripts/docs/make_site.py
 
 clean: ## remove build output and the tools' caches
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fixtures.packages import write_package
 from seqjepa import cli, plugins, recipes
 from seqjepa.config import find_kind, from_json, to_json
 from seqjepa.errors import ConfigError
@@ -55,13 +56,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     plugins._entries.cache_clear()
 
     def installed(name: str, group: str, entry: str, **modules: str) -> None:
-        about = tmp_path / f"{name}-1.0.dist-info"
-        about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (about / "entry_points.txt").write_text(f"[seqjepa.{group}]\n{entry}\n")
+        key, value = entry.split(" = ")
+        write_package(tmp_path, name, {f"seqjepa.{group}": {key: value}})
         for module, text in modules.items():
             (tmp_path / f"{module}.py").write_text(text)
-        plugins._entries.cache_clear()
 
     yield installed
     plugins._entries.cache_clear()
@@ -184,9 +182,8 @@ def test_the_error_is_a_line_of_the_command(
 def test_the_example_is_the_spectral_contrastive_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compare the loss with equation 6 of the paper, written out."""
     monkeypatch.syspath_prepend(EXAMPLE)
-    from seqjepa_spectral import spectral  # type: ignore[import-not-found]
-
     from fixtures.signal_world import Config as SignalConfig
+    from seqjepa_spectral import spectral  # type: ignore[import-not-found]
 
     world = SignalConfig().build()
     batch = next(world.loader("train", num_views=2, batch_size=6, seed=0))

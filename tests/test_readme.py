@@ -6,22 +6,16 @@ The commands of docs/training.md are tested as well.
 import json
 import re
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
-import seqjepa
+from fixtures.small_recipes import make_recipes_small, write_images
 from fixtures.view_files import write
 from seqjepa import cli
-from seqjepa.commands import benchmark as benchmark_command
-from seqjepa.commands import train as train_command
-from seqjepa.config import Experiment
 from seqjepa.recipes import load_code, recipes
-from seqjepa.worlds import shapes, threediebench
+from seqjepa.worlds import threediebench
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -31,32 +25,10 @@ SHELL = "\n".join(block for language, block in BLOCKS if not language)
 COMMANDS = [line for line in SHELL.splitlines() if line.startswith("seqjepa ")]
 
 
-def small(experiment: Experiment) -> Experiment:
-    """Return the experiment with other sizes and the same in every other choice."""
-    world = experiment.world
-    if isinstance(world, shapes.Config):
-        side = min(world.image_size, 32)
-        world = replace(world, image_size=side, train_objects=29, test_objects=29, views=6)
-    if isinstance(world, threediebench.Config):
-        world = replace(world, path="3DIEBench", image_size=32, views=6)
-
-    return replace(
-        experiment,
-        world=world,
-        encoder=replace(experiment.encoder, width=4),
-        train=replace(experiment.train, steps=2, batch_size=4, log_every=1),
-        evaluate=replace(experiment.evaluate, views=2, objects=16, max_steps=2),
-    )
-
-
 @pytest.fixture
 def small_recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Make all recipes small; give the test a working folder and a cache of its own."""
-    by_name = seqjepa.recipes.recipe
-    for module in (seqjepa.recipes, train_command, benchmark_command):
-        monkeypatch.setattr(module, "recipe", lambda name: lambda: small(by_name(name)()))
-    monkeypatch.setenv("SEQJEPA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
+    make_recipes_small(monkeypatch, tmp_path)
 
 
 def test_the_python_snippet(small_recipes: None) -> None:
@@ -66,15 +38,6 @@ def test_the_python_snippet(small_recipes: None) -> None:
     exec(snippets[0], names)
     assert [names[name].ndim for name in ("z", "z_agg", "z_next")] == [3, 2, 2]
     assert Path("runs/demo/results.json").exists()
-
-
-def write_images(folder: Path) -> None:
-    """Write images of noise, in two classes."""
-    images = np.random.default_rng(0).integers(0, 256, (60, 40, 40, 3), np.uint8)
-    for number, pixels in enumerate(images):
-        path = folder / "ab"[number % 2] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
 
 
 def test_the_commands(small_recipes: None, tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""Settings of Sphinx for the documentation site; see make_site.py."""
+
+from importlib import metadata
+
+project = "seqjepa"
+author = "The seqjepa developers"
+version = metadata.version("seqjepa")
+html_title = f"seqjepa {version}"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["examples/**"]
+default_role = "code"
+highlight_language = "text"  # of blocks that name none
+smartquotes = False  # they make one dash of the two before an option
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 4
+
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_member_order = "bysource"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+html_theme = "furo"
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_show_copyright = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b62a8", "color-brand-content": "#0b62a8"},
+    "dark_css_variables": {"color-brand-primary": "#6cb4ee", "color-brand-content": "#6cb4ee"},
+}
