@@ -63,7 +63,7 @@ def test_every_command_is_shown() -> None:
 
 
 def test_every_public_name_is_shown() -> None:
-    page = (ROOT / "scripts" / "docs" / "website" / "api.md").read_text()
+    page = (ROOT / "scripts" / "docs" / "website" / "api.md").read_text(encoding="utf-8")
     lines = page.splitlines()
     for name in seqjepa.__all__:
         assert any(line.endswith(f":: seqjepa.{name}") for line in lines), name

@@ -234,7 +234,7 @@ def find_kind(base: type[T], name: str) -> type[T]:
         raise ConfigError(
             f"{unknown(package.removesuffix('s'), name, [*known, *others])}. If it is your own, "
             "import its file first (command line: --code FILE, or FILE.py in place of a method's "
-            "name)"
+            "name); if it is a plug-in's, install that"
         )
     return known[name]
 

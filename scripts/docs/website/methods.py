@@ -6,6 +6,7 @@ import json
 import pkgutil
 import runpy
 from collections.abc import Iterator
+from types import ModuleType
 
 import tables
 from committed import DOCS, Committed
@@ -34,52 +35,57 @@ def pages(runs: Committed) -> Iterator[tuple[str, str]]:
 def page(name: str, runs: Committed) -> str:
     """Return the page of a method."""
     module = importlib.import_module(f"seqjepa.methods.{name}")
+    config, method = module.Config, class_of(module)
     head, lead = title(module.__doc__)
     _, _, specification = markdown(module.__doc__).partition("\n\n")
-    method = next(
-        cls
-        for _, cls in inspect.getmembers(module, inspect.isclass)
-        if issubclass(cls, Method) and cls.__module__ == module.__name__
-    )
-    train = f"seqjepa train shapes_tiny --method {name} --run-dir runs/{name}"
-    more = " --method.classes 29" if name == "supervised" else ""
-    return "\n\n".join(
-        [
-            f"# {head}",
-            lead,
-            f"```text\n{train}{more}\n```",
-            facts(module.Config, method),
-            "## What it minimises",
-            specification,
-            "## Settings",
-            f"{markdown(module.Config.__doc__)} They are options of `seqjepa train` and fields of "
-            "the method's `Config`.",
-            table(option for _, own in options(module.Config(), "--method.") for option in own),
-            "## What was measured",
-            *measured(name, runs),
-            "## In the code",
-            f"```{{eval-rst}}\n.. autoclass:: seqjepa.methods.{name}.{method.__name__}\n"
-            "   :members: forward, aggregate, predict\n   :show-inheritance:\n```\n",
-        ]
-    )
+    needed = " --method.classes 29" if name == "supervised" else ""
+    parts = [
+        f"# {head}",
+        lead,
+        f"```text\nseqjepa train shapes_tiny --method {name}{needed} --run-dir runs/{name}\n```",
+        facts(config, method),
+        "## What it minimises",
+        specification,
+        "## Settings",
+        f"{markdown(config.__doc__)} They are options of `seqjepa train` and fields of the "
+        "method's `Config`.",
+        table(option for _, own in options(config(), "--method.") for option in own),
+        "## What was measured",
+        *measured(name, runs),
+        *cost(name),
+        "## In the code",
+        f"```{{eval-rst}}\n.. autoclass:: seqjepa.methods.{name}.{method.__name__}\n"
+        "   :members: forward, aggregate, predict\n   :show-inheritance:\n```\n",
+    ]
+    return "\n\n".join(parts)
+
+
+def class_of(module: ModuleType) -> type[Method]:
+    """Return the method that a module defines."""
+    classes = [cls for _, cls in inspect.getmembers(module, inspect.isclass)]
+    [found] = [
+        cls for cls in classes if issubclass(cls, Method) and cls.__module__ == module.__name__
+    ]
+    return found
 
 
 def facts(config: type[MethodConfig], method: type[Method]) -> str:
     """Return what a method needs and can do, as a list."""
     views = f"{config.reads} views" if config.reads else "2 views or more"
-    needed = config.conditioned or config().uses_actions
-    without = "" if config.conditioned else f" To do without, {config.without_actions}."
-    several = "one vector of them" if method.aggregates else "the mean of their features is probed"
+    actions = ", and no actions."
+    if config.conditioned:
+        actions = ", and the actions between them."
+    elif config().uses_actions:
+        actions = f", and the actions between them. To do without, {config.without_actions}."
+
+    several = "the mean of their features is probed"
+    if method.aggregates:
+        several = "it makes one vector"
     predicts = "yes" if method.predicts else "no"
-    return "\n".join(
-        [
-            f"- **Reads** {views} of a training sequence"
-            + (f", and the actions between them.{without}" if needed else ", and no actions."),
-            f"- **Of several views** it makes {several}."
-            if method.aggregates
-            else f"- **Of several views** {several}.",
-            f"- **Predicts** views from actions: {predicts}.",
-        ]
+    return (
+        f"- **Reads** {views} of a training sequence{actions}\n"
+        f"- **Of several views** {several}.\n"
+        f"- **Predicts** views from actions: {predicts}."
     )
 
 
@@ -109,12 +115,13 @@ def measured(name: str, runs: Committed) -> list[str]:
         "([how](../methods.md#all-methods)); ± is the standard deviation over n seeds. "
         "[All methods side by side](../benchmark.md)."
     )
-    return [about, *costs(name), *parts]
+    return [about, *parts]
 
 
-def costs(name: str) -> list[str]:
+def cost(name: str) -> list[str]:
     """Return what a training view costs with the method, as a sentence, if it was measured."""
     found = {row["method"]: row["time"] for row in json.loads(COSTS.read_text())["figures"]}
     if name not in found:
         return []
-    return [f"A view costs {found[name]:.2f} times the time of one of the paper's objective."]
+    time = f"A training view takes {found[name]:.2f} times as long as with the paper's objective"
+    return [f"{time} ([how](../benchmark.md#what-a-view-costs))."]

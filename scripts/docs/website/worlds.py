@@ -5,12 +5,14 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator
+from typing import Any
 
 import seqjepa.worlds
 from committed import DOCS
 from seqjepa.actions import ActionSpace
 from seqjepa.config import kind
 from seqjepa.recipes import recipes
+from seqjepa.render.scene import FACTORS
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 from website.prose import cell, markdown, options, table
 
@@ -24,6 +26,8 @@ CAPTIONS = {
     "augmented": "Images, views of them, and what was done to each view.",
     "saccades": "Images, their saliency, and the patches that a sequence of fixations sees.",
 }
+# Factors of worlds whose spec is in their files.
+KNOWN = {"threediebench": FACTORS}
 MORE = {
     "threediebench": ("threediebench", "meshes"),
     "augmented": ("augmented", "images"),
@@ -37,11 +41,10 @@ def names() -> list[str]:
     return [name for name in found if issubclass(config_of(name), WorldConfig)]
 
 
-def config_of(name: str) -> type:
+def config_of(name: str) -> Any:
     """Return the config class of a world's module; `object` if it has none."""
     module = importlib.import_module(f"seqjepa.worlds.{name}")
-    found: type = getattr(module, "Config", object)
-    return found
+    return getattr(module, "Config", object)
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -75,7 +78,7 @@ def page(name: str) -> str:
         lead[:1].upper() + lead[1:],
         f"![{CAPTIONS[name]}](../figures/{picture}.png)",
         f"*{CAPTIONS[name]}*",
-        *holds(spec),
+        *holds(name, spec),
         "## Options",
         "They are options of `seqjepa train` and fields of the world's `Config`.",
         *(table(own) for _, own in options(config, "--world.") if own),
@@ -89,21 +92,26 @@ def page(name: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def holds(spec: WorldSpec | None) -> list[str]:
-    """Return the factors, splits and sizes of a world, if they are known without its files."""
+def holds(name: str, spec: WorldSpec | None) -> list[str]:
+    """Return the factors, splits and sizes of a world, as far as it knows them without files."""
+    intro = (
+        "The pose of a view holds every factor, and probes read them all. Actions are made of the "
+        "groups that `--world.actions` names."
+    )
+    parts = ["## Factors and actions", intro]
     if spec is None:
-        return []
+        if name not in KNOWN:
+            return []
+        return [*parts, factors(KNOWN[name], KNOWN[name].select(config_of(name).actions))]
+
     views = "without limit" if spec.views_per_object is None else f"{spec.views_per_object}"
     splits = ", ".join(f"`{split}`" for split in spec.splits)
-    return [
-        "## Factors and actions",
-        "The pose of a view holds every factor, and probes read them all. Actions are made of the "
-        "groups that `--world.actions` names.",
-        factors(spec.factors, spec.actions),
-        f"Splits: {splits}. Views of an object: {views}. A view is "
-        f"{' x '.join(map(str, spec.image_shape))} (channels, height, width), unless an option "
-        "says otherwise.",
-    ]
+    shape = " x ".join(map(str, spec.image_shape))
+    sizes = (
+        f"Splits: {splits}. Views of an object: {views}. A view is {shape} (channels, height, "
+        "width), unless an option says otherwise."
+    )
+    return [*parts, factors(spec.factors, spec.actions), sizes]
 
 
 def factors(known: ActionSpace, given: ActionSpace) -> str:
