@@ -151,6 +151,7 @@ def test_docstrings_become_markdown() -> None:
     """
     expected = "A head.\n\n```text\ny = x\n  + 1\n\nz = y\n```\n\nA paragraph\nof two lines."
     assert prose.markdown(text) == expected
+    assert prose.as_code("with --a.b-c, `x --d` or (--e).") == "with `--a.b-c`, `x --d` or (`--e`)."
     assert prose.title("SIE (Garrido 2023), as in it: half.\n\nMore.") == (
         "SIE",
         "SIE (Garrido 2023), as in it: half.",

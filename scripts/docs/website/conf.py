@@ -11,7 +11,6 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["examples/**"]
 default_role = "code"
 highlight_language = "text"  # of blocks that name none
-smartquotes = False  # they make one dash of the two before an option
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
@@ -19,6 +18,7 @@ myst_heading_anchors = 4
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 

@@ -39,7 +39,7 @@ def markdown(docstring: str | None) -> str:
         if SECTION.match(block.partition("\n")[0]):
             break
         if not block.startswith("    "):
-            blocks.append(block)
+            blocks.append(as_code(block))
             continue
 
         # Blocks of code that only blank lines separate are one.
@@ -100,7 +100,15 @@ def table(found: Iterable[Option], head: str = "option") -> str:
 
 def cell(text: str) -> str:
     """Return a text for a table's cell."""
-    return " ".join(text.split()).replace("|", "\\|")
+    return as_code(" ".join(text.split()).replace("|", "\\|"))
+
+
+def as_code(text: str) -> str:
+    """Return Markdown with options such as --resume as code, wherever they are not yet."""
+    parts = text.split("`")
+    # Every second part is code already.
+    parts[::2] = [re.sub(r"(?<![\w-])--[a-z][\w.-]*\b", r"`\g<0>`", part) for part in parts[::2]]
+    return "`".join(parts)
 
 
 def descriptions(cls: type) -> dict[str, str]:
@@ -121,7 +129,7 @@ def _option(name: str, hint: Any, value: Any, text: str) -> Option:
     positional = "Positional" in repr(hint)
     hint = typing.get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
     if positional:
-        name = name.removeprefix("--").upper()
+        name = name.removeprefix("--").replace("-", "_").upper()
     if hint is bool:
         # A flag that is on has to be turned off to matter.
         head, _, last = name.rpartition(".")

@@ -41,7 +41,7 @@ def evaluate(
             such as `path`.
 
     Returns:
-        The contents of `results.json`: beside `records`, what they came from
+        The contents of `results.json`, which are `records` and what they came from
         (`Subject.header`).
 
     Raises:
