@@ -97,8 +97,8 @@ EQUAL_TIME = {
 }
 # Three million views.
 LONG = {
-    "demo": f"shapes_small {OURS}",
-    "demo_no_actions": f"shapes_small {OURS} {NO_ACTIONS}",
+    "demo": "shapes_demo_long",
+    "demo_no_actions": f"shapes_demo_long {NO_ACTIONS}",
     "every": "shapes_small",
     "every_no_actions": f"shapes_small {NO_ACTIONS}",
     "last": f"shapes_small {LAST}",

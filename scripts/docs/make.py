@@ -59,6 +59,7 @@ SUPERVISED = "*supervised, the ceiling*"
 # The rows of tables, by the runs' names.
 IN_README = {
     "equal_views/demo": "**the demo**",
+    "long/demo": "**the demo's objective, three million views**",
     "equal_views/every": "the paper's loss, every next view predicted",
     "equal_views/last": "the paper's objective, the last view predicted",
     "equal_views/equimod": "EquiMod",
@@ -75,6 +76,16 @@ OBJECTIVES = {
     "simclr_cold_inverse": "SimCLR at temperature 0.1 with inverse 5",
     "vicreg": "VICReg",
     "supervised": SUPERVISED,
+}
+MORE_VIEWS = {
+    "equal_views/demo": f"{DEMO}, one million views",
+    "long/demo": f"{DEMO}, three million",
+    "equal_views/every": f"{EVERY}, one million",
+    "long/every": f"{EVERY}, three million",
+    "equal_views/last": "cosine, the last view (the paper), one million",
+    "long/last": "cosine, the last view (the paper), three million",
+    "equal_views/equimod": "EquiMod, one million",
+    "long/equimod": "EquiMod, three million",
 }
 # The demo with fewer objects to learn from.
 OBJECTS = {
@@ -149,9 +160,11 @@ def results_tables(runs: Committed) -> dict[str, str]:
     return {
         "equal_time": tables.table(runs, {"equal_views/demo": DEMO, **in_time}, controls=False),
         "conditioning": conditioning.table(runs) + (IN_TIME if curves else ""),
+        "more_views": tables.table(runs, MORE_VIEWS, controls=False),
         "predictors": predictors.table(
             runs,
             _at_equal_views(OBJECTIVES | {"sie": "SIE"})
+            | {"long/demo": f"{DEMO}, three million views"}
             | {name: f"{label}, in equal time" for name, label in in_time.items()},
         ),
         "objects": tables.table(runs, OBJECTS, controls=False, head="training objects"),

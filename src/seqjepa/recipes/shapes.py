@@ -109,6 +109,20 @@ def shapes_small() -> Experiment:
     return replace(tiny, name="shapes_small", optim=optim, train=train)
 
 
+def shapes_demo_long() -> Experiment:
+    """The demo for three million views, with the schedule of `shapes_small`.
+
+    Command: seqjepa train shapes_demo_long --run-dir runs/demo_long
+    Time: 35 minutes for 3.07 million views on one of two busy cores with bf16, rendering apart.
+    Result (test, seed 0): top-1 of z 92.8 %, of the mean of five views' z 99.3 %, of z_AGG of five
+    views 99.7 %; relative rotation R2 0.804, median error 22 degrees, individual 0.895 and 13
+    degrees. Among an object's 16 views the predictor finds the right one in 73.7 % of cases.
+
+    Nothing was chosen for it: it is `shapes_small` with the demo's objective.
+    """
+    return replace(shapes_small(), name="shapes_demo_long", method=shapes_demo().method)
+
+
 def shapes() -> Experiment:
     """The paper's setting at 64 px: full ResNet-18, batch 512, the last of four views predicted.
 
