@@ -17,8 +17,9 @@ from measured import measure_all
 from seqjepa import load
 from seqjepa.devices import use_bf16
 from seqjepa.evaluation.factor_probes import QUESTIONS, ask
-from seqjepa.evaluation.features import Sampling, extract
+from seqjepa.evaluation.features import extract
 from seqjepa.evaluation.protocol import Protocol, Record
+from seqjepa.evaluation.sampling import choose_samplings, splits_to_probe
 
 
 def main() -> None:
@@ -32,11 +33,11 @@ def measure(run_dir: Path) -> dict[str, dict[str, float]]:
     world, config = experiment.world.build(), experiment.evaluate
     bf16 = use_bf16(config.precision, torch.device("cpu"))
 
-    tables = {}
-    for name, split in (("train", world.spec.probe_split), ("test", "test")):
-        objects = config.objects if name == "train" else None
-        sampling = Sampling.of(experiment, world, split, objects=objects)
-        tables[name] = extract(model.method, world, split, sampling, bf16=bf16)
+    splits = splits_to_probe(world.spec, "test")
+    tables = {
+        name: extract(model.method, world, splits[name], sampling, bf16=bf16)
+        for name, sampling in choose_samplings(experiment, world, splits).items()
+    }
 
     protocol = Protocol("model", config, experiment.seed, model.method.encoder.dim, bf16)
     found = {}

@@ -80,6 +80,11 @@ class Stages:
         self.seconds[name] = time.perf_counter() - began
         self.console.print(f"{name}: {self.seconds[name]:.1f} s", highlight=False)
 
+    def take(self) -> dict[str, float]:
+        """Return the seconds of each stage since the last call, and begin anew."""
+        taken, self.seconds = self.seconds, {}
+        return taken
+
 
 @contextmanager
 def collected() -> Iterator[list[str]]:

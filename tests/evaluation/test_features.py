@@ -11,13 +11,14 @@ from seqjepa.errors import ConfigError, DataError, NonFiniteError
 from seqjepa.evaluation import features
 from seqjepa.evaluation.features import (
     FeatureTable,
-    Sampling,
     aggregate,
+    encode_parts,
     extract,
     extract_pixels,
-    frozen,
+    inference,
     windows,
 )
+from seqjepa.evaluation.sampling import Sampling
 from seqjepa.keys import draw_key
 from seqjepa.methods.base import Method
 from seqjepa.model import build_method
@@ -124,6 +125,27 @@ def test_features_can_be_trained_on(world: TableWorld, method: Method) -> None:
     assert weight.grad is not None
 
 
+def test_several_embeddings_of_views_that_are_drawn_once(
+    world: TableWorld, method: Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = extract(method, world, "test", SAMPLING)
+    drawn, draw = [], world.sequences
+    monkeypatch.setattr(
+        world, "sequences", lambda *about: drawn.append(about) or draw(*about), raising=False
+    )
+
+    def encode(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with inference(method):
+            features = method.encoder(images)
+        return 2 * features[:, :3], features
+
+    left, right = encode_parts(encode, world, "test", SAMPLING, torch.device("cpu"))
+    assert torch.equal(left.views, 2 * whole.views[..., :3])
+    assert torch.equal(right.views, whole.views)
+    assert torch.equal(left.poses, whole.poses) and torch.equal(left.labels, whole.labels)
+    assert len(drawn) == 1, "32 objects of 5 views fit into one pass"
+
+
 def test_a_part_of_the_objects(world: TableWorld, method: Method) -> None:
     some = extract(method, world, "train", Sampling(num_views=5, seed=3, objects=10))
     again = extract_pixels(
@@ -206,7 +228,7 @@ def test_several_draws_stand_one_after_the_other(world: TableWorld, method: Meth
     drawn = [world.sequences("test", index, 3, key) for key in keys]
     assert table.views.shape[1] == 12
     assert torch.equal(table.poses, torch.cat([batch.poses for batch in drawn], 1))
-    with frozen(method), torch.inference_mode():
+    with inference(method):
         last = method.encoder(drawn[3].views[:, 2])
     torch.testing.assert_close(table.views[:, 11], last)
     assert (table.sequence_length, table.longest) == (None, 12)

@@ -1,10 +1,8 @@
-"""Parts of an evaluation: retrieval by the predictor and the group of actions."""
+"""Parts of an evaluation: retrieval by the predictor, the group of actions, and all together."""
 
 import json
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,13 +12,16 @@ from torch import Tensor
 
 from fixtures import signal_world
 from fixtures.contract import experiment
+from fixtures.toys import toy_subject, value
 from seqjepa import cli
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import ConfigError, DiskError
-from seqjepa.evaluation import group, retrieval, suite
+from seqjepa.evaluation import few_labels, group, retrieval, suite
 from seqjepa.evaluation.bank import Bank
 from seqjepa.evaluation.retrieval import chance, ranks_within, score
-from seqjepa.evaluation.subject import NotApplicableError
+from seqjepa.evaluation.subject import NotApplicableError, Subject
+from seqjepa.evaluation.timings import seconds_of
+from seqjepa.evaluation.transfer import transfer
 from seqjepa.training.loop import train
 
 ROTATION = ActionSpace(
@@ -38,6 +39,7 @@ class Toy(torch.nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
+        self.anywhere = torch.nn.Parameter(torch.zeros(()))
 
     def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
         if self.ignores_actions:
@@ -49,25 +51,13 @@ class Toy(torch.nn.Module):
         return self.predict(source[:, None], action[:, None])
 
 
-def toy(method: Toy, objects: int = 6, views: int = 22) -> tuple[SimpleNamespace, Bank]:
+def toy(method: Toy, objects: int = 6, views: int = 22) -> tuple[Subject, Bank]:
     """Return a subject and its bank, whose embeddings are the views' rotations."""
     torch.manual_seed(0)
     poses = roma.random_unitquat((objects, views))
     embedded = roma.unitquat_to_rotmat(poses).flatten(2)
-    world = SimpleNamespace(spec=SimpleNamespace(actions=ROTATION, name="toy"))
-    subject = SimpleNamespace(
-        method=method, world=world, split="test", device=torch.device("cpu"), bf16=False
-    )
-    return subject, Bank(embedded, embedded, poses, torch.zeros(objects, dtype=torch.int64))
-
-
-def value(records, **about) -> float:
-    [found] = [
-        record.value
-        for record in records
-        if all(getattr(record, key) == wanted for key, wanted in about.items())
-    ]
-    return found
+    bank = Bank(embedded, embedded, poses, torch.zeros(objects, dtype=torch.int64))
+    return toy_subject(method, ROTATION), bank
 
 
 def test_an_exact_predictor_finds_every_view(monkeypatch) -> None:
@@ -162,32 +152,47 @@ def test_the_nearest_of_all_objects_by_an_independent_search() -> None:
     assert found == {"pre": pytest.approx(np.mean(errors), abs=1e-5)}
 
 
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("run") / "run"
-    return train(signal_world.recipe(), folder, quiet=True, device="cpu")
-
-
-@pytest.fixture
-def copied(run_dir: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(run_dir, tmp_path / "run"))
-
-
-def asked(run: Path, *parts: str) -> dict[str, suite.Outcome]:
-    outcomes = suite.evaluate_suite(run, parts, progress=False, device="cpu")
+def asked(run: Path, *parts: str, **settings) -> dict[str, suite.Outcome]:
+    outcomes = suite.evaluate_suite(run, parts, progress=False, device="cpu", **settings)
     return {outcome.name: outcome for outcome in outcomes}
 
 
-def test_a_part_writes_a_file_of_its_own_and_the_same_figures_twice(copied: Path) -> None:
-    first = asked(copied, "retrieval", "group")
-    files = {name: json.loads((copied / "suite" / f"{name}.json").read_bytes()) for name in first}
+def test_a_part_writes_a_file_of_its_own(copied: Path) -> None:
+    outcomes = asked(copied, "retrieval", "group")
     assert not (copied / "results.json").exists()
-    for name, outcome in first.items():
-        assert files[name] == outcome.results and files[name]["part"] == name
-        assert {"versions", "seed", "step", "machine", "data"} <= set(files[name])
-    again = asked(copied, "group", "retrieval")
-    for name, outcome in again.items():
-        assert outcome.results["records"] == files[name]["records"]
+    for name, outcome in outcomes.items():
+        written = json.loads((copied / "suite" / f"{name}.json").read_bytes())
+        assert written == outcome.results and written["part"] == name
+        assert {"versions", "seed", "step", "machine", "data"} <= set(written)
+
+
+def test_asking_everything_twice_writes_the_same_bytes_and_nothing_of_the_run(
+    copied: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(few_labels, "FEWEST", 8)
+    short = replace(signal_world.recipe().evaluate, max_steps=8)
+    other = signal_world.Config(objects=40)
+
+    def contents() -> dict[str, bytes]:
+        files = (path for path in copied.rglob("*") if path.is_file())
+        return {path.relative_to(copied).as_posix(): path.read_bytes() for path in files}
+
+    before, found = contents(), []
+    for _ in range(2):
+        outcomes = asked(copied, "full", config=short)
+        assert all(outcome.error is None for outcome in outcomes.values())
+        transfer(copied, other, name="other", config=short, progress=False, device="cpu")
+        found.append(contents())
+        del found[-1]["timings.json"]
+    assert found[0] == found[1]
+
+    assert before.items() <= found[0].items()
+    written = {"results.json", "transfer/other.json"} | {f"suite/{p}.json" for p in suite.PARTS}
+    assert found[0].keys() - before.keys() == written
+    # What took time stands apart, for each file.
+    noted = json.loads((copied / "timings.json").read_bytes())
+    assert noted.keys() == written and set(noted["suite/group.json"]) == {"group"}
+    assert seconds_of(copied) == sum(noted["results.json"].values()) > 0
 
 
 def test_six_views_and_contexts_of_five(copied: Path) -> None:
@@ -198,10 +203,12 @@ def test_six_views_and_contexts_of_five(copied: Path) -> None:
     assert scores["mrr"] == pytest.approx(sum(1 / n for n in range(1, 7)) / 6)
 
 
-def test_asking_changes_nothing_of_the_run(copied: Path) -> None:
-    before = {p: p.read_bytes() for p in copied.rglob("*") if p.is_file() and p.name != "lock"}
-    asked(copied, "retrieval", "group")
-    assert all(path.read_bytes() == data for path, data in before.items())
+def test_seconds_of_earlier_results_are_in_them(tmp_path: Path) -> None:
+    assert seconds_of(tmp_path) is None
+    (tmp_path / "results.json").write_text('{"seconds": {"model: features": 1.5, "pixels": 2}}')
+    assert seconds_of(tmp_path) == 3.5
+    (tmp_path / "timings.json").write_text('{"results.json": {"pixels": 4}}')
+    assert seconds_of(tmp_path) == 4
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from seqjepa.evaluation.features import Sampling, encode_split, frozen
+from seqjepa.evaluation.features import encode_parts
+from seqjepa.evaluation.sampling import Sampling
 from seqjepa.evaluation.subject import NotApplicableError, Subject
 
 VIEWS = 50  # of each object, at most: as many as 3DIEBench has
@@ -47,21 +47,11 @@ def read_bank(subject: Subject, views: int = VIEWS) -> Bank:
     if not world.spec.actions.groups:
         raise NotApplicableError(f"the world {world.spec.name!r} has no actions")
 
-    # Both embeddings of a view in one row, so that each view is drawn once.
-    widths: list[int] = []
-
-    def embed(images: Tensor) -> Tensor:
-        on = torch.autocast(subject.device.type, torch.bfloat16, enabled=subject.bf16)
-        with torch.inference_mode(), on:
-            both = [method.source(method.encoder(images)), method.target(images)]
-        widths[:] = [part.shape[-1] for part in both]
-        return torch.cat(both, -1)
+    def embed(images: Tensor) -> tuple[Tensor, Tensor]:
+        with subject.inference():
+            return method.source(method.encoder(images)), method.target(images)
 
     available = min(views, world.views(split) or views)
     sampling = Sampling(num_views=available, seed=subject.experiment.seed)
-    with frozen(method):
-        shape = world.spec.image_shape
-        embed(torch.zeros(1, *shape, dtype=torch.uint8, device=subject.device))
-        table = encode_split(embed, sum(widths), world, split, sampling, subject.device)
-    sources, targets = table.views.split(widths, -1)
-    return Bank(sources, targets, table.poses, table.labels)
+    sources, targets = encode_parts(embed, world, split, sampling, subject.device)
+    return Bank(sources.views, targets.views, sources.poses, sources.labels)

@@ -6,23 +6,21 @@ Axes beside those of `types`: N objects of a split, V cached views of each, K ra
 each.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
-from seqjepa.config import Experiment
 from seqjepa.devices import device_of, memory
 from seqjepa.errors import ConfigError, NonFiniteError
+from seqjepa.evaluation.sampling import Sampling
 from seqjepa.keys import draw_key
 from seqjepa.methods.base import Method
-from seqjepa.types import Indices
 from seqjepa.worlds.base import World
 
 # Images per forward pass: what stays in a CPU's cache runs up to 1.5x faster than batches four
@@ -69,12 +67,11 @@ class FeatureTable:
         """Return the same views in another representation.
 
         Args:
-            readout: a function of features [..., D], see `Method.readouts`.
+            readout: a function of features [..., D], see `Method.readouts`; under `inference`.
         """
         # In parts: a readout may attend from every view to a whole context.
-        with torch.inference_mode():
-            views = torch.cat([readout(part) for part in self.views.split(IMAGES)])
-            whole = None if self.whole is None else readout(self.whole)
+        views = torch.cat([readout(part) for part in self.views.split(IMAGES)])
+        whole = None if self.whole is None else readout(self.whole)
         return replace(self, views=views, whole=whole)
 
     def where(self, chosen: Tensor) -> Self:
@@ -88,38 +85,6 @@ class FeatureTable:
             labels=self.labels[chosen],
             whole=None if self.whole is None else self.whole[chosen],
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """The views of a split that are encoded.
-
-    Attributes:
-        num_views: views in each draw; if an object is drawn once, these are its V views.
-        seed: of the views drawn, and of the choice of objects.
-        draws: sequences of `num_views` views that are drawn of each object, and stand one after
-            the other.
-        objects: largest number of the split's objects, chosen at random; None for all.
-    """
-
-    num_views: int
-    seed: int
-    draws: int = 1
-    objects: int | None = None
-
-    @classmethod
-    def of(
-        cls, experiment: Experiment, world: World, split: str, *, objects: int | None = None
-    ) -> Self:
-        """Return the choice that an experiment's evaluation makes of a split's views."""
-        draws, most = experiment.evaluate.encoded(world.spec.ordered)
-        # A world that draws views without limit (None) has as many as are asked for.
-        num_views = min(most, world.views(split) or most)
-        return cls(num_views=num_views, seed=experiment.seed, draws=draws, objects=objects)
-
-    def size(self, available: int) -> int:
-        """Return the number of objects that are taken out of those available."""
-        return min(available, self.objects or available)
 
 
 def extract(
@@ -139,15 +104,13 @@ def extract(
         DataError: if the split is unknown or its objects have too few views.
         NonFiniteError: if features are not finite.
     """
-    device = device_of(method)
 
     def encode(images: Tensor) -> Tensor:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        with inference(method, bf16=bf16):
             features: Tensor = method.encoder(images)
         return features
 
-    with frozen(method):
-        return encode_split(encode, method.encoder.dim, world, split, sampling, device)
+    return encode_split(encode, method.encoder.dim, world, split, sampling, device_of(method))
 
 
 def extract_pixels(
@@ -199,7 +162,7 @@ def encode_split(
     num_views = sampling.num_views
     world.require(split, num_views)
     require_memory(world, split, sampling, dim, device)
-    objects = _choose_objects(world.size(split), split, sampling)
+    objects = sampling.choose(world.size(split), split)
 
     # The views' features go straight to their place: joined at the end, they would need their
     # memory twice. It is no tensor of inference mode, since probes are to be trained on it.
@@ -235,13 +198,29 @@ def encode_split(
     )
 
 
-def _choose_objects(available: int, split: str, sampling: Sampling) -> Indices:
-    """Return the objects to encode, in ascending order."""
-    objects = np.arange(available)
-    if sampling.objects is None or sampling.objects >= available:
-        return objects
-    generator = np.random.default_rng([sampling.seed, *split.encode()])
-    return np.sort(generator.choice(objects, sampling.objects, replace=False))
+def encode_parts(
+    encode: Callable[[Tensor], Sequence[Tensor]],
+    world: World,
+    split: str,
+    sampling: Sampling,
+    device: torch.device,
+) -> list[FeatureTable]:
+    """Return a table for each of several embeddings of a view, which is drawn once for all.
+
+    Args:
+        encode: a function of images [n, C, H, W] that returns embeddings [n, D], each of its own
+            width D.
+        world, split, sampling, device: as for `encode_split`.
+    """
+    # One image shows the widths.
+    blank = torch.zeros(1, *world.spec.image_shape, dtype=torch.uint8, device=device)
+    widths = [part.shape[1] for part in encode(blank)]
+
+    def encode_joined(images: Tensor) -> Tensor:
+        return torch.cat(list(encode(images)), 1)
+
+    table = encode_split(encode_joined, sum(widths), world, split, sampling, device)
+    return [replace(table, views=part, whole=None) for part in table.views.split(widths, -1)]
 
 
 def windows(available: int, length: int, rounds: int, sequence_length: int | None = None) -> Tensor:
@@ -294,20 +273,18 @@ def aggregate(
     device = table.views.device
     draws, length = orders.shape
     parts = []
-    with frozen(method):
-        for rows in torch.arange(len(table), device=device).split(max(1, IMAGES // draws)):
-            # [n, V, .] -> [n, K, M, .] -> [n K, M, .]
-            features = table.views[rows][:, orders].flatten(0, 1)
-            moves = actions.along(table.poses[rows][:, orders].flatten(0, 1))
-            if not known:
-                moves = moves[:, :0]
+    for rows in torch.arange(len(table), device=device).split(max(1, IMAGES // draws)):
+        # [n, V, .] -> [n, K, M, .] -> [n K, M, .]
+        features = table.views[rows][:, orders].flatten(0, 1)
+        moves = actions.along(table.poses[rows][:, orders].flatten(0, 1))
+        if not known:
+            moves = moves[:, :0]
 
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                prefixes = [
-                    method.aggregate(features[:, :m], moves[:, : m - 1])
-                    for m in range(1, length + 1)
-                ]
-                parts.append(torch.stack(prefixes, 1).float().unflatten(0, (len(rows), draws)))
+        with inference(method, bf16=bf16):
+            prefixes = [
+                method.aggregate(features[:, :m], moves[:, : m - 1]) for m in range(1, length + 1)
+            ]
+            parts.append(torch.stack(prefixes, 1).float().unflatten(0, (len(rows), draws)))
 
     sequences = torch.cat(parts)
     if not bool(torch.isfinite(sequences).all()):
@@ -319,13 +296,20 @@ def aggregate(
 
 
 @contextmanager
-def frozen(method: Method) -> Iterator[None]:
-    """Put a method into eval mode inside, and every module into its own mode again afterwards."""
+def inference(method: Method, *, bf16: bool = False) -> Iterator[None]:
+    """Put a method into eval mode inside, without gradients; afterwards its modes come back.
+
+    Args:
+        method: in any mode.
+        bf16: autocast what is computed inside.
+    """
     # Every module has a mode of its own: a part of a method may be in eval mode during training.
     modes = [(module, module.training) for module in method.modules()]
     method.eval()
+    precision = torch.autocast(device_of(method).type, torch.bfloat16, enabled=bf16)
     try:
-        yield
+        with torch.inference_mode(), precision:
+            yield
     finally:
         for module, training in modes:
             module.training = training

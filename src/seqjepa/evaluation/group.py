@@ -27,7 +27,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.evaluation.bank import Bank, read_bank
-from seqjepa.evaluation.features import frozen
 from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.retrieval import ROWS, ranks_within, score
 from seqjepa.evaluation.subject import Subject
@@ -43,9 +42,8 @@ def group(subject: Subject) -> list[Record]:
     """
     bank = read_bank(subject)
     steps = min(LONGEST, bank.targets.shape[1] - 1)
-    with frozen(subject.method), torch.inference_mode():
-        laws = law_errors(subject, bank)
-        drift = rollout(subject, bank, steps) if subject.method.rolls_out else []
+    laws = law_errors(subject, bank)
+    drift = rollout(subject, bank, steps) if subject.method.rolls_out else []
 
     about = ("model", subject.split)
     records = [Record(*about, "group", "view", 1, name, value) for name, value in laws.items()]
@@ -108,7 +106,7 @@ def _in_parts(
     subject: Subject, step: Callable[[Tensor, Tensor], Tensor], sources: Tensor, actions: Tensor
 ) -> Tensor:
     parts = zip(sources.flatten(0, 1).split(ROWS), actions.flatten(0, 1).split(ROWS), strict=True)
-    with torch.autocast(subject.device.type, torch.bfloat16, enabled=subject.bf16):
+    with subject.inference():
         made = torch.cat([step(some, moves).float() for some, moves in parts])
     found: Tensor = made.unflatten(0, sources.shape[:2])
     return found

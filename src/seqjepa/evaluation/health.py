@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from seqjepa.evaluation.control import random_control
-from seqjepa.evaluation.features import FeatureTable, Sampling, aggregate, extract
+from seqjepa.evaluation.features import FeatureTable, aggregate
 from seqjepa.evaluation.knn import nearest_votes
 from seqjepa.evaluation.metrics import top1
 from seqjepa.evaluation.probes import generator_for
@@ -49,12 +49,8 @@ def health(subject: Subject) -> list[Record]:
 
 def _records(subject: Subject, features: str, method: Method) -> list[Record]:
     """Return the measures of a method's z and z_AGG."""
-    experiment, world = subject.experiment, subject.world
-    tables = {}
-    for name, split in (("train", world.spec.probe_split), (subject.split, subject.split)):
-        objects = experiment.evaluate.objects if name == "train" else None
-        sampling = Sampling.of(experiment, world, split, objects=objects)
-        tables[name] = extract(method, world, split, sampling, bf16=subject.bf16)
+    seed = subject.experiment.seed
+    tables = subject.tables(method, fewest=1)
 
     # Both representations as samples [N, Q, .] of each object.
     views = min(VIEWS, *(table.longest for table in tables.values()))
@@ -66,8 +62,8 @@ def _records(subject: Subject, features: str, method: Method) -> list[Record]:
 
     records = []
     for (source, length), samples in inputs.items():
-        scores = measures(samples[subject.split], experiment.seed)
-        scores |= _knn_score(samples, tables, subject.split, experiment.seed)
+        scores = measures(samples[subject.split], seed)
+        scores |= _knn_score(samples, tables, subject.split, seed)
         about = (features, subject.split, "health", source, length)
         records += [Record(*about, metric, value) for metric, value in scores.items()]
     return records

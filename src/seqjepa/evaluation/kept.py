@@ -10,8 +10,8 @@ import torch
 from seqjepa.config import Experiment, to_json
 from seqjepa.devices import place
 from seqjepa.display import warn
-from seqjepa.evaluation.features import Sampling
 from seqjepa.evaluation.protocol import Record
+from seqjepa.evaluation.sampling import Sampling
 from seqjepa.files import json_bytes, write_atomically
 from seqjepa.store.cache import cache_folder
 from seqjepa.worlds.base import WorldSpec

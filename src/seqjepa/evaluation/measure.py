@@ -22,14 +22,14 @@ from seqjepa.evaluation.control import random_control
 from seqjepa.evaluation.factor_probes import regress
 from seqjepa.evaluation.features import (
     FeatureTable,
-    Sampling,
     aggregate,
     extract,
     extract_pixels,
-    frozen,
+    inference,
 )
 from seqjepa.evaluation.kept import control_key, kept
 from seqjepa.evaluation.protocol import Protocol, Record, Tables, labelled, longest_sequences
+from seqjepa.evaluation.sampling import Sampling, choose_samplings, splits_to_probe
 from seqjepa.methods.base import Method
 from seqjepa.worlds.base import World, WorldSpec
 
@@ -51,9 +51,7 @@ def measure(
     readouts, splits out of distribution and factors that no action is made of.
     """
     # The splits. All have pairs of views, or the evaluation ends before anything is computed.
-    splits = splits_to_probe(world.spec, split, quick)
-    for source_split in splits.values():
-        world.require(source_split, 2)
+    splits = splits_to_probe(world.spec, split, ood=not quick)
     samplings = choose_samplings(experiment, world, splits)
     sizes = {name: samplings[name].size(world.size(splits[name])) for name in splits}
 
@@ -69,30 +67,6 @@ def measure(
         key = control_key(name, experiment, world.spec, samplings, device)
         records += kept(key, partial(measurement.control, name))
     return records, sizes
-
-
-def splits_to_probe(spec: WorldSpec, split: str, quick: bool) -> dict[str, str]:
-    """Return the world's split for each name in records.
-
-    The names are `train`, the one asked for, and unless `quick`, all that are out of distribution.
-    """
-    splits = {"train": spec.probe_split, split: split}
-    if quick:
-        return splits
-    in_distribution = ("train", "val", "test", spec.probe_split)
-    others = [name for name in spec.splits if name not in in_distribution]
-    return splits | {name: name for name in others}
-
-
-def choose_samplings(
-    experiment: Experiment, world: World, splits: Mapping[str, str]
-) -> dict[str, Sampling]:
-    """Return the views that are encoded of each split, by its name in records."""
-    most = {"train": experiment.evaluate.objects}
-    return {
-        name: Sampling.of(experiment, world, source_split, objects=most.get(name))
-        for name, source_split in splits.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -149,7 +123,7 @@ class Measurement:
         # Readouts are functions of a single view, so they have no sequences.
         if source is not None and readouts:
             for readout, read in self._readouts(source).items():
-                with self.stages(f"{readout}: features"), frozen(source):
+                with self.stages(f"{readout}: features"), inference(source):
                     read_tables = {split: table.read(read) for split, table in tables.items()}
                 records += self._ask(readout, read_tables, labelled(read_tables), None)
         return records
@@ -203,7 +177,7 @@ class Measurement:
             "train", num_views=2, batch_size=size, seed=self.experiment.seed
         )
         context = next(batches).to(self.device)
-        with frozen(method), torch.inference_mode():
+        with inference(method):
             return method.readouts(context)
 
     @property

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.evaluation.factor_probes import parts
-from seqjepa.evaluation.features import FeatureTable, Sampling, aggregate, extract, frozen
+from seqjepa.evaluation.features import FeatureTable, aggregate
 from seqjepa.evaluation.fitting import Fit, Training, fit
 from seqjepa.evaluation.metrics import median_degrees, r2
 from seqjepa.evaluation.probes import Inputs, concatenated, generator_for, regression
@@ -98,7 +98,7 @@ def path(subject: Subject) -> list[Record]:
     """
     _require(subject)
     experiment, space = subject.experiment, subject.world.spec.actions
-    tables = read_tables(subject)
+    tables = subject.tables(subject.method)
     available = min(table.longest for table in tables.values())
     observed = min(LONGEST, experiment.evaluate.views, available - 1)
     if not observed:
@@ -145,21 +145,6 @@ def _require(subject: Subject) -> None:
         raise NotApplicableError(f"this {name} is not conditioned on actions")
 
 
-def read_tables(subject: Subject) -> dict[str, FeatureTable]:
-    """Return the features of objects to learn from, `train`, and of the subject's split."""
-    experiment, world = subject.experiment, subject.world
-    sources = {
-        "train": (world.spec.probe_split, experiment.evaluate.objects),
-        subject.split: (subject.split, None),
-    }
-    tables = {}
-    for name, (split, objects) in sources.items():
-        world.require(split, 2)
-        sampling = Sampling.of(experiment, world, split, objects=objects)
-        tables[name] = extract(subject.method, world, split, sampling, bf16=subject.bf16)
-    return tables
-
-
 def read(subject: Subject, paths: Paths, ablation: Ablation) -> Tensor:
     """Return what the head for each M reads, [N, K, M, S + W].
 
@@ -174,8 +159,7 @@ def read(subject: Subject, paths: Paths, ablation: Ablation) -> Tensor:
     )
 
     moves = paths.actions(space).float()
-    on = torch.autocast(subject.device.type, torch.bfloat16, enabled=bf16)
-    with frozen(method), torch.inference_mode(), on:
+    with subject.inference():
         embedded = method.embed_actions(moves.flatten(0, 1)).float().unflatten(0, moves.shape[:2])
     # A copy, since heads cannot be trained on tensors of inference mode.
     return torch.cat([aggregated, embedded * ablation.actions], -1)

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from seqjepa.actions import ActionSpace
 from seqjepa.evaluation.bank import Bank, read_bank
-from seqjepa.evaluation.features import frozen
 from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.subject import Subject
 
@@ -65,20 +64,13 @@ def predict_targets(subject: Subject, bank: Bank, observed: int) -> Tensor:
     inner = space.along(poses[:, context])
     outer = space.between(poses[:, :1].expand(-1, len(asked), -1), poses[:, asked])
     found = torch.empty(len(bank), len(asked), targets.shape[-1], device=targets.device)
-    with frozen(method):
-        for rows in torch.arange(len(bank)).split(max(1, ROWS // len(asked))):
-            shown = sources[rows][:, context].repeat_interleave(len(asked), 0)
-            moves = torch.cat(
-                [
-                    inner[rows].repeat_interleave(len(asked), 0),
-                    outer[rows].flatten(0, 1)[:, None],
-                ],
-                1,
-            )
-            on = torch.autocast(subject.device.type, torch.bfloat16, enabled=subject.bf16)
-            with torch.inference_mode(), on:
-                made = method.predict(shown, moves).float()
-            found[rows] = made.unflatten(0, (len(rows), len(asked)))
+    for rows in torch.arange(len(bank)).split(max(1, ROWS // len(asked))):
+        shown = sources[rows][:, context].repeat_interleave(len(asked), 0)
+        before = inner[rows].repeat_interleave(len(asked), 0)
+        moves = torch.cat([before, outer[rows].flatten(0, 1)[:, None]], 1)
+        with subject.inference():
+            made = method.predict(shown, moves).float()
+        found[rows] = made.unflatten(0, (len(rows), len(asked)))
     return found
 
 

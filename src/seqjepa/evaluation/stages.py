@@ -11,14 +11,15 @@ where the experiment allows more: records say `rising` of those that could have 
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
+from seqjepa.config import Experiment
 from seqjepa.evaluation import class_probes
 from seqjepa.evaluation.factor_probes import regress
-from seqjepa.evaluation.features import FeatureTable, Sampling, encode_split, frozen
+from seqjepa.evaluation.features import FeatureTable, encode_parts
 from seqjepa.evaluation.probes import concatenated
 from seqjepa.evaluation.protocol import ROUNDS, Protocol, Record, labelled, view_inputs
+from seqjepa.evaluation.sampling import choose_samplings, splits_to_probe
 from seqjepa.evaluation.subject import NotApplicableError, Subject
 from seqjepa.nn import STAGES, Encoder, ResNet
 
@@ -44,7 +45,7 @@ def stages(subject: Subject) -> list[Record]:
     )
 
     records = []
-    for stage, tables in _tables(subject, config.objects).items():
+    for stage, tables in _tables(subject, replace(experiment, evaluate=config)).items():
         width = subject.method.encoder.dim
         protocol = Protocol(stage, config, experiment.seed, width, subject.bf16)
         if known := labelled(tables):
@@ -55,33 +56,21 @@ def stages(subject: Subject) -> list[Record]:
     return records
 
 
-def _tables(subject: Subject, objects: int | None) -> dict[str, dict[str, FeatureTable]]:
+def _tables(subject: Subject, experiment: Experiment) -> dict[str, dict[str, FeatureTable]]:
     """Return the features of each stage, by split."""
-    experiment, world, encoder = subject.experiment, subject.world, subject.method.encoder
-    splits = {"train": world.spec.probe_split, subject.split: subject.split}
-    for split in splits.values():
-        world.require(split, 2)
+    world, encoder = subject.world, subject.method.encoder
+    splits = splits_to_probe(world.spec, subject.split)
+    samplings = choose_samplings(experiment, world, splits)
 
-    # All stages in one row, so that each view is drawn and encoded once.
-    def encode(images: Tensor) -> Tensor:
-        on = torch.autocast(subject.device.type, torch.bfloat16, enabled=subject.bf16)
-        with torch.inference_mode(), on:
-            return torch.cat(pooled_stages(encoder, images), 1)
+    def encode(images: Tensor) -> list[Tensor]:
+        with subject.inference():
+            return pooled_stages(encoder, images)
 
-    with frozen(subject.method):
-        blank = torch.zeros(1, *world.spec.image_shape, dtype=torch.uint8, device=subject.device)
-        widths = [part.shape[1] for part in pooled_stages(encoder, blank)]
-        rows = {}
-        for name, split in splits.items():
-            most = objects if name == "train" else None
-            sampling = Sampling.of(experiment, world, split, objects=most)
-            rows[name] = encode_split(encode, sum(widths), world, split, sampling, subject.device)
-
-    names = [*STAGES[:-1], "features"]
-    tables: dict[str, dict[str, FeatureTable]] = {name: {} for name in names}
-    for split, table in rows.items():
-        for name, views in zip(names, table.views.split(widths, -1), strict=True):
-            tables[name][split] = replace(table, views=views.contiguous(), whole=None)
+    tables: dict[str, dict[str, FeatureTable]] = {name: {} for name in [*STAGES[:-1], "features"]}
+    for split, sampling in samplings.items():
+        parts = encode_parts(encode, world, splits[split], sampling, subject.device)
+        for by_split, table in zip(tables.values(), parts, strict=True):
+            by_split[split] = table
     return tables
 
 

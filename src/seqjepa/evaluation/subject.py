@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,10 @@ from seqjepa.config import EvaluateConfig, Experiment, to_json
 from seqjepa.devices import cpu_name, device_of, find_device, place, use_bf16
 from seqjepa.display import Stages, warn
 from seqjepa.errors import ConfigError
+from seqjepa.evaluation.features import FeatureTable, extract, inference
 from seqjepa.evaluation.protocol import FORMAT
+from seqjepa.evaluation.sampling import choose_samplings, splits_to_probe
+from seqjepa.evaluation.timings import note_seconds
 from seqjepa.files import disk_errors, json_bytes, write_atomically
 from seqjepa.methods.base import Method
 from seqjepa.model import Model, load
@@ -32,14 +36,16 @@ class Subject:
     """A trained model, the world that it is asked about, and how.
 
     Attributes:
+        run_dir: of the run.
         model: frozen.
         experiment: that made it, with the evaluation's own settings.
         world: that it was trained on.
         split: held-out objects.
-        stages: what is being done, and how long it took.
+        stages: what is being done, and how long it took since results were last written.
         changed: differences of the data from those trained on.
     """
 
+    run_dir: Path
     model: Model
     experiment: Experiment
     world: World
@@ -69,7 +75,7 @@ class Subject:
         changed = changed_data(run_dir, world.spec)
         if changed:
             warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
-        return cls(model, experiment, world, split, stages, changed)
+        return cls(run_dir, model, experiment, world, split, stages, changed)
 
     @property
     def method(self) -> Method:
@@ -85,6 +91,24 @@ class Subject:
     def bf16(self) -> bool:
         """True if forward passes are in bf16."""
         return use_bf16(self.experiment.evaluate.precision, self.device)
+
+    def inference(self) -> AbstractContextManager[None]:
+        """Return a context for forward passes of the method, see `features.inference`."""
+        return inference(self.method, bf16=self.bf16)
+
+    def tables(self, method: Method, *, fewest: int = 2) -> dict[str, FeatureTable]:
+        """Return a method's features of objects to learn from, `train`, and of the split.
+
+        Args:
+            method: the subject's, or a control.
+            fewest: number of views that every object must have.
+        """
+        splits = splits_to_probe(self.world.spec, self.split)
+        samplings = choose_samplings(self.experiment, self.world, splits, fewest=fewest)
+        return {
+            name: extract(method, self.world, splits[name], sampling, bf16=self.bf16)
+            for name, sampling in samplings.items()
+        }
 
     def header(self) -> dict[str, Any]:
         """Return what results say of themselves, beside their records.
@@ -105,18 +129,22 @@ class Subject:
             "versions": versions | {name: version(name) for name in libraries},
             "machine": machine | place(self.experiment.evaluate.precision, self.device),
             "trained": self.model.environment,
-            "seconds": {name: round(seconds, 1) for name, seconds in self.stages.seconds.items()},
             "data": self.world.spec.data,
             "changed_data": self.changed,
         }
 
+    def write(self, file: str, results: Mapping[str, Any]) -> Path:
+        """Write a file of results in the run's folder, whole or not at all, and return its path.
 
-def write_results(path: Path, results: Mapping[str, Any]) -> None:
-    """Write results whole or not at all, and the folder that they are in.
+        The seconds that they took go to the run's `timings.json`: the same evaluation writes the
+        same results.
 
-    Raises:
-        DiskError: if they cannot be written.
-    """
-    with disk_errors(f"cannot write {path}"):
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, json_bytes(results))
+        Raises:
+            DiskError: if they cannot be written.
+        """
+        path = self.run_dir / file
+        with disk_errors(f"cannot write {path}"):
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, json_bytes(results))
+            note_seconds(self.run_dir, file, self.stages.take())
+        return path

@@ -15,14 +15,14 @@ import torch
 from seqjepa.config import EvaluateConfig
 from seqjepa.display import silenced
 from seqjepa.errors import ConfigError, SeqJepaError, unknown
-from seqjepa.evaluation.evaluate import probe
+from seqjepa.evaluation.evaluate import RESULTS, probe
 from seqjepa.evaluation.group import group
 from seqjepa.evaluation.health import health
 from seqjepa.evaluation.path import path
 from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.retrieval import retrieval
 from seqjepa.evaluation.stages import stages
-from seqjepa.evaluation.subject import Subject, write_results
+from seqjepa.evaluation.subject import Subject
 
 PROBES, FULL, FOLDER = "probes", "full", "suite"
 PARTS: Mapping[str, Callable[[Subject], Sequence[Record]]] = {
@@ -64,7 +64,8 @@ def evaluate_suite(
 ) -> Iterator[Outcome]:
     """Ask a run's newest checkpoint several questions, and write a file for each.
 
-    A part that fails does not keep the others from being asked.
+    Each part is asked when its outcome is taken from the iterator. One that fails does not keep the
+    others from being asked.
 
     Args:
         run_dir: of the run.
@@ -87,8 +88,11 @@ def evaluate_suite(
             device=device,
             paths=paths,
         )
-        for name in names:
-            yield _ask(subject, name, Path(run_dir), quick)
+    for name in names:
+        # Not while the caller has the outcome.
+        with silenced(not progress):
+            outcome = _ask(subject, name, quick)
+        yield outcome
 
 
 def chosen_parts(parts: Collection[str]) -> list[str]:
@@ -106,12 +110,16 @@ def chosen_parts(parts: Collection[str]) -> list[str]:
 
 def results_path(run_dir: Path, name: str) -> Path:
     """Return the file of a part's results in a run's folder."""
-    return run_dir / "results.json" if name == PROBES else run_dir / FOLDER / f"{name}.json"
+    return run_dir / _file(name)
 
 
-def _ask(subject: Subject, name: str, run_dir: Path, quick: bool) -> Outcome:
+def _file(name: str) -> str:
+    return RESULTS if name == PROBES else f"{FOLDER}/{name}.json"
+
+
+def _ask(subject: Subject, name: str, quick: bool) -> Outcome:
     """Ask one question and write its file."""
-    path = results_path(run_dir, name)
+    path = results_path(subject.run_dir, name)
     try:
         if name == PROBES:
             results = probe(subject, quick=quick)
@@ -119,7 +127,7 @@ def _ask(subject: Subject, name: str, run_dir: Path, quick: bool) -> Outcome:
             with subject.stages(name):
                 records = [asdict(record) for record in PARTS[name](subject)]
             results = subject.header() | {"part": name, "records": records}
-        write_results(path, results)
+        subject.write(_file(name), results)
     except SeqJepaError as error:
         return Outcome(name, path, error=error)
     return Outcome(name, path, results)

@@ -27,9 +27,10 @@ from seqjepa.evaluation.evaluate import still_rising
 from seqjepa.evaluation.few_labels import few_labels
 from seqjepa.evaluation.kept import control_key, kept
 from seqjepa.evaluation.knn import nearest_neighbours
-from seqjepa.evaluation.measure import Measurement, choose_samplings, splits_to_probe
+from seqjepa.evaluation.measure import Measurement
 from seqjepa.evaluation.protocol import Record
-from seqjepa.evaluation.subject import NotApplicableError, Subject, write_results
+from seqjepa.evaluation.sampling import choose_samplings, splits_to_probe
+from seqjepa.evaluation.subject import NotApplicableError, Subject
 from seqjepa.evaluation.suite import PARTS, PROBES, chosen_parts
 from seqjepa.files import json_bytes, sha256, slug
 from seqjepa.model import load
@@ -77,9 +78,8 @@ def transfer(
         other = _Other.open(Path(run_dir), world, split, config, Stages(progress), device)
         results = other.results(names)
 
-    path = _path(Path(run_dir), name or kind(type(world)), results)
-    write_results(path, results)
-    return path, results
+    file = _file(Path(run_dir), name or kind(type(world)), results)
+    return other.subject.write(file, results), results
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class _Other:
 
         # Views that are drawn without limit, and in which nothing varies.
         single = world.spec.views_per_object is None and not world.spec.factors.groups
-        return cls(Subject(model, experiment, world, split, stages, []), acts, single)
+        return cls(Subject(run_dir, model, experiment, world, split, stages, []), acts, single)
 
     def results(self, parts: Collection[str]) -> dict[str, Any]:
         """Return the contents of the file."""
@@ -155,10 +155,8 @@ class _Other:
         """Return the figures of all probes, and the number of objects of each split."""
         subject = self.subject
         experiment, world, method = subject.experiment, subject.world, subject.method
-        splits = splits_to_probe(world.spec, subject.split, quick=True)
-        for split in splits.values():
-            world.require(split, 1 if self.single else 2)
-        samplings = choose_samplings(experiment, world, splits)
+        splits, fewest = splits_to_probe(world.spec, subject.split), 1 if self.single else 2
+        samplings = choose_samplings(experiment, world, splits, fewest=fewest)
         if self.single:
             samplings = {
                 name: replace(sampling, num_views=1, draws=1)
@@ -248,16 +246,15 @@ def _acting(config: WorldConfig, names: tuple[str, ...]) -> WorldConfig:
     return replace(config, **chosen)
 
 
-def _path(run_dir: Path, name: str, results: dict[str, Any]) -> Path:
+def _file(run_dir: Path, name: str, results: dict[str, Any]) -> str:
     """Return the file of results: of another world of the same name, it has a digest."""
-    stem = slug(name) or "world"
-    path = run_dir / FOLDER / f"{stem}.json"
+    stem = f"{FOLDER}/{slug(name) or 'world'}"
     try:
-        earlier = _identity(json.loads(path.read_bytes()))
+        earlier = _identity(json.loads((run_dir / f"{stem}.json").read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
-        return path  # it is not there, or damaged
+        return f"{stem}.json"  # it is not there, or damaged
     own = _identity(results)
-    return path if earlier == own else path.with_name(f"{stem}_{own[:8]}.json")
+    return f"{stem}.json" if earlier == own else f"{stem}_{own[:8]}.json"
 
 
 def _identity(results: dict[str, Any]) -> str:

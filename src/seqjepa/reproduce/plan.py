@@ -10,8 +10,8 @@ import torch
 
 from seqjepa.config import Experiment, to_json
 from seqjepa.evaluation.suite import PROBES
+from seqjepa.evaluation.timings import seconds_of
 from seqjepa.recipes import recipe
-from seqjepa.report.runs import read_results
 from seqjepa.reproduce.jobs import Job, State
 from seqjepa.reproduce.results import train_seconds
 from seqjepa.reproduce.scales import Scale, change
@@ -123,9 +123,10 @@ def _wait(device: torch.device) -> None:
 
 def _evaluation(jobs: Sequence[Job], states: Sequence[State], scale: Scale) -> float:
     """Return the seconds of an evaluation: the mean of those that there are, or the scale's."""
-    taken = [
-        sum(read_results(job.folder / "results.json")["seconds"].values())
+    noted = [
+        seconds_of(job.folder)
         for job, state in zip(jobs, states, strict=True)
         if state == "done" and PROBES in job.parts
     ]
+    taken = [seconds for seconds in noted if seconds is not None]
     return mean(taken) if taken else scale.evaluation

@@ -18,7 +18,8 @@ from seqjepa.devices import device_of, environment, fork_rng, use_bf16
 from seqjepa.display import Display, silenced
 from seqjepa.distributed import all_reduce_mean, rank, require_same
 from seqjepa.errors import CollapseError, Interrupted, NonFiniteError, Stopped
-from seqjepa.evaluation.features import Sampling, require_memory
+from seqjepa.evaluation.features import require_memory
+from seqjepa.evaluation.sampling import Sampling
 from seqjepa.keys import step_seed
 from seqjepa.methods.base import Method
 from seqjepa.model import require_fit

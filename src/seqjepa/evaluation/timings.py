@@ -1,0 +1,47 @@
+"""`timings.json` of a run: the seconds that each stage behind a file of results took.
+
+They stand apart from the results, so that evaluating twice writes the same results.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seqjepa.files import json_bytes, write_atomically
+
+TIMINGS = "timings.json"
+
+
+def note_seconds(run_dir: Path, file: str, seconds: Mapping[str, float]) -> None:
+    """Note the seconds of each stage behind a file of results, in place of earlier ones.
+
+    Args:
+        run_dir: of the run.
+        file: of the results, below it, such as `suite/group.json`.
+        seconds: by stage.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
+    rounded = {stage: round(each, 1) for stage, each in seconds.items()}
+    known = _read(run_dir / TIMINGS) | {file: rounded}
+    write_atomically(run_dir / TIMINGS, json_bytes(known))
+
+
+def seconds_of(run_dir: Path, file: str = "results.json") -> float | None:
+    """Return the seconds behind a file of results; None if nobody noted them.
+
+    Results of earlier versions hold them themselves.
+    """
+    noted = _read(run_dir / TIMINGS).get(file) or _read(run_dir / file).get("seconds")
+    return sum(noted.values()) if noted else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; an empty one if it is not there or damaged."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
