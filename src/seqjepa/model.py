@@ -213,10 +213,14 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
     return method
 
 
-def require_fit(experiment: Experiment) -> None:
+def require_fit(experiment: Experiment, device: str = "cpu") -> None:
     """Raise an error if method, encoder and world do not fit, as far as the outline shows.
 
     It takes little time compared with building the world, which may read or render for minutes.
+
+    Args:
+        experiment: to be trained.
+        device: where its weights are made; on `meta` there are none, which is for many experiments.
 
     Raises:
         ConfigError: if they do not fit together.
@@ -224,7 +228,8 @@ def require_fit(experiment: Experiment) -> None:
     """
     outline = experiment.world.outline()
     if outline is not None:
-        build_method(experiment, outline)
+        with torch.device(device):
+            build_method(experiment, outline)
         outline.require_views(experiment.train.num_views)
 
 

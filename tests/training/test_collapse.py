@@ -77,11 +77,10 @@ def test_what_train_health_asks_for_is_of_the_views_of_the_batch() -> None:
     found = output("seq_jepa")
     views = found.representation.views
     assert spectra(found) == {
-        "health/rankme": health(found)["z_rankme"],
         "health/lidar": float(lidar(views)),
         "health/alpha": float(alpha(views)),
     }
 
     # A single view of each object has no spread within the object.
     single = replace(found, representation=Representation(views[:, :1], views[:, 0]))
-    assert spectra(single).keys() == {"health/rankme", "health/alpha"}
+    assert spectra(single).keys() == {"health/alpha"}

@@ -196,7 +196,8 @@ class SeqJEPA(Method):
 
     def target(self, views: Tensor) -> Tensor:
         """Return the EMA target's features [..., D] of views [..., C, H, W]."""
-        return torch.as_tensor(self.target_encoder(views))
+        features: Tensor = self.target_encoder(views)
+        return features
 
     def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
         """Return the features [B, D] that the last of the actions [B, T, A] leads to."""

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from seqjepa.benchmark.standings import FAILED, read_finished
 from seqjepa.config import Experiment, to_json
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.evaluation.suite import PROBES, results_path
 from seqjepa.from_json import differences
-from seqjepa.model import build_method
+from seqjepa.model import require_fit
 from seqjepa.report.runs import TRANSFER, read_results
 from seqjepa.reproduce.layout import OOD, Run, Table
 from seqjepa.reproduce.scales import DRAWN, Paths, Scale, build, elsewhere
@@ -200,24 +198,9 @@ def require_startable(jobs: Sequence[Job]) -> None:
     """
     for job in jobs:
         try:
-            require_fit(job.experiment)
+            # Without weights: there may be a hundred of the paper's nets.
+            require_fit(job.experiment, "meta")
             RunFolder.check(job.folder, to_json(job.experiment), resume=True)
         except ConfigError as error:
             # The option has another name here.
             raise ConfigError(f"{job}: {error}".replace("--run-dir", "--out")) from error
-
-
-def require_fit(experiment: Experiment) -> None:
-    """Raise an error if method, encoder and world do not fit, as far as the outline shows.
-
-    It is `model.require_fit` without weights, since there may be a hundred of the paper's nets.
-
-    Raises:
-        ConfigError: if they do not fit together.
-        DataError: if the world's objects have too few views.
-    """
-    outline = experiment.world.outline()
-    if outline is not None:
-        with torch.device("meta"):
-            build_method(experiment, outline)
-        outline.require_views(experiment.train.num_views)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.distributed import gather
-from seqjepa.evaluation.spectra import MEASURES, rankme
+from seqjepa.evaluation.spectra import alpha, lidar, rankme
 from seqjepa.types import StepOutput
 
 # A constant encoder has a spread under 1e-2; healthy ones stay above 0.3 from the first step.
@@ -53,12 +53,12 @@ def health(output: StepOutput) -> dict[str, float]:
 def spectra(output: StepOutput) -> dict[str, float]:
     """Return what `train.health` asks for of the views' features in a batch, for the log.
 
-    They are `health/rankme`, which is `z_rankme`, `health/lidar` and `health/alpha`, as far as they
-    are defined. Those of a batch are lower than those of a split that `evaluate --suite health`
+    They are `health/lidar` and `health/alpha`, as far as they are defined; RankMe is the log's
+    `z_rankme`. Those of a batch are lower than those of a split that `evaluate --suite health`
     tells: no rank is larger than the number of views, nor LiDAR's than that of objects.
     """
     features = gather(output.representation.views.float())
-    found = {f"health/{name}": measure(features).item() for name, measure in MEASURES.items()}
+    found = {"health/lidar": lidar(features).item(), "health/alpha": alpha(features).item()}
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
