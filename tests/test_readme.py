@@ -14,6 +14,7 @@ import pytest
 from fixtures.small_recipes import make_recipes_small, write_images
 from fixtures.view_files import write
 from seqjepa import cli
+from seqjepa.evaluation import few_labels
 from seqjepa.recipes import load_code, recipes
 from seqjepa.worlds import threediebench
 
@@ -31,13 +32,20 @@ def small_recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     make_recipes_small(monkeypatch, tmp_path)
 
 
-def test_the_python_snippet(small_recipes: None) -> None:
-    snippets = [block for language, block in BLOCKS if language == "python"]
-    assert len(snippets) == 1
+def test_the_python_snippets(small_recipes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    [snippet] = [block for language, block in BLOCKS if language == "python"]
     names: dict[str, Any] = {}
-    exec(snippets[0], names)
+    exec(snippet, names)
     assert [names[name].ndim for name in ("z", "z_agg", "z_next")] == [3, 2, 2]
     assert Path("runs/demo/results.json").exists()
+
+    # The page on evaluation asks the same run.
+    monkeypatch.setattr(few_labels, "FEWEST", 2)
+    page = (ROOT / "docs" / "evaluation.md").read_text()
+    [further] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(further, names)
+    for file in ("suite/retrieval.json", "suite/group.json", "transfer/tiny.json"):
+        assert (Path("runs/demo") / file).exists(), file
 
 
 def test_the_commands(small_recipes: None, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from seqjepa.actions import ActionSpace, Group
     from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
     from seqjepa.evaluation.evaluate import evaluate
+    from seqjepa.evaluation.suite import evaluate_suite
+    from seqjepa.evaluation.transfer import transfer
     from seqjepa.model import Model, load
     from seqjepa.nn import EncoderConfig
     from seqjepa.recipes import recipe
@@ -25,6 +27,8 @@ _HOMES = {
     "OptimConfig": "config",
     "TrainConfig": "config",
     "evaluate": "evaluation.evaluate",
+    "evaluate_suite": "evaluation.suite",
+    "transfer": "evaluation.transfer",
     "Model": "model",
     "load": "model",
     "EncoderConfig": "nn",
@@ -48,9 +52,11 @@ __all__ = [
     "StepOutput",
     "TrainConfig",
     "evaluate",
+    "evaluate_suite",
     "load",
     "recipe",
     "train",
+    "transfer",
 ]
 
 
