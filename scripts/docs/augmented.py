@@ -84,7 +84,7 @@ def photographs() -> World:
 
 def draw_boxes(axes: Axes, poses: list[Parameters]) -> None:
     """Draw each view's crop box in the view's colour."""
-    for pose, view_colour in zip(poses, style.VARIANTS, strict=True):
+    for pose, view_colour in style.coloured(poses):
         corner = (pose["left"] - 0.5, pose["top"] - 0.5)
         # A wider white line below keeps the coloured one visible on any photograph.
         for colour, width in (("white", 2.4), (view_colour, 1.4)):

@@ -203,7 +203,7 @@ def write_readme(table: str) -> None:
 def pictures(runs: Committed, compared: list[Entry]) -> Iterator[Picture]:
     """Yield the pictures of docs/figures that are made from committed results."""
     demo, ceiling = runs["equal_views/demo"], runs.get("equal_views/supervised")
-    by_views = charts.accuracy_by_views(demo, 29, ceiling=ceiling, top=100)
+    by_views = charts.accuracy_by_views(demo, 29, ceiling=ceiling)
     yield picture("invariance", by_views, "accuracy against the number of views")
 
     by_features = charts.pose_by_features(demo, ceiling=ceiling)

@@ -10,6 +10,7 @@ import pytest
 
 from fixtures.contract import experiment
 from fixtures.run_copies import copy_run
+from seqjepa import cli
 from seqjepa.errors import DataError
 from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.suite import evaluate_suite
@@ -34,12 +35,21 @@ def test_the_page_has_the_parts_that_were_asked(run_dir: Path, tmp_path: Path) -
     assert (tmp_path / "after" / "imagined.png").stat().st_size > 1000
 
 
-def test_a_damaged_part_is_named(run_dir: Path, tmp_path: Path) -> None:
+def test_a_damaged_part_is_a_line_and_the_exit_status(
+    run_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     run = copy_run(run_dir, tmp_path / "run")
     (run / "suite").mkdir()
     (run / "suite" / "group.json").write_text("{")
-    with pytest.raises(DataError, match=r"group\.json is damaged"):
-        read_run(run)
+    shutil.copy(run / "results.json", run / "suite" / "health.json")
+    assert cli.run(["report", str(run), "--out", str(tmp_path / "out")]) == DataError.exit_code
+    said = capfd.readouterr().err.replace("\n", " ")
+    assert "index.html is written, but lacks a part:" in said and "group.json is damaged" in said
+
+    page = (tmp_path / "out" / "index.html").read_text()
+    [line] = [line for line in page.splitlines() if "group: left out" in line]
+    assert "run/suite/group.json is damaged" in line and str(tmp_path) not in line
+    assert "Health without labels" in page and "Results on held-out objects" in page
 
 
 def variant(label: str, *values: dict[int, float]) -> Variant:

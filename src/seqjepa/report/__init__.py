@@ -8,12 +8,10 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from markupsafe import escape
-
-from seqjepa.errors import ConfigError
+from seqjepa.errors import ConfigError, DataError
 from seqjepa.files import disk_errors, slug, write_atomically
-from seqjepa.report import charts, curves, page, style
-from seqjepa.report.album import make_album
+from seqjepa.report import charts, comparison, curves, page, style
+from seqjepa.report.album import Album, make_album
 from seqjepa.report.runs import Variant, group, read_run
 from seqjepa.report.style import Picture, picture
 
@@ -36,7 +34,8 @@ def write_report(
 
     Raises:
         ConfigError: if a folder is no run, or `out` cannot be written to.
-        DataError: if a run's files are missing or damaged.
+        DataError: if a run's files are missing or damaged; of a further part of an evaluation once
+            the page has been written, in which a line stands for it.
         DiskError: if the disk is full.
     """
     if not run_dirs:
@@ -46,16 +45,12 @@ def write_report(
     target = _prepare(Path(out))
 
     several = len(variants) > 1
-    top = _top(variants)
-    albums, results = [], []
     with style.look():
-        for number, variant in enumerate(variants, 1):
-            prefix = f"{number}_{slug(variant.label)}_" if several else ""
-            label = f"{variant.label}. " if several else ""
-            album = make_album(variant, prefix, paths or {})
-            albums.append(album)
-            results += _results(variant, album.classes, top, prefix, label)
-        training = _training(variants)
+        albums = [
+            make_album(variant, f"{number}_{slug(variant.label)}_" if several else "", paths or {})
+            for number, variant in enumerate(variants, 1)
+        ]
+        results, training = _results(variants, albums), _training(variants)
 
     pictures = [each for album in albums for each in album.pictures] + results + training
     html = page.render(variants, albums, results, training)
@@ -64,6 +59,7 @@ def write_report(
             write_atomically(target / f"{each.name}.png", each.png)
         # The page comes last: where it is, its pictures are too.
         write_atomically(target / "index.html", html.encode(errors="backslashreplace"))
+    _require_all_read(variants, target / "index.html")
     return target / "index.html"
 
 
@@ -81,36 +77,38 @@ def _prepare(out: Path) -> Path:
     return out
 
 
-def _top(variants: Sequence[Variant]) -> float:
-    """Return the end of the accuracy axis that all variants share, in per cent."""
-    shares = [
-        record.value
-        for variant in variants
-        for record in variant.records
-        if record.metric == "top1" and record.split == variant.split
-    ]
-    # Eight per cent of room above the highest curve.
-    return min(100.0, 108 * (max(shares, default=0.0) or 1.0))
+def _require_all_read(variants: Sequence[Variant], written: Path) -> None:
+    """Raise a DataError if parts of evaluations could not be read for a page."""
+    runs = [run for variant in variants for run in variant.runs]
+    errors = "; ".join(str(error) for run in runs for error in run.unread.values())
+    if errors:
+        raise DataError(f"{written} is written, but lacks a part: {errors}")
 
 
-def _results(
-    variant: Variant, classes: int | None, top: float, prefix: str, label: str
-) -> list[Picture]:
-    """Draw the plots of a variant's results, as far as it has been evaluated."""
+def _results(variants: Sequence[Variant], albums: Sequence[Album]) -> list[Picture]:
+    """Draw the plots of the results, as far as there are any: several variants side by side."""
+    first, several = variants[0], len(variants) > 1
     pictures = []
-    if charts.has_accuracy_by_views(variant):
-        figure = charts.accuracy_by_views(variant, classes, top=top)
+    if any(map(charts.has_accuracy_by_views, variants)):
+        # Guessing is the same for all, or not drawn.
+        known = {album.classes for album in albums}
+        classes = known.pop() if len(known) == 1 else None
+        figure = (
+            comparison.accuracy_by_views(variants, classes)
+            if several
+            else charts.accuracy_by_views(first, classes)
+        )
         alt = "Test accuracy against the number of views"
-        said = "Probes of z_AGG and, its rival, of the mean of the same views’ z."
-        caption = escape(label) + page.mathematics(said)
-        pictures.append(picture(f"{prefix}accuracy_by_views", figure, alt, caption))
+        caption = "Probes of z_AGG and, its rival, of the mean of the same views’ z."
+        pictures.append(picture("accuracy_by_views", figure, alt, caption))
 
-    if charts.has_pose(variant):
-        figure = charts.pose_by_features(variant)
+    if any(map(charts.has_pose, variants)):
+        figure = (
+            comparison.pose_by_features(variants) if several else charts.pose_by_features(first)
+        )
         alt = "R² of what changed between two views, beside controls"
-        how = "trained to tell how each factor of the pose differs"
-        caption = escape(label) + page.mathematics(f"Probes of two views’ z, {how}.")
-        pictures.append(picture(f"{prefix}pose_by_features", figure, alt, caption))
+        caption = "Probes of two views’ z, trained to tell how each factor of the pose differs."
+        pictures.append(picture("pose_by_features", figure, alt, caption))
     return pictures
 
 

@@ -1,7 +1,10 @@
-"""Results as plots.
+"""Results of a variant as plots; those of several are in `comparison`.
 
 Invariance is accuracy with more and more views; equivariance is what z predicts of the pose.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,13 +16,20 @@ from seqjepa.report.runs import Variant
 from seqjepa.report.tables import CONTROLS, Question, Value, questions, value
 
 SIZE = (5.0, 3.5)
+ACCURACY = (
+    "Invariance: the class, from more and more views",
+    "views M of an unseen object",
+    "top-1 accuracy, %",
+)
+POSE = ("Equivariance: what changed, from two views", "R² on unseen objects", "")
+DASHES = (0, (3, 2))
 
 # Features, input, name, colour and dashes of each curve of accuracy.
 CURVES = (
     ("model", "sequence", "z_AGG", style.AGG, "-"),
     ("model", "mean", "mean of z", style.Z, "-"),
     ("random", "sequence", "untrained z_AGG", style.RANDOM, "-"),
-    ("random", "mean", "untrained mean of z", style.RANDOM, (0, (3, 2))),
+    ("random", "mean", "untrained mean of z", style.RANDOM, DASHES),
 )
 # Features, name, colour, mark and its size; the model's is drawn last, above its controls.
 MARKS = (
@@ -57,7 +67,6 @@ def accuracy_by_views(
     classes: int | None,
     *,
     ceiling: Variant | None = None,
-    top: float | None = None,
 ) -> Figure:
     """Plot the accuracy of z_AGG and of the mean of the same views' z, for M views.
 
@@ -67,26 +76,14 @@ def accuracy_by_views(
         variant: evaluated.
         classes: number among the objects, for the level of guessing; None where it is unknown.
         ceiling: a supervised run on the same data, whose mean of z is drawn too.
-        top: end of the y axis, the same for plots to be compared.
     """
-    figure, axes = style.panel(
-        "Invariance: the class, from more and more views",
-        "views M of an unseen object",
-        "top-1 accuracy, %",
-        SIZE,
-    )
+    figure, axes = style.panel(*ACCURACY, SIZE)
 
     # Names stand at the ends of their lines, not in a legend.
     ends: list[tuple[float, float, str, str]] = []
     for features, source, name, colour, dashes in CURVES:
-        points = _accuracies(variant, features, source)
-        if points:
-            x, y, spread = np.array(points).T
-            axes.plot(
-                x, y, color=colour, linestyle=dashes, marker="o", markersize=4.5, clip_on=False
-            )
-            axes.fill_between(x, y - spread, y + spread, color=colour, alpha=0.15, linewidth=0)
-            ends.append((float(x[-1]), float(y[-1]), name, colour))
+        if end := draw_curve(axes, variant, features, source, colour, dashes):
+            ends.append((*end, name, colour))
 
     if ceiling is not None and (points := _accuracies(ceiling, "model", "mean")):
         x, y, _ = np.array(points).T
@@ -104,8 +101,7 @@ def accuracy_by_views(
         rightmost = max([end[0] for end in ends], default=1)
         ends.append((rightmost, guessing, "guessing", style.MUTED))
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(0, top)
+    finish_accuracies(axes)
     if ceiling is not None:
         # Room above 100 %, or the names of the curves at the top would stand in the title.
         axes.set_ylim(0, 108)
@@ -119,27 +115,11 @@ def pose_by_features(variant: Variant, *, ceiling: Variant | None = None) -> Fig
 
     The controls stand on the same line, and the z of a supervised ceiling on the same data.
     """
-    figure, axes = style.panel(
-        "Equivariance: what changed, from two views", "R² on unseen objects", "", SIZE
-    )
-
-    # Rows are drawn upwards, so the first question comes last.
-    asked = [
-        question
-        for question in reversed(questions([variant], every=False))
-        if question.kind == "relative" and question.metric == "r2"
-    ]
+    figure, axes = style.panel(*POSE, SIZE)
+    asked = changes([variant])
     for row, question in enumerate(asked):
         _draw_row(axes, variant, ceiling, row, question, labelled=row == len(asked) - 1)
-
-    # A zero R² is what guessing scores: it is always in the picture.
-    axes.set(ylim=(-0.6, len(asked) - 0.4), xlim=(min(0, axes.get_xlim()[0]), None))
-    names = [question.target for question in asked]
-    axes.set_yticks(range(len(asked)), names, **style.AS_IT_IS)
-    axes.tick_params("y", length=0, labelcolor=style.INK, labelsize=9.5)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x")
-    axes.spines["left"].set_visible(False)
+    finish_rows(axes, asked)
     axes.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, -0.2),
@@ -148,6 +128,60 @@ def pose_by_features(variant: Variant, *, ceiling: Variant | None = None) -> Fig
         reverse=True,
     )
     return figure
+
+
+def draw_curve(
+    axes: Axes,
+    variant: Variant,
+    features: str,
+    source: str,
+    colour: str,
+    dashes: Any,
+    *,
+    thin: bool = False,
+) -> tuple[float, float] | None:
+    """Draw accuracy against the number of views; return the curve's end, None without figures."""
+    points = _accuracies(variant, features, source)
+    if not points:
+        return None
+    x, y, spread = np.array(points).T
+    look: Any = {"linewidth": 1} if thin else {"marker": "o", "markersize": 4.5}
+    axes.plot(x, y, color=colour, linestyle=dashes, clip_on=False, **look)
+    axes.fill_between(x, y - spread, y + spread, color=colour, alpha=0.15, linewidth=0)
+    return float(x[-1]), float(y[-1])
+
+
+def finish_accuracies(axes: Axes) -> None:
+    """Settle the axes of a plot of accuracies, with some room above the highest."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(0, min(100.0, 1.08 * axes.dataLim.y1) or 100.0)
+
+
+def changes(variants: Sequence[Variant]) -> list[Question]:
+    """Return the questions about what changed between two views, the first one last."""
+    return [
+        question
+        for question in reversed(questions(variants, every=False))
+        if question.kind == "relative" and question.metric == "r2"
+    ]
+
+
+def finish_rows(axes: Axes, asked: Sequence[Question]) -> None:
+    """Settle the axes of a plot with a row for each question, drawn upwards."""
+    # A zero R² is what guessing scores: it is always in the picture.
+    axes.set(ylim=(-0.6, len(asked) - 0.4), xlim=(min(0, axes.get_xlim()[0]), None))
+    names = [question.target for question in asked]
+    axes.set_yticks(range(len(asked)), names, **style.AS_IT_IS)
+    axes.tick_params("y", length=0, labelcolor=style.INK, labelsize=9.5)
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x")
+    axes.spines["left"].set_visible(False)
+
+
+def draw_mark(axes: Axes, figure: Value, height: float, **look: Any) -> None:
+    """Draw a figure with its spread; see `Axes.errorbar` for looks."""
+    spread = None if np.isnan(figure.spread) else figure.spread or None
+    axes.errorbar(figure.mean, height, xerr=spread, clip_on=False, **look)
 
 
 def _accuracies(variant: Variant, features: str, source: str) -> list[tuple[int, float, float]]:
@@ -202,16 +236,6 @@ def _draw_row(
     axes.plot([min(means), max(means)], [row, row], color=style.RULE, linewidth=1.2, zorder=1)
 
     for features, name, colour, mark, size in MARKS:
-        figure = found.get(features)
-        if figure is None:
-            continue
-        axes.errorbar(
-            figure.mean,
-            row,
-            xerr=None if np.isnan(figure.spread) else figure.spread or None,
-            fmt=mark,
-            color=colour,
-            markersize=size,
-            label=style.mathtext(name) if labelled else None,
-            clip_on=False,
-        )
+        if figure := found.get(features):
+            shown = style.mathtext(name) if labelled else None
+            draw_mark(axes, figure, row, fmt=mark, color=colour, markersize=size, label=shown)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -132,10 +131,9 @@ def _lines_of_variant(keys: Sequence[str], variant: Variant) -> dict[str, Line]:
 def _lines_of(key: str, variants: Sequence[Variant]) -> dict[str, Line]:
     """Return a line for each variant that logged the key, by its label."""
     # A variant keeps its colour in plots that others are missing from.
-    coloured = zip(variants, cycle(style.VARIANTS), strict=False)
     return {
         variant.label: (key, variant, colour)
-        for variant, colour in coloured
+        for variant, colour in style.coloured(variants)
         if any(key in run.metrics for run in variant.runs)
     }
 
@@ -202,7 +200,8 @@ def _colour(key: str, order: int) -> str:
         return style.AGG
     if re.search(r"(^|/)z_|view$|action_r2$", key):
         return style.Z
-    return (style.INK, *style.VARIANTS)[order % 5]
+    colours = (style.INK, *style.VARIANTS)
+    return colours[order % len(colours)]
 
 
 def _name(key: str) -> str:

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from seqjepa.report import headline, parts, style, tables
 from seqjepa.report.album import Album
-from seqjepa.report.runs import Variant, flatten
+from seqjepa.report.runs import Run, Variant, flatten
 from seqjepa.report.style import Picture
 
 
@@ -47,6 +47,7 @@ def render(
         title=" and ".join(names),
         variants=variants,
         several=several,
+        colours={variant.label: colour for variant, colour in style.coloured(variants)},
         spread=any(len(variant.runs) > 1 for variant in variants),
         facts=[] if several else headline.facts(variants[0]),
         glance=headline.glance(variants) if several else None,
@@ -55,6 +56,7 @@ def render(
         results=results,
         curves=curves,
         parts=parts.part_tables(variants),
+        unread=[line for variant in variants for run in variant.runs for line in _unread(run)],
         settings_of=[provenance(variant) for variant in variants],
         version=version("seqjepa"),
         **_results(variants),
@@ -86,6 +88,15 @@ def _results(variants: Sequence[Variant]) -> dict[str, Any]:
     }
 
 
+def _unread(run: Run) -> list[str]:
+    """Return a line for each part of a run's evaluation that cannot be read."""
+    # Where the folder is, is nobody's business.
+    return [
+        f"{name}: left out, {str(error).replace(str(run.folder), run.folder.name)}"
+        for name, error in run.unread.items()
+    ]
+
+
 def provenance(variant: Variant) -> dict[str, Any]:
     """Return what rebuilds a variant: its settings by part, seeds, versions and machine."""
     parts: dict[str, Any] = {"run": {}}
@@ -97,7 +108,7 @@ def provenance(variant: Variant) -> dict[str, Any]:
             parts["run"][key] = value
 
     evaluated = next((run.results for run in variant.runs if run.results), {})
-    for key in ("sizes", "versions", "machine", "seconds"):
+    for key in ("sizes", "versions", "machine"):
         if evaluated.get(key):
             parts[key] = flatten(evaluated[key])
 

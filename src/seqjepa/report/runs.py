@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqjepa.display import warn
-from seqjepa.errors import ConfigError, DataError
+from seqjepa.errors import ConfigError, DataError, SeqJepaError
 from seqjepa.evaluation.protocol import FORMAT, Record
 from seqjepa.files import json_bytes, sha256
 from seqjepa.runs.config_file import load_config
@@ -40,6 +40,7 @@ class Run:
         results: the JSON data of results.json, None before evaluation.
         data: a digest of the data that it was trained on, empty where unknown.
         parts: the figures of further parts of its evaluation, by their names.
+        unread: the errors of parts whose files cannot be read, by their names.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class Run:
     results: Mapping[str, Any] | None
     data: str = ""
     parts: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
+    unread: Mapping[str, SeqJepaError] = field(default_factory=dict)
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
@@ -101,9 +103,11 @@ class Variant:
 def read_run(folder: Path) -> Run:
     """Read a run folder as the training and evaluation commands leave it.
 
+    A further part of the evaluation that cannot be read does not keep the rest from being read.
+
     Raises:
         ConfigError: if the folder is no run, or a newer version wrote it.
-        DataError: if a file of it is missing or damaged.
+        DataError: if another file of it is missing or damaged.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -119,15 +123,8 @@ def read_run(folder: Path) -> Run:
     metrics = _read_metrics(folder / "metrics.jsonl")
     evaluated = folder / "results.json"
     results = read_results(evaluated) if evaluated.exists() else None
-    # Those about another world have its name behind a slash.
-    files = {found.stem: found for found in sorted((folder / "suite").glob("*.json"))}
-    others = sorted((folder / "transfer").glob("*.json"))
-    files |= {f"{TRANSFER}{found.stem}": found for found in others}
-    parts = {
-        name: tuple(Record(**record) for record in read_results(found)["records"])
-        for name, found in files.items()
-    }
-    return Run(folder, load_config(config, path), metrics, results, _data(folder), parts)
+    parts, unread = _read_parts(folder)
+    return Run(folder, load_config(config, path), metrics, results, _data(folder), parts, unread)
 
 
 def group(runs: Sequence[Run]) -> list[Variant]:
@@ -215,6 +212,24 @@ def _data(folder: Path) -> str:
     except ConfigError:
         return ""  # a report needs no world.json
     return sha256(json_bytes(data)) if data else ""
+
+
+def _read_parts(
+    folder: Path,
+) -> tuple[dict[str, tuple[Record, ...]], dict[str, SeqJepaError]]:
+    """Return the figures of a run's further parts, and the errors of those without, by name."""
+    # Those about another world have its name behind a slash.
+    files = {found.stem: found for found in sorted((folder / "suite").glob("*.json"))}
+    others = sorted((folder / "transfer").glob("*.json"))
+    files |= {f"{TRANSFER}{found.stem}": found for found in others}
+
+    parts, unread = dict[str, tuple[Record, ...]](), dict[str, SeqJepaError]()
+    for name, found in files.items():
+        try:
+            parts[name] = tuple(Record(**record) for record in read_results(found)["records"])
+        except SeqJepaError as error:
+            unread[name] = error
+    return parts, unread
 
 
 def _read_metrics(path: Path) -> dict[str, Floats]:

@@ -139,14 +139,17 @@ def draw_action(axes: Axes, spec: WorldSpec, pose: Tensor, action: Tensor) -> No
 
     The globe shows the first rotation, if there is one.
     """
-    axes.set(xlim=(0, GAP), ylim=(0, 1))
+    # A unit is as long across as upwards, so that globes are round.
+    extent = axes.get_window_extent()
+    across = round(extent.width / extent.height, 3)
+    axes.set(xlim=(0, across), ylim=(0, 1))
     axes.axis("off")
     level = _level(spec)
-    _arrow(axes, (0.06, level), (GAP - 0.06, level), style.MUTED, 0.9)
+    _arrow(axes, (0.06, level), (across - 0.06, level), style.MUTED, 0.9)
 
-    width = axes.get_window_extent().width / axes.figure.dpi
+    width = extent.width / axes.figure.dpi
     axes.text(
-        GAP / 2,
+        across / 2,
         level - BELOW,
         "\n".join(describe(spec.actions, action)),
         fontsize=min(WORDS, WORDS * width / WORDS_WIDTH),
@@ -163,7 +166,7 @@ def draw_action(axes: Axes, spec: WorldSpec, pose: Tensor, action: Tensor) -> No
             start = _orientation(group, pose[spec.actions.columns(group)])
             angle, axis = angle_axis(part)
             # The axis of the action is in the object's frame, that of the globe in the world's.
-            globe(axes, (GAP / 2, 0.72), 0.2, start @ axis, angle)
+            globe(axes, (across / 2, 0.72), 0.2, start @ axis, angle)
             break
 
 

@@ -1,17 +1,18 @@
 """The look of the report: one palette, one set of matplotlib parameters, pictures for the page.
 
 Colour-blind readers can tell the colours apart too (after Okabe and Ito 2008, and Tol 2021). A
-colour always means the same: blue is z_AGG, orange is z, grey are the controls. Variants of an
-experiment take the four other hues.
+colour always means the same: blue is z_AGG, orange is z, grey are the controls. Where several
+variants are compared, each has one of the other hues, the same in all plots of a page.
 """
 
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import cycle
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -23,7 +24,16 @@ from sklearn.isotonic import isotonic_regression
 INK, MUTED, RULE, PAPER = "#1d2733", "#64707d", "#d8dde3", "#ffffff"
 AGG, Z = "#0b62a8", "#d1570a"
 RANDOM = "#7d8792"
-VARIANTS = ("#00806a", "#a04a97", "#ab8200", "#3c4756")
+VARIANTS = (
+    "#00806a",
+    "#a04a97",
+    "#ab8200",
+    "#3c4756",
+    "#c2334d",
+    "#5aa1d8",
+    "#7a4a21",
+    "#86b817",
+)
 CLASSES = (
     "#332288",
     "#88ccee",
@@ -38,6 +48,8 @@ CLASSES = (
     "#aa5522",
     "#777",
 )
+T = TypeVar("T")
+
 # Matplotlib's name and the legend's character.
 MARKERS = {"o": "●", "^": "▲", "s": "■"}
 
@@ -115,6 +127,14 @@ class Picture:
     png: bytes
     alt: str
     caption: str = ""
+
+
+def coloured(variants: Iterable[T]) -> Iterator[tuple[T, str]]:
+    """Return each variant of a report, in the report's order, with its colour.
+
+    The colours of the first eight differ.
+    """
+    return zip(variants, cycle(VARIANTS), strict=False)
 
 
 @contextmanager

@@ -193,9 +193,9 @@ def results_columns(variants: Sequence[Variant]) -> tuple[ResultsColumn, ...]:
     ]
     for features in _others(variants):
         name = CONTROLS.get(features, features)
-        different = _different(variants, features)
-        for variant in different:
-            label = name if len(different) == 1 else f"{name} · {variant.label}"
+        shown = different(variants, features)
+        for variant in shown:
+            label = name if len(shown) == 1 else f"{name} · {variant.label}"
             columns.append(ResultsColumn(label, features, variant.runs))
     return tuple(columns)
 
@@ -207,7 +207,7 @@ def _others(variants: Sequence[Variant]) -> list[str]:
     return readouts + [features for features in CONTROLS if features in found]
 
 
-def _different(variants: Sequence[Variant], features: str) -> list[Variant]:
+def different(variants: Sequence[Variant], features: str) -> list[Variant]:
     """Return the variants that have figures of some features, without repetitions."""
     different: list[Variant] = []
     for variant in variants:
