@@ -25,6 +25,7 @@ from gpu_contenders import CONTENDERS, Setting, contender, full, tiny
 from seqjepa import evaluate, train
 from seqjepa.devices import find_device, place
 from seqjepa.errors import SeqJepaError
+from seqjepa.evaluation.timings import seconds_of
 from seqjepa.files import json_bytes, write_atomically
 from seqjepa.speed.timing import scratch
 from seqjepa.worlds import shapes as world
@@ -169,7 +170,7 @@ class Call:
         """Return the seconds that converged probes will take, after a short go."""
         short = replace(self.recipe.evaluate, max_steps=min(400, self.recipe.evaluate.max_steps))
         found = evaluate(folder, config=short, progress=False, device=self.device, quick=True)
-        seconds = found["seconds"]
+        seconds = seconds_of(folder)
         learning = sum(value for name, value in seconds.items() if name.endswith("probes"))
 
         # The mean of logits comes from the probe of one view.

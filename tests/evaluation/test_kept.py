@@ -10,10 +10,10 @@ import torch
 from fixtures import signal_world
 from seqjepa.config import Experiment
 from seqjepa.display import Stages
-from seqjepa.evaluation.features import Sampling
 from seqjepa.evaluation.kept import control_key, kept
 from seqjepa.evaluation.measure import measure
 from seqjepa.evaluation.protocol import Record
+from seqjepa.evaluation.sampling import Sampling
 from seqjepa.methods import equimod
 from seqjepa.model import build_method
 from seqjepa.recipes.shapes import shapes_tiny

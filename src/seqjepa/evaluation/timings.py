@@ -29,13 +29,13 @@ def note_seconds(run_dir: Path, file: str, seconds: Mapping[str, float]) -> None
     write_atomically(run_dir / TIMINGS, json_bytes(known))
 
 
-def seconds_of(run_dir: Path, file: str = "results.json") -> float | None:
-    """Return the seconds behind a file of results; None if nobody noted them.
+def seconds_of(run_dir: Path, file: str = "results.json") -> dict[str, float]:
+    """Return the seconds of each stage behind a file of results; nothing if nobody noted them.
 
     Results of earlier versions hold them themselves.
     """
-    noted = _read(run_dir / TIMINGS).get(file) or _read(run_dir / file).get("seconds")
-    return sum(noted.values()) if noted else None
+    noted: dict[str, float] = _read(run_dir / TIMINGS).get(file, {})
+    return noted or _read(run_dir / file).get("seconds", {})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -128,5 +128,5 @@ def _evaluation(jobs: Sequence[Job], states: Sequence[State], scale: Scale) -> f
         for job, state in zip(jobs, states, strict=True)
         if state == "done" and PROBES in job.parts
     ]
-    taken = [seconds for seconds in noted if seconds is not None]
+    taken = [sum(seconds.values()) for seconds in noted if seconds]
     return mean(taken) if taken else scale.evaluation
