@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from seqjepa.actions import ActionSpace, Group
     from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
     from seqjepa.evaluation.evaluate import evaluate
+    from seqjepa.exchange.pretrained import from_pretrained
     from seqjepa.model import Model, load
     from seqjepa.nn import EncoderConfig
     from seqjepa.recipes import recipe
@@ -25,6 +26,7 @@ _HOMES = {
     "OptimConfig": "config",
     "TrainConfig": "config",
     "evaluate": "evaluation.evaluate",
+    "from_pretrained": "exchange.pretrained",
     "Model": "model",
     "load": "model",
     "EncoderConfig": "nn",
@@ -48,6 +50,7 @@ __all__ = [
     "StepOutput",
     "TrainConfig",
     "evaluate",
+    "from_pretrained",
     "load",
     "recipe",
     "train",
