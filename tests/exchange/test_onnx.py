@@ -103,5 +103,5 @@ def test_a_graph_that_computes_something_else_is_refused(
 
 def test_a_model_is_as_it_was(simclr: Model, encoder: bytes) -> None:
     assert not simclr.method.training
-    before = {key: value for key, value in untrained("simclr").method.named_parameters()}
+    before = dict(untrained("simclr").method.named_parameters())
     assert all(torch.equal(value, before[key]) for key, value in simclr.method.named_parameters())
