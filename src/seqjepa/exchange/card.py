@@ -57,6 +57,7 @@ def model_card(model: Model, run: Run, *, address: str, licence: str) -> str:
             f"{run.folder / 'results.json'} is of step {results['step']}, the weights are of step "
             f"{model.step}: seqjepa evaluate {run.folder}"
         )
+
     experiment, spec, method = model.experiment, model.spec, model.method
     variant = Variant(experiment.name, (run,))
     environment = jinja2.Environment(
@@ -97,6 +98,7 @@ def _front(variant: Variant, licence: str) -> str:
     hub = package("huggingface_hub", "writing a model card")
     run, split = variant.runs[0], variant.split
     world = run.config["world"]["kind"]
+
     results = []
     for question in questions([variant], every=False):
         asked = f"{question.task} from {question.input_label}, {question.metric}"
@@ -114,6 +116,7 @@ def _front(variant: Variant, licence: str) -> str:
                 metric_value=round(figure.mean, 4),
             )
         )
+
     data = hub.ModelCardData(
         license=licence,
         library_name="seqjepa",
@@ -134,10 +137,14 @@ def _training(model: Model) -> dict[str, str]:
     """Return what the model was trained from and how, by key, in words."""
     experiment, spec, environment = model.experiment, model.spec, model.environment
     encoder, train = experiment.encoder, experiment.train
+    # A net of timm's has neither a width nor a stem of ours.
+    ours = not encoder.name.startswith("timm:")
+    size = f", width {encoder.width}, {encoder.stem} stem" if ours else ""
+
     return {
         "recipe": f"`{experiment.name}`",
         "method": f"`{kind(type(experiment.method))}`",
-        "encoder": f"{encoder.name}, width {encoder.width}, {encoder.stem} stem",
+        "encoder": encoder.name + size,
         "world": f"`{spec.name}`, {len(spec.classes)} classes, views of {list(spec.image_shape)}",
         "actions": ", ".join(group.name for group in spec.actions.groups) or "none",
         "steps": f"{model.step:,} of {train.steps:,}",

@@ -112,6 +112,7 @@ def _exported(graph: EncoderGraph | WholeGraph, inputs: Mapping[str, Tensor], wh
     dims = {0: torch.export.Dim("batch")}
     if "actions" in inputs:
         dims[1] = torch.export.Dim("views", min=3)
+
     try:
         program = torch.export.export(
             graph, tuple(inputs.values()), dynamic_shapes=(dims,) * len(inputs), strict=False
@@ -130,6 +131,7 @@ def _exported(graph: EncoderGraph | WholeGraph, inputs: Mapping[str, Tensor], wh
             f"torch cannot make an ONNX graph of the {what} for any number of views ({reason}): "
             "use another --part or --format"
         ) from error
+
     file = io.BytesIO()
     exported.save(file)
     return file.getvalue()

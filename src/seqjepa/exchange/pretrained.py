@@ -42,6 +42,7 @@ def pretrained_files(model: Model) -> dict[str, bytes]:
         key: Path(value).name if is_path(f"world.{key}") and isinstance(value, str) else value
         for key, value in experiment["world"].items()
     }
+
     config = {
         "format": FORMAT,
         "experiment": experiment,
