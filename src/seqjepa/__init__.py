@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from seqjepa.evaluation.evaluate import evaluate
     from seqjepa.evaluation.suite import evaluate_suite
     from seqjepa.evaluation.transfer import transfer
+    from seqjepa.exchange.pretrained import from_pretrained
     from seqjepa.model import Model, load
     from seqjepa.nn import EncoderConfig
     from seqjepa.recipes import recipe
@@ -29,6 +30,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "evaluate_suite": "evaluation.suite",
     "transfer": "evaluation.transfer",
+    "from_pretrained": "exchange.pretrained",
     "Model": "model",
     "load": "model",
     "EncoderConfig": "nn",
@@ -53,6 +55,7 @@ __all__ = [
     "TrainConfig",
     "evaluate",
     "evaluate_suite",
+    "from_pretrained",
     "load",
     "recipe",
     "train",

@@ -20,6 +20,7 @@ COMMANDS = {
     "seqjepa benchmark shapes_tiny --methods all --seeds 3",
     "reproduce": "the paper's tables, ours beside them: seqjepa reproduce table1 --scale tiny",
     "report": "one HTML page of one or more runs: seqjepa report runs/demo --out report",
+    "export": "share a trained model: seqjepa export runs/demo --format hub",
     "data": "check, pack or render data, or compute saliency: seqjepa data check PATH",
     "speed": "measure speed against a plain reference: seqjepa speed step",
 }

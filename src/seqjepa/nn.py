@@ -219,8 +219,8 @@ def view_action_tokens(features: Tensor, embedded: Tensor) -> tuple[Tensor, Tens
     """
     # A sequence's last view has no action yet: its token ends in zeros.
     still = embedded.new_zeros(*features.shape[:2], embedded.shape[-1])
-    moves = min(embedded.shape[1], features.shape[1])
-    past = torch.cat([features, torch.cat([embedded[:, :moves], still[:, moves:]], 1)], -1)
+    moves = torch.cat([embedded[:, : features.shape[1]], still[:, embedded.shape[1] :]], 1)
+    past = torch.cat([features, moves], -1)
     return past, torch.cat([features, still], -1)
 
 
@@ -264,10 +264,15 @@ class Aggregator(nn.Module):
         Returns:
             [B, P, E], the [AGG] outputs.
         """
-        index, hidden, starts = _prefix_layout(past.shape[1], tuple(lengths), past.device)
         # Under autocast the parameter is fp32 and the tokens may be bf16.
-        agg = self.agg.to(past.dtype).expand(len(past), 1, -1)
-        tokens = torch.cat([agg, past, present], 1)[:, index]
+        agg = self.agg.to(past.dtype).expand(past.shape[0], 1, -1)
+        if tuple(lengths) == (past.shape[1],):
+            # The whole sequence needs no gathering, and its length may be a symbol, as in export.
+            tokens = torch.cat([agg, past[:, :-1], present[:, -1:]], 1)
+            hidden, starts = None, torch.zeros(1, dtype=torch.long, device=past.device)
+        else:
+            index, hidden, starts = _prefix_layout(past.shape[1], tuple(lengths), past.device)
+            tokens = torch.cat([agg, past, present], 1)[:, index]
         for layer in self.layers:
             tokens = layer(tokens, src_mask=hidden)
         out: Tensor = self.norm(tokens[:, starts])

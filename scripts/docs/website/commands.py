@@ -18,6 +18,7 @@ SHOWN = {
     "benchmark": [["shapes_tiny"]],
     "reproduce": [[]],
     "report": [[]],
+    "export": [[]],
     "data": [
         ["check"],
         ["pack"],
@@ -33,6 +34,7 @@ HOW = {
     "benchmark": "seqjepa benchmark RECIPE --methods METHOD ... [OPTIONS]",
     "reproduce": "seqjepa reproduce TABLE ... [OPTIONS]",
     "report": "seqjepa report RUN_DIR ... --out FOLDER",
+    "export": "seqjepa export RUN_DIR --format FORMAT [OPTIONS]",
 }
 # Headings of groups of options.
 GROUPS = {

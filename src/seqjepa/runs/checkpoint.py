@@ -73,7 +73,7 @@ def save(
         CheckpointError: if it does not read back as written; likewise.
     """
     path = folder / manifest.folder_name(step)
-    contents = {name + SUFFIX: _serialise(part) for name, part in tensors.items()}
+    contents = {name + SUFFIX: serialise(part) for name, part in tensors.items()}
     contents["state.json"] = files.json_bytes(state)
     contents[manifest.NAME] = manifest.describe(
         step, contents, state.get("config_hash"), state.get("place", {})
@@ -226,7 +226,7 @@ def _read(path: Path, part: str | None = None) -> Checkpoint:
     """
     about, contents = manifest.read_files(path, None if part is None else part + SUFFIX)
     tensors = {
-        name.removesuffix(SUFFIX): _parse(path / name, data)
+        name.removesuffix(SUFFIX): parse(path / name, data)
         for name, data in contents.items()
         if name.endswith(SUFFIX)
     }
@@ -243,14 +243,24 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _parse(path: Path, data: bytes) -> dict[str, Tensor]:
+def parse(path: Path, data: bytes) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file, by name.
+
+    Args:
+        path: of the file, for the message.
+        data: its contents.
+
+    Raises:
+        DamagedError: if they are no such file.
+    """
     try:
         return safetensors.torch.load(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise DamagedError(f"{path} is no safetensors file: {error}") from error
 
 
-def _serialise(tensors: Mapping[str, Tensor]) -> bytes:
+def serialise(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return the contents of a safetensors file that holds tensors by name."""
     # Cloned, since safetensors takes neither other memory layouts nor tensors that share memory.
     clones = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)

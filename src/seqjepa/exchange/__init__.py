@@ -1,0 +1,1 @@
+"""Trained models in forms that others read, and models of others in ours."""
