@@ -1,0 +1,1 @@
+"""Weights that other code has trained, or is to use."""
