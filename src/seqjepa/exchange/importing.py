@@ -11,12 +11,12 @@ from pathlib import Path
 
 from seqjepa import files
 from seqjepa.config import Experiment, to_json
-from seqjepa.errors import CheckpointError
+from seqjepa.errors import CheckpointError, ConfigError
 from seqjepa.exchange import encoders, released
 from seqjepa.exchange.layout import Layout
 from seqjepa.reading.weights import read_weights
 from seqjepa.runs import checkpoint
-from seqjepa.runs.folder import RunFolder
+from seqjepa.runs.folder import CHECKPOINTS, RunFolder
 from seqjepa.runs.movable import build_world
 from seqjepa.worlds.base import WorldSpec
 
@@ -72,6 +72,8 @@ def import_run(
         DiskError: if the folder cannot be written.
     """
     config = to_json(experiment)
+    if checkpoint.committed(run_dir / CHECKPOINTS):
+        raise ConfigError(f"{run_dir} already holds a run: choose another --run-dir")
     RunFolder.check(run_dir, config, resume=False)
     spec = _spec(experiment)
     tensors = {"method": layout.state(experiment, spec)}

@@ -36,8 +36,6 @@ NAMES = {
 }
 # Heads of their evaluation, which a checkpoint may hold beside the model.
 PROBES = re.compile(r"online_|\w+_(classifier|regressor)\.")
-
-
 # What reads actions: by whether a token is wider than features, and the predictor's input than it.
 CONDITIONS = {
     (True, True): "both",

@@ -116,8 +116,9 @@ def _require_sound_zip(path: Path) -> None:
 def _unpickle(path: Path) -> Any:
     """Return what `torch.save` wrote, if it is nothing but tensors and plain data."""
     try:
-        with warnings.catch_warnings(action="ignore"):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        # An open file, since of a path PyTorch believes the ending.
+        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
+            return torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         # PyTorch's own text advises to load the file all the same.
         wanted = re.search(r"GLOBAL (\S+)|(?:class|function) <?([\w.]+)", str(error))
