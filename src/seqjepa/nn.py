@@ -31,8 +31,9 @@ class EncoderConfig:
         stem: first layers of a ResNet. `imagenet`: 7x7 stride 2 and max-pool; `cifar`: 3x3 stride
             1, no pool (in the paper for CIFAR-100 and 32-pixel patches); `compact`: 3x3 stride 2,
             no pool (not in the paper; for small images on small machines).
-        mean, std: of each channel, of pixels in 0..1, for normalisation; None for the world's.
-            Weights that were trained elsewhere need those that they were trained with.
+        mean: of each channel, of pixels in 0..1, for normalisation; None for the world's. Weights
+            that were trained elsewhere need that which they were trained with.
+        std: likewise, the standard deviations.
     """
 
     name: str = "resnet18"

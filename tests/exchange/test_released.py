@@ -21,6 +21,7 @@ from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.exchange.importing import import_run, read_layout
 from seqjepa.model import read_experiment
 from seqjepa.recipes import recipe
+from seqjepa.report.runs import read_run
 from seqjepa.runs.folder import read_spec
 from seqjepa.training.loop import train
 from seqjepa.types import SequenceBatch
@@ -152,6 +153,7 @@ def test_a_run_of_3diebench_is_evaluated_and_trained_further(tmp_path, no_cache)
     probes = EvaluateConfig(views=3, encoded_views=4, draws=2, max_steps=20)
     results = evaluate(run, config=probes, progress=False, paths={"path": str(data)})
     assert results["step"] == 0 and results["changed_data"] == []
+    assert read_run(run).metrics["step"].tolist() == [0], "a report of it needs a step"
     assert {record["input"] for record in results["records"]} >= {"sequence", "view", "pair"}
 
     # Training begins with these weights and a new optimizer, and notes the data then.

@@ -330,13 +330,13 @@ def test_bilinear_is_pillows_resize_of_the_whole_picture(published, tmp_path, pa
     if packed:
         source = tmp_path / "packed"
         pack(published, source, views=VIEWS)
-    views, _, _ = everything(world(source, image_size=128, resampling="bilinear"), "test")
-    bicubic, _, _ = everything(world(source, image_size=128), "test")
+    views, _, _ = everything(world(source, image_size=96, resampling="bilinear"), "test")
+    bicubic, _, _ = everything(world(source, image_size=96), "test")
     for number, place in enumerate(places(published, "val")):
         with Image.open(published / place / "image_0.jpg") as image:
-            small = np.asarray(image.resize((128, 128), Image.Resampling.BILINEAR))
+            small = np.asarray(image.resize((96, 96), Image.Resampling.BILINEAR))
         assert np.array_equal(views[number, 0], small)
-        assert not np.array_equal(bicubic[number, 0], small)
+    assert not np.array_equal(bicubic, views)
 
 
 def test_a_pack_of_shrunk_pictures_has_no_bilinear_ones(published, tmp_path):

@@ -82,6 +82,7 @@ def import_run(
     about = {"file": source.name, "sha256": files.file_sha256(source), "layout": layout.title}
     with RunFolder.open(run_dir, config, resume=False, warn=warn) as run:
         run.write_spec(spec)
+        run.log({"step": 0, "views_seen": 0})
         state = {
             "config_hash": run.config_hash,
             "metrics_position": run.metrics_position(),

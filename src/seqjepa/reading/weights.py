@@ -101,7 +101,8 @@ def _require_sound_zip(path: Path) -> None:
             packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
             if packed or sum(member.file_size for member in members) > path.stat().st_size:
                 raise CheckpointError(
-                    f"{path} is a packed zip archive, which torch.save does not write: unpack it"
+                    f"{path} is a packed zip archive, which torch.save does not write: save the "
+                    "weights with it"
                 )
             pickles = [member for member in members if member.filename.endswith("/data.pkl")]
             if len(pickles) != 1 or pickles[0].file_size > MOST_PICKLE:
