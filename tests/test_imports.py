@@ -82,10 +82,17 @@ def test_what_must_not_know_of_each_other(room, forbidden):
 
 
 def test_nobody_names_a_method_or_a_world():
-    """Recipes, commands and speed are there to name them; the rest sees the seams only."""
+    """Recipes, exchange, commands and speed name them; the rest sees the seams only."""
     seams = r"methods\.(?!base\b)|worlds\.(?!(base|table)\b)"
     for module, imported in IMPORTS.items():
-        if module.split(".")[0] not in ("methods", "worlds", "recipes", "commands", "speed"):
+        if module.split(".")[0] not in (
+            "methods",
+            "worlds",
+            "recipes",
+            "exchange",
+            "commands",
+            "speed",
+        ):
             named = [item for item in imported if re.match(seams, item)]
             assert not named, f"{module} imports {named}"
 

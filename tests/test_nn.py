@@ -94,6 +94,20 @@ def test_encoder_normalises_bytes_and_floats_alike():
     assert not {"mean", "std"} & set(encoder.state_dict())
 
 
+def test_an_encoder_may_have_statistics_of_its_own():
+    own = EncoderConfig(width=1, mean=MEAN, std=STD).build(3, (0.0,) * 3, (1.0,) * 3)
+    world = EncoderConfig(width=1).build(3, MEAN, STD)
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.equal(own.normalise(images), world.normalise(images))
+
+    with pytest.raises(ConfigError, match="a number for each channel"):
+        EncoderConfig(mean=MEAN)
+    with pytest.raises(ConfigError, match="a number for each channel"):
+        EncoderConfig(mean=MEAN, std=(0.2, 0.0, 0.2))
+    with pytest.raises(ConfigError, match="has 1 numbers, the images have 3 channels"):
+        EncoderConfig(mean=(0.5,), std=(0.2,)).build(3, MEAN, STD)
+
+
 def test_unknown_encoders_are_refused():
     with pytest.raises(
         ConfigError, match=r"unknown encoder\.name 'resnet19', did you mean 'resnet18'"

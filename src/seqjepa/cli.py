@@ -6,6 +6,7 @@ them.
 
 import importlib
 import io
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from seqjepa.errors import Interrupted, SeqJepaError, unknown
 RENAMED = {"bench": "speed"}  # commands of earlier versions
 COMMANDS = {
     "train": "train a recipe: seqjepa train shapes_tiny --run-dir runs/demo",
+    "import": "a run from weights of other code: seqjepa import FILE.pth",
     "evaluate": "probe a trained run: seqjepa evaluate runs/demo",
     "benchmark": "compare methods in a recipe: "
     "seqjepa benchmark shapes_tiny --methods all --seeds 3",
@@ -84,7 +86,9 @@ def run(arguments: list[str]) -> int:
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        importlib.import_module(f"seqjepa.commands.{command}").main(rest)
+        # `import` is a word of Python's own, so its module is `import_`.
+        name = command + "_" * keyword.iskeyword(command)
+        importlib.import_module(f"seqjepa.commands.{name}").main(rest)
     except SeqJepaError as error:
         if debug:
             raise

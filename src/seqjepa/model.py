@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,8 +184,16 @@ def require_pixels(images: Tensor, name: str = "views") -> None:
         raise ConfigError(f"{expected}, got {low:.3g} to {high:.3g}: {cure}")
 
 
-def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
+def build_method(
+    experiment: Experiment, spec: WorldSpec, backbone: Mapping[str, Tensor] | None = None
+) -> Method:
     """Build an experiment's method for a world, initialised from the experiment's seed.
+
+    Args:
+        experiment: the experiment.
+        spec: of the world.
+        backbone: all weights of the encoder's backbone, if it is not to start from the seed; the
+            method's copies of the encoder have them too.
 
     Raises:
         ConfigError: if method, encoder and world do not fit together.
@@ -204,6 +212,8 @@ def build_method(experiment: Experiment, spec: WorldSpec) -> Method:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         encoder = experiment.encoder.build(spec.image_shape[0], spec.mean, spec.std)
+        if backbone is not None:
+            encoder.backbone.load_state_dict(dict(backbone))
         method = experiment.method.build(encoder, spec.actions)
 
     # Convolutions, whose images come channels-last.

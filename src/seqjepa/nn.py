@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqjepa.errors import ConfigError, unknown
+from seqjepa.from_json import added_in
 
 Stem = Literal["imagenet", "cifar", "compact"]
 DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
@@ -30,25 +31,42 @@ class EncoderConfig:
         stem: first layers of a ResNet. `imagenet`: 7x7 stride 2 and max-pool; `cifar`: 3x3 stride
             1, no pool (in the paper for CIFAR-100 and 32-pixel patches); `compact`: 3x3 stride 2,
             no pool (not in the paper; for small images on small machines).
+        mean: of each channel, of pixels in 0..1, for normalisation; None for the world's. Weights
+            that were trained elsewhere need that which they were trained with.
+        std: likewise, the standard deviations.
     """
 
     name: str = "resnet18"
     width: int = 64
     stem: Stem = "imagenet"
+    mean: tuple[float, ...] | None = added_in(6, None)
+    std: tuple[float, ...] | None = added_in(6, None)
 
     def __post_init__(self) -> None:
         if not self.name.startswith("timm:") and self.name not in DEPTHS:
             raise ConfigError(unknown("encoder.name", self.name, [*DEPTHS, "timm:NAME"]))
         if self.width < 1:
             raise ConfigError(f"encoder.width must be at least 1, got {self.width}")
+        if len(self.mean or ()) != len(self.std or ()) or min(self.std or (1.0,)) <= 0:
+            raise ConfigError(
+                "encoder.mean and encoder.std must have a number for each channel, that of std "
+                f"above 0, got {self.mean} and {self.std}"
+            )
 
     def build(self, channels: int, mean: Sequence[float], std: Sequence[float]) -> "Encoder":
         """Return a new encoder.
 
         Args:
             channels: C of its images.
-            mean, std: of each channel, of pixels in 0..1.
+            mean, std: of each channel, of pixels in 0..1, if the config has no other ones.
         """
+        if self.mean and self.std:
+            mean, std = self.mean, self.std
+        if len(mean) != channels:
+            raise ConfigError(
+                f"encoder.mean has {len(mean)} numbers, the images have {channels} channels: give "
+                "as many"
+            )
         if self.name.startswith("timm:"):
             backbone, features = _timm(self.name.removeprefix("timm:"), channels)
             return Encoder(backbone, features, mean, std)

@@ -179,6 +179,13 @@ def test_a_jpeg_is_shrunk_while_decoded_only_where_nothing_is_left_to_resample()
     for size in (6, (4, 8), (12, 12)):
         assert np.array_equal(decode(data, "other", size), filtered(size))
 
+    # Bilinear shrinking is what it is called, at every size.
+    for size in (4, 6, (8, 8)):
+        height, width = (size, size) if isinstance(size, int) else size
+        smaller = Image.fromarray(whole).resize((width, height), Image.Resampling.BILINEAR)
+        found = decode(data, "bilinear", size, resampling="bilinear")
+        assert np.array_equal(found, np.asarray(smaller))
+
 
 def bomb(width: int, height: int, kind: str = "png") -> bytes:
     """Return a few bytes that claim to be a large image."""

@@ -323,6 +323,37 @@ def test_bad_config_is_refused(fields, message):
         Config(path="x", **fields)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_bilinear_is_pillows_resize_of_the_whole_picture(published, tmp_path, packed):
+    """What the release does: torchvision's Resize, which hands over to Pillow."""
+    source = published
+    if packed:
+        source = tmp_path / "packed"
+        pack(published, source, views=VIEWS)
+    views, _, _ = everything(world(source, image_size=96, resampling="bilinear"), "test")
+    bicubic, _, _ = everything(world(source, image_size=96), "test")
+    for number, place in enumerate(places(published, "val")):
+        with Image.open(published / place / "image_0.jpg") as image:
+            small = np.asarray(image.resize((96, 96), Image.Resampling.BILINEAR))
+        assert np.array_equal(views[number, 0], small)
+    assert not np.array_equal(bicubic, views)
+
+
+def test_a_pack_of_shrunk_pictures_has_no_bilinear_ones(published, tmp_path):
+    pack(published, tmp_path / "packed", views=VIEWS, size=32)
+    with pytest.raises(ConfigError, match="shrunk to 32 pixels when they were packed"):
+        world(tmp_path / "packed", resampling="bilinear")
+
+
+@pytest.mark.parametrize("ten", [False, True])
+def test_the_outline_is_the_spec_but_for_what_only_files_tell(published, translated, ten):
+    fields = {"actions": ("translation",)} if ten else {}
+    built = world(translated["folder"] if ten else published, **fields).spec
+    unknown = {name: getattr(built, name) for name in ("classes", "mean", "std", "data")}
+    config = Config(path="", image_size=32, views=VIEWS, **fields)
+    assert replace(config.outline(), **unknown) == built
+
+
 def test_pictures_are_never_enlarged(published):
     with pytest.raises(
         ConfigError, match=r"world\.image_size is 300, but .*image_0\.jpg has 256 x 256 pixels"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from seqjepa.errors import ConfigError, DataError
 
+# Filters to shrink with, each as wide as it shrinks.
+Resampling = Literal["bicubic", "bilinear"]
 FORMATS = ("JPEG", "PNG")
 TEXTURES = ("JPEG", "PNG", "BMP", "TGA", "WEBP", "GIF")
 MOST_PIXELS = 64_000_000  # a file that claims more is refused before anything is decoded
@@ -48,7 +51,11 @@ SIGNATURES = {
 
 
 def decode(
-    data: bytes, name: str, size: int | tuple[int, int] | None = None, option: str = ""
+    data: bytes,
+    name: str,
+    size: int | tuple[int, int] | None = None,
+    option: str = "",
+    resampling: Resampling = "bicubic",
 ) -> npt.NDArray[np.uint8]:
     """Return the pixels of a JPEG or PNG, [H, W, 3].
 
@@ -59,11 +66,11 @@ def decode(
         data: the file's bytes.
         name: the file's name, for messages.
         size: None for the image as it is; S for its middle square as [S, S, 3], the shorter side
-            shrunk or enlarged to S; (H, W) for the whole image stretched to that. Resampling is
-            bicubic, with a filter as wide as it shrinks. A JPEG of just 2, 4 or 8 times that size
-            is shrunk while it is decoded: that takes a third of the time, and differs less from
-            filtering than filters do.
+            shrunk or enlarged to S; (H, W) for the whole image stretched to that.
         option: the name of the option that holds `size`, if the image must not be enlarged to it.
+        resampling: the filter. With `bicubic` a JPEG of just 2, 4 or 8 times the size is shrunk
+            while it is decoded: that takes a third of the time, and differs less from filtering
+            than filters do. `bilinear` is what torchvision's `Resize` does to Pillow's images.
 
     Raises:
         ConfigError: if the image must not be enlarged, but would have to be.
@@ -74,14 +81,15 @@ def decode(
             _require_size(image, name, size, option)
         if size is not None:
             height, width = (size, size) if isinstance(size, int) else size
-            if any(image.size == (scale * width, scale * height) for scale in DRAFTS):
+            multiple = any(image.size == (scale * width, scale * height) for scale in DRAFTS)
+            if multiple and resampling == "bicubic":
                 image.draft(None, (width, height))
 
         # Pixels first: broken pixels are an error, while broken EXIF is not.
         image.load()
         with suppress(*BROKEN):
             ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(_fit(_rgb(image), size))
+        return np.asarray(_fit(_rgb(image), size, resampling))
 
 
 def shorter_side(data: bytes, name: str) -> int:
@@ -140,14 +148,14 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
     except BROKEN as error:
         reason = str(error)
         if isinstance(error, UnidentifiedImageError):
-            reason = _found(data)
+            reason = name_kind(data)
         raise DataError(
             f"{name} is no whole {' or '.join(FORMATS)} image ({reason}): get the file again or "
             "leave it out"
         ) from error
 
 
-def _found(data: bytes) -> str:
+def name_kind(data: bytes) -> str:
     """Return what a file that is no image of ours is by its first bytes, for messages."""
     kind = next((kind for start, kind in SIGNATURES.items() if data.startswith(start)), "")
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -195,7 +203,11 @@ def rgba(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
 
 
 def decode_all(
-    number: int, read: Callable[[int], tuple[bytes, str]], size: int, option: str = ""
+    number: int,
+    read: Callable[[int], tuple[bytes, str]],
+    size: int,
+    option: str = "",
+    resampling: Resampling = "bicubic",
 ) -> npt.NDArray[np.uint8]:
     """Return many images [number, S, S, 3], decoded side by side.
 
@@ -205,7 +217,7 @@ def decode_all(
         number: of images.
         read: the bytes of image 0 .. number - 1, and its name for messages.
         size: S.
-        option: see `decode`.
+        option, resampling: see `decode`.
 
     Raises:
         ConfigError, DataError: as `decode` does.
@@ -214,7 +226,7 @@ def decode_all(
 
     def fill(start: int) -> None:
         for place in range(start, min(start + BLOCK, number)):
-            images[place] = decode(*read(place), size, option)
+            images[place] = decode(*read(place), size, option, resampling)
 
     for _ in _threads().map(fill, range(0, number, BLOCK)):
         pass  # the loop is there to raise what a thread raised
@@ -250,13 +262,16 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _fit(image: Image.Image, size: int | tuple[int, int] | None) -> Image.Image:
+def _fit(
+    image: Image.Image, size: int | tuple[int, int] | None, resampling: Resampling
+) -> Image.Image:
     """Return the image in a size as `decode` takes it; one that has it already is untouched."""
     if size is None:
         return image
     height, width = (size, size) if isinstance(size, int) else size
     if image.size == (width, height):
         return image
+    chosen = Image.Resampling[resampling.upper()]
     if isinstance(size, int):
-        return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    return image.resize((width, height), Image.Resampling.BICUBIC)
+        return ImageOps.fit(image, (size, size), chosen)
+    return image.resize((width, height), chosen)

@@ -11,10 +11,9 @@ import torch
 from seqjepa.config import Experiment, to_json
 from seqjepa.evaluation.suite import PROBES
 from seqjepa.evaluation.timings import seconds_of
-from seqjepa.recipes import recipe
 from seqjepa.reproduce.jobs import Job, State
 from seqjepa.reproduce.results import train_seconds
-from seqjepa.reproduce.scales import Scale, change
+from seqjepa.reproduce.scales import Scale
 from seqjepa.speed.methods import noise_world
 from seqjepa.speed.plain import BareStep
 from seqjepa.training.state import build_optimizer
@@ -90,18 +89,12 @@ def _seconds_per_view(
 
 def _time(experiment: Experiment, device: torch.device) -> float:
     """Return the seconds that a view of a training step takes, of micro-batches of noise."""
-    world = experiment.world
-    if world.outline() is None:
-        # 3DIEBench is known once its files are: the procedural one has views like it.
-        data = to_json(experiment)["world"]
-        stand_in = {f"world.{name}": data[name] for name in ("image_size", "actions")}
-        world = change(recipe("shapes")(), stand_in).world
-    spec, train = world.outline(), experiment.train
+    spec, train = experiment.world.outline(), experiment.train
     assert spec is not None
     pixels = spec.image_shape[1] * spec.image_shape[2]
     size = max(LEAST, min(train.batch_size, PIXELS // (pixels * train.num_views)))
     train = replace(train, batch_size=size, accumulate=1)
-    small = replace(experiment, world=world, train=train)
+    small = replace(experiment, train=train)
 
     step = BareStep(small, noise_world(small), device)
     optimizer = build_optimizer(step.method, small.optim)

@@ -27,6 +27,7 @@ from seqjepa.runs.manifest import DamagedError
 
 KEPT = 2  # the newest one, and one to fall back to should the newest be damaged later
 SUFFIX = ".safetensors"
+IMPORTED = "imported"  # key of a state: the file that the weights were imported from
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,8 @@ class RunFolder:
         path = self.path / WORLD
         # A world that is not as it was: refused, or noted as the run's from now on.
         changed = changed_data(self.path, spec) if path.exists() else []
-        if path.exists() and not changed and not spec.data:
+        known = path.exists() and not read_spec(self.path).outline
+        if known and not changed and not spec.data:
             changed = self._moved_unseen()
         if changed:
             what = f"the data is not what the run in {self.path} was begun with"
@@ -187,7 +188,7 @@ class RunFolder:
                 )
             self._warn(f"{what}, going on with it: {'; '.join(changed)}")
 
-        if changed or not path.exists():
+        if changed or not known:
             with disk_errors(f"cannot write {path}"):
                 files.write_atomically(path, files.json_bytes(asdict(spec)))
         self._write_config()
@@ -241,13 +242,15 @@ def changed_data(path: Path, spec: WorldSpec) -> list[str]:
     """Return the differences between a world and the one that a run was trained on.
 
     Pixel statistics are ignored when content digests exist on both sides: they follow from the
-    content, and their last bits depend on the CPU.
+    content, and their last bits depend on the CPU. So is all that an outline does not know.
 
     Raises:
         ConfigError: if the folder holds no run or its world.json is damaged.
     """
     trained = read_spec(path)
-    if trained.data and spec.data:
+    if trained.outline:
+        now = replace(trained, name=spec.name, image_shape=spec.image_shape, actions=spec.actions)
+    elif trained.data and spec.data:
         now = replace(spec, mean=trained.mean, std=trained.std)
     else:
         now = replace(spec, data=trained.data)

@@ -21,7 +21,7 @@ def restore(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> No
     Raises:
         CheckpointError: with the missing, unexpected and mis-shaped keys.
     """
-    _require_match(module.state_dict(), tensors, source)
+    require_match(module.state_dict(), tensors, source)
     module.load_state_dict(dict(tensors), strict=True)
 
 
@@ -72,7 +72,7 @@ def restore_optimizer(
         if (name := name_of[parameter]) in stateful:
             for slot in slots:
                 expected[f"{slot}.{name}"] = torch.zeros(()) if slot == "step" else parameter
-    _require_match(expected, tensors, source)
+    require_match(expected, tensors, source)
 
     states = {}
     for index, parameter in enumerate(parameters):
@@ -90,7 +90,7 @@ def restore_optimizer(
     optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 
-def _require_match(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], source: str) -> None:
+def require_match(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], source: str) -> None:
     """Raise a CheckpointError unless both have the same keys, types and shapes."""
     found = {
         "missing": [key for key in expected if key not in got],

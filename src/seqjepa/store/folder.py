@@ -28,7 +28,7 @@ from typing_extensions import override
 from seqjepa.actions import ActionSpace
 from seqjepa.errors import DataError
 from seqjepa.reading.npy import parse, read_bytes
-from seqjepa.reading.pixels import MOST_BYTES, decode, decode_all
+from seqjepa.reading.pixels import MOST_BYTES, Resampling, decode, decode_all
 from seqjepa.render.scene import LATENTS, SPACES, TRANSLATION
 from seqjepa.store.splits import Listing, find_objects, read_listing
 from seqjepa.store.table import ViewTable
@@ -69,11 +69,17 @@ class Store(ABC):
 
     @abstractmethod
     def table(
-        self, rows: Indices, views: int, size: int, option: str = "world.image_size"
+        self,
+        rows: Indices,
+        views: int,
+        size: int,
+        option: str = "world.image_size",
+        resampling: Resampling = "bicubic",
     ) -> ViewTable:
         """Return the first `views` views of the objects `rows`, with S = `size` pixels per side.
 
-        `option` holds that size, for messages; if it is empty, smaller views are enlarged.
+        `option` holds that size, for messages; if it is empty, smaller views are enlarged. Larger
+        ones are shrunk with a filter, see `pixels.decode`.
 
         Raises:
             ConfigError: if views are smaller than that, now or when they are asked for.
@@ -158,7 +164,12 @@ class FolderStore(Store):
 
     @override
     def table(
-        self, rows: Indices, views: int, size: int, option: str = "world.image_size"
+        self,
+        rows: Indices,
+        views: int,
+        size: int,
+        option: str = "world.image_size",
+        resampling: Resampling = "bicubic",
     ) -> ViewTable:
         # Published views are numbered from 0, those of unlisted objects from anywhere.
         if self.unlisted:
@@ -172,7 +183,7 @@ class FolderStore(Store):
             file_size(files.path(row, views - 1, IMAGE))
 
         decode(*files.image(0, 0), size, option)
-        images = Images(files.image, (*numbers.shape, size, size, 3), option)
+        images = Images(files.image, (*numbers.shape, size, size, 3), option, resampling)
         labels = self.listing.labels[rows]
         latents = _Latents(files, self.latent, len(self.factors.pose))
         return ViewTable(images, latents, labels, contents=files.contents())
@@ -226,18 +237,22 @@ class Images:
         read: the bytes of the file of an object and a view, and its name for messages.
         shape: of the array.
         option: the option that holds S, if smaller images are an error; empty to enlarge them.
+        resampling: the filter that shrinks them, see `pixels.decode`.
     """
 
     read: Callable[[int, int], tuple[bytes, str]]
     shape: tuple[int, ...]
     option: str
+    resampling: Resampling
     dtype = np.dtype(np.uint8)
 
     def __getitem__(self, at: tuple[Indices, Indices]) -> npt.NDArray[np.uint8]:
         rows, views = np.broadcast_arrays(*at)
         flat = list(zip(rows.ravel().tolist(), views.ravel().tolist(), strict=True))
         size = self.shape[2]
-        decoded = decode_all(len(flat), lambda at: self.read(*flat[at]), size, self.option)
+        decoded = decode_all(
+            len(flat), lambda at: self.read(*flat[at]), size, self.option, self.resampling
+        )
         return decoded.reshape(*rows.shape, *self.shape[2:])
 
 

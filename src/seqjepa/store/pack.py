@@ -28,7 +28,7 @@ from seqjepa.errors import ConfigError, DataError
 from seqjepa.files import file_sha256, read_at
 from seqjepa.from_json import build_dataclass
 from seqjepa.reading.npy import open_array
-from seqjepa.reading.pixels import decode
+from seqjepa.reading.pixels import Resampling, decode
 from seqjepa.render.scene import SPACES
 from seqjepa.store.folder import Images, Store
 from seqjepa.store.splits import read_listing
@@ -153,9 +153,20 @@ class PackedStore(Store):
 
     @override
     def table(
-        self, rows: Indices, views: int, size: int, option: str = "world.image_size"
+        self,
+        rows: Indices,
+        views: int,
+        size: int,
+        option: str = "world.image_size",
+        resampling: Resampling = "bicubic",
     ) -> ViewTable:
         options = self.manifest.options
+        if options.size is not None and resampling != "bicubic":
+            raise ConfigError(
+                f"{self.folder} holds views that were shrunk to {options.size} pixels when they "
+                f"were packed, not by world.resampling {resampling}: give world.path the folder "
+                "that was packed, or a pack made without --size"
+            )
         if options.coding == "raw" and size != options.size:
             raise ConfigError(
                 f"{self.folder} holds raw views of {options.size} pixels a side, "
@@ -166,7 +177,7 @@ class PackedStore(Store):
         images: Images | _Pixels
         if options.coding == "jpeg":
             decode(*self.jpeg(int(rows[0]), 0), size, option)
-            images = Images(self.jpeg, shape, option)
+            images = Images(self.jpeg, shape, option, resampling)
         else:
             images = _Pixels(self, shape)
 

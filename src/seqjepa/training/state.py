@@ -125,10 +125,15 @@ class Learner:
     def restore(self, saved: checkpoint.Checkpoint) -> None:
         """Take over a checkpoint's state.
 
+        That of an import holds the method alone: optimizer and probe start anew.
+
         Raises:
             CheckpointError: if it is of another architecture.
         """
         source = str(saved.path)
+        if checkpoint.IMPORTED in saved.state:
+            restore(self.method, saved.tensors["method"], source)
+            return
         for module, weights, optimizer, moments in (
             (self.method, "method", self.optimizer, "optimizer"),
             (self.probe, "probe", self.probe.optimizer, "probe_optimizer"),

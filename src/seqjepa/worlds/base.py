@@ -90,6 +90,8 @@ class WorldSpec:
             parts of them.
         data: digests of the arrays that views are made of, by part (`seqjepa.store.fingerprint`);
             a resumed run compares them with its own. Empty where unknown.
+        outline: whether it was made without the data (`WorldConfig.outline`), and knows no classes,
+            statistics or digests: that of a run that was imported and has not met its data yet.
     """
 
     name: str
@@ -104,6 +106,7 @@ class WorldSpec:
     probe_split: str = "train"
     ordered: bool = False
     data: dict[str, str] = field(default_factory=dict)
+    outline: bool = False
 
     def require_views(self, num_views: int) -> None:
         """Raise a DataError if objects have fewer views than `num_views`."""

@@ -16,15 +16,17 @@ papers' data 4 % of the relative ones have w < 0 and jump from one name to the o
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from typing_extensions import override
 
 from seqjepa.checks import at_least, below_one, positive
 from seqjepa.errors import ConfigError, DataError
+from seqjepa.from_json import added_in
 from seqjepa.keys import draw_key
 from seqjepa.reading.findings import Finding, Look, Report
-from seqjepa.render.scene import TRANSLATED_FACTORS
+from seqjepa.render.scene import FACTORS, TRANSLATED_FACTORS
 from seqjepa.store.folder import FolderStore, Store
 from seqjepa.store.holdout import hold_out
 from seqjepa.store.inspection import inspect
@@ -62,6 +64,8 @@ class Config(WorldConfig):
         split_seed: seed of the choice of those objects.
         train_on_val: train on the objects of `val` too, as the papers do, which have no split for
             choosing settings; figures on `val` are then figures on training objects.
+        resampling: how larger pictures are shrunk: `bicubic`, or `bilinear` as in seq-JEPA's
+            release (`reading.pixels.decode`).
     """
 
     path: str
@@ -72,6 +76,7 @@ class Config(WorldConfig):
     val_fraction: float = 0.1
     split_seed: int = 0
     train_on_val: bool = False
+    resampling: Literal["bicubic", "bilinear"] = added_in(6, "bicubic")
 
     def __post_init__(self) -> None:
         at_least(self, image_size=LEAST_SIZE, views=2, split_seed=0)
@@ -89,9 +94,7 @@ class Config(WorldConfig):
         store = open_store(self.path, "world.path")
         splits = self._splits(store)
         self._require_factors(store)
-        tables = {
-            split: store.table(rows, self.views, self.image_size) for split, rows in splits.items()
-        }
+        tables = {split: self._table(store, rows, self.views) for split, rows in splits.items()}
         for table in tables.values():
             _require_latents(table, store.folder)
         if self.ood_path is not None:
@@ -111,6 +114,22 @@ class Config(WorldConfig):
         )
         return TableWorld(spec, tables)
 
+    @override
+    def outline(self) -> WorldSpec:
+        """Return the spec without classes and statistics, which only the files know."""
+        factors = TRANSLATED_FACTORS if "translation" in self.actions else FACTORS
+        return WorldSpec(
+            name="threediebench",
+            image_shape=(3, self.image_size, self.image_size),
+            classes=(),
+            factors=factors,
+            actions=factors.select(self.actions),
+            splits=("train", "val", "test"),
+            views_per_object=self.views,
+            mean=(0.5,) * 3,
+            std=(0.25,) * 3,
+        )
+
     @classmethod
     @override
     def inspect(cls, path: Path, look: Look = Look()) -> Report | None:
@@ -127,6 +146,10 @@ class Config(WorldConfig):
         if "train" in store.listing.splits:
             cls(path=str(path), image_size=_least_size(store), views=views_of(store)).build()
         yield from ()
+
+    def _table(self, store: Store, rows: Indices, views: int) -> ViewTable:
+        """Return the first views of objects, in the size and by the filter that was asked for."""
+        return store.table(rows, views, self.image_size, resampling=self.resampling)
 
     def _splits(self, store: Store) -> dict[str, Indices]:
         """Return the objects of each split; `train`, `val` and `test` come first."""
@@ -197,7 +220,7 @@ class Config(WorldConfig):
                 f"factors, those of world.path {len(first.factors.pose)}: leave it out"
             )
         labels = _labels(store.listing, first.listing.classes, store.folder)
-        table = store.table(np.arange(len(labels)), min(self.views, fewest), self.image_size)
+        table = self._table(store, np.arange(len(labels)), min(self.views, fewest))
         _require_latents(table, store.folder)
         return replace(table, labels=labels)
 
