@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from seqjepa.recipes import recipe
     from seqjepa.training.loop import train
     from seqjepa.types import Representation, SequenceBatch, StepOutput
+    from seqjepa.world_model.model import State, WorldModel
+    from seqjepa.world_model.planning import CrossEntropy, Gradient
 
 _HOMES = {
     "ActionSpace": "actions",
@@ -33,20 +35,28 @@ _HOMES = {
     "Representation": "types",
     "SequenceBatch": "types",
     "StepOutput": "types",
+    "CrossEntropy": "world_model.planning",
+    "Gradient": "world_model.planning",
+    "State": "world_model.model",
+    "WorldModel": "world_model.model",
 }
 
 __all__ = [
     "ActionSpace",
+    "CrossEntropy",
     "EncoderConfig",
     "EvaluateConfig",
     "Experiment",
+    "Gradient",
     "Group",
     "Model",
     "OptimConfig",
     "Representation",
     "SequenceBatch",
+    "State",
     "StepOutput",
     "TrainConfig",
+    "WorldModel",
     "evaluate",
     "load",
     "recipe",
