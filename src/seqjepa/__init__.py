@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from seqjepa.recipes import recipe
     from seqjepa.training.loop import train
     from seqjepa.types import Representation, SequenceBatch, StepOutput
-    from seqjepa.world_model.model import State, WorldModel
+    from seqjepa.world_model.model import WorldModel
     from seqjepa.world_model.planning import CrossEntropy, Gradient
+    from seqjepa.world_model.state import State
 
 _HOMES = {
     "ActionSpace": "actions",
@@ -37,7 +38,7 @@ _HOMES = {
     "StepOutput": "types",
     "CrossEntropy": "world_model.planning",
     "Gradient": "world_model.planning",
-    "State": "world_model.model",
+    "State": "world_model.state",
     "WorldModel": "world_model.model",
 }
 

@@ -2,7 +2,7 @@
 
 It reads embeddings of the space that predictions live in (`Method.target`), standardised by the
 mean and spread of those that it learns from; where a method's loss compares directions, their
-length is taken off first. It upsamples from a few pixels in stages.
+length is taken off first.
 """
 
 import itertools
@@ -52,7 +52,7 @@ class Layout:
 class Decoder(nn.Module):
     """A linear map to the smallest picture, then stages that double its sides; a last convolution.
 
-    A stage is nearest-neighbour upsampling, a 3x3 convolution, BatchNorm and ReLU.
+    A stage is a 4x4 transposed convolution, BatchNorm and ReLU.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -70,8 +70,7 @@ class Decoder(nn.Module):
         self.linear = nn.Linear(layout.inputs, widths[0] * math.prod(self.smallest))
         self.stages = nn.ModuleList(
             nn.Sequential(
-                nn.Upsample(scale_factor=2),
-                nn.Conv2d(wide, narrow, 3, padding=1, bias=False),
+                nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(narrow),
                 nn.ReLU(),
             )

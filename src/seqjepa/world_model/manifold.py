@@ -50,6 +50,14 @@ def compose(space: ActionSpace, actions: Tensor) -> Tensor:
     return _by_group(space, Group.compose, actions)
 
 
+def identity(space: ActionSpace) -> Tensor:
+    """Return the action [A] that changes nothing."""
+    none = torch.zeros(space.action_dim)
+    for group, part in zip(space.groups, split(space, none), strict=True):
+        part[-1] = float(group.is_rotation)  # the quaternion (0, 0, 0, 1)
+    return none
+
+
 def inverse(space: ActionSpace, actions: Tensor) -> Tensor:
     """Return the actions [..., A] that undo actions [..., A]."""
     return _by_group(space, _inverse, actions)

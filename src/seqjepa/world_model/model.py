@@ -8,9 +8,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,82 +20,21 @@ from seqjepa.errors import ConfigError
 from seqjepa.methods.base import Method
 from seqjepa.model import Model, as_tensor, load
 from seqjepa.world_model.decoder import Decoder, load_decoder
-from seqjepa.world_model.manifold import inverse, nearest, uniform
+from seqjepa.world_model.manifold import compose, identity, inverse, move, nearest, step_dim
 from seqjepa.world_model.planning import CrossEntropy, Planner, Problem
+from seqjepa.world_model.state import (
+    Array,
+    Inferred,
+    Neighbours,
+    Plan,
+    State,
+    moves_of,
+    proposals_of,
+)
 
 ROWS = 4096  # of predictions in a pass
-PROPOSALS = 4096  # actions drawn where none are given
 
-Array = Tensor | npt.NDArray[Any]
 _logger = logging.getLogger("seqjepa")
-
-
-@dataclass(frozen=True)
-class State:
-    """Sequences of views that were seen or imagined.
-
-    Attributes:
-        sources: [B, T, E], what predictions read of the views, see `Method.source`.
-        actions: [B, T-1, A], between them.
-        embedding: [B, F], of the last view: what imagining it should give, see `Method.target`.
-    """
-
-    sources: Tensor
-    actions: Tensor
-    embedding: Tensor
-
-    def __post_init__(self) -> None:
-        sources, actions, embedding = self.sources, self.actions, self.embedding
-        fits = sources.ndim == actions.ndim == 3 and sources.shape[1] > 0 and embedding.ndim == 2
-        fits = fits and actions.shape[:2] == (len(sources), sources.shape[1] - 1)
-        if not fits or len(embedding) != len(sources):
-            raise ConfigError(
-                "a state has sources [B, T, E], actions [B, T-1, A] and an embedding [B, F], got "
-                f"{list(sources.shape)}, {list(actions.shape)} and {list(embedding.shape)}"
-            )
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """The entries of a bank that are nearest to each embedding, the nearest first.
-
-    Attributes:
-        indices: [..., k] int64, of entries.
-        distances: [..., k], see `WorldModel.distance`.
-    """
-
-    indices: Tensor
-    distances: Tensor
-
-
-@dataclass(frozen=True)
-class Inferred:
-    """Actions between views, and how they were found.
-
-    Attributes:
-        actions: [B, A].
-        by: `inverse head`, the method's own, or `search` for what predicts the second view best.
-    """
-
-    actions: Tensor
-    by: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Sequences of actions that bring goals into view.
-
-    Attributes:
-        actions: [B, L, A].
-        costs: [B], distances of the last imagined view to the goal; where the way back counted,
-            the mean of that and of the distance at the other end.
-    """
-
-    actions: Tensor
-    costs: Tensor
 
 
 @dataclass(frozen=True)
@@ -187,28 +125,34 @@ class WorldModel:
         Raises:
             ConfigError: if the actions are of another shape or width.
         """
-        moves = self._actions("actions", actions, state, "K")
+        moves = moves_of(state, actions, self.space, ("K",))
         with torch.no_grad():
             return self._roll(state, moves[:, :, None])[:, :, 0]
 
-    def rollout(self, state: State, actions: Array) -> Tensor:
-        """Return the embeddings of all views along sequences of actions, each from the one before.
+    def rollout(self, state: State, actions: Array, *, composed: bool = False) -> Tensor:
+        """Return the embeddings of all views along sequences of actions.
 
         Args:
             state: of B sequences.
             actions: [B, K, L, A], K candidate sequences of L actions for each; or [K, L, A], the
                 same for all.
+            composed: imagine each view from those that were seen, by the product of the actions to
+                it. False to imagine it from the one imagined before, by the next action.
 
         Returns:
             [B, K, L, F] float32.
 
         Raises:
             ConfigError: if the actions are of another shape or width, or the method cannot go on
-                from what it predicts and L is more than 1.
+                from what it predicts, L is more than 1 and they are not composed.
         """
-        moves = self._actions("actions", actions, state, "K, L")
+        moves = moves_of(state, actions, self.space, ("K", "L"))
         with torch.no_grad():
-            return self._roll(state, moves)
+            if not composed:
+                return self._roll(state, moves)
+            lengths = range(1, moves.shape[2] + 1)
+            ends = [self._end(state, moves[:, :, :length], composed) for length in lengths]
+            return torch.stack(ends, 2)
 
     def advance(self, state: State, actions: Array) -> State:
         """Return the state after an action [B, A] of each sequence, as it is imagined.
@@ -217,7 +161,7 @@ class WorldModel:
             ConfigError: if the actions are of another shape, or the method cannot go on from what
                 it predicts.
         """
-        moves = self._actions("actions", actions, state, "")
+        moves = moves_of(state, actions, self.space)
         with torch.no_grad():
             return self._step(state, moves)
 
@@ -306,6 +250,7 @@ class WorldModel:
         horizon: int = 1,
         planner: Planner | None = None,
         both_ways: bool = True,
+        composed: bool = True,
         proposals: Array | None = None,
         seed: int = 0,
     ) -> Plan:
@@ -318,6 +263,7 @@ class WorldModel:
             planner: `CrossEntropy(...)`, which None stands for, or `Gradient(...)`.
             both_ways: count the way back as well: the actions undone, from the goal, should lead to
                 the state's last view.
+            composed: imagine where a sequence ends by the product of its actions, see `rollout`.
             proposals: [N, A], actions that the search begins with, as the world has them:
                 `space.between` of random poses. None for all rotations and turns alike; groups of
                 differences need proposals.
@@ -337,16 +283,18 @@ class WorldModel:
 
         # Tensors of inference mode, which know no gradient, are copied.
         with torch.inference_mode(False):
-            start, end = _copy(state), _copy(goal)
+            start, end = state.clone(), goal.clone()
             generator = torch.Generator().manual_seed(seed)
-            known = self._proposals(proposals, generator).to(start.sources)
+            known = proposals_of(proposals, self.space, generator).to(start.sources)
+
+            def miss(state: State, actions: Tensor, goal: State) -> Tensor:
+                return self.distance(self._end(state, actions, composed), goal.embedding[:, None])
 
             def cost(actions: Tensor) -> Tensor:
-                there = self._miss(start, actions, end)
+                there = miss(start, actions, end)
                 if not both_ways:
                     return there
-                back = inverse(self.space, actions.flip(2))
-                return (there + self._miss(end, back, start)) / 2
+                return (there + miss(end, inverse(self.space, actions.flip(2)), start)) / 2
 
             problem = Problem(self.space, cost, known, (len(state), horizon), generator)
             return Plan(*(planner or CrossEntropy()).search(problem))
@@ -363,9 +311,11 @@ class WorldModel:
             pictures: Tensor = self.decoder(embeddings)
         return pictures
 
-    def _miss(self, state: State, actions: Tensor, goal: State) -> Tensor:
-        """Return how far [B, K] from the goal actions [B, K, L, A] end, as they are imagined."""
-        return self.distance(self._roll(state, actions)[:, :, -1], goal.embedding[:, None])
+    def _end(self, state: State, actions: Tensor, composed: bool) -> Tensor:
+        """Return the prediction [B, K, F] of the view that actions [B, K, L, A] end in."""
+        if composed:
+            actions = compose(self.space, actions)[:, :, None]
+        return self._roll(state, actions)[:, :, -1]
 
     def _roll(self, state: State, actions: Tensor) -> Tensor:
         """Return the predictions [B, K, L, F] along actions [B, K, L, A]."""
@@ -377,8 +327,8 @@ class WorldModel:
         predictions = []
         for *seen, moves in zip(*each, actions.flatten(0, 1).split(ROWS), strict=True):
             current, along = State(*seen), []
-            for move in moves[:, :-1].unbind(1):
-                current = self._step(current, move)
+            for action in moves[:, :-1].unbind(1):
+                current = self._step(current, action)
                 along.append(current.embedding)
             along.append(self._predict(current, moves[:, -1]))
             predictions.append(torch.stack(along, 1))
@@ -401,43 +351,6 @@ class WorldModel:
         predicted: Tensor = self.method.predict(state.sources, moves)
         return predicted.float()
 
-    def _proposals(self, given: Array | None, generator: torch.Generator) -> Tensor:
-        """Return proposals [N, A]; those given are checked."""
-        if given is None:
-            return uniform(self.space, PROPOSALS, generator)
-        actions, width = as_tensor("proposals", given), self.space.action_dim
-        if actions.ndim != 2 or not len(actions) or actions.shape[1] != width:
-            raise ConfigError(f"proposals must be [N, {width}], got {list(actions.shape)}")
-        return _finite("proposals", actions)
-
-    def _actions(self, name: str, given: Array, state: State, axes: str) -> Tensor:
-        """Return actions [B, axes, A] on the state's device, checked; B may have been left out."""
-        actions, width = as_tensor(name, given), self.space.action_dim
-        inner = len(axes.split(", ")) if axes else 0
-        if inner and actions.ndim == inner + 1:
-            actions = actions.expand(len(state), *actions.shape)
-        fits = actions.ndim == inner + 2 and len(actions) == len(state)
-        if not fits or actions.shape[-1] != width or not actions.numel():
-            middle = f"{axes}, " if axes else ""
-            raise ConfigError(
-                f"{name} must be [{len(state)}, {middle}{width}]"
-                + (f" or [{middle}{width}]" if axes else "")
-                + f", got {list(as_tensor(name, given).shape)}"
-            )
-        return _finite(name, actions).to(state.sources)
-
-
-def _copy(state: State) -> State:
-    return State(state.sources.clone(), state.actions.clone(), state.embedding.clone())
-
-
-def _finite(name: str, actions: Tensor) -> Tensor:
-    """Return actions as float32; raise a ConfigError if they hold NaN or infinity."""
-    numbers = actions.float()
-    if not bool(torch.isfinite(numbers).all()):
-        raise ConfigError(f"{name} hold NaN or infinity")
-    return numbers
-
 
 def _require_actions(model: Model) -> None:
     """Raise a ConfigError unless the method's predictions depend on actions."""
@@ -450,10 +363,12 @@ def _require_actions(model: Model) -> None:
             f"the world {model.spec.name!r} has no actions to imagine: name some in world.actions"
         )
 
-    # Two actions that are far apart, from a blank view.
+    # No action and another one, from a blank view.
     device = device_of(method)
     blank = torch.zeros(1, 1, *model.spec.image_shape, dtype=torch.uint8, device=device)
-    ends = torch.linspace(-1, 1, 2, device=device)[:, None, None].expand(2, 1, space.action_dim)
+    still = identity(space)
+    turned = move(space, still, torch.linspace(0.5, 1, step_dim(space)))
+    ends = torch.stack([still, turned])[:, None].to(device)
     with torch.no_grad():
         source = method.source(method.encoder(blank))
         one, other = method.predict(source.expand(2, -1, -1), ends)
