@@ -50,6 +50,25 @@ def test_steps_between_lead_there_and_inverses_lead_back() -> None:
     torch.testing.assert_close(manifold.compose(SPACE, undone), still, atol=1e-6, rtol=0)
 
 
+def test_an_action_is_made_of_changes_in_the_poses_own_unit() -> None:
+    made = manifold.action(SPACE, {"turn": [[0, 0, math.pi / 2], [0, 0, 0]], "place": [3, -2]})
+    half = math.sqrt(0.5)
+    expected = [[0, 0, 0, half, half, 1.5, -0.5], [0, 0, 0, 0, 1, 1.5, -0.5]]
+    torch.testing.assert_close(made, torch.tensor(expected))
+    poses = torch.tensor([[0.1, 0, 0, 0, 1, 5, 6], [0.1, 0, 0, half, half, 8, 4]])
+    torch.testing.assert_close(SPACE.along(poses)[0], made[0], atol=1e-6, rtol=0)
+    assert torch.equal(manifold.action(SPACE, {}), manifold.identity(SPACE))
+
+    for changes, message in (
+        ({"turns": [0, 0, 1]}, "unknown action group 'turns', did you mean 'turn'"),
+        ({"turn": [0, 0, 0, 1]}, r"'turn' must be 3 finite numbers, got \[0.0, 0.0, 0.0, 1.0\]"),
+        ({"hue": [math.nan]}, "'hue' must be 1 finite numbers"),
+        ({"hue": 0.5}, "'hue' must be 1 finite numbers, got 0.5"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            manifold.action(SPACE, changes)
+
+
 def test_steps_have_gradients_at_zero() -> None:
     start = actions(3, 0)
     step = torch.zeros(3, manifold.step_dim(SPACE), dtype=torch.float64, requires_grad=True)

@@ -6,14 +6,15 @@ so it stays an action: a unit quaternion keeps its length, a circular factor its
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import roma
 import torch
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group, canonical
-from seqjepa.errors import ConfigError
+from seqjepa.errors import ConfigError, unknown
 
 GroupMap = Callable[..., Tensor]
 
@@ -56,6 +57,37 @@ def identity(space: ActionSpace) -> Tensor:
     for group, part in zip(space.groups, split(space, none), strict=True):
         part[-1] = float(group.is_rotation)  # the quaternion (0, 0, 0, 1)
     return none
+
+
+def action(space: ActionSpace, changes: Mapping[str, Any]) -> Tensor:
+    """Return the actions [..., A] that change some groups by so much, and the others not at all.
+
+    Args:
+        space: of the actions.
+        changes: by group. A rotation is a rotation vector [..., 3], its axis times its angle in
+            radians, in the object's own frame; others are differences [..., dims] in the pose's own
+            unit. Leading axes broadcast.
+
+    Raises:
+        ConfigError: if a group is unknown, or a change is of another width or not finite.
+    """
+    known = {group.name: group for group in space.groups}
+    steps = {group.name: torch.zeros(_step_width(group)) for group in space.groups}
+    for name, change in changes.items():
+        if name not in known:
+            raise ConfigError(unknown("action group", name, known))
+        values, width = torch.as_tensor(change, dtype=torch.float32), len(steps[name])
+        if not values.ndim or values.shape[-1] != width or not torch.isfinite(values).all():
+            raise ConfigError(
+                f"the change of group {name!r} must be {width} finite numbers, got "
+                f"{values.tolist() if values.numel() < 8 else list(values.shape)}"
+            )
+        group = known[name]
+        steps[name] = values if group.is_rotation else values / torch.tensor(group.scales)
+
+    leading = torch.broadcast_shapes(*(step.shape[:-1] for step in steps.values()))
+    step = torch.cat([step.expand(*leading, -1) for step in steps.values()], -1)
+    return move(space, identity(space).expand(*leading, -1), step)
 
 
 def inverse(space: ActionSpace, actions: Tensor) -> Tensor:

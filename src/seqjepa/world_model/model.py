@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from seqjepa.errors import ConfigError
 from seqjepa.methods.base import Method
 from seqjepa.model import Model, as_tensor, load
 from seqjepa.world_model.decoder import Decoder, load_decoder
-from seqjepa.world_model.manifold import compose, identity, inverse, move, nearest, step_dim
+from seqjepa.world_model.manifold import action, compose, identity, inverse, move, nearest, step_dim
 from seqjepa.world_model.planning import CrossEntropy, Planner, Problem
 from seqjepa.world_model.state import (
     Array,
@@ -85,8 +85,15 @@ class WorldModel:
 
     @property
     def space(self) -> ActionSpace:
-        """The space of actions; `space.between(poses, poses)` makes them."""
+        """The space of actions; its `between` makes them of poses."""
         return self.model.spec.actions
+
+    def action(self, **changes: Any) -> Tensor:
+        """Return actions [..., A] that change the named groups, see `manifold.action`.
+
+        For example `action(rotation=[0, 0, 0.5])` turns by half a radian about z.
+        """
+        return action(self.space, changes).to(device_of(self.method))
 
     def observe(self, views: Array, actions: Array | None = None) -> State:
         """Return the state after views were seen.
@@ -327,8 +334,8 @@ class WorldModel:
         predictions = []
         for *seen, moves in zip(*each, actions.flatten(0, 1).split(ROWS), strict=True):
             current, along = State(*seen), []
-            for action in moves[:, :-1].unbind(1):
-                current = self._step(current, action)
+            for before in moves[:, :-1].unbind(1):
+                current = self._step(current, before)
                 along.append(current.embedding)
             along.append(self._predict(current, moves[:, -1]))
             predictions.append(torch.stack(along, 1))
