@@ -16,7 +16,7 @@ from seqjepa.model import load
 from seqjepa.training.loop import train
 from seqjepa.world_model.manifold import compose, errors
 
-PLANNERS = (CrossEntropy(rounds=16, elites=12), Gradient(steps=60))
+PLANNERS = (CrossEntropy(rounds=24, elites=12), Gradient(steps=60))
 
 
 @pytest.fixture(scope="module")

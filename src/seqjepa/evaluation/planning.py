@@ -76,10 +76,11 @@ def planning(subject: Subject) -> list[Record]:
     side = None if pixels is None else pixels.shape[-1]
     records = []
     for (features, horizon), actions in found.items():
-        for group, error in zip(space.groups, errors(space, truth, actions).values(), strict=True):
+        off = errors(space, truth, actions)
+        for group in space.groups:
             metric, unit = _unit(group, side)
             about = (features, subject.split, f"planning {group.name}", "view", horizon, metric)
-            records.append(Record(*about, float(error.median()) * unit))
+            records.append(Record(*about, float(off[group.name].median()) * unit))
     return records
 
 

@@ -20,7 +20,8 @@ from seqjepa.errors import ConfigError
 from seqjepa.methods.base import Method
 from seqjepa.model import Model, as_tensor, load
 from seqjepa.world_model.decoder import Decoder, load_decoder
-from seqjepa.world_model.manifold import action, compose, identity, inverse, move, nearest, step_dim
+from seqjepa.world_model.imagining import imagined_state, require_actions, rolled
+from seqjepa.world_model.manifold import action, compose, inverse, nearest
 from seqjepa.world_model.planning import CrossEntropy, Planner, Problem
 from seqjepa.world_model.state import (
     Array,
@@ -32,7 +33,7 @@ from seqjepa.world_model.state import (
     proposals_of,
 )
 
-ROWS = 4096  # of predictions in a pass
+COMPARED = 2**18  # embeddings that are compared at once
 
 _logger = logging.getLogger("seqjepa")
 
@@ -50,7 +51,7 @@ class WorldModel:
     decoder: Decoder | None = None
 
     def __post_init__(self) -> None:
-        _require_actions(self.model)
+        require_actions(self.model)
 
     @classmethod
     def load(
@@ -134,7 +135,7 @@ class WorldModel:
         """
         moves = moves_of(state, actions, self.space, ("K",))
         with torch.no_grad():
-            return self._roll(state, moves[:, :, None])[:, :, 0]
+            return rolled(self.method, state, moves[:, :, None])[:, :, 0]
 
     def rollout(self, state: State, actions: Array, *, composed: bool = False) -> Tensor:
         """Return the embeddings of all views along sequences of actions.
@@ -156,10 +157,11 @@ class WorldModel:
         moves = moves_of(state, actions, self.space, ("K", "L"))
         with torch.no_grad():
             if not composed:
-                return self._roll(state, moves)
+                return rolled(self.method, state, moves)
             lengths = range(1, moves.shape[2] + 1)
-            ends = [self._end(state, moves[:, :, :length], composed) for length in lengths]
-            return torch.stack(ends, 2)
+            products = [compose(self.space, moves[:, :, :length]) for length in lengths]
+            direct = rolled(self.method, state, torch.cat(products, 1)[:, :, None])[:, :, 0]
+            return torch.stack(direct.chunk(len(lengths), 1), 2)
 
     def advance(self, state: State, actions: Array) -> State:
         """Return the state after an action [B, A] of each sequence, as it is imagined.
@@ -170,7 +172,7 @@ class WorldModel:
         """
         moves = moves_of(state, actions, self.space)
         with torch.no_grad():
-            return self._step(state, moves)
+            return imagined_state(self.method, state, moves)
 
     def distance(self, embeddings: Tensor, others: Tensor) -> Tensor:
         """Return the distances [...] between embeddings [..., F] that broadcast.
@@ -200,7 +202,7 @@ class WorldModel:
         if not 1 <= k <= len(bank):
             raise ConfigError(f"k must be 1 to {len(bank)}, the entries of the bank, got {k}")
         with torch.no_grad():
-            rows = embeddings.flatten(0, -2).split(max(1, ROWS * 64 // len(bank)))
+            rows = embeddings.flatten(0, -2).split(max(1, COMPARED // len(bank)))
             found = [self.distance(part[:, None], bank).topk(k, largest=False) for part in rows]
         shape = (*embeddings.shape[:-1], k)
         return Neighbours(
@@ -295,7 +297,9 @@ class WorldModel:
             known = proposals_of(proposals, self.space, generator).to(start.sources)
 
             def miss(state: State, actions: Tensor, goal: State) -> Tensor:
-                return self.distance(self._end(state, actions, composed), goal.embedding[:, None])
+                moves = compose(self.space, actions)[:, :, None] if composed else actions
+                ends = rolled(self.method, state, moves)[:, :, -1]
+                return self.distance(ends, goal.embedding[:, None])
 
             def cost(actions: Tensor) -> Tensor:
                 there = miss(start, actions, end)
@@ -317,70 +321,3 @@ class WorldModel:
         with torch.no_grad():
             pictures: Tensor = self.decoder(embeddings)
         return pictures
-
-    def _end(self, state: State, actions: Tensor, composed: bool) -> Tensor:
-        """Return the prediction [B, K, F] of the view that actions [B, K, L, A] end in."""
-        if composed:
-            actions = compose(self.space, actions)[:, :, None]
-        return self._roll(state, actions)[:, :, -1]
-
-    def _roll(self, state: State, actions: Tensor) -> Tensor:
-        """Return the predictions [B, K, L, F] along actions [B, K, L, A]."""
-        candidates = actions.shape[1]
-        each = (
-            part.repeat_interleave(candidates, 0).split(ROWS)
-            for part in (state.sources, state.actions, state.embedding)
-        )
-        predictions = []
-        for *seen, moves in zip(*each, actions.flatten(0, 1).split(ROWS), strict=True):
-            current, along = State(*seen), []
-            for before in moves[:, :-1].unbind(1):
-                current = self._step(current, before)
-                along.append(current.embedding)
-            along.append(self._predict(current, moves[:, -1]))
-            predictions.append(torch.stack(along, 1))
-        found: Tensor = torch.cat(predictions).unflatten(0, (len(state), candidates))
-        return found
-
-    def _step(self, state: State, actions: Tensor) -> State:
-        """Return the state after actions [B, A], as it is imagined."""
-        predicted = self._predict(state, actions)
-        source = self.method.advance(state.sources, predicted)
-        return State(
-            torch.cat([state.sources, source[:, None]], 1),
-            torch.cat([state.actions, actions[:, None]], 1),
-            predicted,
-        )
-
-    def _predict(self, state: State, actions: Tensor) -> Tensor:
-        """Return the predictions [B, F] of the views that actions [B, A] lead to."""
-        moves = torch.cat([state.actions, actions[:, None]], 1)
-        predicted: Tensor = self.method.predict(state.sources, moves)
-        return predicted.float()
-
-
-def _require_actions(model: Model) -> None:
-    """Raise a ConfigError unless the method's predictions depend on actions."""
-    method, space = model.method, model.spec.actions
-    name = type(method).__name__
-    if not method.predicts:
-        raise ConfigError(f"{name} does not predict views from actions; seq_jepa does")
-    if not space.groups:
-        raise ConfigError(
-            f"the world {model.spec.name!r} has no actions to imagine: name some in world.actions"
-        )
-
-    # No action and another one, from a blank view.
-    device = device_of(method)
-    blank = torch.zeros(1, 1, *model.spec.image_shape, dtype=torch.uint8, device=device)
-    still = identity(space)
-    turned = move(space, still, torch.linspace(0.5, 1, step_dim(space)))
-    ends = torch.stack([still, turned])[:, None].to(device)
-    with torch.no_grad():
-        source = method.source(method.encoder(blank))
-        one, other = method.predict(source.expand(2, -1, -1), ends)
-    if torch.equal(one, other):
-        raise ConfigError(
-            f"predictions of this {name} do not depend on actions: train it with "
-            "method.condition both or predictor"
-        )
