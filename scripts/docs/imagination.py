@@ -24,7 +24,7 @@ from seqjepa.worlds.base import World
 TURNS = 3  # actions that are shown of each object
 OBJECTS = 3
 ROWS = ("what comes", "imagined", "the best it\ncan draw")
-SIDE, GAP, LABEL, HEAD, FOOT = 1.05, 0.08, 0.95, 0.55, 0.3  # inches
+SIDE, GAP, LABEL, HEAD, FOOT = 1.05, 0.08, 1.05, 0.5, 0.1  # inches
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def draw_imagination(model: WorldModel, world: World, index: Indices) -> Figure:
         left = LABEL + place * block
         axes = _place(figure, left, 0)
         show(axes, to_images(start[place, 0]))
-        axes.set_title("seen", fontsize=9, pad=4)
+        axes.set_title("seen", fontsize=8, pad=4, fontweight="normal")
         for column in range(TURNS):
             across = left + (column + 1) * (SIDE + GAP)
             words = describe(world.spec.actions, moves[place, column])
@@ -71,10 +71,11 @@ def draw_imagination(model: WorldModel, world: World, index: Indices) -> Figure:
                 axes = _place(figure, across, row)
                 show(axes, to_images(views[place, column]))
                 if row == 0:
-                    axes.set_title("\n".join(words), fontsize=7, pad=4, **style.AS_IT_IS)
+                    look = {"fontsize": 7, "fontweight": "normal", **style.AS_IT_IS}
+                    axes.set_title("\n".join(words), pad=4, **look)
     for row, name in enumerate(ROWS):
         middle = HEAD + row * (SIDE + GAP) + SIDE / 2
-        figure.text(0.02, 1 - middle / height, name, fontsize=9, va="center")
+        figure.text(0.003, 1 - middle / height, name, fontsize=9, va="center")
     return figure
 
 

@@ -32,21 +32,22 @@ def copied(run: Path, tmp_path: Path) -> Path:
 
 
 def test_it_draws_better_than_the_mean_view_and_the_same_twice() -> None:
-    model, world = exact().model, ToyWorld()
+    model, world = exact(), ToyWorld()
     before = {name: value.clone() for name, value in model.method.state_dict().items()}
     decoder, figures = train_decoder(model, world, CONFIG)
-    assert figures["decoder"]["mse"] < 0.1 * figures["mean view"]["mse"]
+    assert figures["imagined"]["mse"] < 0.1 * figures["mean view"]["mse"]
     curve = figures["curve"]
     assert list(curve)[-1] == 150 and curve[150] < curve[18]
 
     # The figures by hand.
-    test = embed(model, world, "test", 1000, 1, CONFIG.seed)
+    test = embed(model, world, "test", 1000, 2, CONFIG.seed)
     known = embed(model, world, "train", 64, 4, CONFIG.seed)
-    assert len(test.pixels) == 6 and len(known.pixels) == 64 * 4
+    torch.testing.assert_close(test.imagined, test.embeddings, atol=1e-5, rtol=0)
+    assert len(test.pixels) == 6 * 2 and len(known.pixels) == 64 * 4
     images, views = test.pixels, known.pixels
     errors = [F.mse_loss(decoder(row[None])[0], image).item()
               for row, image in zip(test.embeddings, images, strict=True)]  # fmt: skip
-    assert figures["decoder"]["mse"] == pytest.approx(sum(errors) / 6, rel=1e-4)
+    assert figures["embedding"]["mse"] == pytest.approx(sum(errors) / 12, rel=1e-4)
     spread = (views.mean(0) - images).square().mean().item()
     assert figures["mean view"]["mse"] == pytest.approx(spread, rel=1e-4)
     cosines = F.normalize(test.embeddings, dim=1) @ F.normalize(known.embeddings, dim=1).T
@@ -90,11 +91,11 @@ def test_the_command_writes_it_and_the_world_model_finds_it(copied: Path, capsys
     options = ["--objects", "16", "--views", "2", "--width", "2", "--steps", "4"]
     assert cli.run(["decode", str(copied), *options, "--batch-size", "8"]) == 0
     said = capsys.readouterr().out
-    assert "dB on held-out objects" in said and "decoder/step_00000004" in said
+    assert "held-out objects, dB: embedding" in said and "decoder/step_00000004" in said
 
     model = WorldModel.load(copied)
     state = json.loads((copied / "decoder" / "step_00000004" / "state.json").read_bytes())
-    assert set(state["figures"]) == {"decoder", "mean view", "nearest view", "curve"}
+    assert set(state["figures"]) == {"embedding", "imagined", "mean view", "nearest view", "curve"}
     views = torch.randint(0, 256, (2, 3, 3, 16, 16), dtype=torch.uint8)
     assert model.decode(model.target(views)).shape == views.shape
 

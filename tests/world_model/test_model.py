@@ -165,6 +165,7 @@ def test_the_nearest_of_a_bank_by_an_independent_search() -> None:
     ordered = cosines.sort(1, descending=True)
     assert torch.equal(found.indices.flatten(0, 1), ordered.indices[:, :4])
     torch.testing.assert_close(found.distances.flatten(0, 1), 1 - ordered.values[:, :4])
+    assert torch.equal(model.retrieve(asked[0, 0], bank, k=4).indices, found.indices[0, 0])
 
 
 def test_distances_know_lengths_where_the_loss_does() -> None:

@@ -48,15 +48,17 @@ def main(arguments: list[str]) -> None:
     run_dir, config = options.run_dir, options.how
 
     # A run that imagines nothing is refused before its world is built.
-    model = load(run_dir, find_device(options.device), warn=warn)
-    WorldModel(model)
+    model = WorldModel(load(run_dir, find_device(options.device), warn=warn))
     with status("world ..."):
-        world = build_world(move(model.experiment, paths).world).to(device_of(model.method))
+        world = build_world(move(model.model.experiment, paths).world).to(device_of(model.method))
     if changed := changed_data(run_dir, world.spec):
         warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
 
     decoder, figures = train_decoder(model, world, config)
-    path = save_decoder(run_dir, decoder, model.step, config.steps, figures)
-    for name in ("decoder", "nearest view", "mean view"):
-        sys.stdout.write(f"{name:13} {figures[name]['psnr']:5.1f} dB on held-out objects\n")
-    sys.stdout.write(f"done: {path}. In Python: seqjepa.WorldModel.load({str(run_dir)!r}).decode\n")
+    path = save_decoder(run_dir, decoder, model.model.step, config.steps, figures)
+    sys.stdout.write("held-out objects, dB:")
+    for name in ("embedding", "imagined", "mean view", "nearest view"):
+        sys.stdout.write(f" {name} {figures[name]['psnr']:.1f}")
+    sys.stdout.write(
+        f"\ndone: {path}. In Python: seqjepa.WorldModel.load({str(run_dir)!r}).decode\n"
+    )

@@ -37,10 +37,7 @@ VIEWS = 16  # of each object, at most: the two that are asked about, and those t
 PROPOSED = 512  # training objects whose actions are proposals
 HORIZONS = (1, 3)
 PART = 25  # objects that are planned for side by side
-PLANNERS: dict[str, Planner] = {
-    "cross-entropy": CrossEntropy(samples=128, elites=16, rounds=4),
-    "gradient": Gradient(samples=128, starts=4, steps=15),
-}
+PLANNERS: dict[str, Planner] = {"cross-entropy": CrossEntropy(), "gradient": Gradient()}
 
 
 def planning(subject: Subject) -> list[Record]:

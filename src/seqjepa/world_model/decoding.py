@@ -1,9 +1,10 @@
 """Training of a decoder on the embeddings of a frozen model, for `seqjepa decode`.
 
-Views of training objects are embedded once; the decoder learns to draw them by the mean squared
-error of pixels, with Adam, whose learning rate falls along half a cosine. What it draws of
-held-out objects is compared with two baselines: the mean training view, and the training view whose
-embedding is nearest.
+Views of training objects are embedded, and each is imagined from another view of its object. The
+decoder learns to draw the view of either, since what is imagined lies elsewhere than embeddings of
+views do: by the mean squared error of pixels, with Adam, whose learning rate falls along half a
+cosine. What it draws of held-out objects is compared with two baselines: the mean training view,
+and the training view whose embedding is nearest.
 """
 
 import math
@@ -16,11 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.checks import at_least, positive
-from seqjepa.devices import device_of
 from seqjepa.display import progress
 from seqjepa.keys import draw_key
-from seqjepa.model import Model
 from seqjepa.world_model.decoder import Decoder, Layout
+from seqjepa.world_model.model import WorldModel
 from seqjepa.worlds.base import World
 
 IMAGES = 256  # in a pass of the model
@@ -34,7 +34,7 @@ class DecodeConfig:
 
     Attributes:
         objects: training objects, at most.
-        views: of each.
+        views: of each; each is imagined from the one before, the first from the last.
         width: channels of the last stage.
         steps: of Adam.
         batch_size: views in a step.
@@ -52,21 +52,23 @@ class DecodeConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        at_least(self, objects=1, views=1, width=1, steps=1, batch_size=2)
+        at_least(self, objects=1, views=2, width=1, steps=1, batch_size=2)
         positive(self, "lr")
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Views and their embeddings.
+    """Views, their embeddings, and what the model imagined of them.
 
     Attributes:
         pixels: [N, C, H, W] in 0..1, or uint8.
         embeddings: [N, F].
+        imagined: [N, F], each from another view of the object.
     """
 
     pixels: Tensor
     embeddings: Tensor
+    imagined: Tensor
 
     def images(self, rows: Tensor | slice = slice(None)) -> Tensor:
         """Return views as float in 0..1."""
@@ -75,39 +77,39 @@ class Embedded:
 
 
 def train_decoder(
-    model: Model, world: World, config: DecodeConfig
+    model: WorldModel, world: World, config: DecodeConfig
 ) -> tuple[Decoder, dict[str, Any]]:
     """Return a decoder of a model's embeddings, and what was measured of it.
 
-    The figures are `mse` and `psnr` (in dB, of the mean mse) of held-out objects of `test`: of the
-    `decoder`, of the `mean view` and of the `nearest view`; and `curve`, the decoder's mse on `val`
-    after so many steps.
+    The figures are `mse` and `psnr` (in dB, of the mean mse) of held-out objects of `test`: of what
+    the decoder makes of a view's `embedding` and of the `imagined` view, of the `mean view` and of
+    the `nearest view`; and `curve`, the mse of imagined views of `val` after so many steps.
 
     Raises:
         DataError: if objects have too few views.
     """
     train = embed(model, world, "train", config.objects, config.views, config.seed)
-    held_out = {
-        split: embed(model, world, split, HELD_OUT, 1, config.seed) for split in ("val", "test")
-    }
+    val, test = (embed(model, world, split, HELD_OUT, 2, config.seed) for split in ("val", "test"))
+    channels, height, width = world.spec.image_shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        shape = train.pixels.shape[1:]
         layout = Layout(
             inputs=train.embeddings.shape[1],
-            image_shape=(shape[0], shape[1], shape[2]),
+            image_shape=(channels, height, width),
             width=config.width,
             scaled=model.method.scaled,
         )
         decoder = Decoder(layout)
-    decoder.to(device_of(model.method)).standardise(train.embeddings)
+    decoder.to(train.embeddings.device)
+    decoder.standardise(torch.cat([train.embeddings, train.imagined]))
 
-    curve = _fit(decoder, train, held_out["val"], config)
-    test = held_out["test"]
+    curve = _fit(decoder, train, val, config)
+    nearest = model.retrieve(test.embeddings, train.embeddings).indices[:, 0]
     drawn = {
-        "decoder": draw(decoder, test.embeddings),
+        "embedding": draw(decoder, test.embeddings),
+        "imagined": draw(decoder, test.imagined),
         "mean view": train.images().mean(0).expand_as(test.pixels),
-        "nearest view": train.images(_nearest(test.embeddings, train.embeddings, layout.scaled)),
+        "nearest view": train.images(nearest),
     }
     figures: dict[str, Any] = {}
     for name, pictures in drawn.items():
@@ -116,28 +118,34 @@ def train_decoder(
     return decoder, figures | {"curve": curve}
 
 
-def embed(model: Model, world: World, split: str, objects: int, views: int, seed: int) -> Embedded:
-    """Return views of a split's first objects, and their embeddings.
+def embed(
+    model: WorldModel, world: World, split: str, objects: int, views: int, seed: int
+) -> Embedded:
+    """Return views of a split's first objects, their embeddings, and what is imagined of them.
 
     Raises:
         DataError: if objects have too few views.
     """
     world.require(split, views)
-    device, pixels, embeddings = device_of(model.method), list[Tensor](), list[Tensor]()
     index = np.arange(min(objects, world.size(split)))
     parts = np.array_split(index, math.ceil(len(index) * views / IMAGES))
+    found = []
     with progress(f"embedding {split}", len(parts)) as done:
         for part in parts:
             batch = world.sequences(split, part, views, draw_key(seed, split, 0, part))
-            pixels.append(batch.views.flatten(0, 1).contiguous().to(device))
-            with torch.no_grad():
-                embeddings.append(model.method.target(pixels[-1]).float())
+            # Each view after the one before it, the first after the last.
+            moves = model.space.between(batch.poses.roll(1, 1), batch.poses).flatten(0, 1)
+            before = model.observe(batch.views.roll(1, 1).flatten(0, 1)[:, None])
+            embeddings = before.embedding.unflatten(0, (len(part), views)).roll(-1, 1).flatten(0, 1)
+            imagined = model.imagine(before, moves[:, None])[:, 0]
+            pixels = batch.views.flatten(0, 1).contiguous().to(embeddings.device)
+            found.append((pixels, embeddings.float(), imagined))
             done(1)
-    return Embedded(torch.cat(pixels), torch.cat(embeddings))
+    return Embedded(*(torch.cat(rows) for rows in zip(*found, strict=True)))
 
 
 def draw(decoder: Decoder, embeddings: Tensor) -> Tensor:
-    """Return the pictures [N, C, H, W] of embeddings [N, F], in eval mode and in parts."""
+    """Return pictures [N, C, H, W] of embeddings [N, F], in eval mode and in parts."""
     training = decoder.training
     decoder.eval()
     with torch.no_grad():
@@ -151,28 +159,22 @@ def _fit(
 ) -> dict[int, float]:
     """Train a decoder; return its mse on `val` by the number of steps."""
     generator = torch.Generator().manual_seed(config.seed)
+    inputs, number = torch.cat([train.embeddings, train.imagined]), len(train.pixels)
     adam = torch.optim.Adam(decoder.parameters(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.steps)
     every, curve = max(1, config.steps // CURVE), dict[int, float]()
     decoder.train()
     with progress("decoder", config.steps) as done:
         for step in range(1, config.steps + 1):
-            rows = torch.randint(len(train.pixels), (config.batch_size,), generator=generator)
-            rows = rows.to(train.pixels.device)
-            loss = F.mse_loss(decoder(train.embeddings[rows]), train.images(rows))
+            rows = torch.randint(2 * number, (config.batch_size,), generator=generator)
+            rows = rows.to(inputs.device)
+            loss = F.mse_loss(decoder(inputs[rows]), train.images(rows % number))
             adam.zero_grad()
             loss.backward()
             adam.step()
             schedule.step()
             done(1)
             if step % every == 0 or step == config.steps:
-                curve[step] = float(F.mse_loss(draw(decoder, val.embeddings), val.images()))
+                curve[step] = float(F.mse_loss(draw(decoder, val.imagined), val.images()))
     decoder.eval().requires_grad_(False)
     return curve
-
-
-def _nearest(embeddings: Tensor, bank: Tensor, scaled: bool) -> Tensor:
-    """Return the entry of a bank [N, F] that is nearest to each embedding, [n]."""
-    if not scaled:
-        embeddings, bank = F.normalize(embeddings, dim=-1), F.normalize(bank, dim=-1)
-    return torch.cat([torch.cdist(part, bank).argmin(1) for part in embeddings.split(IMAGES)])

@@ -33,7 +33,7 @@ from seqjepa.world_model.state import (
     proposals_of,
 )
 
-COMPARED = 2**18  # embeddings that are compared at once
+COMPARED = 2**16  # embeddings that are compared at once
 
 _logger = logging.getLogger("seqjepa")
 
@@ -202,7 +202,7 @@ class WorldModel:
         if not 1 <= k <= len(bank):
             raise ConfigError(f"k must be 1 to {len(bank)}, the entries of the bank, got {k}")
         with torch.no_grad():
-            rows = embeddings.flatten(0, -2).split(max(1, COMPARED // len(bank)))
+            rows = embeddings.reshape(-1, bank.shape[1]).split(max(1, COMPARED // len(bank)))
             found = [self.distance(part[:, None], bank).topk(k, largest=False) for part in rows]
         shape = (*embeddings.shape[:-1], k)
         return Neighbours(

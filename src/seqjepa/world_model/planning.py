@@ -6,7 +6,8 @@ distribution around the best action so far, whose mean and spread are those of t
 round before. Gradient descent (Adam, in the tangent space of where it is) starts from the best
 draws.
 
-Differences, which have no bounds of their own, stay within those of the proposals.
+Differences, which have no bounds of their own, stay within those of the proposals. The defaults
+were chosen on the val split of the demo's world (docs/world_model.md).
 """
 
 import math
@@ -104,8 +105,8 @@ class CrossEntropy(Planner):
         rounds: of draws; with one, the best of random draws is taken.
     """
 
-    samples: int = 256
-    elites: int = 16
+    samples: int = 128
+    elites: int = 8
     rounds: int = 6
 
     def __post_init__(self) -> None:
@@ -152,9 +153,9 @@ class Gradient(Planner):
             cosine.
     """
 
-    samples: int = 256
-    starts: int = 8
-    steps: int = 30
+    samples: int = 128
+    starts: int = 4
+    steps: int = 15
     lr: float = 0.1
 
     def __post_init__(self) -> None:
