@@ -17,6 +17,7 @@ SHOWN = {
     "evaluate": [[]],
     "benchmark": [["shapes_tiny"]],
     "reproduce": [[]],
+    "decode": [[]],
     "report": [[]],
     "data": [
         ["check"],
@@ -32,12 +33,14 @@ HOW = {
     "evaluate": "seqjepa evaluate RUN_DIR [OPTIONS]",
     "benchmark": "seqjepa benchmark RECIPE --methods METHOD ... [OPTIONS]",
     "reproduce": "seqjepa reproduce TABLE ... [OPTIONS]",
+    "decode": "seqjepa decode RUN_DIR [OPTIONS]",
     "report": "seqjepa report RUN_DIR ... --out FOLDER",
 }
 # Headings of groups of options.
 GROUPS = {
     "experiment": "Experiment",
     "how": "Probes",
+    "decoder": "Decoder",
     "method": "Method",
     "world": "World",
     "encoder": "Encoder",

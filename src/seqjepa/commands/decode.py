@@ -36,7 +36,7 @@ class DecodeOptions:
     device: str | None = None
     """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
     # It is frozen, so it may be a default.
-    how: Annotated[DecodeConfig, tyro.conf.arg(name="")] = DecodeConfig()  # noqa: RUF009
+    decoder: Annotated[DecodeConfig, tyro.conf.arg(name="")] = DecodeConfig()  # noqa: RUF009
 
 
 def main(arguments: list[str]) -> None:
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
     options = parse(DecodeOptions, arguments, prog="seqjepa decode")
     if options.code is not None:
         load_code(options.code)
-    run_dir, config = options.run_dir, options.how
+    run_dir, config = options.run_dir, options.decoder
 
     # A run that imagines nothing is refused before its world is built.
     model = WorldModel(load(run_dir, find_device(options.device), warn=warn))
