@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from seqjepa.recipes import recipe
     from seqjepa.training.loop import train
     from seqjepa.types import Representation, SequenceBatch, StepOutput
+    from seqjepa.world_model.model import WorldModel
+    from seqjepa.world_model.planning import CrossEntropy, Gradient
+    from seqjepa.world_model.state import State
 
 _HOMES = {
     "ActionSpace": "actions",
@@ -39,20 +42,28 @@ _HOMES = {
     "Representation": "types",
     "SequenceBatch": "types",
     "StepOutput": "types",
+    "CrossEntropy": "world_model.planning",
+    "Gradient": "world_model.planning",
+    "State": "world_model.state",
+    "WorldModel": "world_model.model",
 }
 
 __all__ = [
     "ActionSpace",
+    "CrossEntropy",
     "EncoderConfig",
     "EvaluateConfig",
     "Experiment",
+    "Gradient",
     "Group",
     "Model",
     "OptimConfig",
     "Representation",
     "SequenceBatch",
+    "State",
     "StepOutput",
     "TrainConfig",
+    "WorldModel",
     "evaluate",
     "evaluate_suite",
     "from_pretrained",

@@ -61,7 +61,7 @@ class Model:
         Raises:
             ConfigError: if they are anything else.
         """
-        features: Tensor = self.method.encoder(self._views(views))
+        features: Tensor = self.method.encoder(self.raw_views(views))
         return features
 
     @torch.inference_mode()
@@ -78,7 +78,7 @@ class Model:
         Returns:
             [B, S] float32.
         """
-        images, moves = self._sequences(views, actions, more=-1)
+        images, moves = self.raw_sequences(views, actions, more=-1)
         return self.method.aggregate(self.method.encoder(images), moves)
 
     @torch.inference_mode()
@@ -98,7 +98,7 @@ class Model:
         Raises:
             ConfigError: if the method has no predictor.
         """
-        images, moves = self._sequences(views, actions, more=0)
+        images, moves = self.raw_sequences(views, actions, more=0)
         return self.method.predict(self.method.source(self.method.encoder(images)), moves)
 
     @torch.inference_mode()
@@ -114,10 +114,14 @@ class Model:
         Raises:
             ConfigError: if the method has no predictor.
         """
-        return self.method.target(self._views(views))
+        return self.method.target(self.raw_views(views))
 
-    def _views(self, views: Tensor | npt.NDArray[Any]) -> Tensor:
-        """Return views on the model's device; raise a ConfigError if they are no raw images."""
+    def raw_views(self, views: Tensor | npt.NDArray[Any]) -> Tensor:
+        """Return views [..., C, H, W] on the model's device.
+
+        Raises:
+            ConfigError: if they are no raw images.
+        """
         images, channels = as_tensor("views", views), self.spec.image_shape[0]
         if images.ndim < 4 or images.shape[-3] != channels:
             last = images.ndim >= 4 and images.shape[-1] == channels
@@ -129,11 +133,15 @@ class Model:
         require_pixels(images)
         return images.to(device_of(self.method))
 
-    def _sequences(
+    def raw_sequences(
         self, views: Tensor | npt.NDArray[Any], actions: Tensor | npt.NDArray[Any], *, more: int
     ) -> tuple[Tensor, Tensor]:
-        """Return views [B, T, ...] and T + `more` actions on the model's device, checked."""
-        images, moves = self._views(views), as_tensor("actions", actions)
+        """Return views [B, T, C, H, W] and actions [B, T + more, A] on the model's device.
+
+        Raises:
+            ConfigError: if they are no raw images, or do not go together.
+        """
+        images, moves = self.raw_views(views), as_tensor("actions", actions)
         expected = (images.shape[0], images.shape[1] + more, self.spec.actions.action_dim)
         if images.ndim != 5 or tuple(moves.shape) != expected:
             raise ConfigError(

@@ -47,8 +47,8 @@ class Toy(torch.nn.Module):
         turned = sources[:, -1].unflatten(-1, (3, 3)) @ roma.unitquat_to_rotmat(actions[:, -1])
         return turned.flatten(1)
 
-    def advance(self, source: Tensor, action: Tensor) -> Tensor:
-        return self.predict(source[:, None], action[:, None])
+    def advance(self, sources: Tensor, predicted: Tensor) -> Tensor:
+        return predicted
 
 
 def toy(method: Toy, objects: int = 6, views: int = 22) -> tuple[Subject, Bank]:

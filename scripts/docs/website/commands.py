@@ -17,6 +17,7 @@ SHOWN = {
     "evaluate": [[]],
     "benchmark": [["shapes_tiny"]],
     "reproduce": [[]],
+    "decode": [[]],
     "report": [[]],
     "export": [[]],
     "data": [
@@ -33,6 +34,7 @@ HOW = {
     "evaluate": "seqjepa evaluate RUN_DIR [OPTIONS]",
     "benchmark": "seqjepa benchmark RECIPE --methods METHOD ... [OPTIONS]",
     "reproduce": "seqjepa reproduce TABLE ... [OPTIONS]",
+    "decode": "seqjepa decode RUN_DIR [OPTIONS]",
     "report": "seqjepa report RUN_DIR ... --out FOLDER",
     "export": "seqjepa export RUN_DIR --format FORMAT [OPTIONS]",
 }
@@ -40,6 +42,7 @@ HOW = {
 GROUPS = {
     "experiment": "Experiment",
     "how": "Probes",
+    "decoder": "Decoder",
     "method": "Method",
     "world": "World",
     "encoder": "Encoder",

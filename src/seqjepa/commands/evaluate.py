@@ -65,9 +65,9 @@ class EvaluateOptions:
     suite: tuple[str, ...] = (PROBES,)
     """Questions: probes (class and factors of frozen features), retrieval (does the predictor find
     the view that an action leads to?), group (do predictions respect the group of actions?), path
-    (do aggregates know how far the views have come?), health (how many dimensions do features use,
-    and what is near what?), stages (at which stage of the encoder are factors and class to be
-    read?), or full for all of them."""
+    (do aggregates know how far the views have come?), planning (does the model find the action that
+    leads to another view?), health (how many dimensions do features use, and what is near what?),
+    stages (at which stage of the encoder are factors and class to be read?), or full for all."""
     quick: bool = False
     """Of the probes, ask only of the model's features, on the split alone, for the class and the
     factors that actions are made of: no controls, nothing out of distribution."""

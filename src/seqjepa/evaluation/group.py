@@ -99,7 +99,12 @@ def _predict(subject: Subject, sources: Tensor, actions: Tensor) -> Tensor:
 
 def _advance(subject: Subject, sources: Tensor, actions: Tensor) -> Tensor:
     """Return the sources [N, V, E] that predictions are, as `_predict`."""
-    return _in_parts(subject, subject.method.advance, sources, actions)
+    method = subject.method
+
+    def step(e: Tensor, a: Tensor) -> Tensor:
+        return method.advance(e[:, None], method.predict(e[:, None], a[:, None]))
+
+    return _in_parts(subject, step, sources, actions)
 
 
 def _in_parts(

@@ -19,6 +19,7 @@ from seqjepa.evaluation.evaluate import RESULTS, probe
 from seqjepa.evaluation.group import group
 from seqjepa.evaluation.health import health
 from seqjepa.evaluation.path import path
+from seqjepa.evaluation.planning import planning
 from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.retrieval import retrieval
 from seqjepa.evaluation.stages import stages
@@ -29,6 +30,7 @@ PARTS: Mapping[str, Callable[[Subject], Sequence[Record]]] = {
     "retrieval": retrieval,
     "group": group,
     "path": path,
+    "planning": planning,
     "health": health,
     "stages": stages,
 }

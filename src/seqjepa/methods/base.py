@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import fraction, not_negative, positive
 from seqjepa.errors import ConfigError
+from seqjepa.heads import InverseDynamics
 from seqjepa.nn import Encoder
 from seqjepa.types import Representation, SequenceBatch, StepOutput
 
@@ -125,6 +126,8 @@ class Method(nn.Module, ABC):
         scaled: whether the length of a prediction means something to the loss, which otherwise
             compares directions.
         context_size: number of training sequences that `readouts` asks for.
+        inverse: the method's own head that reads the actions between views from their features;
+            None in methods or settings without.
     """
 
     aggregates: ClassVar[bool] = False
@@ -138,6 +141,7 @@ class Method(nn.Module, ABC):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
+        self.inverse: InverseDynamics | None = None
 
     @abstractmethod
     def forward(self, batch: SequenceBatch) -> StepOutput:
@@ -206,19 +210,22 @@ class Method(nn.Module, ABC):
         """
         raise self._no_predictor()
 
-    def advance(self, source: Tensor, action: Tensor) -> Tensor:
-        """Return the source [B, E] of the view that an action [B, A] leads to, from a single one.
+    def advance(self, sources: Tensor, predicted: Tensor) -> Tensor:
+        """Return the source [B, E] that a prediction [B, E] stands for, to predict on from.
+
+        Args:
+            sources: [B, T, E], that it was made of.
+            predicted: by `predict`.
 
         Raises:
-            ConfigError: if the method has no predictor, or its predictions are no sources.
+            ConfigError: if the method's predictions are no sources.
         """
         if not self.rolls_out:
             raise ConfigError(f"{type(self).__name__} cannot go on from what it predicts")
-        predicted = self.predict(source[:, None], action[:, None])
         if self.scaled:
             return predicted
         # Only the direction was learned; the length of a source is one that the predictor knows.
-        before, after = (rows.norm(dim=-1, keepdim=True) for rows in (source, predicted))
+        before, after = (rows.norm(dim=-1, keepdim=True) for rows in (sources[:, -1], predicted))
         advanced: Tensor = predicted * (before / after)
         return advanced
 

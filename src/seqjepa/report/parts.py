@@ -32,6 +32,14 @@ TITLES = {
         "first view to the last: also without actions, without vision, and with the head that was "
         "trained on both. The product of the actions needs no learning.",
     ),
+    "planning": (
+        "Planning",
+        "actions",
+        "From one view the model is to bring another into view: median error of the action that it "
+        "finds, or of the product of several, by searching what it imagines. The head reads the "
+        "action from both views; the best of views goes to the known view that is nearest to the "
+        "goal; chance is an action between random views.",
+    ),
     "health": (
         "Health without labels",
         "views",
@@ -67,6 +75,8 @@ METRICS = {
     "pre": "PRE",
     "r2": "R²",
     "median_degrees": "median error, °",
+    "median_pixels": "median error, pixels",
+    "median_error": "median error",
     "rankme": "RankMe",
     "lidar": "LiDAR",
     "knn": "kNN",

@@ -1,0 +1,156 @@
+"""Planning: does the model find the action that leads from one view to another?
+
+Of each object, the model sees one view, and the goal is another. A plan is a sequence of L actions,
+searched for by what the model imagines (`world_model.planning`); its exact product is compared with
+the true action from the one view to the other. `Record.views` is L, and `Record.features`:
+
+    cross-entropy, gradient   plans by these searches, of 1 and of 3 actions
+    gradient, one way         of 1 action, where the way back from the goal does not count
+    gradient, rolled out      of 3 actions, each imagined from the view that was imagined before
+    inverse head              the action that the method's own head reads from both views
+    best of views             the action to that one of the object's other views whose embedding is
+                              nearest to the goal's
+    chance                    an action between two random views of another object
+
+Each figure is a median over objects: `median_degrees` of a rotation, `median_pixels` of the way
+between fixations, `median_error` of other groups in the pose's own unit. Proposals are actions
+between views of training objects. The settings of the searches were chosen on `val`.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqjepa.actions import Group
+from seqjepa.display import progress
+from seqjepa.errors import ConfigError
+from seqjepa.evaluation.protocol import Record
+from seqjepa.evaluation.subject import NotApplicableError, Subject
+from seqjepa.keys import draw_key
+from seqjepa.types import SequenceBatch
+from seqjepa.world_model.manifold import compose, errors
+from seqjepa.world_model.model import WorldModel
+from seqjepa.world_model.planning import CrossEntropy, Gradient, Planner
+
+OBJECTS = 200  # spread evenly over the split
+VIEWS = 16  # of each object, at most: the two that are asked about, and those to choose from
+PROPOSED = 512  # training objects whose actions are proposals
+HORIZONS = (1, 3)
+PART = 25  # objects that are planned for side by side
+PLANNERS: dict[str, Planner] = {"cross-entropy": CrossEntropy(), "gradient": Gradient()}
+
+
+def planning(subject: Subject) -> list[Record]:
+    """Return the errors of plans and of what they are compared with.
+
+    Raises:
+        NotApplicableError: if predictions do not depend on actions, or objects have one view.
+    """
+    world, space = subject.world, subject.world.spec.actions
+    try:
+        model = WorldModel(subject.model)
+    except ConfigError as error:
+        raise NotApplicableError(str(error)) from error
+    batch, proposals = _views(subject), _proposals(subject).to(subject.device)
+    truth = space.between(batch.poses[:, 0], batch.poses[:, 1]).to(subject.device)
+
+    found = {("chance", 1): _chance(proposals, len(truth), subject.experiment.seed)}
+    if batch.views.shape[1] > 2:
+        found["best of views", 1] = _best_of_views(model, batch)
+    if model.method.inverse is not None:
+        found["inverse head", 1] = model.infer_action(batch.views[:, 0], batch.views[:, 1]).actions
+    for name, planner in PLANNERS.items():
+        for horizon in HORIZONS:
+            found[name, horizon] = _plans(model, batch, proposals, planner, horizon)
+    planner, longest = PLANNERS["gradient"], HORIZONS[-1]
+    one_way = _plans(model, batch, proposals, planner, 1, both_ways=False)
+    found["gradient, one way", 1] = one_way
+    if model.method.rolls_out:
+        rolled = _plans(model, batch, proposals, planner, longest, composed=False)
+        found["gradient, rolled out", longest] = rolled
+
+    pixels = world.whole(subject.split, np.arange(1))
+    side = None if pixels is None else pixels.shape[-1]
+    records = []
+    for (features, horizon), actions in found.items():
+        off = errors(space, truth, actions)
+        for group in space.groups:
+            metric, unit = _unit(group, side)
+            about = (features, subject.split, f"planning {group.name}", "view", horizon, metric)
+            records.append(Record(*about, float(off[group.name].median()) * unit))
+    return records
+
+
+def _views(subject: Subject) -> SequenceBatch:
+    """Return the views of the objects that are asked about, from a state to a goal and others."""
+    world, split = subject.world, subject.split
+    available = min(VIEWS, world.views(split) or VIEWS)
+    if available < 2:
+        raise NotApplicableError(f"objects of split {split!r} have one view: there is no goal")
+    world.require(split, available)
+    number = min(OBJECTS, world.size(split))
+    index = np.linspace(0, world.size(split) - 1, number).round().astype(np.int64)
+    key = draw_key(subject.experiment.seed, split, 0, index)
+    return world.sequences(split, index, available, key)
+
+
+def _proposals(subject: Subject) -> Tensor:
+    """Return actions [N, A] between views of training objects."""
+    world = subject.world
+    index = np.arange(min(PROPOSED, world.size("train")))
+    views = min(VIEWS // 4, world.views("train") or VIEWS)
+    key = draw_key(subject.experiment.seed, "train", 0, index)
+    return world.sequences("train", index, views, key).actions.flatten(0, 1)
+
+
+def _plans(
+    model: WorldModel,
+    batch: SequenceBatch,
+    proposals: Tensor,
+    planner: Planner,
+    horizon: int,
+    **how: bool,
+) -> Tensor:
+    """Return the product [B, A] of each object's planned actions; see `WorldModel.plan`."""
+    plans = []
+    parts = zip(batch.views[:, :1].split(PART), batch.views[:, 1:2].split(PART), strict=True)
+    with progress(f"plans of {horizon}", len(batch) / PART) as done:
+        for seed, (start, goal) in enumerate(parts):
+            found = model.plan(
+                model.observe(start),
+                model.observe(goal),
+                horizon=horizon,
+                planner=planner,
+                proposals=proposals,
+                seed=seed,
+                **how,
+            )
+            plans.append(compose(model.space, found.actions))
+            done(1)
+    return torch.cat(plans)
+
+
+def _best_of_views(model: WorldModel, batch: SequenceBatch) -> Tensor:
+    """Return the actions [B, A] to the other views that are nearest to the goals."""
+    distances = model.distance(model.target(batch.views[:, 2:]), model.target(batch.views[:, 1:2]))
+    chosen = 2 + distances.argmin(1).cpu()
+    poses = batch.poses[torch.arange(len(batch)), chosen]
+    return model.space.between(batch.poses[:, 0], poses).to(distances.device)
+
+
+def _chance(proposals: Tensor, number: int, seed: int) -> Tensor:
+    """Draw an action for each object."""
+    generator = torch.Generator().manual_seed(seed)
+    return proposals[torch.randint(len(proposals), (number,), generator=generator)]
+
+
+def _unit(group: Group, side: int | None) -> tuple[str, float]:
+    """Return the metric of a group's errors, and their factor.
+
+    Fixations are given as shares of the side of the image, which has so many pixels.
+    """
+    if group.is_rotation:
+        return "median_degrees", 1.0
+    if side is not None and group.dims == ("row", "column"):
+        return "median_pixels", float(side)
+    return "median_error", 1.0

@@ -1,0 +1,180 @@
+"""Training of a decoder on the embeddings of a frozen model, for `seqjepa decode`.
+
+Views of training objects are embedded, and each is imagined from another view of its object. The
+decoder learns to draw the view of either, since what is imagined lies elsewhere than embeddings of
+views do: by the mean squared error of pixels, with Adam, whose learning rate falls along half a
+cosine. What it draws of held-out objects is compared with two baselines: the mean training view,
+and the training view whose embedding is nearest.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seqjepa.checks import at_least, positive
+from seqjepa.display import progress
+from seqjepa.keys import draw_key
+from seqjepa.world_model.decoder import Decoder, Layout
+from seqjepa.world_model.model import WorldModel
+from seqjepa.worlds.base import World
+
+IMAGES = 256  # in a pass of the model
+HELD_OUT = 1000  # views that figures are measured on, at most
+CURVE = 8  # times that the error on `val` is measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeConfig:
+    """Settings of a decoder and of its training.
+
+    Attributes:
+        objects: training objects, at most.
+        views: of each; each is imagined from the one before, the first from the last.
+        width: channels of the last stage.
+        steps: of Adam.
+        batch_size: views in a step.
+        lr: learning rate at first.
+        seed: of weights and batches.
+    """
+
+    section: ClassVar[str] = ""
+    objects: int = 4000
+    views: int = 4
+    width: int = 16
+    steps: int = 2000
+    batch_size: int = 64
+    lr: float = 3e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(self, objects=1, views=2, width=1, steps=1, batch_size=2)
+        positive(self, "lr")
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Views, their embeddings, and what the model imagined of them.
+
+    Attributes:
+        pixels: [N, C, H, W] in 0..1, or uint8.
+        embeddings: [N, F].
+        imagined: [N, F], each from another view of the object.
+    """
+
+    pixels: Tensor
+    embeddings: Tensor
+    imagined: Tensor
+
+    def images(self, rows: Tensor | slice = slice(None)) -> Tensor:
+        """Return views as float in 0..1."""
+        pixels = self.pixels[rows]
+        return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
+
+
+def train_decoder(
+    model: WorldModel, world: World, config: DecodeConfig
+) -> tuple[Decoder, dict[str, Any]]:
+    """Return a decoder of a model's embeddings, and what was measured of it.
+
+    The figures are `mse` and `psnr` (in dB, of the mean mse) of held-out objects of `test`: of what
+    the decoder makes of a view's `embedding` and of the `imagined` view, of the `mean view` and of
+    the `nearest view`; and `curve`, the mse of imagined views of `val` after so many steps.
+
+    Raises:
+        DataError: if objects have too few views.
+    """
+    train = embed(model, world, "train", config.objects, config.views, config.seed)
+    val, test = (embed(model, world, split, HELD_OUT, 2, config.seed) for split in ("val", "test"))
+    channels, height, width = world.spec.image_shape
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        layout = Layout(
+            inputs=train.embeddings.shape[1],
+            image_shape=(channels, height, width),
+            width=config.width,
+            scaled=model.method.scaled,
+        )
+        decoder = Decoder(layout)
+    decoder.to(train.embeddings.device)
+    decoder.standardise(torch.cat([train.embeddings, train.imagined]))
+
+    curve = _fit(decoder, train, val, config)
+    nearest = model.retrieve(test.embeddings, train.embeddings).indices[:, 0]
+    drawn = {
+        "embedding": draw(decoder, test.embeddings),
+        "imagined": draw(decoder, test.imagined),
+        "mean view": train.images().mean(0).expand_as(test.pixels),
+        "nearest view": train.images(nearest),
+    }
+    figures: dict[str, Any] = {}
+    for name, pictures in drawn.items():
+        mse = float(F.mse_loss(pictures, test.images()))
+        figures[name] = {"mse": mse, "psnr": -10 * math.log10(max(mse, 1e-12))}
+    return decoder, figures | {"curve": curve}
+
+
+def embed(
+    model: WorldModel, world: World, split: str, objects: int, views: int, seed: int
+) -> Embedded:
+    """Return views of a split's first objects, their embeddings, and what is imagined of them.
+
+    Raises:
+        DataError: if objects have too few views.
+    """
+    world.require(split, views)
+    index = np.arange(min(objects, world.size(split)))
+    parts = np.array_split(index, math.ceil(len(index) * views / IMAGES))
+    found = []
+    with progress(f"embedding {split}", len(parts)) as done:
+        for part in parts:
+            batch = world.sequences(split, part, views, draw_key(seed, split, 0, part))
+            # Each view after the one before it, the first after the last.
+            moves = model.space.between(batch.poses.roll(1, 1), batch.poses).flatten(0, 1)
+            before = model.observe(batch.views.roll(1, 1).flatten(0, 1)[:, None])
+            embeddings = before.embedding.unflatten(0, (len(part), views)).roll(-1, 1).flatten(0, 1)
+            imagined = model.imagine(before, moves[:, None])[:, 0]
+            pixels = batch.views.flatten(0, 1).contiguous().to(embeddings.device)
+            found.append((pixels, embeddings.float(), imagined))
+            done(1)
+    return Embedded(*(torch.cat(rows) for rows in zip(*found, strict=True)))
+
+
+def draw(decoder: Decoder, embeddings: Tensor) -> Tensor:
+    """Return pictures [N, C, H, W] of embeddings [N, F], in eval mode and in parts."""
+    training = decoder.training
+    decoder.eval()
+    with torch.no_grad():
+        pictures = torch.cat([decoder(part) for part in embeddings.split(IMAGES)])
+    decoder.train(training)
+    return pictures
+
+
+def _fit(
+    decoder: Decoder, train: Embedded, val: Embedded, config: DecodeConfig
+) -> dict[int, float]:
+    """Train a decoder; return its mse on `val` by the number of steps."""
+    generator = torch.Generator().manual_seed(config.seed)
+    inputs, number = torch.cat([train.embeddings, train.imagined]), len(train.pixels)
+    adam = torch.optim.Adam(decoder.parameters(), lr=config.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.steps)
+    every, curve = max(1, config.steps // CURVE), dict[int, float]()
+    decoder.train()
+    with progress("decoder", config.steps) as done:
+        for step in range(1, config.steps + 1):
+            rows = torch.randint(2 * number, (config.batch_size,), generator=generator)
+            rows = rows.to(inputs.device)
+            loss = F.mse_loss(decoder(inputs[rows]), train.images(rows % number))
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            schedule.step()
+            done(1)
+            if step % every == 0 or step == config.steps:
+                curve[step] = float(F.mse_loss(draw(decoder, val.imagined), val.images()))
+    decoder.eval().requires_grad_(False)
+    return curve
