@@ -175,6 +175,9 @@ def test_distances_know_lengths_where_the_loss_does() -> None:
     assert model.distance(one, other).item() == pytest.approx(1)
     model.method.scaled = True
     assert model.distance(one, other).item() == pytest.approx(5)  # (1 + 9) / 2
+    found = model.retrieve(one[None], torch.stack([other, -one, 1.5 * one]), k=3)
+    assert found.indices.tolist() == [[2, 1, 0]]
+    torch.testing.assert_close(found.distances, torch.tensor([[0.125, 2, 5]]))
 
 
 def test_nothing_of_the_model_changes_and_inference_mode_may_be_on(trained: WorldModel) -> None:

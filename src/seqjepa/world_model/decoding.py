@@ -75,6 +75,13 @@ class Embedded:
         pixels = self.pixels[rows]
         return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
 
+    def mean(self) -> Tensor:
+        """Return the mean view [C, H, W]."""
+        # In parts: all of them as float may not fit into memory.
+        rows = torch.arange(len(self.pixels)).split(IMAGES)
+        sums = [self.images(part).double().sum(0) for part in rows]
+        return (torch.stack(sums).sum(0) / len(self.pixels)).float()
+
 
 def train_decoder(
     model: WorldModel, world: World, config: DecodeConfig
@@ -108,7 +115,7 @@ def train_decoder(
     drawn = {
         "embedding": draw(decoder, test.embeddings),
         "imagined": draw(decoder, test.imagined),
-        "mean view": train.images().mean(0).expand_as(test.pixels),
+        "mean view": train.mean().expand_as(test.pixels),
         "nearest view": train.images(nearest),
     }
     figures: dict[str, Any] = {}

@@ -33,7 +33,7 @@ from seqjepa.world_model.state import (
     proposals_of,
 )
 
-COMPARED = 2**16  # embeddings that are compared at once
+ROWS = 1024  # of embeddings that are looked for in a bank at once
 
 _logger = logging.getLogger("seqjepa")
 
@@ -202,8 +202,8 @@ class WorldModel:
         if not 1 <= k <= len(bank):
             raise ConfigError(f"k must be 1 to {len(bank)}, the entries of the bank, got {k}")
         with torch.no_grad():
-            rows = embeddings.reshape(-1, bank.shape[1]).split(max(1, COMPARED // len(bank)))
-            found = [self.distance(part[:, None], bank).topk(k, largest=False) for part in rows]
+            rows = embeddings.reshape(-1, bank.shape[1]).split(ROWS)
+            found = [self._distances(part, bank).topk(k, largest=False) for part in rows]
         shape = (*embeddings.shape[:-1], k)
         return Neighbours(
             torch.cat([part.indices for part in found]).view(shape),
@@ -309,6 +309,12 @@ class WorldModel:
 
             problem = Problem(self.space, cost, known, (len(state), horizon), generator)
             return Plan(*(planner or CrossEntropy()).search(problem))
+
+    def _distances(self, embeddings: Tensor, others: Tensor) -> Tensor:
+        """Return the distances [n, N] of embeddings [n, F] to all of others [N, F]."""
+        if self.method.scaled:
+            return torch.cdist(embeddings, others).square() / others.shape[1]
+        return 1 - F.normalize(embeddings, dim=-1) @ F.normalize(others, dim=-1).T
 
     def decode(self, embeddings: Tensor) -> Tensor:
         """Return pictures [..., C, H, W] in 0..1 of embeddings [..., F].
