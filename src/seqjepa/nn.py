@@ -296,6 +296,24 @@ class Aggregator(nn.Module):
         out: Tensor = self.norm(tokens[:, starts])
         return out
 
+    def attention(self, past: Tensor, present: Tensor) -> Tensor:
+        """Return what the [AGG] token of whole sequences attends to, [B, layers, heads, 1 + T].
+
+        The weights of a layer and a head sum to 1; the first is that of [AGG] itself, the others
+        are those of the views.
+
+        Args:
+            past, present: as for `forward`.
+        """
+        agg = self.agg.to(past.dtype).expand(len(past), 1, -1)
+        tokens = torch.cat([agg, past[:, :-1], present[:, -1:]], 1)
+        weights = []
+        for layer in self.layers:
+            _, attended = layer.self_attn(tokens, tokens, tokens, average_attn_weights=False)
+            weights.append(attended[:, :, 0])
+            tokens = layer(tokens)
+        return torch.stack(weights, 1)
+
 
 # Inference mode is off: tensors made in it by the first call would be of no use to training.
 @lru_cache(maxsize=64)

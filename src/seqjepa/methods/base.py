@@ -172,6 +172,17 @@ class Method(nn.Module, ABC):
         """
         return features[:, 0]
 
+    def attention(self, features: Tensor, actions: Tensor) -> Tensor | None:
+        """Return what the aggregate attends to, [B, layers, heads, 1 + T]; None without attention.
+
+        The weights of a layer and a head sum to 1. The first is that of the aggregate's own token,
+        the others are those of the views.
+
+        Args:
+            features, actions: as for `aggregate`.
+        """
+        return None
+
     def embed_actions(self, actions: Tensor) -> Tensor:
         """Return what the method makes of actions [B, T, A] before it reads them, [B, T, W].
 

@@ -183,9 +183,12 @@ class SeqJEPA(Method):
 
     def aggregate(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return z_AGG [B, E] of features [B, T, D] with the actions [B, T-1, A] between them."""
-        # Actions that the aggregator does not read may be those of another world.
-        embedded = self.embed_actions(actions) if self.aggregates_actions else actions[..., :0]
+        embedded = self._embed_between(actions)
         return self._aggregate(features, embedded, [features.shape[1]])[:, 0]
+
+    @override
+    def attention(self, features: Tensor, actions: Tensor) -> Tensor:
+        return self.aggregator.attention(*self._tokens(features, self._embed_between(actions)))
 
     def embed_actions(self, actions: Tensor) -> Tensor:
         """Map actions [B, T, A] to embeddings [B, T, width], empty without conditioning."""
@@ -207,11 +210,18 @@ class SeqJEPA(Method):
 
     def _aggregate(self, features: Tensor, embedded: Tensor, lengths: Sequence[int]) -> Tensor:
         """Return z_AGG [B, P, E] of each of P prefix lengths."""
-        past = present = features
-        if self.aggregates_actions:
-            past, present = view_action_tokens(features, embedded)
-        aggregated: Tensor = self.aggregator(past, present, lengths)
+        aggregated: Tensor = self.aggregator(*self._tokens(features, embedded), lengths)
         return aggregated
+
+    def _tokens(self, features: Tensor, embedded: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the tokens `past` and `present`, each [B, T, E], for the aggregator."""
+        if self.aggregates_actions:
+            return view_action_tokens(features, embedded)
+        return features, features
+
+    def _embed_between(self, actions: Tensor) -> Tensor:
+        """Embed the actions between views; those that are not aggregated may be another world's."""
+        return self.embed_actions(actions) if self.aggregates_actions else actions[..., :0]
 
     def _predict(self, aggregated: Tensor, present: Tensor, embedded: Tensor) -> Tensor:
         """Predict [B, P, D] from z_AGG, features of the last views and embeddings of actions."""

@@ -178,6 +178,29 @@ class World(ABC):
         """
         return None
 
+    def render(self, split: str, index: Indices, poses: Tensor) -> Tensor | None:
+        """Return the views [B, T, C, H, W] of objects at any poses, as far as the world can.
+
+        A world that has nothing but stored views returns None.
+
+        Args:
+            split: a name in `spec.splits`.
+            index: [B] objects.
+            poses: [B, T, P].
+        """
+        return None
+
+    def fixate(self, images: Tensor, poses: Tensor) -> Tensor | None:
+        """Return the views [B, T, C, H, W] that fixations on images of one's own see.
+
+        A world whose poses are not places in an image returns None.
+
+        Args:
+            images: [B, C, S, S] uint8, as `whole` gives those of the world.
+            poses: [B, T, 2], row and column over the side.
+        """
+        return None
+
     def loader(
         self,
         split: str,

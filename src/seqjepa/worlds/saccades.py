@@ -145,6 +145,16 @@ class Saccades(World):
         pixels = torch.from_numpy(self.images.splits[split].pick(index))
         return pixels.to(self.device).permute(0, 3, 1, 2)
 
+    @override
+    def render(self, split: str, index: Indices, poses: Tensor) -> Tensor:
+        return self.fixate(self.whole(split, index), poses)
+
+    @override
+    def fixate(self, images: Tensor, poses: Tensor) -> Tensor:
+        side = self.config.image_size
+        places = (poses.to(images.device) * side).round().long().clamp(0, side - 1)
+        return patches(images, places, self.config.patch_size)
+
     def saliency(self, split: str, index: Indices) -> Tensor:
         """Return the weights [B, S, S] int64 that the fixations on images [B] are drawn from."""
         if self.maps is None:

@@ -39,6 +39,7 @@ from seqjepa.render.scene import (
 from seqjepa.render.solids import CLASSES, RADIUS, UNSEEN_CLASSES, make_objects
 from seqjepa.store.cache import Plan, cached_tables
 from seqjepa.store.table import pixel_statistics
+from seqjepa.types import Indices
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 from seqjepa.worlds.table import TableWorld
 
@@ -91,7 +92,7 @@ class Config(WorldConfig):
     def build(self) -> TableWorld:
         """Build the world; it is rendered into the cache on first use."""
         tables = cached_tables("shapes", self.key(), self.plans())
-        return TableWorld(self._spec(*pixel_statistics(tables["train"])), tables)
+        return TableWorld(self._spec(*pixel_statistics(tables["train"])), tables, self.render)
 
     @override
     def outline(self) -> WorldSpec:
@@ -130,18 +131,9 @@ class Config(WorldConfig):
 
     def _plan(self, split: str) -> Plan:
         """Draw the objects, poses and labels of a split."""
-        number = self.train_objects if split == "train" else self.test_objects
-        rng = np.random.default_rng([self.render_seed, *split.encode()])
-
-        # Classes take turns, so that all are equally frequent.
-        if split == "ood_class":
-            labels = len(CLASSES) + np.arange(number) % len(UNSEEN_CLASSES)
-        else:
-            labels = np.arange(number) % len(CLASSES)
-        palette = "unseen" if split == "ood_colour" else "natural"
-
         # The order of these draws is part of the world: another one gives other pictures.
-        seeds = rng.integers(2**62, size=number)
+        rng, labels, seeds = self._objects(split)
+        number = len(labels)
         latents = sample_latents(rng, number * self.views)
         if split == "ood_rotation":
             latents[:, :3] = unseen_rotations(rng, latents[:, :3])
@@ -150,18 +142,42 @@ class Config(WorldConfig):
             moves = sample_translations(rng, len(latents), self.translation)
             latents = np.concatenate([latents, moves], 1)
         poses = latents.reshape(number, self.views, -1)
-        radius, eye_radius = framing(self.translation)
 
         def render(start: int, stop: int) -> npt.NDArray[np.uint8]:
-            objects = make_objects(labels[start:stop], seeds[start:stop], palette, radius)
-            owner = np.repeat(np.arange(stop - start), self.views)
-            flat_poses = poses[start:stop].reshape(-1, poses.shape[-1])
-            images = render_latents(
-                objects, owner, flat_poses, self.image_size, eye_radius=eye_radius
-            )
-            return images.reshape(stop - start, self.views, *images.shape[1:])
+            return self._render(split, labels[start:stop], seeds[start:stop], poses[start:stop])
 
         return Plan(poses, labels, (self.image_size, self.image_size, 3), render)
+
+    def render(
+        self, split: str, index: Indices, poses: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.uint8]:
+        """Return the views [B, T, S, S, 3] of objects `index` [B] of a split at poses [B, T, P]."""
+        _, labels, seeds = self._objects(split)
+        return self._render(split, labels[index], seeds[index], poses)
+
+    def _objects(self, split: str) -> tuple[np.random.Generator, Indices, Indices]:
+        """Return a split's generator, after it drew the objects, their classes and their seeds."""
+        number = self.train_objects if split == "train" else self.test_objects
+        rng = np.random.default_rng([self.render_seed, *split.encode()])
+
+        # Classes take turns, so that all are equally frequent.
+        if split == "ood_class":
+            labels = len(CLASSES) + np.arange(number) % len(UNSEEN_CLASSES)
+        else:
+            labels = np.arange(number) % len(CLASSES)
+        return rng, labels, rng.integers(2**62, size=number)
+
+    def _render(
+        self, split: str, labels: Indices, seeds: Indices, poses: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.uint8]:
+        """Return the views [B, T, S, S, 3] of objects of classes and seeds [B]."""
+        palette = "unseen" if split == "ood_colour" else "natural"
+        radius, eye_radius = framing(self.translation)
+        objects = make_objects(labels, seeds, palette, radius)
+        owner = np.repeat(np.arange(len(labels)), poses.shape[1])
+        flat_poses = poses.reshape(-1, poses.shape[-1])
+        images = render_latents(objects, owner, flat_poses, self.image_size, eye_radius=eye_radius)
+        return images.reshape(*poses.shape[:2], *images.shape[1:])
 
 
 def framing(translation: float) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Worlds whose views are all on disk: a table of objects and their views for each split."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,15 +22,29 @@ from seqjepa.worlds.base import World, WorldSpec
 __all__ = ["Stored", "TableWorld", "ViewTable", "pixel_statistics"]
 
 FINGERPRINTED = 64  # objects whose poses stand for those of a split that is read from files
+Renderer = Callable[[str, Indices, npt.NDArray[np.float32]], npt.NDArray[np.uint8]]
+"""Views [B, T, H, W, C] of objects [B] of a split at poses [B, T, P]."""
+
 KEPT = 0.5  # of a device's memory, the most that kept views take: training needs the rest
 
 
 class TableWorld(World):
-    """A World over one ViewTable per split; sequences are views drawn without replacement."""
+    """A World over one ViewTable per split; sequences are views drawn without replacement.
 
-    def __init__(self, spec: WorldSpec, tables: Mapping[str, ViewTable]) -> None:
+    Args:
+        spec: description of the world.
+        tables: by split.
+        renderer: makes views at other poses than those of the tables, if the world can.
+    """
+
+    def __init__(
+        self,
+        spec: WorldSpec,
+        tables: Mapping[str, ViewTable],
+        renderer: Renderer | None = None,
+    ) -> None:
         self.spec = spec if spec.data else replace(spec, data=digests(_parts(tables)))
-        self.tables = tables
+        self.tables, self.renderer = tables, renderer
         self.kept: dict[str, Tensor] = {}
 
     @override
@@ -61,6 +75,13 @@ class TableWorld(World):
         poses = torch.from_numpy(table.poses[index[:, None], chosen])
         labels = torch.from_numpy(table.labels[index])
         return SequenceBatch(views, self.spec.actions.along(poses), poses, labels)
+
+    @override
+    def render(self, split: str, index: Indices, poses: Tensor) -> Tensor | None:
+        if self.renderer is None:
+            return None
+        images = self.renderer(split, index, poses.float().cpu().numpy())
+        return torch.from_numpy(images).permute(0, 1, 4, 2, 3)
 
     def _pixels(self, split: str, index: Indices, chosen: Indices) -> Tensor:
         """Return the views `chosen` [B, T] of the objects `index` [B], as [B, T, H, W, C]."""

@@ -1,0 +1,82 @@
+"""Real views of held-out objects, embedded and mapped: what imagination is compared with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqjepa.keys import draw_key
+from seqjepa.report.maps import umap, why_not
+from seqjepa.world_model.model import WorldModel
+from seqjepa.worlds.base import World
+
+OBJECTS, VIEWS = 128, 8  # at most; views of each
+IMAGES = 256  # in a pass of the model
+MAPPED = 8  # neighbours that say where on the map an embedding is
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Views of held-out objects.
+
+    Attributes:
+        views: [N, C, H, W].
+        poses: [N, P].
+        labels: [N], -1 where unknown.
+        objects: [N], places in the split.
+        embeddings: [N, F].
+        map: [N, 2], of the embeddings, in 0..1; None if they cannot be mapped.
+    """
+
+    views: Tensor
+    poses: Tensor
+    labels: Tensor
+    objects: Tensor
+    embeddings: Tensor
+    map: Tensor | None
+
+    def place(self, model: WorldModel, embedding: Tensor) -> Tensor | None:
+        """Return where on the map an embedding [F] is: amid its nearest neighbours, [2].
+
+        A neighbour counts the more the nearer it is, as where UMAP begins with a new point.
+        """
+        if self.map is None:
+            return None
+        found = model.retrieve(embedding[None], self.embeddings, min(MAPPED, len(self.views)))
+        away = found.distances[0] - found.distances[0, 0]
+        weights = torch.softmax(-away / away.mean().clamp_min(1e-9), -1).cpu()
+        return weights @ self.map[found.indices[0].cpu()]
+
+
+def read_bank(model: WorldModel, world: World, split: str) -> Bank:
+    """Return views of objects that are evenly spaced over a split."""
+    count = min(OBJECTS, world.size(split))
+    index = np.linspace(0, world.size(split) - 1, count).astype(np.int64)
+    batch = world.sequences(
+        split, index, min(VIEWS, world.views(split) or VIEWS), draw_key(0, split, 0, index)
+    )
+    views, length = batch.views.flatten(0, 1).cpu(), batch.views.shape[1]
+    embeddings = embed(model, views)
+    return Bank(
+        views,
+        batch.poses.flatten(0, 1).cpu(),
+        batch.labels.cpu().repeat_interleave(length),
+        torch.from_numpy(index).repeat_interleave(length),
+        embeddings,
+        _map(embeddings),
+    )
+
+
+def embed(model: WorldModel, views: Tensor) -> Tensor:
+    """Return the embeddings [N, F] of views [N, C, H, W]."""
+    return torch.cat([model.target(part) for part in views.split(IMAGES)])
+
+
+def _map(embeddings: Tensor) -> Tensor | None:
+    features = embeddings.cpu().double().numpy()
+    if why_not(features):
+        return None
+    points = torch.from_numpy(umap(features)).float()
+    low, high = points.aminmax(dim=0)
+    return (points - low) / (high - low).clamp_min(1e-9)

@@ -1,0 +1,190 @@
+"""Exploration of a run: what its world model imagines, beside what is really to be seen.
+
+All is a function of what was asked; the page (`page.py`) only shows it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from seqjepa.display import status, warn
+from seqjepa.explore.bank import Bank, read_bank
+from seqjepa.explore.ground import Ground, survey
+from seqjepa.explore.views import Eye, Subject
+from seqjepa.runs.folder import changed_data
+from seqjepa.runs.movable import build_world, move
+from seqjepa.world_model.model import WorldModel
+from seqjepa.world_model.state import State
+from seqjepa.worlds.base import World
+
+NEAREST = 5  # real views that are shown
+SEEN = 8  # views that are observed, at most
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Views that were observed, which imagination starts from.
+
+    Attributes:
+        subject: that they are of.
+        views: [T, C, H, W].
+        poses: [T, P].
+        state: of the world model.
+        attention: [T], shares of what z_AGG attends to, the mean over layers and heads. They sum to
+            less than 1: the rest is its own token's. None without attention.
+        places: [T, 2], on the bank's map; None without a map.
+    """
+
+    subject: Subject
+    views: Tensor
+    poses: Tensor
+    state: State
+    attention: Tensor | None
+    places: Tensor | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is imagined of a pose, and what is really there.
+
+    Similarities are 1 - `WorldModel.distance`: 1 where embeddings are alike.
+
+    Attributes:
+        pose: [P], that was asked for.
+        action: [A], from the last observed view to it.
+        imagined: [F].
+        picture: [C, H, W] in 0..1, decoded; None without a decoder.
+        real: [C, H, W], the real view from there, or the nearest that exists.
+        real_pose: [P], of that.
+        similarity: of the imagined to the real view.
+        beaten: share of the ground's views, or of the bank's without a ground, that are less like
+            what is imagined than the real view is.
+        nearest: [k], views of the bank nearest to what is imagined, the nearest first.
+        nearest_similarities: [k].
+        ground: [M], similarities of what is imagined to the real views of the ground; None without.
+        place, real_place: [2], of the imagined and the real view on the bank's map; None without.
+    """
+
+    pose: Tensor
+    action: Tensor
+    imagined: Tensor
+    picture: Tensor | None
+    real: Tensor
+    real_pose: Tensor
+    similarity: float
+    beaten: float
+    nearest: Tensor
+    nearest_similarities: Tensor
+    ground: Tensor | None
+    place: Tensor | None
+    real_place: Tensor | None
+
+
+class Exploration:
+    """A world model, a split of its world, and real views to compare with."""
+
+    def __init__(self, model: WorldModel, world: World, split: str = "test") -> None:
+        self.model, self.world, self.split = model, world, split
+        self.eye = Eye(world, split)
+        self.space = self.eye.space
+        with status("real views to compare with ..."):
+            self.bank: Bank = read_bank(model, world, split)
+
+    @classmethod
+    def open(cls, run_dir: Path, device: torch.device, paths: dict[str, str]) -> "Exploration":
+        """Open a run for exploration.
+
+        Raises:
+            ConfigError: if the folder is no run, or its model predicts no views from actions.
+            CheckpointError: if it has no valid checkpoint.
+            DataError: if its data are not there.
+        """
+        model = WorldModel.load(run_dir, device, warn=warn)
+        with status("world ..."):
+            world = build_world(move(model.model.experiment, paths).world).to(device)
+        if changed := changed_data(run_dir, world.spec):
+            warn(
+                f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}"
+            )
+        return cls(model, world)
+
+    @property
+    def most_seen(self) -> int:
+        """The most views that can be observed at first."""
+        if not self.model.method.remembers:
+            return 1
+        return min(self.world.views(self.split) or SEEN, SEEN)
+
+    def observe(self, subject: Subject, number: int) -> Seen:
+        """Observe a subject's first views, as many of `number` as it has, the first one last.
+
+        So the last one, that imagination turns from, is the same for any number.
+        """
+        if self.world.spec.ordered:
+            return self._see(subject, subject.views[:number], subject.poses[:number])
+        return self._see(subject, subject.views[:number].flip(0), subject.poses[:number].flip(0))
+
+    def look(self, seen: Seen, pose: Tensor) -> Seen:
+        """Observe one more view, the real one from a pose [P]."""
+        look = self.eye.look(seen.subject, pose[None])
+        # Without memory only the last view matters.
+        kept = slice(-(SEEN - 1), None) if self.model.method.remembers else slice(0, 0)
+        views = torch.cat([seen.views[kept], look.views])
+        return self._see(seen.subject, views, torch.cat([seen.poses[kept], look.poses]))
+
+    def survey(self, seen: Seen) -> Ground | None:
+        """Return the ground of what was seen, whose other factors are those of the last view."""
+        return survey(self.model, self.eye, seen.subject, seen.poses[-1], self.bank.poses)
+
+    def ask(self, seen: Seen, pose: Tensor, ground: Ground | None = None) -> Answer:
+        """Imagine the view from a pose [P], and compare it with the real ones."""
+        model, bank = self.model, self.bank
+        action = self.space.actions.between(seen.poses[-1], pose)
+        imagined = model.imagine(seen.state, action[None])[0, 0]
+        look = self.eye.look(seen.subject, pose[None])
+        real = model.target(look.views)[0]
+
+        similarity = 1 - float(model.distance(imagined, real))
+        others = bank.embeddings if ground is None else ground.embeddings
+        around = 1 - model.distance(imagined, others)
+
+        near = model.retrieve(imagined[None], bank.embeddings, min(NEAREST, len(bank.views)))
+        return Answer(
+            pose=pose,
+            action=action,
+            imagined=imagined,
+            picture=None if model.decoder is None else model.decode(imagined).cpu(),
+            real=look.views[0],
+            real_pose=look.poses[0],
+            similarity=similarity,
+            beaten=float((around < similarity).float().mean()),
+            nearest=near.indices[0].cpu(),
+            nearest_similarities=1 - near.distances[0].cpu(),
+            ground=None if ground is None else ground.best(around.cpu()),
+            place=bank.place(model, imagined),
+            real_place=bank.place(model, real),
+        )
+
+    def _see(self, subject: Subject, views: Tensor, poses: Tensor) -> Seen:
+        actions = self.space.actions.along(poses)[None]
+        state = self.model.observe(views[None], actions)
+        places = [self.bank.place(self.model, row) for row in self.model.target(views)]
+        known = [place for place in places if place is not None]
+        return Seen(
+            subject,
+            views,
+            poses,
+            state,
+            self._attention(views, state.actions),
+            torch.stack(known) if known else None,
+        )
+
+    def _attention(self, views: Tensor, actions: Tensor) -> Tensor | None:
+        """Return the share of each view in what z_AGG attends to."""
+        method = self.model.method
+        with torch.no_grad():
+            features = method.encoder(self.model.model.raw_views(views))[None]
+            weights = method.attention(features, actions)
+        return None if weights is None else weights.mean((0, 1, 2))[1:].float().cpu()
