@@ -22,6 +22,7 @@ COMMANDS = {
     "seqjepa benchmark shapes_tiny --methods all --seeds 3",
     "reproduce": "the paper's tables, ours beside them: seqjepa reproduce table1 --scale tiny",
     "decode": "train a decoder that draws what a run imagines: seqjepa decode runs/demo",
+    "explore": "turn objects in the browser and see what a run imagines: seqjepa explore runs/demo",
     "report": "one HTML page of one or more runs: seqjepa report runs/demo --out report",
     "export": "share a trained model: seqjepa export runs/demo --format hub",
     "data": "check, pack or render data, or compute saliency: seqjepa data check PATH",

@@ -309,8 +309,9 @@ class Aggregator(nn.Module):
         tokens = torch.cat([agg, past[:, :-1], present[:, -1:]], 1)
         weights = []
         for layer in self.layers:
-            _, attended = layer.self_attn(tokens, tokens, tokens, average_attn_weights=False)
-            weights.append(attended[:, :, 0])
+            attend = layer.get_submodule("self_attn")
+            _, shares = attend(tokens, tokens, tokens, average_attn_weights=False)
+            weights.append(shares[:, :, 0])
             tokens = layer(tokens)
         return torch.stack(weights, 1)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from seqjepa.display import status, warn
 from seqjepa.explore.bank import Bank, read_bank
 from seqjepa.explore.ground import Ground, survey
+from seqjepa.explore.poses import Dial
 from seqjepa.explore.views import Eye, Subject
 from seqjepa.runs.folder import changed_data
 from seqjepa.runs.movable import build_world, move
@@ -55,7 +56,8 @@ class Answer:
         pose: [P], that was asked for.
         action: [A], from the last observed view to it.
         imagined: [F].
-        picture: [C, H, W] in 0..1, decoded; None without a decoder.
+        pictures: [2, C, H, W] in 0..1, what the decoder draws of the imagined and of the real view;
+            None without a decoder.
         real: [C, H, W], the real view from there, or the nearest that exists.
         real_pose: [P], of that.
         similarity: of the imagined to the real view.
@@ -70,7 +72,7 @@ class Answer:
     pose: Tensor
     action: Tensor
     imagined: Tensor
-    picture: Tensor | None
+    pictures: Tensor | None
     real: Tensor
     real_pose: Tensor
     similarity: float
@@ -105,9 +107,7 @@ class Exploration:
         with status("world ..."):
             world = build_world(move(model.model.experiment, paths).world).to(device)
         if changed := changed_data(run_dir, world.spec):
-            warn(
-                f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}"
-            )
+            warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
         return cls(model, world)
 
     @property
@@ -116,6 +116,16 @@ class Exploration:
         if not self.model.method.remembers:
             return 1
         return min(self.world.views(self.split) or SEEN, SEEN)
+
+    @property
+    def usual_seen(self) -> int:
+        """As many views as were observed in training."""
+        return min(self.model.model.experiment.train.num_views - 1, self.most_seen)
+
+    @property
+    def dials(self) -> list[Dial]:
+        """The dials of poses, as far as real views reach."""
+        return self.space.dials(self.bank.poses)
 
     def observe(self, subject: Subject, number: int) -> Seen:
         """Observe a subject's first views, as many of `number` as it has, the first one last.
@@ -150,12 +160,16 @@ class Exploration:
         others = bank.embeddings if ground is None else ground.embeddings
         around = 1 - model.distance(imagined, others)
 
+        drawn = None
+        if model.decoder is not None:
+            drawn = model.decode(torch.stack([imagined, real])).cpu()
+
         near = model.retrieve(imagined[None], bank.embeddings, min(NEAREST, len(bank.views)))
         return Answer(
             pose=pose,
             action=action,
             imagined=imagined,
-            picture=None if model.decoder is None else model.decode(imagined).cpu(),
+            pictures=drawn,
             real=look.views[0],
             real_pose=look.poses[0],
             similarity=similarity,

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from seqjepa.explore.bank import embed
-from seqjepa.explore.poses import PoseSpace, looking_from, sphere
+from seqjepa.explore.poses import looking_from, sphere
 from seqjepa.explore.views import Eye, Subject
 from seqjepa.world_model.model import WorldModel
 
-DIRECTIONS, ROLLS = 200, 12  # on the globe
+DIRECTIONS, ROLLS = 300, 12  # on the globe
 SIDE = 16  # places along a photo's side
 
 

@@ -90,14 +90,16 @@ class PoseSpace:
             for name, column in zip(group.dims, self.actions.columns(group), strict=True):
                 ends = poses[:, column].aminmax()
                 low, high = (0.0, 1.0) if self.fixations else (float(end) for end in ends)
-                name = name.replace("_", " ")
-                dials.append(Dial(column, name, unit, factor, low * factor, high * factor))
+                words = name.replace("_", " ")
+                dials.append(Dial(column, words, unit, factor, low * factor, high * factor))
         return dials
 
     def distances(self, pose: Tensor, poses: Tensor) -> Tensor:
         """Return the lengths [N] of the steps from a pose [P] to others [N, P]."""
         actions = self.actions.between(pose.expand_as(poses), poses)
-        return steps_between(self.actions, self._still(actions), actions).norm(dim=-1)
+        steps = steps_between(self.actions, self._still(actions), actions)
+        lengths: Tensor = steps.norm(dim=-1)
+        return lengths
 
     def apart(self, pose: Tensor, other: Tensor) -> str:
         """Return in words how far a pose [P] is from another."""

@@ -81,7 +81,9 @@ class Eye:
                 large, damaged or of another format.
         """
         if not self.space.fixations or self.photo is None:
-            raise DataError("only runs on `saccades` look at photos: this run's views are no patches")
+            raise DataError(
+                "only runs on `saccades` look at photos: this run's views are no patches"
+            )
         if len(data) > PHOTO_BYTES:
             raise DataError(
                 f"{name} has {len(data) / 1e6:.0f} MB, more than {PHOTO_BYTES / 1e6:.0f}: shrink it"
