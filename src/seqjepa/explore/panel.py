@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from seqjepa.explore.exploration import Answer, Exploration, Seen
 from seqjepa.explore.pictures import data_uri, draw_map, pixels
+from seqjepa.explore.poses import PoseSpace
 from seqjepa.report import style
 from seqjepa.report.strips import describe
 
@@ -64,7 +65,7 @@ def write_panel(exploration: Exploration, seen: Seen, answer: Answer, run_dir: s
         for view, share in zip(seen.views, attention, strict=True)
     ]
     return _TEMPLATE.render(
-        asked=" ".join(describe(space.actions, answer.action.cpu())),
+        asked=_in_words(space, answer),
         real=Figure(data_uri(pixels(answer.real)), away),
         drawn=None
         if answer.pictures is None
@@ -81,6 +82,16 @@ def write_panel(exploration: Exploration, seen: Seen, answer: Answer, run_dir: s
         fixations=space.fixations,
         colours={"real": REAL, "imagined": IMAGINED, "seen": SEEN},
     )
+
+
+def _in_words(space: PoseSpace, answer: Answer) -> str:
+    """Return the action that was asked for in words."""
+    if not space.fixations:
+        return " ".join(describe(space.actions, answer.action.cpu()))
+    scales = torch.tensor([scale for group in space.actions.groups for scale in group.scales])
+    down, right = (100 * answer.action.cpu() * scales).tolist()
+    vertical, horizontal = ("down" if down > 0 else "up"), ("right" if right > 0 else "left")
+    return f"{abs(down):.0f} % of the side {vertical} and {abs(right):.0f} % {horizontal}"
 
 
 def _map(exploration: Exploration, seen: Seen, answer: Answer) -> str | None:

@@ -88,20 +88,19 @@ def draw_photo(photo: Tensor, heat: Tensor, poses: Tensor, asked: Tensor, patch:
     side, grid = photo.shape[-1] * scale, round(len(heat) ** 0.5)
     image = Image.fromarray(pixels(photo)).resize((side, side), Image.Resampling.NEAREST)
     cover = Image.fromarray(colours(heat).reshape(grid, grid, 3))
-    image = Image.blend(image, cover.resize((side, side), Image.Resampling.BICUBIC), 0.45)
+    image = Image.blend(image, cover.resize((side, side), Image.Resampling.BICUBIC), 0.4)
 
     draw = ImageDraw.Draw(image)
-    half = patch * scale / 2
-    places = torch.cat([poses, asked[None]]) * side
-    for number, (row, column) in enumerate(places.tolist(), start=1):
-        last = number == len(places)
+    half, width = patch * scale / 2, max(2, side // 170)
+    numbers = [str(number) for number in range(1, len(poses) + 1)]
+    places = (torch.cat([poses, asked[None]]) * side).tolist()
+    for (row, column), number in zip(places, [*numbers, "?"], strict=True):
+        fill = style.Z if number == "?" else style.INK
         frame = (column - half, row - half, column + half, row + half)
-        colour = style.Z if last else style.PAPER
-        draw.rectangle(frame, outline=colour, width=max(2, side // 170))
-        draw.text(
-            (frame[0] + 5, frame[1] + 3),
-            "?" if last else str(number),
-            fill=colour,
-            font_size=side // 26,
-        )
+        draw.rectangle(frame, outline=style.PAPER, width=2 * width)
+        draw.rectangle(frame, outline=fill, width=width)
+        # Numbers stand in the middle: corners may lie outside the photo.
+        spot = (column - 14, row - 14, column + 14, row + 14)
+        draw.ellipse(spot, fill=fill, outline=style.PAPER, width=width)
+        draw.text((column, row), number, fill=style.PAPER, font_size=18, anchor="mm")
     return np.asarray(image)

@@ -19,7 +19,7 @@ from seqjepa.explore.poses import CAMERA, PoseSpace, looking_from
 
 Ask = Callable[[Tensor], None]  # takes a rotation [4] or a pose [P]
 EDGES = 24  # of a tile on the globe and of the camera's ring
-TILE = 0.122  # radius of a tile, where the globe's is 1
+TILE = 0.117  # radius of a tile, where the globe's is 1
 AWAY = 3.3  # from the globe to whoever looks at the page
 # A photo stands upright and faces the y axis, as the camera of `poses` does: right, down, away.
 UPRIGHT = torch.tensor([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, -1.0, 0.0]]).T
@@ -114,6 +114,7 @@ class Globe(Scene):
             batched_positions=directions.numpy(),
             batched_colors=tints,
             lod="off",
+            side="double",
             cast_shadow=False,
             receive_shadow=False,
         )
@@ -130,7 +131,7 @@ class Photo(Scene):
     def __init__(self, server: viser.ViserServer, patch: int, ask: Ask) -> None:
         self.server, self.patch, self.ask = server, patch, ask
         self.image: viser.ImageHandle | None = None
-        server.initial_camera.position = (0.0, 1.5, 0.0)
+        server.initial_camera.position = (0.0, 1.2, 0.0)
         server.initial_camera.look_at = (0.0, 0.0, 0.0)
 
     @override
@@ -145,7 +146,9 @@ class Photo(Scene):
             self.image.image = drawn
             return
         wxyz = roma.rotmat_to_unitquat(UPRIGHT)[[3, 0, 1, 2]].double().numpy()
-        self.image = self.server.scene.add_image("/photo", drawn, 1.0, 1.0, format="png", wxyz=wxyz)
+        self.image = self.server.scene.add_image(
+            "/photo", drawn, 1.0, 1.0, format="jpeg", jpeg_quality=90, wxyz=wxyz
+        )
         self.image.on_click(self._click)
 
     def _click(self, event: Any) -> None:
