@@ -159,6 +159,23 @@ def test_packed_prefixes_are_prefixes_alone(grad):
             torch.testing.assert_close(packed[:, place], by_hand, rtol=1e-5, atol=1e-5)
 
 
+def test_attention_is_what_the_layers_attend_to():
+    """By hand: softmax(q k / sqrt(width)) of the tokens that each layer gets."""
+    module, past, present = aggregator().eval(), torch.randn(5, 3, 12), torch.randn(5, 3, 12)
+    with torch.no_grad():
+        found = module.attention(past, present)
+        assert found.shape == (5, 3, 2, 4)
+
+        x = torch.cat([module.agg.expand(5, 1, 12), past[:, :2], present[:, 2:]], 1)
+        for number, layer in enumerate(module.layers):
+            attend = layer.self_attn
+            q, k, _ = (x @ attend.in_proj_weight.T + attend.in_proj_bias).split(12, -1)
+            q, k = (rows.unflatten(-1, (2, 6)).transpose(1, 2) for rows in (q[:, :1], k))
+            by_hand = torch.softmax(q @ k.transpose(-1, -2) / 6**0.5, -1)[:, :, 0]
+            torch.testing.assert_close(found[:, number], by_hand, rtol=1e-5, atol=1e-5)
+            x = layer(x)
+
+
 def test_prefixes_do_not_see_what_comes_later():
     """In training mode too: gradients reach the tokens of the prefix and no others."""
     module = aggregator(dropout=0.0)

@@ -339,3 +339,17 @@ def test_recipes_are_the_papers() -> None:
     assert large.world.patch_size == 84
     probed = large.evaluate
     assert 4 * (probed.objects + 50_000) * probed.draws * probed.views * 512 < 2e9
+
+
+@pytest.mark.usefixtures("memory")
+def test_fixations_anywhere_see_their_patch() -> None:
+    made = world()
+    batch = sequences(made, "test")
+    index = np.arange(made.size("test"))
+    assert torch.equal(made.render("test", index, batch.poses), batch.views)
+
+    # Red and green of a coordinate image are row and column, each plus 1.
+    own = made.whole("test", index[:1])
+    middle = made.fixate(own, torch.tensor([[[0.5, 0.25], [1.0, 0.0]]]))
+    assert middle[0, 0, :2, PATCH // 2, PATCH // 2].tolist() == [SIDE // 2 + 1, SIDE // 4 + 1]
+    assert middle[0, 1, :2, PATCH // 2, PATCH // 2].tolist() == [SIDE, 1], "the last row"

@@ -264,3 +264,26 @@ def test_views_of_a_sequence_are_of_one_object_and_differ(world: TableWorld) -> 
 def test_bad_fields_are_named(fields: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Config(**fields)
+
+
+@pytest.mark.parametrize("split", ["train", "test", "ood_class", "ood_colour"])
+def test_objects_are_drawn_at_any_pose(world: TableWorld, split: str) -> None:
+    """At the poses of stored views, the pictures are those that are stored."""
+    index = np.array([7, 2])
+    table = world.tables[split]
+    poses = torch.from_numpy(table.poses[index][:, [2, 0]])
+    drawn = world.render(split, index, poses)
+    assert drawn is not None and drawn.shape == (2, 2, 3, 16, 16)
+    stored = table.views[index][:, [2, 0]].transpose(0, 1, 4, 2, 3)
+    assert np.array_equal(drawn.numpy(), stored)
+
+    poses[:, 0, :3] += 1
+    turned = world.render(split, index, poses)
+    assert turned is not None and not torch.equal(turned[:, 0], drawn[:, 0])
+    assert torch.equal(turned[:, 1], drawn[:, 1])
+
+
+def test_worlds_of_stored_views_draw_nothing_else(world: TableWorld) -> None:
+    stored = TableWorld(world.spec, world.tables)
+    assert stored.render("test", np.array([0]), torch.zeros(1, 1, 7)) is None
+    assert stored.fixate(torch.zeros(1, 3, 16, 16), torch.zeros(1, 1, 2)) is None
