@@ -1,13 +1,11 @@
 """Explorations: of an exact model, and of trained runs against direct calls of WorldModel."""
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import roma
 import torch
-from PIL import Image
 
 from fixtures.contract import experiment
 from fixtures.toy_model import exact
@@ -17,7 +15,6 @@ from seqjepa.explore.exploration import Exploration
 from seqjepa.explore.ground import DIRECTIONS
 from seqjepa.explore.pictures import colours
 from seqjepa.training.loop import train
-from seqjepa.worlds.saccades import Config as Saccades
 
 
 @pytest.fixture(scope="module")
@@ -26,38 +23,6 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "signal"
     train(experiment("seq_jepa", inverse=0.0), folder, quiet=True)
     return folder
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """A folder of noisy photos."""
-    folder = tmp_path_factory.mktemp("photos")
-    chance = np.random.default_rng(0)
-    for label in "ab":
-        (folder / label).mkdir()
-        for number in range(12):
-            pixels = chance.integers(0, 255, (24, 24, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / label / f"{number}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def saccades(photos, tmp_path_factory):
-    """An exploration of a run on fixations."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEQJEPA_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr("seqjepa.explore.bank.umap", lambda features: features[:, :2])
-        world = Saccades(source="folder", path=str(photos), image_size=24, patch_size=8)
-        folder = tmp_path_factory.mktemp("runs") / "saccades"
-        base = experiment("seq_jepa", world=world)
-        train(replace(base, train=replace(base.train, batch_size=4)), folder, quiet=True)
-        yield Exploration.open(folder, torch.device("cpu"), {})
-
-
-def photo(size=(50, 40), mode="RGB", form="PNG"):
-    file = io.BytesIO()
-    Image.new(mode, size).save(file, form)
-    return file.getvalue()
 
 
 def test_an_exact_model_imagines_what_is_real():
@@ -74,7 +39,7 @@ def test_an_exact_model_imagines_what_is_real():
         assert brightest @ exploration.space.directions(quaternion) > np.cos(np.radians(25))
 
 
-def test_where_views_are_stored_the_nearest_is_shown():
+def test_where_views_are_stored_the_nearest_is_shown(photo):
     exploration = Exploration(exact(), ToyWorld(stored=True))
     subject = exploration.eye.open(2)
     seen = exploration.observe(subject, 1)
@@ -184,7 +149,7 @@ def test_fixations_see_the_photos_patches(saccades):
 @pytest.mark.parametrize(
     ("mode", "form"), [("RGB", "JPEG"), ("L", "PNG"), ("RGBA", "PNG"), ("P", "PNG"), ("1", "PNG")]
 )
-def test_any_photo_is_looked_at_in_its_middle(saccades, mode, form):
+def test_any_photo_is_looked_at_in_its_middle(saccades, photo, mode, form):
     for size in ((1, 1), (300, 20)):
         subject = saccades.eye.open_photo(photo(size, mode, form), "mine")
         assert subject.photo.shape == (3, 24, 24) and subject.views.shape == (1, 3, 8, 8)
@@ -199,7 +164,7 @@ def test_any_photo_is_looked_at_in_its_middle(saccades, mode, form):
     [
         (b"", "is empty"),
         (b"no image at all", "is no whole JPEG or PNG image"),
-        (photo()[:40], "is no whole JPEG or PNG image"),
+        (b"\x89PNG\r\n\x1a\n and then nothing", "is no whole JPEG or PNG image"),
         (b"\0" * 32_000_001, "has 32 MB, more than 32: shrink it"),
     ],
 )
@@ -208,6 +173,6 @@ def test_what_is_no_photo_is_refused(saccades, data, message):
         saccades.eye.open_photo(data, "file.png")
 
 
-def test_a_photo_that_claims_too_many_pixels_is_refused(saccades):
+def test_a_photo_that_claims_too_many_pixels_is_refused(saccades, photo):
     with pytest.raises(DataError, match="more than"):
         saccades.eye.open_photo(photo((9000, 9000), "1"), "huge.png")

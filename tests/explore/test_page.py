@@ -1,8 +1,13 @@
 """The page: what the handlers do, and what a browser without any other host shows."""
 
 import socket
+import sys
 import time
+from dataclasses import replace
+from threading import Thread
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import roma
 import torch
@@ -16,20 +21,14 @@ from seqjepa.errors import ConfigError
 from seqjepa.explore.exploration import Exploration
 from seqjepa.explore.page import HOST, Page, require_free
 from seqjepa.training.loop import train
-
-
-class Usual:
-    """What an exploration asks of an experiment."""
-
-    class train:  # noqa: N801
-        num_views = 3
+from seqjepa.world_model.model import WorldModel
 
 
 @pytest.fixture
 def page():
     """A page of the exact model, on a port of its own."""
-    model = exact()
-    object.__setattr__(model.model, "experiment", Usual)
+    experiment = SimpleNamespace(train=SimpleNamespace(num_views=3))
+    model = WorldModel(replace(exact().model, experiment=experiment))
     page = Page(Exploration(model, ToyWorld()), "runs/<toy>", 0)
     yield page
     page.close()
@@ -70,8 +69,6 @@ def test_of_turns_that_come_together_the_last_is_answered(page, monkeypatch):
     monkeypatch.setattr(page, "_answer", asked.append)
     first, last = roma.random_unitquat(2)
     page._lock.acquire()
-    from threading import Thread
-
     threads = [Thread(target=page.ask, args=(pose,)) for pose in (first, last)]
     for thread in threads:
         thread.start()
@@ -101,6 +98,34 @@ def test_a_photo_that_is_none_is_refused_with_words(page):
     before = page.seen
     page.drop("<notes>.txt", b"hello")
     assert "only runs on `saccades`" in page.message.content and page.seen is before
+
+
+def test_photos_are_clicked_on_and_dropped_in(saccades, photo):
+    page = Page(saccades, "runs/gaze", 0)
+    try:
+        assert page.seen.subject.index == 0 and len(page.dials) == 2
+
+        # A ray that meets the photo's plane a quarter of its side above the middle, right of it.
+        class Event:
+            ray_origin, ray_direction = (0.0, 1.2, 0.0), (-0.25 / 1.2, -1.0, 0.25 / 1.2)
+
+        before = page.scene.image.image
+        page.scene._click(Event)
+        torch.testing.assert_close(page.answer.pose, torch.tensor([0.25, 0.75]))
+        assert [slider.value for _, slider in page.dials] == [25, 75]
+        assert not np.array_equal(page.scene.image.image, before)
+        page.dials[0][1].value = 50.0
+        torch.testing.assert_close(page.answer.pose, torch.tensor([0.5, 0.75]))
+
+        seen = page.seen
+        page.drop("notes.txt", b"hello")
+        assert "notes.txt is no whole JPEG or PNG image" in page.message.content
+        assert "#b3261e" in page.message.content and page.seen is seen
+        page.drop("mine.png", photo())
+        assert "mine.png: the model has looked at its middle" in page.message.content
+        assert page.seen.subject.name == "mine.png" and page.pose.tolist() == [0.5, 0.5]
+    finally:
+        page.close()
 
 
 def test_the_browser_shows_it_and_asks_no_other_host(page, browser):
@@ -150,9 +175,9 @@ def test_a_port_in_use_is_refused_before_the_run_is_opened(tmp_path, capsys):
 
 
 def test_without_viser_the_extra_is_named(monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(__import__("sys").modules, "viser", None)
+    monkeypatch.setitem(sys.modules, "viser", None)
     for name in ("page", "scene"):
-        monkeypatch.delitem(__import__("sys").modules, f"seqjepa.explore.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"seqjepa.explore.{name}", raising=False)
     assert refused(capsys, str(tmp_path)) == (
         "error: `seqjepa explore` needs viser: pip install 'seqjepa[explore]'\n"
     )

@@ -6,12 +6,13 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from html import escape
 
 import viser
 from torch import Tensor
 
-from seqjepa.errors import ConfigError, DataError
+from seqjepa.errors import ConfigError, SeqJepaError
 from seqjepa.explore.exploration import Exploration, Seen
 from seqjepa.explore.ground import Ground
 from seqjepa.explore.panel import write_panel
@@ -87,13 +88,12 @@ class Page:
 
     def drop(self, name: str, data: bytes) -> None:
         """Open a photo of one's own, or say why it cannot be."""
-        try:
-            subject = self.exploration.eye.open_photo(data, name)
-        except DataError as error:
-            self._say(str(error), wrong=True)
-            return
-        self._say(f"{name}: the model has looked at its middle.")
-        self.open(subject)
+
+        def open_photo() -> None:
+            self.open(self.exploration.eye.open_photo(data, name))
+            self._say(f"{name}: the model has looked at its middle.")
+
+        self._try(open_photo)
 
     def close(self) -> None:
         """Stop the server."""
@@ -162,7 +162,7 @@ class Page:
         what = "Photo" if exploration.space.fixations else "Object"
         size = exploration.world.size(exploration.split)
         self.number = gui.add_number(f"{what}, 1 to {size}", 1, min=1, max=size, step=1)
-        self.number.on_update(lambda _: self.open(exploration.eye.open(int(self.number.value) - 1)))
+        self.number.on_update(lambda _: self._try(self._open_number))
         most = exploration.most_seen
         self.number_seen = gui.add_slider(
             "Views seen at first",
@@ -172,13 +172,13 @@ class Page:
             min(exploration.usual_seen, most),
             visible=most > 1,
         )
-        self.number_seen.on_update(lambda _: self.open(self.seen.subject))
+        self.number_seen.on_update(lambda _: self._try(self._start_again))
 
         self.dials = [(dial, self._build_dial(dial)) for dial in exploration.dials]
         look = gui.add_button("Look from here", hint="The model observes the real view, too.")
-        look.on_click(lambda _: self._look())
+        look.on_click(lambda _: self._try(self._look))
         again = gui.add_button("Start again", color="gray")
-        again.on_click(lambda _: self.open(self.seen.subject))
+        again.on_click(lambda _: self._try(self._start_again))
 
         if exploration.space.fixations:
             upload = gui.add_upload_button("A photo of your own", mime_type="image/jpeg,image/png")
@@ -206,9 +206,24 @@ class Page:
             self._place(pose)
         self.ask(pose)
 
+    def _open_number(self) -> None:
+        size = self.exploration.world.size(self.exploration.split)
+        self.open(self.exploration.eye.open(min(max(int(self.number.value), 1), size) - 1))
+
+    def _start_again(self) -> None:
+        self.open(self.seen.subject)
+
     def _look(self) -> None:
         with self._lock:
             self._see(self.exploration.look(self.seen, self.pose))
+
+    def _try(self, act: Callable[[], None]) -> None:
+        """Act, and say on the page what is wrong with the data or the photo."""
+        self.message.content = ""
+        try:
+            act()
+        except SeqJepaError as error:
+            self._say(str(error), wrong=True)
 
     def _say(self, words: str, *, wrong: bool = False) -> None:
         colour = "#b3261e" if wrong else "#1d2733"

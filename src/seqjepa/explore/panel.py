@@ -65,6 +65,7 @@ def write_panel(exploration: Exploration, seen: Seen, answer: Answer, run_dir: s
         for view, share in zip(seen.views, attention, strict=True)
     ]
     return _TEMPLATE.render(
+        name=seen.subject.name,
         asked=_in_words(space, answer),
         real=Figure(data_uri(pixels(answer.real)), away),
         drawn=None

@@ -88,7 +88,7 @@ def draw_photo(photo: Tensor, heat: Tensor, poses: Tensor, asked: Tensor, patch:
     side, grid = photo.shape[-1] * scale, round(len(heat) ** 0.5)
     image = Image.fromarray(pixels(photo)).resize((side, side), Image.Resampling.NEAREST)
     cover = Image.fromarray(colours(heat).reshape(grid, grid, 3))
-    image = Image.blend(image, cover.resize((side, side), Image.Resampling.BICUBIC), 0.4)
+    image = Image.blend(image, cover.resize((side, side), Image.Resampling.BICUBIC), 0.5)
 
     draw = ImageDraw.Draw(image)
     half, width = patch * scale / 2, max(2, side // 170)
@@ -97,8 +97,8 @@ def draw_photo(photo: Tensor, heat: Tensor, poses: Tensor, asked: Tensor, patch:
     for (row, column), number in zip(places, [*numbers, "?"], strict=True):
         fill = style.Z if number == "?" else style.INK
         frame = (column - half, row - half, column + half, row + half)
-        draw.rectangle(frame, outline=style.PAPER, width=2 * width)
-        draw.rectangle(frame, outline=fill, width=width)
+        draw.rectangle(frame, outline=style.PAPER, width=3 * width)
+        draw.rectangle(frame, outline=fill, width=2 * width)
         # Numbers stand in the middle: corners may lie outside the photo.
         spot = (column - 14, row - 14, column + 14, row + 14)
         draw.ellipse(spot, fill=fill, outline=style.PAPER, width=width)
