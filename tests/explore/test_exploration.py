@@ -12,8 +12,8 @@ from fixtures.toy_model import exact
 from fixtures.toy_world import ToyWorld
 from seqjepa.errors import DataError
 from seqjepa.explore.exploration import Exploration
-from seqjepa.explore.ground import DIRECTIONS
 from seqjepa.explore.pictures import colours
+from seqjepa.explore.surroundings import DIRECTIONS
 from seqjepa.training.loop import train
 
 
@@ -27,45 +27,46 @@ def run(tmp_path_factory):
 
 def test_an_exact_model_imagines_what_is_real():
     exploration = Exploration(exact(), ToyWorld())
-    seen = exploration.observe(exploration.eye.open(0), 1)
-    ground = exploration.survey(seen)
+    seen = exploration.observe(exploration.observer.open(0), 1)
+    surroundings = exploration.survey(seen)
     for quaternion in roma.random_unitquat(5):
-        answer = exploration.ask(seen, quaternion, ground)
+        answer = exploration.ask(seen, quaternion, surroundings)
         assert torch.equal(answer.real_pose, quaternion)
         assert answer.similarity == pytest.approx(1, abs=1e-5) and answer.beaten > 0.99
         torch.testing.assert_close(answer.place, answer.real_place)
         # The brightest tile is where it was asked to look from: tiles are some 12 degrees apart.
-        brightest = ground.places[answer.ground.nan_to_num(-9).argmax()]
+        brightest = surroundings.places[answer.surroundings.nan_to_num(-9).argmax()]
         assert brightest @ exploration.space.directions(quaternion) > np.cos(np.radians(25))
 
 
 def test_where_views_are_stored_the_nearest_is_shown(photo):
     exploration = Exploration(exact(), ToyWorld(stored=True))
-    subject = exploration.eye.open(2)
+    subject = exploration.observer.open(2)
     seen = exploration.observe(subject, 1)
-    ground = exploration.survey(seen)
-    assert len(ground.embeddings) == DIRECTIONS
+    surroundings = exploration.survey(seen)
+    assert len(surroundings.embeddings) == DIRECTIONS
 
     small = roma.rotvec_to_unitquat(torch.tensor([0.1, 0.0, 0.0]))
     for pose, view in zip(subject.poses, subject.views, strict=True):
-        answer = exploration.ask(seen, roma.quat_product(pose, small), ground)
+        answer = exploration.ask(seen, roma.quat_product(pose, small), surroundings)
         assert torch.equal(answer.real, view) and torch.equal(answer.real_pose, pose)
         assert exploration.space.apart(answer.pose, answer.real_pose) == "6°"
     with pytest.raises(DataError, match="only runs on `saccades` look at photos"):
-        exploration.eye.open_photo(photo(), "a.png")
+        exploration.observer.open_photo(photo(), "a.png")
 
 
 def test_directions_that_no_view_has_are_left_out():
     """Euler angles of the bank reach some way only; of those beyond, nothing is known."""
     exploration = Exploration(exact(), ToyWorld())
     exploration.bank = replace(exploration.bank, poses=exploration.bank.poses.clamp(-0.6, 0.6))
-    ground = exploration.survey(exploration.observe(exploration.eye.open(0), 1))
-    assert 0 < len(ground.embeddings) < 12 * DIRECTIONS
-    best = ground.best(torch.arange(len(ground.owners)).float())
-    known = set(ground.owners.tolist())
+    surroundings = exploration.survey(exploration.observe(exploration.observer.open(0), 1))
+    assert 0 < len(surroundings.embeddings) < 12 * DIRECTIONS
+    best = surroundings.best(torch.arange(len(surroundings.owners)).float())
+    known = set(surroundings.owners.tolist())
     assert [bool(value.isnan()) for value in best] == [i not in known for i in range(DIRECTIONS)]
     by_hand = {
-        place: max(k for k, own in enumerate(ground.owners) if own == place) for place in known
+        place: max(k for k, own in enumerate(surroundings.owners) if own == place)
+        for place in known
     }
     assert {i: int(best[i]) for i in known} == by_hand
     assert len({tuple(row) for row in colours(best)[best.isnan()].tolist()}) <= 1
@@ -76,7 +77,7 @@ def test_answers_are_those_of_the_world_model(run):
     model, space = exploration.model, exploration.space
     assert exploration.most_seen == 6 and exploration.usual_seen == 3 and not exploration.dials
 
-    subject = exploration.eye.open(4)
+    subject = exploration.observer.open(4)
     seen = exploration.observe(subject, 3)
     assert torch.equal(seen.views, subject.views[:3].flip(0))
     pose = subject.poses[4]
@@ -96,7 +97,7 @@ def test_answers_are_those_of_the_world_model(run):
     assert answer.nearest.tolist() == distances.argsort()[:5].tolist()
     torch.testing.assert_close(bank.embeddings[7], model.target(bank.views[7:8])[0])
     assert answer.beaten == pytest.approx(float((1 - distances < answer.similarity).float().mean()))
-    assert answer.pictures is None and answer.ground is None
+    assert answer.pictures is None and answer.surroundings is None
 
     features = model.model.encode(seen.views[None])
     weights = model.method.attention(features, actions)
@@ -119,7 +120,7 @@ def test_a_point_of_the_map_lies_amid_its_neighbours(run):
 
 def test_one_looks_and_what_is_real_is_observed(run):
     exploration = Exploration.open(run, torch.device("cpu"), {})
-    subject = exploration.eye.open(0)
+    subject = exploration.observer.open(0)
     seen = exploration.observe(subject, 2)
     longer = exploration.look(seen, subject.poses[5])
     assert torch.equal(longer.views, torch.cat([seen.views, subject.views[5:6]]))
@@ -131,19 +132,19 @@ def test_one_looks_and_what_is_real_is_observed(run):
 
 def test_fixations_see_the_photos_patches(saccades):
     assert saccades.space.fixations
-    subject = saccades.eye.open(1)
+    subject = saccades.observer.open(1)
     assert subject.photo.shape == (3, 24, 24)
     seen = saccades.observe(subject, 3)
     assert torch.equal(seen.views, subject.views[:3]), "what is salient comes first"
-    assert torch.equal(saccades.eye.look(subject, seen.poses).views, seen.views)
+    assert torch.equal(saccades.observer.look(subject, seen.poses).views, seen.views)
 
-    ground = saccades.survey(seen)
-    answer = saccades.ask(seen, torch.tensor([0.5, 0.25]), ground)
+    surroundings = saccades.survey(seen)
+    answer = saccades.ask(seen, torch.tensor([0.5, 0.25]), surroundings)
     assert torch.equal(answer.real, subject.photo[:, 8:16, 2:10])
     place = 8 * 16 + 4  # row 8.5 / 16, column 4.5 / 16
     patch = subject.photo[:, 9:17, 3:11]
     similarity = 1 - saccades.model.distance(answer.imagined, saccades.model.target(patch[None])[0])
-    assert float(answer.ground[place]) == pytest.approx(float(similarity), abs=1e-5)
+    assert float(answer.surroundings[place]) == pytest.approx(float(similarity), abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -151,12 +152,12 @@ def test_fixations_see_the_photos_patches(saccades):
 )
 def test_any_photo_is_looked_at_in_its_middle(saccades, photo, mode, form):
     for size in ((1, 1), (300, 20)):
-        subject = saccades.eye.open_photo(photo(size, mode, form), "mine")
+        subject = saccades.observer.open_photo(photo(size, mode, form), "mine")
         assert subject.photo.shape == (3, 24, 24) and subject.views.shape == (1, 3, 8, 8)
         seen = saccades.observe(subject, 4)
         assert len(seen.views) == 1
         answer = saccades.ask(seen, torch.tensor([0.1, 0.9]), saccades.survey(seen))
-        assert len(answer.ground) == 256
+        assert len(answer.surroundings) == 256
 
 
 @pytest.mark.parametrize(
@@ -170,9 +171,9 @@ def test_any_photo_is_looked_at_in_its_middle(saccades, photo, mode, form):
 )
 def test_what_is_no_photo_is_refused(saccades, data, message):
     with pytest.raises(DataError, match=message):
-        saccades.eye.open_photo(data, "file.png")
+        saccades.observer.open_photo(data, "file.png")
 
 
 def test_a_photo_that_claims_too_many_pixels_is_refused(saccades, photo):
     with pytest.raises(DataError, match="more than"):
-        saccades.eye.open_photo(photo((9000, 9000), "1"), "huge.png")
+        saccades.observer.open_photo(photo((9000, 9000), "1"), "huge.png")

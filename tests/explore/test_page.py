@@ -51,7 +51,7 @@ def test_a_turn_changes_what_is_imagined(page):
     torch.testing.assert_close(page.answer.pose, turned)
     assert page.pictures.content != content and page.seconds > 0
     assert "runs/&lt;toy&gt;" in content and "seqjepa decode" in content
-    assert page.scene.tiles.batched_colors.shape == (len(page.ground.places), 3)
+    assert page.scene.tiles.batched_colors.shape == (len(page.surroundings.places), 3)
 
 
 def test_controls_open_objects_and_look(page):

@@ -18,6 +18,7 @@ SHOWN = {
     "benchmark": [["shapes_tiny"]],
     "reproduce": [[]],
     "decode": [[]],
+    "explore": [[]],
     "report": [[]],
     "export": [[]],
     "data": [
@@ -35,6 +36,7 @@ HOW = {
     "benchmark": "seqjepa benchmark RECIPE --methods METHOD ... [OPTIONS]",
     "reproduce": "seqjepa reproduce TABLE ... [OPTIONS]",
     "decode": "seqjepa decode RUN_DIR [OPTIONS]",
+    "explore": "seqjepa explore RUN_DIR [OPTIONS]",
     "report": "seqjepa report RUN_DIR ... --out FOLDER",
     "export": "seqjepa export RUN_DIR --format FORMAT [OPTIONS]",
 }

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from seqjepa.display import status, warn
 from seqjepa.explore.bank import Bank, read_bank
-from seqjepa.explore.ground import Ground, survey
 from seqjepa.explore.poses import Dial
-from seqjepa.explore.views import Eye, Subject
+from seqjepa.explore.surroundings import Surroundings, survey
+from seqjepa.explore.views import Observer, Subject
 from seqjepa.runs.folder import changed_data
 from seqjepa.runs.movable import build_world, move
 from seqjepa.world_model.model import WorldModel
@@ -61,11 +61,12 @@ class Answer:
         real: [C, H, W], the real view from there, or the nearest that exists.
         real_pose: [P], of that.
         similarity: of the imagined to the real view.
-        beaten: share of the ground's views, or of the bank's without a ground, that are less like
-            what is imagined than the real view is.
+        beaten: share of the views of the surroundings, or of the bank without those, that are less
+            like what is imagined than the real view is.
         nearest: [k], views of the bank nearest to what is imagined, the nearest first.
         nearest_similarities: [k].
-        ground: [M], similarities of what is imagined to the real views of the ground; None without.
+        surroundings: [M], the best similarity of what is imagined to the real views at each place
+            of the surroundings; None without those.
         place, real_place: [2], of the imagined and the real view on the bank's map; None without.
     """
 
@@ -79,7 +80,7 @@ class Answer:
     beaten: float
     nearest: Tensor
     nearest_similarities: Tensor
-    ground: Tensor | None
+    surroundings: Tensor | None
     place: Tensor | None
     real_place: Tensor | None
 
@@ -89,8 +90,8 @@ class Exploration:
 
     def __init__(self, model: WorldModel, world: World, split: str = "test") -> None:
         self.model, self.world, self.split = model, world, split
-        self.eye = Eye(world, split)
-        self.space = self.eye.space
+        self.observer = Observer(world, split)
+        self.space = self.observer.space
         with status("real views to compare with ..."):
             self.bank: Bank = read_bank(model, world, split)
 
@@ -138,26 +139,26 @@ class Exploration:
 
     def look(self, seen: Seen, pose: Tensor) -> Seen:
         """Observe one more view, the real one from a pose [P]."""
-        look = self.eye.look(seen.subject, pose[None])
+        look = self.observer.look(seen.subject, pose[None])
         # Without memory only the last view matters.
         kept = slice(-(SEEN - 1), None) if self.model.method.remembers else slice(0, 0)
         views = torch.cat([seen.views[kept], look.views])
         return self._see(seen.subject, views, torch.cat([seen.poses[kept], look.poses]))
 
-    def survey(self, seen: Seen) -> Ground | None:
-        """Return the ground of what was seen, whose other factors are those of the last view."""
-        return survey(self.model, self.eye, seen.subject, seen.poses[-1], self.bank.poses)
+    def survey(self, seen: Seen) -> Surroundings | None:
+        """Return real views from all around, whose other factors are those of the last view."""
+        return survey(self.model, self.observer, seen.subject, seen.poses[-1], self.bank.poses)
 
-    def ask(self, seen: Seen, pose: Tensor, ground: Ground | None = None) -> Answer:
+    def ask(self, seen: Seen, pose: Tensor, surroundings: Surroundings | None = None) -> Answer:
         """Imagine the view from a pose [P], and compare it with the real ones."""
         model, bank = self.model, self.bank
         action = self.space.actions.between(seen.poses[-1], pose)
         imagined = model.imagine(seen.state, action[None])[0, 0]
-        look = self.eye.look(seen.subject, pose[None])
+        look = self.observer.look(seen.subject, pose[None])
         real = model.target(look.views)[0]
 
         similarity = 1 - float(model.distance(imagined, real))
-        others = bank.embeddings if ground is None else ground.embeddings
+        others = bank.embeddings if surroundings is None else surroundings.embeddings
         around = 1 - model.distance(imagined, others)
 
         drawn = None
@@ -176,7 +177,7 @@ class Exploration:
             beaten=float((around < similarity).float().mean()),
             nearest=near.indices[0].cpu(),
             nearest_similarities=1 - near.distances[0].cpu(),
-            ground=None if ground is None else ground.best(around.cpu()),
+            surroundings=None if surroundings is None else surroundings.best(around.cpu()),
             place=bank.place(model, imagined),
             real_place=bank.place(model, real),
         )

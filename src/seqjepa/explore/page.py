@@ -14,10 +14,10 @@ from torch import Tensor
 
 from seqjepa.errors import ConfigError, SeqJepaError
 from seqjepa.explore.exploration import Exploration, Seen
-from seqjepa.explore.ground import Ground
 from seqjepa.explore.panel import write_panel
 from seqjepa.explore.poses import Dial
 from seqjepa.explore.scene import Globe, Photo, Scene
+from seqjepa.explore.surroundings import Surroundings
 from seqjepa.explore.views import Subject
 
 HOST = "127.0.0.1"
@@ -67,7 +67,7 @@ class Page:
             self.pictures = self.server.gui.add_html("")
         panel.dock_right()
         panel.set_width(RIGHT)
-        self.open(exploration.eye.open(0))
+        self.open(exploration.observer.open(0))
 
     @property
     def address(self) -> str:
@@ -90,7 +90,7 @@ class Page:
         """Open a photo of one's own, or say why it cannot be."""
 
         def open_photo() -> None:
-            self.open(self.exploration.eye.open_photo(data, name))
+            self.open(self.exploration.observer.open_photo(data, name))
             self._say(f"{name}: the model has looked at its middle.")
 
         self._try(open_photo)
@@ -103,7 +103,7 @@ class Page:
     def _see(self, seen: Seen) -> None:
         """Start from views that were observed, from where the last one was taken."""
         self.seen: Seen = seen
-        self.ground: Ground | None = self.exploration.survey(seen)
+        self.surroundings: Surroundings | None = self.exploration.survey(seen)
         self._wanted = seen.poses[-1]
         self._place(seen.poses[-1])
         self._answer(seen.poses[-1])
@@ -111,12 +111,12 @@ class Page:
     def _answer(self, pose: Tensor) -> None:
         began = time.perf_counter()
         self.pose = pose
-        self.answer = self.exploration.ask(self.seen, pose, self.ground)
+        self.answer = self.exploration.ask(self.seen, pose, self.surroundings)
         content = write_panel(self.exploration, self.seen, self.answer, self.run_dir)
         with self.server.atomic():
             self.pictures.content = content
-            if self.scene is not None and self.ground is not None:
-                self.scene.show(self.seen, self.ground, self.answer)
+            if self.scene is not None and self.surroundings is not None:
+                self.scene.show(self.seen, self.surroundings, self.answer)
         self.seconds = time.perf_counter() - began
         self.time.content = f"<small>Answered in {1000 * self.seconds:.0f} ms.</small>"
 
@@ -208,7 +208,7 @@ class Page:
 
     def _open_number(self) -> None:
         size = self.exploration.world.size(self.exploration.split)
-        self.open(self.exploration.eye.open(min(max(int(self.number.value), 1), size) - 1))
+        self.open(self.exploration.observer.open(min(max(int(self.number.value), 1), size) - 1))
 
     def _start_again(self) -> None:
         self.open(self.seen.subject)

@@ -41,21 +41,14 @@ def write_panel(exploration: Exploration, seen: Seen, answer: Answer, run_dir: s
         run_dir: of the run, for the command that trains a decoder.
     """
     space, bank = exploration.space, exploration.bank
-    exact = torch.equal(answer.real_pose, answer.pose)
-    away = (
-        ""
-        if exact
-        else f"the nearest that exists, {space.apart(answer.pose, answer.real_pose)} off"
-    )
+    away = ""
+    if not torch.equal(answer.real_pose, answer.pose):
+        away = f"the nearest that exists, {space.apart(answer.pose, answer.real_pose)} off"
+    drawn = answer.pictures
 
     nearest = []
     for place, similarity in zip(answer.nearest, answer.nearest_similarities, strict=True):
-        label = int(bank.labels[place])
-        name = (
-            exploration.world.spec.classes[label]
-            if label >= 0
-            else f"object {int(bank.objects[place]) + 1}"
-        )
+        name = exploration.observer.name(int(bank.labels[place]), int(bank.objects[place]))
         more = f"{space.apart(answer.pose, bank.poses[place])} · {float(similarity):.2f}"
         nearest.append(Figure(data_uri(pixels(bank.views[place])), name, more=more))
 
@@ -68,13 +61,11 @@ def write_panel(exploration: Exploration, seen: Seen, answer: Answer, run_dir: s
         name=seen.subject.name,
         asked=_in_words(space, answer),
         real=Figure(data_uri(pixels(answer.real)), away),
-        drawn=None
-        if answer.pictures is None
-        else [data_uri(pixels(row)) for row in answer.pictures],
+        drawn=None if drawn is None else [data_uri(pixels(picture)) for picture in drawn],
         run_dir=run_dir,
         similarity=f"{answer.similarity:.2f}",
         beaten=f"{answer.beaten:.0%}",
-        around="this object" if answer.ground is not None else "held-out objects",
+        around="this object" if answer.surroundings is not None else "held-out objects",
         nearest=nearest,
         observed=observed,
         own=None if seen.attention is None else f"{1 - float(seen.attention.sum()):.0%}",

@@ -13,9 +13,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from seqjepa.explore.exploration import Answer, Seen
-from seqjepa.explore.ground import Ground
 from seqjepa.explore.pictures import colours, draw_photo
 from seqjepa.explore.poses import CAMERA, PoseSpace, looking_from
+from seqjepa.explore.surroundings import Surroundings
 
 Ask = Callable[[Tensor], None]  # takes a rotation [4] or a pose [P]
 EDGES = 24  # of a tile on the globe and of the camera's ring
@@ -39,7 +39,7 @@ class Scene(ABC):
         """Take a pose [P] that was set elsewhere."""
 
     @abstractmethod
-    def show(self, seen: Seen, ground: Ground, answer: Answer) -> None:
+    def show(self, seen: Seen, surroundings: Surroundings, answer: Answer) -> None:
         """Show an answer."""
 
 
@@ -73,11 +73,11 @@ class Globe(Scene):
         self.gizmo.wxyz = self.space.quaternion(pose)[[3, 0, 1, 2]].double().numpy()
 
     @override
-    def show(self, seen: Seen, ground: Ground, answer: Answer) -> None:
-        assert answer.ground is not None, "an answer about this ground"
-        tints = colours(answer.ground)
+    def show(self, seen: Seen, surroundings: Surroundings, answer: Answer) -> None:
+        assert answer.surroundings is not None, "an answer about these surroundings"
+        tints = colours(answer.surroundings)
         if self.tiles is None:
-            self.tiles = self._tile(ground.places, tints)
+            self.tiles = self._tile(surroundings.places, tints)
             self.tiles.on_drag("left")(self._drag)
         self.tiles.batched_colors = tints
 
@@ -139,9 +139,12 @@ class Photo(Scene):
         """Do nothing: the photo shows the pose of the answer."""
 
     @override
-    def show(self, seen: Seen, ground: Ground, answer: Answer) -> None:
-        assert answer.ground is not None and seen.subject.photo is not None, "a photo's ground"
-        drawn = draw_photo(seen.subject.photo, answer.ground, seen.poses, answer.pose, self.patch)
+    def show(self, seen: Seen, surroundings: Surroundings, answer: Answer) -> None:
+        assert answer.surroundings is not None, "an answer about these surroundings"
+        assert seen.subject.photo is not None, "only photos are fixated"
+        drawn = draw_photo(
+            seen.subject.photo, answer.surroundings, seen.poses, answer.pose, self.patch
+        )
         if self.image is not None:
             self.image.image = drawn
             return

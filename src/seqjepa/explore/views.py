@@ -50,8 +50,8 @@ class Look:
     poses: Tensor
 
 
-class Eye:
-    """The eye on a world's split: it opens subjects and looks at them from any pose."""
+class Observer:
+    """An observer of a world's split: it opens subjects and looks at them from any pose."""
 
     def __init__(self, world: World, split: str) -> None:
         self.world, self.split = world, split
@@ -70,8 +70,13 @@ class Eye:
         if self.space.fixations:
             whole = self.world.whole(self.split, at)
             photo = None if whole is None else whole[0].cpu()
-        name = self.world.spec.classes[label] if label >= 0 else f"object {index + 1}"
-        return Subject(name, index, label, batch.views[0].cpu(), batch.poses[0].cpu(), photo)
+        return Subject(
+            self.name(label, index), index, label, batch.views[0].cpu(), batch.poses[0].cpu(), photo
+        )
+
+    def name(self, label: int, index: int) -> str:
+        """Return an object's class, or its number in the split if that is unknown."""
+        return self.world.spec.classes[label] if label >= 0 else f"object {index + 1}"
 
     def open_photo(self, data: bytes, name: str) -> Subject:
         """Return a JPEG or PNG of one's own, whose middle has been looked at.

@@ -1,4 +1,4 @@
-"""Ground: real views from all around an object, or from all over a photo."""
+"""Surroundings: real views from all around an object, or from all over a photo."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from seqjepa.explore.bank import embed
 from seqjepa.explore.poses import looking_from, sphere
-from seqjepa.explore.views import Eye, Subject
+from seqjepa.explore.views import Observer, Subject
 from seqjepa.world_model.model import WorldModel
 
 DIRECTIONS, ROLLS = 300, 12  # on the globe
@@ -15,7 +15,7 @@ SIDE = 16  # places along a photo's side
 
 
 @dataclass(frozen=True)
-class Ground:
+class Surroundings:
     """Places that an object, or a photo, is looked at from, and real views from there.
 
     Attributes:
@@ -37,36 +37,36 @@ class Ground:
 
 
 def survey(
-    model: WorldModel, eye: Eye, subject: Subject, pose: Tensor, known: Tensor
-) -> Ground | None:
-    """Return the ground of a subject; None if poses are neither rotations nor places in an image.
+    model: WorldModel, observer: Observer, subject: Subject, pose: Tensor, known: Tensor
+) -> Surroundings | None:
+    """Return the surroundings of a subject; None if poses are no rotations and no fixations.
 
     Args:
         model: embeds the views.
-        eye: looks at them.
+        observer: looks at them.
         subject: is looked at.
         pose: [P], whose other factors the views share.
         known: [N, P], poses of the world. Rotations beyond their range are left out: a model that
             never saw such views cannot know them.
     """
-    space = eye.space
+    space = observer.space
     if space.fixations:
         line = (torch.arange(SIDE) + 0.5) / SIDE
         places = torch.cartesian_prod(line, line)
-        views = eye.look(subject, places).views
-        return Ground(places, torch.arange(len(places)), embed(model, views))
+        views = observer.look(subject, places).views
+        return Surroundings(places, torch.arange(len(places)), embed(model, views))
     if space.rotation is None:
         return None
 
     places = sphere(DIRECTIONS)
-    if eye.renders(subject):
+    if observer.renders(subject):
         poses = space.turned(pose, looking_from(places, ROLLS)).flatten(0, 1)
         low, high = (end[space.turning] for end in known.aminmax(dim=0))
         turning = poses[:, space.turning]
         kept = ((turning >= low) & (turning <= high)).all(1).nonzero()[:, 0]
-        views = eye.look(subject, poses[kept]).views
-        return Ground(places, kept // ROLLS, embed(model, views))
+        views = observer.look(subject, poses[kept]).views
+        return Surroundings(places, kept // ROLLS, embed(model, views))
 
     # A direction stands for the view that there is nearest to it.
     nearest = (places @ space.directions(subject.poses).T).argmax(1)
-    return Ground(places, torch.arange(len(places)), embed(model, subject.views)[nearest])
+    return Surroundings(places, torch.arange(len(places)), embed(model, subject.views)[nearest])
