@@ -88,9 +88,7 @@ def run(arguments: list[str]) -> int:
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        # `import` is a word of Python's own, so its module is `import_`.
-        name = command + "_" * keyword.iskeyword(command)
-        importlib.import_module(f"seqjepa.commands.{name}").main(rest)
+        importlib.import_module(module_of(command)).main(rest)
     except SeqJepaError as error:
         if debug:
             raise
@@ -100,6 +98,11 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return Interrupted.exit_code
     return 0
+
+
+def module_of(command: str) -> str:
+    """Return the name of a command's module; that of `import`, a word of Python's, is `import_`."""
+    return f"seqjepa.commands.{command}{'_' * keyword.iskeyword(command)}"
 
 
 def _help() -> str:

@@ -14,6 +14,7 @@ from website.prose import markdown, options, table
 # What is typed behind a command to choose its options; a recipe's own are shown as an example.
 SHOWN = {
     "train": [["shapes_demo"]],
+    "import": [],  # a file decides its options, which are those of a recipe
     "evaluate": [[]],
     "benchmark": [["shapes_tiny"]],
     "reproduce": [[]],
@@ -32,6 +33,7 @@ SHOWN = {
 }
 HOW = {
     "train": "seqjepa train RECIPE --run-dir FOLDER [OPTIONS]",
+    "import": "seqjepa import FILE [--recipe NAME] [--method NAME] [--run-dir FOLDER] [OPTIONS]",
     "evaluate": "seqjepa evaluate RUN_DIR [OPTIONS]",
     "benchmark": "seqjepa benchmark RECIPE --methods METHOD ... [OPTIONS]",
     "reproduce": "seqjepa reproduce TABLE ... [OPTIONS]",
@@ -110,7 +112,7 @@ def index() -> str:
 
 def page(command: str) -> str:
     """Return the page of a command."""
-    module = importlib.import_module(f"seqjepa.commands.{command}")
+    module = importlib.import_module(cli.module_of(command))
     about = cli.COMMANDS[command].partition(": ")[0]
     _, _, more = inspect.cleandoc(module.__doc__ or "").partition("\n\n")
     parts = [f"# seqjepa {command}", f"{about[:1].upper()}{about[1:]}.", more]
