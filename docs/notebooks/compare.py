@@ -40,8 +40,8 @@ small = replace(
     tiny,
     world=replace(tiny.world, train_objects=580, test_objects=116, views=8),
     encoder=replace(tiny.encoder, width=8),
-    train=replace(tiny.train, steps=150, log_every=50, checkpoint_every=150),
-    evaluate=replace(tiny.evaluate, max_steps=300),
+    train=replace(tiny.train, steps=100, log_every=50, checkpoint_every=100),
+    evaluate=replace(tiny.evaluate, max_steps=200),
 )
 experiments = {"seq-JEPA": small, "SimCLR": with_method(small, "simclr")}
 for name, experiment in experiments.items():
@@ -86,8 +86,7 @@ figure, axis = plt.subplots(figsize=(6, 3.6))
 for (label, values), style in zip(lines.items(), ("-", "--", "-", ":")):
     axis.plot(range(1, len(values) + 1), 100 * np.array(values), style, marker="o", label=label)
 axis.set(xlabel="views", ylabel="accuracy on unseen objects, %", ylim=(0, None))
-axis.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left");
-
+axis.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left")
 # %% [markdown]
 # ## What is known of the rotation between two views
 

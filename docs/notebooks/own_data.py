@@ -52,7 +52,9 @@ poses = random.uniform(-limits, limits, (OBJECTS, VIEWS, 3)).astype(np.float32)
 def look(digit: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """Return a digit of 8 x 8 levels in 0..16 as 32 x 32 pixels, turned and shifted."""
     angle, right, down = pose
-    image = Image.fromarray((digit * 15).astype(np.uint8)).resize((20, 20), Image.Resampling.BICUBIC)
+    image = Image.fromarray((digit * 15).astype(np.uint8)).resize(
+        (20, 20), Image.Resampling.BICUBIC
+    )
     canvas = Image.new("L", (32, 32))
     canvas.paste(image, (6, 6))
     turned = canvas.rotate(angle, Image.Resampling.BICUBIC, translate=(right, down))
@@ -73,8 +75,7 @@ world = {
     ],
     "classes": [str(name) for name in digits.target_names],
 }
-(folder / "world.json").write_text(json.dumps(world));
-
+(folder / "world.json").write_text(json.dumps(world))
 # %% [markdown]
 # On the command line `seqjepa data check turned_digits --samples samples.png` says everything that
 # is wrong with such a folder, and draws sequences of it.
@@ -101,7 +102,7 @@ experiment = replace(
     method=seqjepa.recipe("shapes_demo")().method,
     encoder=replace(recipe.encoder, width=8),
     train=replace(recipe.train, steps=300, batch_size=32, log_every=100),
-    evaluate=replace(recipe.evaluate, draws=2, max_steps=300),
+    evaluate=replace(recipe.evaluate, draws=2, max_steps=200),
 )
 seqjepa.train(experiment, "runs/digits", resume=True, quiet=True)
 
