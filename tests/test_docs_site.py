@@ -26,10 +26,11 @@ COMMANDS = [[command, *words] for command, shown in commands.SHOWN.items() for w
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_site(tmp_path: Path) -> None:
     program = ROOT / "scripts" / "docs" / "make_site.py"
     made = subprocess.run(
-        [sys.executable, program, tmp_path], capture_output=True, text=True, timeout=280
+        [sys.executable, program, tmp_path], capture_output=True, text=True, timeout=880
     )
     assert made.returncode == 0, made.stderr
 
@@ -37,9 +38,12 @@ def test_the_site(tmp_path: Path) -> None:
     pages = [f"docs/methods/{name}" for name in methods.names()]
     pages += [f"docs/worlds/{name}" for name in worlds.names()]
     pages += [f"cli/{name}" for name in cli.COMMANDS]
+    pages += [f"docs/notebooks/{path.stem}" for path in ROOT.glob("docs/notebooks/*.py")]
     for page in ("index", "api", "README", "docs/concepts", *pages):
         text = (html / f"{page}.html").read_text(encoding="utf-8")
         assert "</html>" in text and 'src="None"' not in text
+    imagined = (html / "docs/notebooks/imagine.html").read_text(encoding="utf-8")
+    assert "a random turn:" in imagined, "notebooks are executed"
     assert "75.7 ± 0.9" in (html / "index.html").read_text(encoding="utf-8"), "README's table"
 
 

@@ -1,8 +1,8 @@
 """Build the documentation site into build/site/html: `make site`.
 
 The sources are the Markdown files of the repository, copied to build/site/source under the same
-paths, and pages made from the code: one for each method, world and command. Sphinx does the rest;
-its warnings, such as a broken link, are errors.
+paths, and pages made from the code: one for each method, world and command. Sphinx does the rest,
+executing the notebooks; its warnings, such as a broken link, are errors.
 """
 
 import shutil
@@ -15,13 +15,14 @@ from website import commands, methods, worlds
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = Path(__file__).parent / "website"
-PAGES = ("*.md", "docs/**/*.md")
+PAGES = ("*.md", "docs/**/*.md", "docs/notebooks/*.py")
 # What pages show or link to.
 FILES = (
     "docs/figures/*",
     "docs/results/**/*.json",
     "examples/**/*",
     "scripts/gpu.sh",
+    "weights/**/*",
     "constraints.txt",
     "LICENSE",
 )

@@ -7,10 +7,17 @@ author = "The seqjepa developers"
 version = metadata.version("seqjepa")
 html_title = f"seqjepa {version}"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-exclude_patterns = ["examples/**"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["conf.py", "examples/**", "weights/**"]
 default_role = "code"
 highlight_language = "text"  # of blocks that name none
+
+# Notebooks are executed each time; one that fails is an error of the build.
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600  # seconds a cell
+nb_merge_streams = True
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
