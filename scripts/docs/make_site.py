@@ -10,12 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jupytext
+
 from committed import Committed
 from website import commands, methods, worlds
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = Path(__file__).parent / "website"
-PAGES = ("*.md", "docs/**/*.md", "docs/notebooks/*.py")
+PAGES = ("*.md", "docs/**/*.md")
 # What pages show or link to.
 FILES = (
     "docs/figures/*",
@@ -52,6 +54,13 @@ def write_source(source: Path) -> None:
     for path in TEMPLATES.glob("*.*"):
         if path.suffix in (".md", ".css") or path.name == "conf.py":
             copy(path, source / path.name)
+
+    # Notebooks are kept as scripts, which Sphinx would take for code.
+    for path in ROOT.glob("docs/notebooks/*.py"):
+        place = source / path.relative_to(ROOT)
+        jupytext.write(jupytext.read(path), place.with_suffix(".ipynb"))
+    index = source / "docs" / "notebooks" / "index.md"
+    index.write_text(index.read_text(encoding="utf-8").replace(".py)", ".ipynb)"), encoding="utf-8")
 
     written = {
         "docs/methods": dict(methods.pages(Committed.read())),

@@ -138,7 +138,7 @@ STEM = "encoder.backbone.conv1.weight"
         (change("experiment.format", 99), "is of format 99, .* upgrade seqjepa"),
         (change("sha256", None), "is damaged: it has no sha256"),
         (change("experiment", [1]), "does not fit this version"),
-        (change("experiment.method.kind", "later"), "unknown method 'later'"),
+        (change("experiment.method.kind", "no_such"), "unknown method 'no_such'"),
         (change("experiment.encoder.width", "2"), "encoder.width.* must be int"),
         (change("world", 3), "must be an object"),
         (change("world.mean", None), "keys missing: mean"),

@@ -8,12 +8,11 @@ version = metadata.version("seqjepa")
 html_title = f"seqjepa {version}"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-exclude_patterns = ["conf.py", "examples/**", "weights/**"]
+exclude_patterns = ["examples/**", "weights/**"]
 default_role = "code"
 highlight_language = "text"  # of blocks that name none
 
 # Notebooks are executed each time; one that fails is an error of the build.
-nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600  # seconds a cell

@@ -2,10 +2,8 @@
 
     z_i  = f(x_i)                     encoder: the equivariant representation
     e_i  = P(a_i)                     action embedding
-    zagg = g([AGG], [z_1; e_1] .. [z_{M-1}; e_{M-1}], [z_M; 0])
-                                      aggregator: the invariant representation (eqs. 3, 4)
-    loss = 1 - cos(h([zagg; e_M]), sg f_ema(x_{M+1}))
-                                      predictor h against the EMA target encoder (eq. 5)
+    zagg = g([AGG], [z_1; e_1] .. [z_{M-1}; e_{M-1}], [z_M; 0])  aggregator: invariant (eqs. 3, 4)
+    loss = 1 - cos(h([zagg; e_M]), sg f_ema(x_{M+1}))            predictor, EMA target (eq. 5)
 
 Deviations from the authors' release, each for a flaw there: P is applied once per step and to real
 actions only, so that its BatchNorm sees actions and never padding; the layers of g start from
@@ -56,14 +54,12 @@ class Config(MethodConfig):
         predictor_width: hidden units of the predictor.
         ema_momentum: of the target encoder at the start; rises to 1 along half a cosine.
         ema_buffers: average the target's BatchNorm statistics too; without, it keeps its own.
-        loss: `cosine`, the paper's; `contrast`: each prediction picks its own view among the EMA
-            target's features of views of the batch (InfoNCE), see `negatives`.
+        loss: `cosine`, the paper's; `contrast`: predictions pick their view among others (InfoNCE).
         temperature: tau of `contrast`.
         negatives: of `contrast`: `all` other views, those of `others`, or of its `own` object.
         inverse: weight of inverse dynamics: a small MLP reads the action from two observed views.
         present: whether the predictor also reads the features of the last observed view.
-        conditioning: how the next action enters the predictor: its embedding is an input
-            (`concat`), or scales and shifts the hidden layer (`film`).
+        conditioning: the next action is the predictor's input (`concat`), or modulates it (`film`).
     """
 
     conditioned: ClassVar[bool] = False
@@ -114,8 +110,7 @@ class Config(MethodConfig):
         if num_views == 2 and (self.inverse or self.condition == "aggregator"):
             option = "method.inverse = 0" if self.inverse else "another method.condition"
             raise ConfigError(
-                "with train.num_views = 2 there is no action between observed views: use 3 or "
-                f"more, or {option}"
+                f"train.num_views = 2: no action between observed views: use 3 or more, or {option}"
             )
         if self.loss == "contrast" and self.negatives != "own" and batch_size < 2:
             raise ConfigError(
@@ -153,8 +148,7 @@ class SeqJEPA(Method):
         config, observed = self.config, batch.views.shape[1] - 1
         first, contrast = observed if config.predict == "last" else 1, config.loss == "contrast"
 
-        # A prefix of m views predicts view m + 1, by the action m that leads to it. Only contrast
-        # has a use for targets of views that no prefix predicts.
+        # A prefix of m views predicts view m + 1, by action m. Contrast compares all views.
         features = self.encoder(batch.views[:, :observed])
         targets = self.target_encoder(batch.views[:, 0 if contrast else first :])
         embedded = self.embed_actions(batch.actions)
@@ -183,12 +177,14 @@ class SeqJEPA(Method):
 
     def aggregate(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return z_AGG [B, E] of features [B, T, D] with the actions [B, T-1, A] between them."""
-        embedded = self._embed_between(actions)
+        # Actions that the aggregator does not read may be those of another world.
+        embedded = self.embed_actions(actions) if self.aggregates_actions else actions
         return self._aggregate(features, embedded, [features.shape[1]])[:, 0]
 
     @override
     def attention(self, features: Tensor, actions: Tensor) -> Tensor:
-        return self.aggregator.attention(*self._tokens(features, self._embed_between(actions)))
+        embedded = self.embed_actions(actions) if self.aggregates_actions else actions
+        return self.aggregator.attention(*self._tokens(features, embedded))
 
     def embed_actions(self, actions: Tensor) -> Tensor:
         """Map actions [B, T, A] to embeddings [B, T, width], empty without conditioning."""
@@ -199,8 +195,7 @@ class SeqJEPA(Method):
 
     def target(self, views: Tensor) -> Tensor:
         """Return the EMA target's features [..., D] of views [..., C, H, W]."""
-        features: Tensor = self.target_encoder(views)
-        return features
+        return self.target_encoder.forward(views)
 
     def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
         """Return the features [B, D] that the last of the actions [B, T, A] leads to."""
@@ -213,15 +208,9 @@ class SeqJEPA(Method):
         aggregated: Tensor = self.aggregator(*self._tokens(features, embedded), lengths)
         return aggregated
 
-    def _tokens(self, features: Tensor, embedded: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the tokens `past` and `present`, each [B, T, E], for the aggregator."""
-        if self.aggregates_actions:
-            return view_action_tokens(features, embedded)
-        return features, features
-
-    def _embed_between(self, actions: Tensor) -> Tensor:
-        """Embed the actions between views; those that are not aggregated may be another world's."""
-        return self.embed_actions(actions) if self.aggregates_actions else actions[..., :0]
+    def _tokens(self, features: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the aggregator's tokens [B, T, E] of views as past ones, and as present ones."""
+        return view_action_tokens(features, moves) if self.aggregates_actions else (features,) * 2
 
     def _predict(self, aggregated: Tensor, present: Tensor, embedded: Tensor) -> Tensor:
         """Predict [B, P, D] from z_AGG, features of the last views and embeddings of actions."""

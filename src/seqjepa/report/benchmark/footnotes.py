@@ -130,7 +130,9 @@ def _equal(common: Facts, shared: set[str]) -> str:
     """
 
     def listed(section: str) -> str:
-        keys = [key for key in sorted(shared - {"train.steps"}) if key.startswith(f"{section}.")]
+        # What is None stands for something that the other settings say.
+        given = {key for key in shared if common[key] is not None or key in EVERY}
+        keys = [key for key in sorted(given - {"train.steps"}) if key.startswith(f"{section}.")]
         return ", ".join(f"{key.partition('.')[2]} {_shown(key, common[key])}" for key in keys)
 
     steps, views = common["train.steps"], common[PER_STEP]
