@@ -40,7 +40,7 @@ small = replace(
     tiny,
     world=replace(tiny.world, train_objects=580, test_objects=116, views=8),
     encoder=replace(tiny.encoder, width=8),
-    train=replace(tiny.train, steps=100, log_every=50, checkpoint_every=100),
+    train=replace(tiny.train, steps=300, log_every=100, checkpoint_every=300),
     evaluate=replace(tiny.evaluate, max_steps=200),
 )
 experiments = {"seq-JEPA": small, "SimCLR": with_method(small, "simclr")}
@@ -60,7 +60,7 @@ for name, experiment in experiments.items():
 #
 # Every figure is a record: which features, which question, on which held-out objects. SimCLR has no
 # aggregator, so beside seq-JEPA's z_AGG stands the mean of the same views' *z*, which every method
-# has.
+# has. After 300 steps SimCLR has begun to learn and seq-JEPA has hardly: the recipe has 4,000.
 
 
 # %%
@@ -86,7 +86,7 @@ figure, axis = plt.subplots(figsize=(6, 3.6))
 for (label, values), style in zip(lines.items(), ("-", "--", "-", ":")):
     axis.plot(range(1, len(values) + 1), 100 * np.array(values), style, marker="o", label=label)
 axis.set(xlabel="views", ylabel="accuracy on unseen objects, %", ylim=(0, None))
-axis.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left")
+_ = axis.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left")
 # %% [markdown]
 # ## What is known of the rotation between two views
 
