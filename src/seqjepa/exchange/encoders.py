@@ -18,7 +18,6 @@ from seqjepa.worlds.base import WorldSpec
 
 # Statistics of ImageNet, by which torchvision's and timm's weights were trained.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CLASSIFIERS = ("fc.", "head.", "classifier.")
 LARGE = 7  # pixels per side of the first kernel for images of ImageNet's size
 BOTTLENECK = "layer1.0.conv3.weight"  # what only deeper ResNets have
 
@@ -27,11 +26,7 @@ class ResNetWeights(Layout):
     """A ResNet, trained with or without labels."""
 
     title: ClassVar[str] = "a ResNet by torchvision's names"
-
-    def __init__(self, source: str, tensors: Mapping[str, Tensor], ignored: list[str]) -> None:
-        heads = [name for name in tensors if name.startswith(CLASSIFIERS)]
-        kept = {name: tensor for name, tensor in tensors.items() if name not in heads}
-        super().__init__(source, kept, ignored + heads)
+    heads: ClassVar[re.Pattern[str]] = re.compile(r"(fc|head|classifier)\.")
 
     @override
     def settle(self, experiment: Experiment) -> Experiment:

@@ -1,5 +1,6 @@
 """Layout: weights in the names of other code, and what they say of the model that they are from."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
@@ -18,15 +19,19 @@ class Layout(ABC):
 
     Attributes:
         title: the layout, for messages.
+        heads: how the names of tensors begin that no method here has, such as classifiers.
         source: the file, for messages.
-        tensors: by their names in the file.
+        tensors: by their names in the file, without heads.
         ignored: names of what the file holds besides.
     """
 
     title: ClassVar[str]
+    heads: ClassVar[re.Pattern[str]]
 
     def __init__(self, source: str, tensors: Mapping[str, Tensor], ignored: list[str]) -> None:
-        self.source, self.tensors, self.ignored = source, tensors, ignored
+        heads = [name for name in tensors if self.heads.match(name)]
+        self.source, self.ignored = source, ignored + heads
+        self.tensors = {name: tensor for name, tensor in tensors.items() if name not in heads}
 
     @property
     def recipe(self) -> str | None:

@@ -34,8 +34,6 @@ NAMES = {
     "aggregator.norm.": "transformer_encoder.norm.",
     "predictor.": "predictor.",
 }
-# Heads of their evaluation, which a checkpoint may hold beside the model.
-PROBES = re.compile(r"online_|\w+_(classifier|regressor)\.")
 # What reads actions: by whether a token is wider than features, and the predictor's input than it.
 CONDITIONS = {
     (True, True): "both",
@@ -88,16 +86,16 @@ class Released(Layout):
     """A checkpoint of the authors' seq-JEPA."""
 
     title: ClassVar[str] = "seq-JEPA as its authors released it"
+    # Of their evaluation, which a checkpoint may hold beside the model.
+    heads: ClassVar[re.Pattern[str]] = re.compile(r"online_|\w+_(classifier|regressor)\.")
 
     def __init__(self, source: str, tensors: Mapping[str, Tensor], ignored: list[str]) -> None:
-        heads = [name for name in tensors if PROBES.match(name)]
-        kept = {name: tensor for name, tensor in tensors.items() if name not in heads}
-        super().__init__(source, kept, ignored + heads)
+        super().__init__(source, tensors, ignored)
         self._require_parts()
         # Without conditioning their code may still make the map of actions, and not use it.
         if self.condition == "none":
-            unused = [name for name in kept if name.startswith("action_proj.")]
-            self.tensors = {name: kept[name] for name in kept if name not in unused}
+            unused = [name for name in self.tensors if name.startswith("action_proj.")]
+            self.tensors = {k: tensor for k, tensor in self.tensors.items() if k not in unused}
             self.ignored += unused
 
     @cached_property
