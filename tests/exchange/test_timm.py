@@ -69,9 +69,12 @@ def forward(weights: dict[str, torch.Tensor], x: torch.Tensor, depths: tuple[int
     return x.mean((2, 3))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34"])
-def test_a_resnet_has_timms_keys_and_computes_the_same(name: str) -> None:
-    model = untrained("simclr", EncoderConfig(name=name))
+OWN = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}  # other than the world's
+
+
+@pytest.mark.parametrize(("name", "own"), [("resnet18", {}), ("resnet34", {}), ("resnet18", OWN)])
+def test_a_resnet_has_timms_keys_and_computes_the_same(name: str, own: dict) -> None:
+    model = untrained("simclr", EncoderConfig(name=name, **own))
     files = timm_files(model)
     weights = safetensors.torch.load(files["model.safetensors"])
     expected = shapes(DEPTHS[name])

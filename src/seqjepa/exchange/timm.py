@@ -16,9 +16,9 @@ def timm_files(model: Model) -> dict[str, bytes]:
     Raises:
         ConfigError: if timm has no such net.
     """
-    spec, encoder = model.spec, model.method.encoder
+    spec, encoder, chosen = model.spec, model.method.encoder, model.experiment.encoder
     config = {
-        "architecture": _architecture(model.experiment.encoder),
+        "architecture": _architecture(chosen),
         "num_classes": 0,
         "num_features": encoder.dim,
         "model_args": {"in_chans": spec.image_shape[0]},
@@ -27,8 +27,8 @@ def timm_files(model: Model) -> dict[str, bytes]:
             "input_size": list(spec.image_shape),
             "fixed_input_size": False,
             "crop_pct": 1.0,
-            "mean": list(spec.mean),
-            "std": list(spec.std),
+            "mean": list(chosen.mean or spec.mean),
+            "std": list(chosen.std or spec.std),
             "num_classes": 0,
         },
     }
