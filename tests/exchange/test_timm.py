@@ -85,6 +85,8 @@ def test_a_resnet_has_timms_keys_and_computes_the_same(name: str, own: dict) -> 
     assert config["num_classes"] == 0 and config["model_args"] == {"in_chans": 3}
     prepared = config["pretrained_cfg"]
     assert prepared["input_size"] == [3, 16, 16]
+    torch.testing.assert_close(torch.tensor(prepared["mean"]), model.method.encoder.mean.flatten())
+    torch.testing.assert_close(torch.tensor(prepared["std"]), model.method.encoder.std.flatten())
 
     # Images are prepared as timm's config says, and not by our encoder.
     views = torch.rand(2, 3, 16, 16)
