@@ -15,7 +15,7 @@ from seqjepa.devices import device_of, find_device
 from seqjepa.display import status, warn
 from seqjepa.model import load
 from seqjepa.recipes import load_code
-from seqjepa.runs.folder import changed_data
+from seqjepa.runs.folder import warn_of_changed_data
 from seqjepa.runs.movable import build_world, move
 from seqjepa.world_model.decoder import save_decoder
 from seqjepa.world_model.decoding import DecodeConfig, train_decoder
@@ -51,8 +51,7 @@ def main(arguments: list[str]) -> None:
     model = WorldModel(load(run_dir, find_device(options.device), warn=warn))
     with status("world ..."):
         world = build_world(move(model.model.experiment, paths).world).to(device_of(model.method))
-    if changed := changed_data(run_dir, world.spec):
-        warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
+    warn_of_changed_data(run_dir, world.spec, warn)
 
     decoder, figures = train_decoder(model, world, config)
     path = save_decoder(run_dir, decoder, model.model.step, config.steps, figures)

@@ -22,7 +22,7 @@ from seqjepa.files import disk_errors, json_bytes, write_atomically
 from seqjepa.methods.base import Method
 from seqjepa.model import Model, load
 from seqjepa.runs.config_file import dump_config
-from seqjepa.runs.folder import changed_data
+from seqjepa.runs.folder import warn_of_changed_data
 from seqjepa.runs.movable import build_world, move
 from seqjepa.worlds.base import World
 
@@ -72,9 +72,7 @@ class Subject:
             if config is not None:
                 experiment = replace(experiment, evaluate=config)
             world = build_world(experiment.world).to(where)
-        changed = changed_data(run_dir, world.spec)
-        if changed:
-            warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
+        changed = warn_of_changed_data(run_dir, world.spec, warn)
         return cls(run_dir, model, experiment, world, split, stages, changed)
 
     @property

@@ -107,12 +107,13 @@ class _Other:
         device: str | torch.device | None,
     ) -> "_Other":
         """Load the model and build the world."""
+        where = find_device(device)
         with stages("model and world"):
-            model = load(run_dir, find_device(device), warn=warn)
+            model = load(run_dir, where, warn=warn)
             outline = chosen.outline()
             if outline is not None:
                 _require_channels(outline, model.spec)
-            world = chosen.build().to(find_device(device))
+            world = chosen.build().to(where)
             _require_channels(world.spec, model.spec)
 
             # Actions are those trained with, whatever the other world's config says.

@@ -14,7 +14,7 @@ from seqjepa.explore.bank import Bank, read_bank
 from seqjepa.explore.poses import Dial
 from seqjepa.explore.surroundings import Surroundings, survey
 from seqjepa.explore.views import Observer, Subject
-from seqjepa.runs.folder import changed_data
+from seqjepa.runs.folder import warn_of_changed_data
 from seqjepa.runs.movable import build_world, move
 from seqjepa.world_model.model import WorldModel
 from seqjepa.world_model.state import State
@@ -107,8 +107,7 @@ class Exploration:
         model = WorldModel.load(run_dir, device, warn=warn)
         with status("world ..."):
             world = build_world(move(model.model.experiment, paths).world).to(device)
-        if changed := changed_data(run_dir, world.spec):
-            warn(f"the data is not what the run in {run_dir} was trained on: {'; '.join(changed)}")
+        warn_of_changed_data(run_dir, world.spec, warn)
         return cls(model, world)
 
     @property

@@ -165,12 +165,7 @@ class Page:
         self.number.on_update(lambda _: self._try(self._open_number))
         most = exploration.most_seen
         self.number_seen = gui.add_slider(
-            "Views seen at first",
-            1,
-            max(most, 2),
-            1,
-            min(exploration.usual_seen, most),
-            visible=most > 1,
+            "Views seen at first", 1, max(most, 2), 1, exploration.usual_seen, visible=most > 1
         )
         self.number_seen.on_update(lambda _: self._try(self._start_again))
 

@@ -70,7 +70,7 @@ class Globe(Scene):
 
     @override
     def place(self, pose: Tensor) -> None:
-        self.gizmo.wxyz = self.space.quaternion(pose)[[3, 0, 1, 2]].double().numpy()
+        self.gizmo.wxyz = _wxyz(self.space.quaternion(pose))
 
     @override
     def show(self, seen: Seen, surroundings: Surroundings, answer: Answer) -> None:
@@ -92,7 +92,7 @@ class Globe(Scene):
         turned = roma.quat_product(roma.rotvec_to_unitquat(axis), before)
         if event.phase == "end":
             self.grabbed = None
-        self.gizmo.wxyz = turned[[3, 0, 1, 2]].double().numpy()
+        self.gizmo.wxyz = _wxyz(turned)
         self.turn(turned)
 
     def _tile(self, directions: Tensor, tints: Any) -> viser.BatchedMeshHandle:
@@ -110,7 +110,7 @@ class Globe(Scene):
             "/object/tiles",
             vertices,
             faces,
-            batched_wxyzs=turns[:, [3, 0, 1, 2]].numpy(),
+            batched_wxyzs=_wxyz(turns),
             batched_positions=directions.numpy(),
             batched_colors=tints,
             lod="off",
@@ -148,7 +148,7 @@ class Photo(Scene):
         if self.image is not None:
             self.image.image = drawn
             return
-        wxyz = roma.rotmat_to_unitquat(UPRIGHT)[[3, 0, 1, 2]].double().numpy()
+        wxyz = _wxyz(roma.rotmat_to_unitquat(UPRIGHT))
         self.image = self.server.scene.add_image(
             "/photo", drawn, 1.0, 1.0, format="jpeg", jpeg_quality=90, wxyz=wxyz
         )
@@ -162,7 +162,14 @@ class Photo(Scene):
 
 
 def _xyzw(wxyz: Any) -> Tensor:
-    return torch.tensor(np.asarray(wxyz)[[1, 2, 3, 0]], dtype=torch.float32)
+    """Return a quaternion of viser's as the project has them."""
+    quaternion: Tensor = roma.quat_wxyz_to_xyzw(torch.tensor(wxyz, dtype=torch.float32))
+    return quaternion
+
+
+def _wxyz(quaternions: Tensor) -> Any:
+    """Return quaternions [..., 4] as viser has them."""
+    return roma.quat_xyzw_to_wxyz(quaternions).double().numpy()
 
 
 def _circle(radius: float) -> Any:

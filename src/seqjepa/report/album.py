@@ -14,7 +14,7 @@ from seqjepa.report.neighbours import Nearness
 from seqjepa.report.runs import Variant
 from seqjepa.report.sample import Sample
 from seqjepa.report.style import MARKERS, Picture, picture
-from seqjepa.runs.folder import changed_data
+from seqjepa.runs.folder import warn_of_changed_data
 from seqjepa.runs.movable import build_world, move
 from seqjepa.worlds.base import World, WorldSpec
 
@@ -85,8 +85,7 @@ def make_album(variant: Variant, prefix: str, paths: Mapping[str, str]) -> Album
             label=variant.label, world=first.config["world"], missing=f"No pictures: {error}"
         )
 
-    if changed := changed_data(first.folder, world.spec):
-        warn(f"the data is not what {first.folder} was trained on: {'; '.join(changed)}")
+    warn_of_changed_data(first.folder, world.spec, warn)
     drawn = sample.draw(model, world)
     legend = maps.legend(drawn)
     drawn_maps, no_maps = _maps(drawn, prefix)

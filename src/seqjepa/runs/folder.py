@@ -258,6 +258,14 @@ def changed_data(path: Path, spec: WorldSpec) -> list[str]:
     return differences(old, new)
 
 
+def warn_of_changed_data(path: Path, spec: WorldSpec, warn: Warn) -> list[str]:
+    """Warn of the differences that `changed_data` finds, if there are any, and return them."""
+    changed = changed_data(path, spec)
+    if changed:
+        warn(f"the data is not what the run in {path} was trained on: {'; '.join(changed)}")
+    return changed
+
+
 def _load(path: Path) -> dict[str, Any]:
     """Read a JSON object of the run."""
     try:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group, canonical
-from seqjepa.errors import ConfigError, unknown
+from seqjepa.errors import ConfigError
 
 GroupMap = Callable[..., Tensor]
 
@@ -71,11 +71,9 @@ def action(space: ActionSpace, changes: Mapping[str, Any]) -> Tensor:
     Raises:
         ConfigError: if a group is unknown, or a change is of another width or not finite.
     """
-    known = {group.name: group for group in space.groups}
+    known = {group.name: group for group in space.select(tuple(changes)).groups}
     steps = {group.name: torch.zeros(_step_width(group)) for group in space.groups}
     for name, change in changes.items():
-        if name not in known:
-            raise ConfigError(unknown("action group", name, known))
         values, width = torch.as_tensor(change, dtype=torch.float32), len(steps[name])
         if not values.ndim or values.shape[-1] != width or not torch.isfinite(values).all():
             raise ConfigError(

@@ -310,12 +310,6 @@ class WorldModel:
             problem = Problem(self.space, cost, known, (len(state), horizon), generator)
             return Plan(*(planner or CrossEntropy()).search(problem))
 
-    def _distances(self, embeddings: Tensor, others: Tensor) -> Tensor:
-        """Return the distances [n, N] of embeddings [n, F] to all of others [N, F]."""
-        if self.method.scaled:
-            return torch.cdist(embeddings, others).square() / others.shape[1]
-        return 1 - F.normalize(embeddings, dim=-1) @ F.normalize(others, dim=-1).T
-
     def decode(self, embeddings: Tensor) -> Tensor:
         """Return pictures [..., C, H, W] in 0..1 of embeddings [..., F].
 
@@ -327,3 +321,10 @@ class WorldModel:
         with torch.no_grad():
             pictures: Tensor = self.decoder(embeddings)
         return pictures
+
+    def _distances(self, embeddings: Tensor, others: Tensor) -> Tensor:
+        """Return the distances [n, N] of embeddings [n, F] to all of others [N, F]."""
+        # As `distance`, by matrix products: differences [n, N, F] may not fit into memory.
+        if self.method.scaled:
+            return torch.cdist(embeddings, others).square() / others.shape[1]
+        return 1 - F.normalize(embeddings, dim=-1) @ F.normalize(others, dim=-1).T
