@@ -174,21 +174,22 @@ def of_length(experiment: str, observed: int) -> str:
 def path_integration(runs: Committed) -> Evidence:
     """Judge C7: heads that read views and actions against heads that read only one of them."""
     ours = runs["equal_views/last"]
-    lines, pairs = list[str](), list[Comparison]()
-    for features in ("model", *PATH_ABLATIONS):
-        curve = [predictors.figure(ours, predictors.path_column(m), features) for m in PATH_LENGTHS]
+    curves = {
+        features: [
+            predictors.figure(ours, predictors.path_column(m), features) for m in PATH_LENGTHS
+        ]
+        for features in ("model", *PATH_ABLATIONS)
+    }
+    lines = []
+    for features, curve in curves.items():
         points = ", ".join(f"{point.mean:.3f}".replace("-", "−") for point in curve)
         lines.append(f"{features}: R² for M = 2 .. 7: {points} (n = {curve[0].n})")
-        if features == "model":
-            whole = curve
-        else:
-            pairs += [Comparison(*both, features) for both in zip(whole, curve, strict=True)]
-    settings = {
-        f"against {name}": all_exceed([], [pair for pair in pairs if pair.name == name])
-        for name in PATH_ABLATIONS
-    }
-    judged = by_setting(settings)
-    return replace(judged, lines=tuple(lines))
+
+    settings = {}
+    for name in PATH_ABLATIONS:
+        both = zip(curves["model"], curves[name], strict=True)
+        settings[f"against {name}"] = all_exceed([], [Comparison(*pair, name) for pair in both])
+    return replace(by_setting(settings), lines=tuple(lines))
 
 
 def retrieval(runs: Committed) -> Evidence:

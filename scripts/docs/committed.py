@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from seqjepa.evaluation.protocol import Record
-from seqjepa.report.runs import Run, Variant, read_results
+from seqjepa.report.runs import Run, Variant, read_records, read_results
 
 DOCS = Path(__file__).parents[2] / "docs"
 RESULTS = DOCS / "results"
@@ -47,7 +46,7 @@ class Committed(Mapping[str, Variant]):
             name, _, _ = path.stem.rpartition("_seed")
             found = runs.setdefault(f"{path.parent.name}/{name}", [])
             parts = {
-                part.stem: tuple(Record(**record) for record in read_results(part)["records"])
+                part.stem: read_records(part)
                 for part in sorted((folder / "parts" / path.parent.name / path.stem).glob("*.json"))
             }
             found.append(Run(path, results["experiment"], {}, results, parts=parts))

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from committed import Committed, MissingError
 from seqjepa.report.runs import Variant
 from seqjepa.report.tables import Value
@@ -54,8 +52,7 @@ def figure(variant: Variant, column: Column, features: str = "model") -> Value:
     ]
     if not values:
         raise MissingError(f"{variant.label}: {column.title}")
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return Value(float(np.mean(values)), spread, len(values))
+    return Value.of(values)
 
 
 def table(runs: Committed, rows: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from unittest import mock
 import tyro
 
 from seqjepa import cli, errors
-from website.prose import markdown, options, table
+from website.prose import first_paragraph, markdown, options, table
 
 # What is typed behind a command to choose its options; a recipe's own are shown as an example.
 SHOWN = {
@@ -104,7 +104,7 @@ def index() -> str:
     ]
     kinds = [kind for kind in vars(errors).values() if "exit_code" in getattr(kind, "__dict__", ())]
     for kind in sorted(kinds, key=lambda kind: kind.exit_code):
-        text = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0]
+        text = first_paragraph(kind.__doc__)
         lines.append(f"| {kind.exit_code} | `{kind.__name__}`: {text} |")
     toctree = "\n".join(cli.COMMANDS)
     return "\n".join([*lines, "", f"```{{toctree}}\n:hidden:\n\n{toctree}\n```", ""])

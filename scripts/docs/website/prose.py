@@ -51,9 +51,14 @@ def markdown(docstring: str | None) -> str:
     return "\n\n".join(blocks)
 
 
+def first_paragraph(docstring: str | None) -> str:
+    """Return the first paragraph of a docstring."""
+    return inspect.cleandoc(docstring or "").partition("\n\n")[0]
+
+
 def title(docstring: str | None) -> tuple[str, str]:
-    """Return the name at the head of a module's docstring, and the rest of its first paragraph."""
-    paragraph = inspect.cleandoc(docstring or "").partition("\n\n")[0]
+    """Return the name at the head of a module's docstring, and its first paragraph in one line."""
+    paragraph = first_paragraph(docstring)
     name = re.split(r" \(|[:,.]", paragraph)[0]
     return name, " ".join(paragraph.split())
 

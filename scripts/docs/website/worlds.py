@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import inspect
 import pkgutil
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +13,7 @@ from seqjepa.config import kind
 from seqjepa.recipes import recipes
 from seqjepa.render.scene import FACTORS
 from seqjepa.worlds.base import WorldConfig, WorldSpec
-from website.prose import cell, markdown, options, table
+from website.prose import cell, first_paragraph, markdown, options, table
 
 # Worlds without a drawing of their own are shown by one of the same scene.
 PICTURES = {"threediebench": "furniture"}
@@ -134,6 +133,5 @@ def factors(known: ActionSpace, given: ActionSpace) -> str:
 
 
 def describe(name: str, function: object) -> str:
-    """Return a recipe's name and the first sentence of its docstring."""
-    first = inspect.cleandoc(getattr(function, "__doc__", None) or "").partition("\n\n")[0]
-    return f"`{name}`: {cell(first)}"
+    """Return a recipe's name and the first paragraph of its docstring."""
+    return f"`{name}`: {cell(first_paragraph(function.__doc__))}"

@@ -114,20 +114,21 @@ def part_table(name: str, variants: Sequence[Variant]) -> PartTable:
     title, length, note = TITLES.get(name, (name.capitalize(), "length", ""))
     if name.startswith(TRANSFER):
         title, (length, note) = f"Asked about {name.removeprefix(TRANSFER)}", OTHER
+    by_features = name in BY_FEATURES
+
     figures: dict[tuple[str, str], dict[int | str, list[float]]] = {}
     for variant in variants:
         prefix = f"{variant.label} · " if len(variants) > 1 else ""
         for run in variant.runs:
             shown = (each for each in run.parts.get(name, ()) if each.metric not in HIDDEN)
             for record in shown:
-                by_features = name in BY_FEATURES
                 row = prefix + _label(name, record), "" if by_features else record.features
                 column = record.features if by_features else record.views
                 figures.setdefault(row, {}).setdefault(column, []).append(record.value)
 
     # Stages in their order; of many lengths, every fifth after the first few.
     columns = dict.fromkeys(column for row in figures.values() for column in row)
-    lengths = [*columns] if name in BY_FEATURES else sorted(columns, key=int)
+    lengths = [*columns] if by_features else sorted(columns, key=int)
     if len(lengths) > FEW:
         lengths = [views for views in lengths if int(views) <= 3 or int(views) % 5 == 0]
     rows = tuple(

@@ -226,7 +226,7 @@ def _read_parts(
     parts, unread = dict[str, tuple[Record, ...]](), dict[str, SeqJepaError]()
     for name, found in files.items():
         try:
-            parts[name] = tuple(Record(**record) for record in read_results(found)["records"])
+            parts[name] = read_records(found)
         except SeqJepaError as error:
             unread[name] = error
     return parts, unread
@@ -304,6 +304,11 @@ def read_results(path: Path) -> dict[str, Any]:
             expected = ", ".join(sorted(fields))
             raise DataError(f"{path}: record {record} must have {expected}: {remedy}")
     return data
+
+
+def read_records(path: Path) -> tuple[Record, ...]:
+    """Read the records of a file of results, see `read_results`."""
+    return tuple(Record(**record) for record in read_results(path)["records"])
 
 
 def require_keys(path: Path, data: Any, keys: Set[str], remedy: str) -> None:

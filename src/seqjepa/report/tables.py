@@ -95,6 +95,12 @@ class Value:
     spread: float
     n: int
 
+    @classmethod
+    def of(cls, found: Sequence[float]) -> "Value":
+        """Return the figure over the runs that these numbers were found in, at least one."""
+        spread = float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
+        return cls(float(np.mean(found)), spread, len(found))
+
 
 @dataclass(frozen=True)
 class ResultsColumn:
@@ -159,10 +165,7 @@ def value(runs: Iterable[Run], features: str, split: str, question: Question) ->
         for record in run.records
         if record.features == features and record.split == split and question_of(record) == question
     ]
-    if not found:
-        return None
-    spread = float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
-    return Value(float(np.mean(found)), spread, len(found))
+    return Value.of(found) if found else None
 
 
 def text(figure: Value | None, metric: str) -> str:

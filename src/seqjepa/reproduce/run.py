@@ -182,19 +182,18 @@ def _complete(job: Job, *, device: Device, quiet: bool) -> dict[str, SeqJepaErro
 
 def _ask(job: Job, device: Device) -> dict[str, SeqJepaError]:
     """Ask a trained run what is missing, as far as data are named; return the parts that failed."""
-    others, unnamed = dict(job.others), dict(job.unnamed)
+    unnamed = dict(job.unnamed)
     parts = [part for part in job.missing_parts if part not in unnamed]
+    others = {part: other for part, other in job.others if part in parts}
     failed: dict[str, SeqJepaError] = {}
     if own := [part for part in parts if part not in others]:
         paths = dict(job.where)
         outcomes = evaluate_suite(job.folder, own, device=device, progress=False, paths=paths)
         failed |= {each.name: each.error for each in outcomes if each.error is not None}
 
-    for part in parts:
-        if part not in others:
-            continue
+    for part, other in others.items():
         # Under this name nothing else is kept: what is there is damaged, or of other settings.
-        path, other = part_path(job.folder, part), others[part]
+        path = part_path(job.folder, part)
         with disk_errors(f"cannot remove {path}"):
             path.unlink(missing_ok=True)
         try:
