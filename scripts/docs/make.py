@@ -52,7 +52,11 @@ CONTENDERS = {
 }
 # The curves of docs/figures/conditioning.png: names of runs, what they are called, their colours.
 LONG = (("demo", "demo", style.AGG), ("every", "every", style.Z), ("last", "last", style.RANDOM))
-IN_TIME = "\n![R² of rotation while training](figures/conditioning.png)\n"
+IN_TIME = """
+![R² of rotation while training](figures/conditioning.png)
+
+*Runs of three million views while training, by the online probe.*
+"""
 DEMO = "the demo"
 EVERY = "cosine, every next view"
 SUPERVISED = "*supervised, the ceiling*"
@@ -159,8 +163,8 @@ def results_tables(runs: Committed) -> dict[str, str]:
     real = {name: runs[f"pixels/{name}"] for name in pixels.RUNS if f"pixels/{name}" in runs}
     return {
         "equal_time": tables.table(runs, {"equal_views/demo": DEMO, **in_time}, controls=False),
-        "conditioning": conditioning.table(runs) + (IN_TIME if curves else ""),
-        "more_views": tables.table(runs, MORE_VIEWS, controls=False),
+        "conditioning": conditioning.table(runs),
+        "more_views": tables.table(runs, MORE_VIEWS, controls=False) + (IN_TIME if curves else ""),
         "predictors": predictors.table(
             runs,
             _at_equal_views(OBJECTIVES | {"sie": "SIE"})

@@ -113,7 +113,7 @@ def shapes_demo_long() -> Experiment:
     """The demo for three million views, with the schedule of `shapes_small`.
 
     Command: seqjepa train shapes_demo_long --run-dir runs/demo_long
-    Time: 35 minutes for 3.07 million views on one of two busy cores with bf16, rendering apart.
+    Time: 68 minutes for 3.07 million views on one of two busy cores with bf16, rendering apart.
     Result (test, seed 0): top-1 of z 92.8 %, of the mean of five views' z 99.3 %, of z_AGG of five
     views 99.7 %; relative rotation R2 0.804, median error 22 degrees, individual 0.895 and 13
     degrees. Among an object's 16 views the predictor finds the right one in 73.7 % of cases.
