@@ -8,13 +8,15 @@ import roma
 import torch
 
 from fixtures.contract import experiment
-from fixtures.toy_model import exact
-from fixtures.toy_world import ToyWorld
+from fixtures.toy_model import exact, show
+from fixtures.toy_world import LitWorld, ToyWorld
 from seqjepa.errors import DataError
 from seqjepa.explore.exploration import Exploration
+from seqjepa.explore.panel import write_panel
 from seqjepa.explore.pictures import colours
 from seqjepa.explore.surroundings import DIRECTIONS
 from seqjepa.training.loop import train
+from seqjepa.world_model.decoder import Decoder, Layout
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,22 @@ def test_where_views_are_stored_the_nearest_is_shown(photo):
         assert exploration.space.apart(answer.pose, answer.real_pose) == "6°"
     with pytest.raises(DataError, match="only runs on `saccades` look at photos"):
         exploration.observer.open_photo(photo(), "a.png")
+
+
+def test_real_views_are_shown_as_the_decoder_draws_them():
+    world = LitWorld()
+    model = exact(spec=world.spec)
+    layout = Layout(inputs=9, image_shape=(1, 3, 3), width=2, scaled=False, fixed={"light": 0.25})
+    exploration = Exploration(replace(model, decoder=Decoder(layout).eval()), world)
+    seen = exploration.observe(exploration.observer.open(0), 1)
+    pose = torch.cat([roma.random_unitquat(1)[0], torch.tensor([0.8])])
+    answer = exploration.ask(seen, pose)
+    torch.testing.assert_close(answer.real, show(pose[:4]) * 0.25)
+    # Features are those of the view in its own light.
+    known = model.target((show(pose[:4]) * 0.8)[None])[0]
+    similarity = 1 - float(model.distance(answer.imagined, known))
+    assert answer.similarity == pytest.approx(similarity, abs=1e-6)
+    assert "what no action tells of: light." in write_panel(exploration, seen, answer, "runs/x")
 
 
 def test_directions_that_no_view_has_are_left_out():

@@ -26,6 +26,7 @@ def test_the_page_has_the_parts_that_were_asked(run_dir: Path, tmp_path: Path) -
     run = copy_run(run_dir, tmp_path / "run")
     before = write_report([run], tmp_path / "before").read_text()
     assert "What the predictor expects" in before and "--suite full" in before
+    assert "seqjepa decode RUN_DIR" in before
 
     outcomes = list(evaluate_suite(run, ["retrieval", "group"], progress=False, device="cpu"))
     assert all(outcome.results for outcome in outcomes)
@@ -33,6 +34,22 @@ def test_the_page_has_the_parts_that_were_asked(run_dir: Path, tmp_path: Path) -
     for words in ("Retrieval by the predictor", "The group of actions", "H@1 (chance)", "rollout"):
         assert words in after and words not in before
     assert (tmp_path / "after" / "imagined.png").stat().st_size > 1000
+
+
+def test_the_page_shows_what_the_decoder_draws(run_dir: Path, tmp_path: Path) -> None:
+    run = copy_run(run_dir, tmp_path / "run")
+    sizes = ["--objects", "8", "--views", "2", "--width", "2", "--steps", "2", "--batch-size", "4"]
+    assert cli.run(["decode", str(run), *sizes]) == 0
+    page = write_report([run], tmp_path / "after")
+    assert "seqjepa decode RUN_DIR" not in page.read_text()
+    assert "what is imagined of it" in page.read_text()
+    assert (page.parent / "decoded.png").stat().st_size > 1000
+
+    # A damaged one is a line.
+    [path] = (run / "decoder").glob("*/decoder.safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    html = write_report([run], tmp_path / "bad").read_text()
+    assert "decoder.safetensors is damaged" in html and str(tmp_path) not in html
 
 
 def test_a_damaged_part_is_a_line_and_the_exit_status(

@@ -5,17 +5,19 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from fixtures.contract import experiment
 from fixtures.toy_model import ToyWorld, exact
+from fixtures.toy_world import LitWorld
 from seqjepa import WorldModel, cli
 from seqjepa.errors import CheckpointError, ConfigError, DataError
 from seqjepa.training.loop import train
 from seqjepa.world_model.decoder import Decoder, Layout, save_decoder
-from seqjepa.world_model.decoding import DecodeConfig, embed, train_decoder
+from seqjepa.world_model.decoding import DecodeConfig, embed, find_fixed, train_decoder
 
 CONFIG = DecodeConfig(objects=64, views=4, width=4, steps=150, batch_size=32, lr=0.03)
 
@@ -40,8 +42,8 @@ def test_it_draws_better_than_the_mean_view_and_the_same_twice() -> None:
     assert list(curve)[-1] == 150 and curve[150] < curve[18]
 
     # The figures by hand.
-    test = embed(model, world, "test", 1000, 2, CONFIG.seed)
-    known = embed(model, world, "train", 64, 4, CONFIG.seed)
+    test = embed(model, world, "test", 1000, 2, CONFIG.seed, {})
+    known = embed(model, world, "train", 64, 4, CONFIG.seed, {})
     torch.testing.assert_close(test.imagined, test.embeddings, atol=1e-5, rtol=0)
     assert len(test.pixels) == 6 * 2 and len(known.pixels) == 64 * 4
     images, views = test.pixels, known.pixels
@@ -64,6 +66,28 @@ def test_it_draws_better_than_the_mean_view_and_the_same_twice() -> None:
     other, _ = train_decoder(model, world, replace(CONFIG, seed=1, steps=2))
     assert not torch.equal(other.linear.weight, decoder.linear.weight)
     assert all(torch.equal(value, before[k]) for k, value in model.method.state_dict().items())
+
+
+def test_factors_that_no_action_tells_of_have_one_value_in_pictures() -> None:
+    world = LitWorld()
+    model = exact(spec=world.spec)
+    batch = world.sequences("train", np.arange(5), 1, np.arange(5))
+    fixed = find_fixed(world)
+    assert fixed == {"light": pytest.approx(batch.poses[:, 0, 4].median().item())}
+
+    known = embed(model, world, "test", 5, 2, 0, fixed)
+    seen = world.sequences("test", np.arange(5), 2, np.arange(5)).views.flatten(0, 1)
+    torch.testing.assert_close(known.pixels, seen * fixed["light"])
+    assert torch.equal(embed(model, world, "test", 5, 2, 0, {}).pixels, seen)
+
+    decoder, figures = train_decoder(model, world, CONFIG)
+    assert decoder.layout.fixed == fixed
+    assert figures["imagined"]["mse"] < 0.1 * figures["mean view"]["mse"]
+    asked = replace(CONFIG, fixed=False, steps=1)
+    assert train_decoder(model, world, asked)[0].layout.fixed == {}
+    # Where nothing is rendered, and where actions tell of all, views are drawn as they are.
+    assert find_fixed(ToyWorld()) == {}
+    assert find_fixed(LitWorld(stored=True)) == {}
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 30, 44), (2, 5, 3), (3, 96, 96)])

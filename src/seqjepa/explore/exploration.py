@@ -13,9 +13,10 @@ from seqjepa.display import status, warn
 from seqjepa.explore.bank import Bank, read_bank
 from seqjepa.explore.poses import Dial
 from seqjepa.explore.surroundings import Surroundings, survey
-from seqjepa.explore.views import Observer, Subject
+from seqjepa.explore.views import Look, Observer, Subject
 from seqjepa.runs.folder import warn_of_changed_data
 from seqjepa.runs.movable import build_world, move
+from seqjepa.world_model.decoder import fix
 from seqjepa.world_model.model import WorldModel
 from seqjepa.world_model.state import State
 from seqjepa.worlds.base import World
@@ -58,7 +59,8 @@ class Answer:
         imagined: [F].
         pictures: [2, C, H, W] in 0..1, what the decoder draws of the imagined and of the real view;
             None without a decoder.
-        real: [C, H, W], the real view from there, or the nearest that exists.
+        real: [C, H, W], the real view from there, or the nearest that exists; with the factors that
+            the decoder fixes as it draws them.
         real_pose: [P], of that.
         similarity: of the imagined to the real view.
         beaten: share of the views of the surroundings, or of the bank without those, that are less
@@ -127,6 +129,11 @@ class Exploration:
         """The dials of poses, as far as real views reach."""
         return self.space.dials(self.bank.poses)
 
+    @property
+    def fixed(self) -> dict[str, float]:
+        """Columns of the pose that have one value in all that the decoder draws."""
+        return {} if self.model.decoder is None else self.model.decoder.layout.fixed
+
     def observe(self, subject: Subject, number: int) -> Seen:
         """Observe a subject's first views, as many of `number` as it has, the first one last.
 
@@ -170,7 +177,7 @@ class Exploration:
             action=action,
             imagined=imagined,
             pictures=drawn,
-            real=look.views[0],
+            real=self._as_drawn(seen.subject, look),
             real_pose=look.poses[0],
             similarity=similarity,
             beaten=float((around < similarity).float().mean()),
@@ -180,6 +187,13 @@ class Exploration:
             place=bank.place(model, imagined),
             real_place=bank.place(model, real),
         )
+
+    def _as_drawn(self, subject: Subject, look: Look) -> Tensor:
+        """Return the view of a look, with the factors that the decoder fixes as it draws them."""
+        if not self.fixed:
+            return look.views[0]
+        poses = fix(look.poses, self.space.actions.pose, self.fixed)
+        return self.observer.look(subject, poses).views[0]
 
     def _see(self, subject: Subject, views: Tensor, poses: Tensor) -> Seen:
         actions = self.space.actions.along(poses)[None]

@@ -62,6 +62,7 @@ def write_panel(exploration: Exploration, seen: Seen, answer: Answer, run_dir: s
         asked=_in_words(space, answer),
         real=Figure(data_uri(pixels(answer.real)), away),
         drawn=None if drawn is None else [data_uri(pixels(picture)) for picture in drawn],
+        fixed=", ".join(name.replace("_", " ") for name in exploration.fixed),
         run_dir=run_dir,
         similarity=f"{answer.similarity:.2f}",
         beaten=f"{answer.beaten:.0%}",

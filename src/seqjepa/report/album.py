@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from seqjepa.display import warn
@@ -10,17 +11,21 @@ from seqjepa.errors import CheckpointError, DataError
 from seqjepa.keys import draw_key
 from seqjepa.model import Model, load
 from seqjepa.report import imagined, maps, neighbours, sample, strips
+from seqjepa.report.decoded import draw_decoded
 from seqjepa.report.neighbours import Nearness
 from seqjepa.report.runs import Variant
 from seqjepa.report.sample import Sample
 from seqjepa.report.style import MARKERS, Picture, picture
 from seqjepa.runs.folder import warn_of_changed_data
 from seqjepa.runs.movable import build_world, move
+from seqjepa.world_model.decoder import load_decoder
+from seqjepa.world_model.model import WorldModel
 from seqjepa.worlds.base import World, WorldSpec
 
 # Neighbours drawn at random show what the figures would be without a representation.
 COMPARED = {"z": "in z", "agg": "in z_AGG", "chance": "drawn at random"}
 STRIPS, LONGEST = 4, 5  # sequences shown, and views of each at most
+DECODED = 2  # objects whose imagined views are drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +38,13 @@ class Album:
         missing: why there are no pictures; all that follows is empty then.
         strips: sample sequences.
         imagined: what the predictor expects to see; None if there is no predictor of actions.
+        decoded: what is imagined, drawn by the run's decoder.
         maps: of z and z_AGG.
         legend: name, colour and character of each class.
         neighbours: in z and z_AGG.
         nearness: the same in figures, with the name of what was compared.
-        no_maps, no_neighbours: why some of these pictures were left out; empty if none were.
+        no_decoded, no_maps, no_neighbours: why some of these pictures were left out; empty if none
+            were.
         objects: number of objects that the figures are about.
         classes: number of their classes.
     """
@@ -47,10 +54,12 @@ class Album:
     missing: str = ""
     strips: Picture | None = None
     imagined: Picture | None = None
+    decoded: Picture | None = None
     maps: Sequence[Picture] = ()
     legend: Sequence[tuple[str, str, str]] = ()
     neighbours: Sequence[Picture] = ()
     nearness: Sequence[tuple[str, Nearness]] = ()
+    no_decoded: str = ""
     no_maps: str = ""
     no_neighbours: str = ""
     objects: int = 0
@@ -59,7 +68,7 @@ class Album:
     @property
     def pictures(self) -> list[Picture]:
         """All pictures."""
-        single = (self.strips, self.imagined)
+        single = (self.strips, self.imagined, self.decoded)
         return [picture for picture in (*single, *self.maps, *self.neighbours) if picture]
 
     @property
@@ -88,6 +97,10 @@ def make_album(variant: Variant, prefix: str, paths: Mapping[str, str]) -> Album
     warn_of_changed_data(first.folder, world.spec, warn)
     drawn = sample.draw(model, world)
     legend = maps.legend(drawn)
+    expected = _imagined(model, drawn, world, prefix)
+    decoded, no_decoded = None, ""
+    if expected is not None:
+        decoded, no_decoded = _decoded(first.folder, model, drawn, world, prefix)
     drawn_maps, no_maps = _maps(drawn, prefix)
     # Neighbours are other objects.
     several = len(drawn.labels) > 1
@@ -95,13 +108,15 @@ def make_album(variant: Variant, prefix: str, paths: Mapping[str, str]) -> Album
         label=variant.label,
         world=first.config["world"],
         strips=_strips(drawn, world, model.experiment.train.num_views, prefix),
-        imagined=_imagined(model, drawn, world, prefix),
+        imagined=expected,
+        decoded=decoded,
         maps=drawn_maps,
         legend=[(name, colour, MARKERS[marker]) for name, colour, marker, _ in legend],
         neighbours=_neighbours(drawn, prefix) if several else (),
         nearness=[(words, neighbours.nearness(drawn, key)) for key, words in COMPARED.items()]
         if several
         else (),
+        no_decoded=no_decoded,
         no_maps=no_maps,
         no_neighbours="" if several else "Left out: neighbours need two objects, there is one.",
         objects=len(drawn.labels),
@@ -133,6 +148,31 @@ def _imagined(model: Model, drawn: Sample, world: World, prefix: str) -> Picture
         "what the predictor expects. The right one is framed."
     )
     return picture(f"{prefix}imagined", figure, alt, caption)
+
+
+def _decoded(
+    run_dir: Path, model: Model, drawn: Sample, world: World, prefix: str
+) -> tuple[Picture | None, str]:
+    """Draw what is imagined with the run's decoder; or return why not."""
+    try:
+        decoder = load_decoder(run_dir, model, warn)
+    except CheckpointError as error:
+        # Where the folder is, is nobody's business.
+        return None, f"Left out: {str(error).replace(str(run_dir), run_dir.name)}"
+    if decoder is None:
+        return None, "No pictures of what is imagined: seqjepa decode RUN_DIR trains their decoder."
+
+    index = drawn.index[neighbours.examples(drawn, DECODED)]
+    figure = draw_decoded(WorldModel(model, decoder), world, index)
+    caption = (
+        "A view, and for each of some actions: the view that it leads to, what is imagined of it, "
+        "and at best: the decoder’s picture of the true view’s own features."
+    )
+    if fixed := decoder.layout.fixed:
+        names = ", ".join(name.replace("_", " ") for name in fixed)
+        caption += f" All are drawn with one value of what no action tells of: {names}."
+    alt = "What the model imagines, drawn by its decoder"
+    return picture(f"{prefix}decoded", figure, alt, caption), ""
 
 
 def _strips_caption(spec: WorldSpec) -> str:

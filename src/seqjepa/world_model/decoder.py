@@ -2,13 +2,14 @@
 
 It reads embeddings of the space that predictions live in (`Method.target`), standardised by the
 mean and spread of those that it learns from; where a method's loss compares directions, their
-length is taken off first.
+length is taken off first. No action tells of some factors, such as hues and light in `shapes`, so
+nothing can be imagined of them: where the world can render them, all pictures show one value.
 """
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,14 @@ class Layout:
         image_shape: (C, H, W) of pictures.
         width: channels of the last stage; each stage before has twice as many, up to 8 times.
         scaled: whether the length of an embedding means something.
+        fixed: columns of the pose that have one value in all pictures.
     """
 
     inputs: int
     image_shape: tuple[int, int, int]
     width: int
     scaled: bool
+    fixed: dict[str, float] = field(default_factory=dict)
 
     @property
     def stages(self) -> int:
@@ -105,6 +108,14 @@ class Decoder(nn.Module):
 
     def _direction(self, embeddings: Tensor) -> Tensor:
         return embeddings if self.layout.scaled else F.normalize(embeddings, dim=-1)
+
+
+def fix(poses: Tensor, names: Sequence[str], values: Mapping[str, float]) -> Tensor:
+    """Return poses [..., P], whose columns have these names, with some columns' values set."""
+    poses = poses.clone()
+    for name, value in values.items():
+        poses[..., names.index(name)] = value
+    return poses
 
 
 def save_decoder(

@@ -8,6 +8,7 @@ and the training view whose embedding is nearest.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,11 +20,12 @@ from torch import Tensor
 from seqjepa.checks import at_least, positive
 from seqjepa.display import progress
 from seqjepa.keys import draw_key
-from seqjepa.world_model.decoder import Decoder, Layout
+from seqjepa.world_model.decoder import Decoder, Layout, fix
 from seqjepa.world_model.model import WorldModel
 from seqjepa.worlds.base import World
 
 IMAGES = 256  # in a pass of the model
+MEDIAN = 1000  # objects whose poses say what is in the middle, at most
 HELD_OUT = 1000  # views that figures are measured on, at most
 CURVE = 8  # times that the error on `val` is measured
 
@@ -40,6 +42,8 @@ class DecodeConfig:
         batch_size: views in a step.
         lr: learning rate at first.
         seed: of weights and batches.
+        fixed: draw all views with one value, the median, of the factors that no action tells of
+            (hues, light), if the world can render them. False to draw them as they are.
     """
 
     section: ClassVar[str] = ""
@@ -50,6 +54,7 @@ class DecodeConfig:
     batch_size: int = 64
     lr: float = 3e-3
     seed: int = 0
+    fixed: bool = True
 
     def __post_init__(self) -> None:
         at_least(self, objects=1, views=2, width=1, steps=1, batch_size=2)
@@ -58,10 +63,10 @@ class DecodeConfig:
 
 @dataclass(frozen=True)
 class Embedded:
-    """Views, their embeddings, and what the model imagined of them.
+    """Embeddings of views, what the model imagined of them, and how they are to be drawn.
 
     Attributes:
-        pixels: [N, C, H, W] in 0..1, or uint8.
+        pixels: [N, C, H, W] in 0..1, or uint8, to be drawn.
         embeddings: [N, F].
         imagined: [N, F], each from another view of the object.
     """
@@ -95,8 +100,11 @@ def train_decoder(
     Raises:
         DataError: if objects have too few views.
     """
-    train = embed(model, world, "train", config.objects, config.views, config.seed)
-    val, test = (embed(model, world, split, HELD_OUT, 2, config.seed) for split in ("val", "test"))
+    fixed = find_fixed(world) if config.fixed else {}
+    train = embed(model, world, "train", config.objects, config.views, config.seed, fixed)
+    val, test = (
+        embed(model, world, split, HELD_OUT, 2, config.seed, fixed) for split in ("val", "test")
+    )
     channels, height, width = world.spec.image_shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -105,6 +113,7 @@ def train_decoder(
             image_shape=(channels, height, width),
             width=config.width,
             scaled=model.method.scaled,
+            fixed=fixed,
         )
         decoder = Decoder(layout)
     decoder.to(train.embeddings.device)
@@ -125,10 +134,32 @@ def train_decoder(
     return decoder, figures | {"curve": curve}
 
 
+def find_fixed(world: World) -> dict[str, float]:
+    """Return the median of each column of the pose that no action tells of.
+
+    There are none where the world cannot render its objects at other poses.
+    """
+    space, split = world.spec.actions, "train"
+    index = np.arange(min(MEDIAN, world.size(split)))
+    poses = world.sequences(split, index, 1, draw_key(0, split, 0, index)).poses
+    if not space.untold or world.render(split, index[:1], poses[:1]) is None:
+        return {}
+    medians = poses[:, 0].median(0).values
+    return {space.pose[place]: float(medians[place]) for place in space.untold}
+
+
 def embed(
-    model: WorldModel, world: World, split: str, objects: int, views: int, seed: int
+    model: WorldModel,
+    world: World,
+    split: str,
+    objects: int,
+    views: int,
+    seed: int,
+    fixed: Mapping[str, float],
 ) -> Embedded:
     """Return views of a split's first objects, their embeddings, and what is imagined of them.
+
+    The pixels are rendered anew where columns of the pose are fixed.
 
     Raises:
         DataError: if objects have too few views.
@@ -145,7 +176,12 @@ def embed(
             before = model.observe(batch.views.roll(1, 1).flatten(0, 1)[:, None])
             embeddings = before.embedding.unflatten(0, (len(part), views)).roll(-1, 1).flatten(0, 1)
             imagined = model.imagine(before, moves[:, None])[:, 0]
-            pixels = batch.views.flatten(0, 1).contiguous().to(embeddings.device)
+            shown = batch.views
+            if fixed:
+                rendered = world.render(split, part, fix(batch.poses, model.space.pose, fixed))
+                assert rendered is not None, "columns are fixed only where the world renders"
+                shown = rendered
+            pixels = shown.flatten(0, 1).contiguous().to(embeddings.device)
             found.append((pixels, embeddings.float(), imagined))
             done(1)
     return Embedded(*(torch.cat(rows) for rows in zip(*found, strict=True)))
