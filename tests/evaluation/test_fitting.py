@@ -70,6 +70,27 @@ def test_heads_are_trained_as_if_alone() -> None:
         torch.testing.assert_close(found, head.weight.data, rtol=1e-4, atol=1e-5)
 
 
+def test_few_objects_are_not_learned_by_heart() -> None:
+    """Few objects, wide inputs: after fifty steps a probe is worse than one that guesses."""
+    chance = generator_for(0)
+
+    def draw(number: int) -> tuple[Tensor, Tensor]:
+        labels = torch.arange(number) % 10
+        signal = 4 * nn.functional.one_hot(labels, 400)
+        return signal + torch.randn(number, 400, generator=chance), labels
+
+    (rows, labels), (held_out, truth) = draw(200), draw(2000)
+    late = replace(LINEAR, passes=50)  # of one batch
+    losses, scores = [], []
+    for training in (LINEAR, late):
+        probe = fit_classes(Inputs(rows[:, None], 1, concatenated), labels, training).probe
+        logits = probe(held_out[:, None])
+        losses.append(float(nn.functional.cross_entropy(logits[:, 0], truth)))
+        scores.append(top1(truth, logits[:, 0]))
+    assert losses[0] < math.log(10) < losses[1]
+    assert scores[0] > 0.125
+
+
 def test_linear_probes_converge() -> None:
     """Within 1.5 points of scikit-learn's logistic regression, whatever the features' scales."""
     (views, labels), (held_out, truth) = blobs(4000, 0), blobs(4000, 1)

@@ -19,8 +19,9 @@ from seqjepa.evaluation.probes import Inputs, Objective, Probe, Targets, untrain
 # Objects held out: a tenth, at most MOST. A handful would tell nothing, so of few objects it is
 # more, up to ENOUGH. Each counts with DRAWS draws of its rows.
 MOST, ENOUGH, DRAWS = 1000, 50, 4
-# Steps before a probe is looked at first, and the ratio of steps between two looks.
-FIRST_LOOK, LOOKS = 50, 1.1
+# Steps at which a probe is looked at first, and the ratio of steps between two later looks. Probes
+# of few objects can be at their best after a few steps: they soon know those by heart.
+FIRST_LOOKS, LOOKS = (3, 6, 12, 25, 50), 1.1
 # Steps that every probe takes.
 FEWEST = 400
 # Steps over which the learning rate rises.
@@ -118,7 +119,7 @@ def _converge(
 
     progress, best = _Progress(learner.loss(inputs, held, rows)), learner.average()
     batches = _batches(inputs, targets, learned, training.batch_size, generator)
-    look = FIRST_LOOK
+    look = FIRST_LOOKS[0]
     for part, choice, truth in itertools.islice(batches, training.max_steps):
         warm = min(1, (learner.steps + 1) / WARMUP)
         learner.step(inputs(part, choice), truth, training.lr * warm)
@@ -126,7 +127,8 @@ def _converge(
             continue
 
         # Looks grow rarer, so that they cost little however long it takes.
-        look = math.ceil(learner.steps * LOOKS)
+        later = (step for step in FIRST_LOOKS if step > look)
+        look = next(later, math.ceil(learner.steps * LOOKS))
         if progress.add(learner.steps, learner.loss(inputs, held, rows)):
             best = learner.average()
         if learner.steps >= FEWEST and progress.gain() < training.tolerance:

@@ -17,7 +17,7 @@ from seqjepa.store.cache import cache_folder
 from seqjepa.worlds.base import WorldSpec
 
 # Raise it when figures of controls change for another reason than their key.
-FORMAT = 2
+FORMAT = 3
 
 
 def control_key(
