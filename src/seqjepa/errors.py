@@ -5,7 +5,8 @@ command line prints it without a traceback.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class SeqJepaError(Exception):
@@ -78,3 +79,22 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     guess = f", did you mean {near[0]!r}?" if near else "."
     return f"unknown {kind} {name!r}{guess} Known: {', '.join(options) or 'none'}"
+
+
+@contextmanager
+def needs_extra(name: str, purpose: str) -> Iterator[None]:
+    """Import what one of this package's extras brings.
+
+    Args:
+        name: of the extra.
+        purpose: what needs it, such as `drawing meshes`.
+
+    Raises:
+        ConfigError: if it is not installed, with the command that installs it.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(
+            f"{purpose} needs the extra `{name}` ({error}): pip install 'seqjepa[{name}]'"
+        ) from error

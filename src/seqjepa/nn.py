@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqjepa.errors import ConfigError, unknown
+from seqjepa.errors import ConfigError, needs_extra, unknown
 from seqjepa.from_json import added_in
 
 Stem = Literal["imagenet", "cifar", "compact"]
@@ -76,12 +76,8 @@ class EncoderConfig:
 
 def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
     """Return a timm model without classifier, and the number of its features."""
-    try:
+    with needs_extra("timm", f"encoder 'timm:{name}'"):
         import timm
-    except ImportError as error:
-        raise ConfigError(
-            f"encoder 'timm:{name}' needs timm: pip install 'seqjepa[timm]' ({error})"
-        ) from error
     try:
         backbone: Any = timm.create_model(name, num_classes=0, in_chans=channels)
     except RuntimeError as error:

@@ -15,7 +15,7 @@ import tyro
 
 from seqjepa.commands.options import parse, take_paths
 from seqjepa.devices import find_device
-from seqjepa.errors import ConfigError
+from seqjepa.errors import needs_extra
 from seqjepa.explore.exploration import Exploration
 from seqjepa.recipes import load_code
 
@@ -43,14 +43,8 @@ def main(arguments: list[str]) -> None:
     """Parse, open the run and serve the page until Ctrl-C."""
     paths, arguments = take_paths(arguments)
     options = parse(ExploreOptions, arguments, prog="seqjepa explore")
-    try:
+    with needs_extra("explore", "`seqjepa explore`"):
         from seqjepa.explore.page import Page, require_free
-    except ModuleNotFoundError as error:
-        if error.name != "viser":
-            raise
-        raise ConfigError(
-            "`seqjepa explore` needs viser: pip install 'seqjepa[explore]'"
-        ) from error
 
     if options.code is not None:
         load_code(options.code)

@@ -51,7 +51,7 @@ def read_bank(subject: Subject, views: int = VIEWS) -> Bank:
         with subject.inference():
             return method.source(method.encoder(images)), method.target(images)
 
-    available = min(views, world.views(split) or views)
+    available = world.at_most(views, split)
     sampling = Sampling(num_views=available, seed=subject.experiment.seed)
     sources, targets = encode_parts(embed, world, split, sampling, subject.device)
     return Bank(sources.views, targets.views, sources.poses, sources.labels)

@@ -45,7 +45,7 @@ def random_control(
     batch_size, num_views = train.batch_size, train.num_views
     if trained is not None:
         batch_size = min(batch_size, world.size("train"))
-        num_views = min(num_views, world.views("train") or num_views)
+        num_views = world.at_most(num_views, "train")
     batches = world.loader("train", num_views=num_views, batch_size=batch_size, seed=seed)
 
     # Dropout is seeded, and the caller's random numbers are left as they were.

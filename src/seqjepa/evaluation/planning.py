@@ -84,7 +84,7 @@ def planning(subject: Subject) -> list[Record]:
 def _views(subject: Subject) -> SequenceBatch:
     """Return the views of the objects that are asked about, from a state to a goal and others."""
     world, split = subject.world, subject.split
-    available = min(VIEWS, world.views(split) or VIEWS)
+    available = world.at_most(VIEWS, split)
     if available < 2:
         raise NotApplicableError(f"objects of split {split!r} have one view: there is no goal")
     world.require(split, available)
@@ -98,7 +98,7 @@ def _proposals(subject: Subject) -> Tensor:
     """Return actions [N, A] between views of training objects."""
     world = subject.world
     index = np.arange(min(PROPOSED, world.size("train")))
-    views = min(VIEWS // 4, world.views("train") or VIEWS)
+    views = world.at_most(VIEWS // 4, "train")
     key = draw_key(subject.experiment.seed, "train", 0, index)
     return world.sequences("train", index, views, key).actions.flatten(0, 1)
 

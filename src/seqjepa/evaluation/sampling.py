@@ -35,7 +35,7 @@ class Sampling:
         """Return the choice that an experiment's evaluation makes of a split's views."""
         draws, most = experiment.evaluate.encoded(world.spec.ordered)
         # A world that draws views without limit (None) has as many as are asked for.
-        num_views = min(most, world.views(split) or most)
+        num_views = world.at_most(most, split)
         return cls(num_views=num_views, seed=experiment.seed, draws=draws, objects=objects)
 
     def size(self, available: int) -> int:

@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from seqjepa.errors import ConfigError
+from seqjepa.errors import needs_extra
 
 
 def package(name: str, purpose: str) -> Any:
@@ -16,9 +16,5 @@ def package(name: str, purpose: str) -> Any:
     Raises:
         ConfigError: if it is not installed, with the command that installs it.
     """
-    try:
+    with needs_extra("export", purpose):
         return importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(
-            f"{purpose} needs {name}: pip install 'seqjepa[export]' ({error})"
-        ) from error

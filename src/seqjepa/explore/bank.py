@@ -53,9 +53,7 @@ def read_bank(model: WorldModel, world: World, split: str) -> Bank:
     """Return views of objects that are evenly spaced over a split."""
     count = min(OBJECTS, world.size(split))
     index = np.linspace(0, world.size(split) - 1, count).astype(np.int64)
-    batch = world.sequences(
-        split, index, min(VIEWS, world.views(split) or VIEWS), draw_key(0, split, 0, index)
-    )
+    batch = world.sequences(split, index, world.at_most(VIEWS, split), draw_key(0, split, 0, index))
     views, length = batch.views.flatten(0, 1).cpu(), batch.views.shape[1]
     embeddings = embed(model, views)
     return Bank(

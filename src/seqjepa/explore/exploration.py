@@ -117,7 +117,7 @@ class Exploration:
         """The most views that can be observed at first."""
         if not self.model.method.remembers:
             return 1
-        return min(self.world.views(self.split) or SEEN, SEEN)
+        return self.world.at_most(SEEN, self.split)
 
     @property
     def usual_seen(self) -> int:

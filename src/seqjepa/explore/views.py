@@ -63,7 +63,7 @@ class Observer:
 
     def open(self, index: int) -> Subject:
         """Return an object of the split."""
-        available = min(self.world.views(self.split) or VIEWS, VIEWS)
+        available = self.world.at_most(VIEWS, self.split)
         at = np.array([index])
         batch = self.world.sequences(self.split, at, available, draw_key(0, self.split, 0, at))
         label, photo = int(batch.labels[0]), None

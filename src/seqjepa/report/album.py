@@ -128,7 +128,7 @@ def _strips(drawn: Sample, world: World, num_views: int, prefix: str) -> Picture
     """Draw a few sequences, as long as those of training where there is room."""
     spec = world.spec
     index = drawn.index[neighbours.examples(drawn, STRIPS)]
-    length = min(num_views, LONGEST, spec.views_per_object or LONGEST)
+    length = world.at_most(min(num_views, LONGEST), "test")
     # The key is the same for all runs: models of a world are shown the same views.
     batch = world.sequences("test", index, length, draw_key(0, "test", 0, index))
     figure = strips.draw_strips(batch, spec)

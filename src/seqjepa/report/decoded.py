@@ -30,7 +30,7 @@ def draw_decoded(model: WorldModel, world: World, index: Ints) -> Figure:
         world: with actions.
         index: [B], objects of split `test`.
     """
-    turns = min(TURNS, (world.views("test") or TURNS + 1) - 1)
+    turns = world.at_most(TURNS + 1, "test") - 1
     batch = world.sequences("test", index, turns + 1, draw_key(0, "test", 0, index))
     start, after, poses = batch.views[:, :1], batch.views[:, 1:], batch.poses
     moves = model.space.between(poses[:, :1].expand(-1, turns, -1), poses[:, 1:])

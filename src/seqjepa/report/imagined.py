@@ -33,7 +33,7 @@ def draw_imagined(model: Model, world: World, index: Ints) -> Figure:
         world: with actions.
         index: objects of split `test`.
     """
-    views = min(CANDIDATES, world.views("test") or CANDIDATES)
+    views = world.at_most(CANDIDATES, "test")
     batch = world.sequences("test", index, views, draw_key(0, "test", 0, index))
     found = nearest_views(model, batch)
 

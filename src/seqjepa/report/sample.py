@@ -66,7 +66,7 @@ def draw(model: Model, world: World, split: str = "test") -> Sample:
     """
     spec = world.spec
     count = min(OBJECTS, world.size(split))
-    length = min(VIEWS, spec.views_per_object or VIEWS)
+    length = world.at_most(VIEWS, split)
     index = np.linspace(0, world.size(split) - 1, count).astype(np.int64)
     batch = world.sequences(split, index, length, draw_key(0, split, 0, index))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from seqjepa.errors import ConfigError
+from seqjepa.errors import needs_extra
 from seqjepa.files import sha256
 
 Tracker = Callable[[Mapping[str, Any]], None]
@@ -19,12 +19,8 @@ def tensorboard() -> Callable[[Path], Tracker]:
     Raises:
         ConfigError: if it is not installed.
     """
-    try:
+    with needs_extra("tensorboard", "tracking with TensorBoard"):
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ConfigError(
-            f"tracking with TensorBoard needs it: pip install 'seqjepa[tensorboard]' ({error})"
-        ) from error
 
     def begin(run_dir: Path) -> Tracker:
         writer = SummaryWriter(str(run_dir / "tensorboard"))
@@ -47,12 +43,8 @@ def wandb() -> Callable[[Path], Tracker]:
     Raises:
         ConfigError: if it is not installed.
     """
-    try:
+    with needs_extra("wandb", "tracking with W&B"):
         import wandb as client
-    except ImportError as error:
-        raise ConfigError(
-            f"tracking with W&B needs it: pip install 'seqjepa[wandb]' ({error})"
-        ) from error
 
     def begin(run_dir: Path) -> Tracker:
         own = sha256(str(run_dir.resolve()).encode())[:16]

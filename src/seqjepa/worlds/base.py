@@ -159,6 +159,10 @@ class World(ABC):
         """Return the number of different views of each object in a split; None for no limit."""
         return self.spec.views_per_object
 
+    def at_most(self, number: int, split: str) -> int:
+        """Return a number of views, or as many as each object in a split has if those are fewer."""
+        return min(number, self.views(split) or number)
+
     @abstractmethod
     def sequences(self, split: str, index: Indices, num_views: int, key: Indices) -> SequenceBatch:
         """Draw one sequence of `num_views` different views for each object.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from seqjepa.errors import ConfigError, DataError
+from seqjepa.errors import DataError, needs_extra
 from seqjepa.reading.archives import Files
 from seqjepa.reading.pixels import BROKEN as BROKEN_PICTURE
 from seqjepa.render.kernels import Floats
@@ -79,12 +79,8 @@ def _whole(parts: list[Part], turn: Floats | None) -> Mesh:
 
 def _require_trimesh() -> None:
     """Raise a ConfigError if the extra `meshes` is not installed, and keep trimesh quiet."""
-    try:
+    with needs_extra("meshes", "reading meshes"):
         import trimesh  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            f"reading meshes needs trimesh and embreex ({error}): pip install 'seqjepa[meshes]'"
-        ) from error
 
     # What it warns of is an error here that names the file. A log is written to the terminal only
     # where nobody has said where it goes.

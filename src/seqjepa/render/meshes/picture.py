@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqjepa.errors import ConfigError
+from seqjepa.errors import needs_extra
 from seqjepa.render.kernels import (
     EYE,
     FLOOR,
@@ -211,13 +211,9 @@ class RayTarget:
 
 def _embree(mesh: Mesh) -> Any:
     """Return the mesh as an Embree scene; raise ConfigError if embreex is not installed."""
-    try:
+    with needs_extra("meshes", "drawing meshes"):
         from embreex.mesh_construction import TriangleMesh
         from embreex.rtcore_scene import EmbreeScene
-    except ImportError as error:
-        raise ConfigError(
-            f"drawing meshes needs trimesh and embreex ({error}): pip install 'seqjepa[meshes]'"
-        ) from error
 
     scene, corners = EmbreeScene(), mesh.points.reshape(-1, 3)
     indices = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)

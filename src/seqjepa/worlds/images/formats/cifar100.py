@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from seqjepa.errors import ConfigError, DataError
+from seqjepa.errors import DataError, needs_extra
 from seqjepa.reading.archives import file_state, is_archive_of, locate, members
 from seqjepa.reading.pickles import read_pickle
 from seqjepa.reading.pixels import decode
@@ -222,13 +222,9 @@ def _read_parquet(*files: File) -> Contents:
 
 def _read_table(where: str, data: bytes) -> tuple[tuple[str, ...], Raw]:
     """Read class names, images and labels from columns `img` (PNG bytes) and `fine_label`."""
-    try:
+    with needs_extra("parquet", "reading parquet files"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise ConfigError(
-            "parquet files need the extra `parquet`: pip install 'seqjepa[parquet]'"
-        ) from error
 
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(data), columns=["img", "fine_label"])
