@@ -190,10 +190,15 @@ def run(experiment: str, name: str, seed: int) -> int:
 
 
 def keep_parts(folder: Path, kept: Path) -> None:
-    """Copy what further parts of a run's evaluation found, those that were asked by hand, too."""
+    """Copy what further parts of a run's evaluation found, and what its decoder draws.
+
+    Those that were asked by hand are copied, too.
+    """
+    kept.mkdir(parents=True, exist_ok=True)
     for found in (folder / "suite").glob("*.json"):
-        kept.mkdir(parents=True, exist_ok=True)
         shutil.copy(found, kept)
+    for state in (folder / "decoder").glob("*/state.json"):
+        shutil.copy(state, kept / "decoder.json")
 
 
 def keep_curves(folder: Path, kept: Path) -> None:
