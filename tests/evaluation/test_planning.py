@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,8 @@ import torch
 from fixtures.contract import experiment
 from fixtures.toy_model import ToyWorld, exact, show
 from seqjepa.actions import Group
+from seqjepa.config import EvaluateConfig
+from seqjepa.display import Stages
 from seqjepa.evaluation import planning
 from seqjepa.evaluation.suite import evaluate_suite
 from seqjepa.training.loop import train
@@ -28,12 +31,17 @@ def figures(records) -> dict[tuple[str, int], float]:
 
 def test_an_exact_model_plans_exactly(monkeypatch) -> None:
     monkeypatch.setattr(planning, "PLANNERS", QUICK)
+    model = exact().model
     subject = SimpleNamespace(
-        model=exact().model,
+        model=model,
+        method=model.method,
         world=ToyWorld(),
         split="test",
         device=torch.device("cpu"),
-        experiment=SimpleNamespace(seed=0),
+        bf16=False,
+        experiment=SimpleNamespace(seed=0, evaluate=EvaluateConfig()),
+        stages=Stages(False),
+        inference=nullcontext,
     )
     found = figures(planning.planning(subject))
     searched = {key for key in found if key[0].startswith(("cross", "gradient"))}
@@ -43,6 +51,8 @@ def test_an_exact_model_plans_exactly(monkeypatch) -> None:
         ("gradient, rolled out", 3),
     }
     assert all(found[key] < 3 for key in searched), found
+    # Rotations of two matrices are learned roughly, from two hundred objects.
+    assert 1 < found["action probe", 1] < 0.7 * found["chance", 1]
 
     # By hand: the angles between the goals, and of the other views those nearest to them.
     batch = subject.world.sequences("test", np.arange(6), 4, None)
@@ -67,7 +77,8 @@ def test_a_run_is_asked_and_one_without_a_predictor_is_not(tmp_path: Path, monke
         assert outcome.error is None
         values.append(json.loads((made / "suite" / "planning.json").read_bytes())["records"])
     assert values[0] == values[1]
-    assert ("inverse head", 1) in {(record["features"], record["views"]) for record in values[0]}
+    named = {(record["features"], record["views"]) for record in values[0]}
+    assert {("inverse head", 1), ("action probe", 1)} < named
 
     for name, fields, why in (
         ("simclr", {}, "SimCLR does not predict views"),

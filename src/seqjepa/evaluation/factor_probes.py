@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.evaluation.features import FeatureTable
-from seqjepa.evaluation.fitting import Training, fit
+from seqjepa.evaluation.fitting import Fit, Training, fit
 from seqjepa.evaluation.metrics import median_degrees, r2, r2_global, r2_nearest
 from seqjepa.evaluation.probes import concatenated, generator_for, regression
 from seqjepa.evaluation.protocol import (
@@ -36,7 +36,8 @@ class Question:
     views: int
 
 
-QUESTIONS = (Question("relative", "pair", 2), Question("individual", "view", 1))
+RELATIVE, INDIVIDUAL = Question("relative", "pair", 2), Question("individual", "view", 1)
+QUESTIONS = (RELATIVE, INDIVIDUAL)
 
 
 def regress(protocol: Protocol, tables: Tables, space: ActionSpace) -> list[Record]:
@@ -82,36 +83,44 @@ def ask(
         space: the groups.
         training: of the probe.
     """
-    train = tables["train"]
-    inputs = {
-        split: view_inputs(table, question.views, concatenated) for split, table in tables.items()
-    }
-
-    def targets(choice: Tensor) -> Tensor:
-        return torch.cat(factors(train, space, choice), 1)
-
-    # The first choice of views stands for all: its targets give the widths, mean and spread.
-    sample = inputs["train"].test_choices(1)[0]
-    widths = [part.shape[1] for part in factors(train, space, sample)]
-    objective = regression(targets(sample))
-    generator = generator_for(protocol.seed, question.task, *(group.name for group in space.groups))
-    found = fit(inputs["train"], targets, objective, training, generator)
-
+    found = learn(protocol, question, tables["train"], space, training)
     records = []
     for split, table in test_tables(tables):
-        choices = inputs[split].test_choices(ROUNDS)
-        predicted = torch.cat(
-            [found.probe.predict(inputs[split], choice)[:, 0] for choice in choices]
-        )
+        inputs = view_inputs(table, question.views, concatenated)
+        choices = inputs.test_choices(ROUNDS)
+        predicted = torch.cat([found.probe.predict(inputs, choice)[:, 0] for choice in choices])
         truths = [factors(table, space, choice) for choice in choices]
 
         # Group by group: its columns of the predictions, and its truth in each round.
+        widths = [part.shape[1] for part in truths[0]]
         by_group = zip(space.groups, predicted.split(widths, 1), *truths, strict=True)
         for group, columns, *truth in by_group:
             about = (split, f"{question.task} {group.name}", question.input, question.views)
             scores = _scores(group, torch.cat(truth), columns)
             records += [protocol.record(found, *about, *score) for score in scores.items()]
     return records
+
+
+def learn(
+    protocol: Protocol,
+    question: Question,
+    table: FeatureTable,
+    space: ActionSpace,
+    training: Training,
+) -> Fit:
+    """Return a probe of the groups of a space, side by side, that has learned from a table.
+
+    Arguments are as those of `ask`.
+    """
+    inputs = view_inputs(table, question.views, concatenated)
+
+    def targets(choice: Tensor) -> Tensor:
+        return torch.cat(factors(table, space, choice), 1)
+
+    # The first choice of views stands for all: its targets give the mean and the spread.
+    objective = regression(targets(inputs.test_choices(1)[0]))
+    generator = generator_for(protocol.seed, question.task, *(group.name for group in space.groups))
+    return fit(inputs, targets, objective, training, generator)
 
 
 def factors(table: FeatureTable, space: ActionSpace, choice: Tensor) -> tuple[Tensor, ...]:

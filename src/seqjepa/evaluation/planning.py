@@ -8,6 +8,8 @@ the true action from the one view to the other. `Record.views` is L, and `Record
     gradient, one way         of 1 action, where the way back from the goal does not count
     gradient, rolled out      of 3 actions, each imagined from the view that was imagined before
     inverse head              the action that the method's own head reads from both views
+    action probe              the action that probes read from z of both views, learned as the
+                              evaluation's probes of what changes between two views
     best of views             the action to that one of the object's other views whose embedding is
                               nearest to the goal's
     chance                    an action between two random views of another object
@@ -24,11 +26,15 @@ from torch import Tensor
 from seqjepa.actions import Group
 from seqjepa.display import progress
 from seqjepa.errors import ConfigError
-from seqjepa.evaluation.protocol import Record
+from seqjepa.evaluation.factor_probes import RELATIVE, learn, parts
+from seqjepa.evaluation.features import extract
+from seqjepa.evaluation.probes import concatenated
+from seqjepa.evaluation.protocol import Protocol, Record
+from seqjepa.evaluation.sampling import Sampling
 from seqjepa.evaluation.subject import NotApplicableError, Subject
 from seqjepa.keys import draw_key
 from seqjepa.types import SequenceBatch
-from seqjepa.world_model.manifold import compose, errors
+from seqjepa.world_model.manifold import compose, errors, nearest
 from seqjepa.world_model.model import WorldModel
 from seqjepa.world_model.planning import CrossEntropy, Gradient, Planner
 
@@ -59,6 +65,7 @@ def planning(subject: Subject) -> list[Record]:
         found["best of views", 1] = _best_of_views(model, batch)
     if model.method.inverse is not None:
         found["inverse head", 1] = model.infer_action(batch.views[:, 0], batch.views[:, 1]).actions
+    found["action probe", 1] = _probed(subject, batch)
     for name, planner in PLANNERS.items():
         for horizon in HORIZONS:
             found[name, horizon] = _plans(model, batch, proposals, planner, horizon)
@@ -128,6 +135,30 @@ def _plans(
             plans.append(compose(model.space, found.actions))
             done(1)
     return torch.cat(plans)
+
+
+def _probed(subject: Subject, batch: SequenceBatch) -> Tensor:
+    """Return the actions [B, A] that probes read from the first two views of each object."""
+    experiment, world, space = subject.experiment, subject.world, subject.world.spec.actions
+    split = world.spec.probe_split
+    sampling = Sampling.of(experiment, world, split, objects=experiment.evaluate.objects)
+    with subject.stages("training views"):
+        table = extract(subject.method, world, split, sampling, bf16=subject.bf16)
+        with subject.inference():
+            z = subject.method.encoder(batch.views[:, :2].to(subject.device)).float()
+    width = subject.method.encoder.dim
+    protocol = Protocol("model", experiment.evaluate, experiment.seed, width, subject.bf16)
+
+    columns: dict[str, Tensor] = {}
+    with subject.stages("action probes"):
+        for part, training in parts(protocol, space):
+            probe = learn(protocol, RELATIVE, table, part, training).probe
+            with torch.inference_mode():
+                read = probe(concatenated(z))[:, 0]
+            widths = [group.action_dim for group in part.groups]
+            names = (group.name for group in part.groups)
+            columns |= zip(names, read.split(widths, 1), strict=True)
+    return nearest(space, torch.cat([columns[group.name] for group in space.groups], 1))
 
 
 def _best_of_views(model: WorldModel, batch: SequenceBatch) -> Tensor:
