@@ -190,15 +190,17 @@ def run(experiment: str, name: str, seed: int) -> int:
 
 
 def keep_parts(folder: Path, kept: Path) -> None:
-    """Copy what further parts of a run's evaluation found, and what its decoder draws.
-
-    Those that were asked by hand are copied, too.
-    """
-    kept.mkdir(parents=True, exist_ok=True)
+    """Copy what further parts of a run's evaluation found, those that were asked by hand, too."""
     for found in (folder / "suite").glob("*.json"):
+        kept.mkdir(parents=True, exist_ok=True)
         shutil.copy(found, kept)
+
+
+def keep_decoder(folder: Path, kept: Path) -> None:
+    """Copy what was measured of a run's decoder, if there is one."""
     for state in (folder / "decoder").glob("*/state.json"):
-        shutil.copy(state, kept / "decoder.json")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(state, kept)
 
 
 def keep_curves(folder: Path, kept: Path) -> None:
