@@ -17,9 +17,10 @@ from seqjepa.recipes.shapes import shapes_tiny
 from seqjepa.report.runs import group, read_run
 from seqjepa.runs import checkpoint
 from seqjepa.runs.folder import RunFolder
-from seqjepa.runs.movable import MAY_CHANGE, move, settled
+from seqjepa.runs.movable import MAY_CHANGE, build_world, move, settled
 from seqjepa.training.loop import train
 from seqjepa.worlds.arrays import Config
+from seqjepa.worlds.saccades import Config as Saccades
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,6 +122,11 @@ def test_data_without_digests_are_not_known_elsewhere(data: Path, tmp_path: Path
     begin("there", allow=True)
     begin("there")
     assert len(warnings) == 1 and "world.path" in warnings[0]
+
+
+def test_images_that_are_gone_may_be_elsewhere() -> None:
+    with pytest.raises(DataError, match=r"there is no gone; .* add --world\.path NEW"):
+        build_world(Saccades(source="folder", path="gone"))
 
 
 def test_evaluation_and_report_take_another_path(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seqjepa.errors import ConfigError
+from seqjepa.errors import ConfigError, DataError
 from seqjepa.worlds.images.base import find_source, open_images, sources
 
 
@@ -20,5 +20,5 @@ def test_sources_are_found_by_the_names_of_their_modules() -> None:
 
 def test_a_path_that_leads_nowhere_names_the_field(tmp_path: Path) -> None:
     for source in sources():
-        with pytest.raises(ConfigError, match=r"world\.path: there is no .*nothing"):
+        with pytest.raises(DataError, match=r"world\.path: there is no .*nothing"):
             open_images(source, str(tmp_path / "nothing"), 32, 0.1)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from seqjepa.display import warn
-from seqjepa.errors import ConfigError, unknown
+from seqjepa.errors import ConfigError, DataError, unknown
 from seqjepa.reading.findings import (
     BadFilesError,
     Finding,
@@ -203,11 +203,12 @@ def open_images(source: str, path: str, image_size: int, val_fraction: float) ->
     """Open the images of a world that has these fields; see `Source.open`.
 
     Raises:
-        ConfigError: if there is no such format, or nothing at the path.
+        ConfigError: if there is no such format.
+        DataError: if there is nothing at the path, or as `Source.open`.
     """
     found, place = find_source(source), Path(path).expanduser()
     if not place.exists():
-        raise ConfigError(
+        raise DataError(
             f"world.path: there is no {place}; it must be an archive or folder that "
             "`seqjepa data check` knows"
         )
