@@ -21,6 +21,7 @@ PAGES = ("*.md", "docs/**/*.md")
 # What pages show or link to.
 FILES = (
     "docs/figures/*",
+    "docs/reproduce/*.png",
     "docs/results/**/*.json",
     "examples/**/*",
     "scripts/gpu.sh",
@@ -77,6 +78,9 @@ def write_source(source: Path) -> None:
     add_menu(source / "docs/methods.md", "methods", ["contrast", *written["docs/methods"]])
     add_menu(source / "docs/data.md", "worlds", list(written["docs/worlds"]))
     add_menu(source / "docs/data.md", "data", data)
+    add_menu(source / "docs/reproduce.md", "reproduce", ["index"])
+    tables = sorted(path.stem for path in (source / "docs" / "reproduce").glob("*[0-9].md"))
+    add_menu(source / "docs/reproduce/index.md", ".", tables)
 
 
 def add_menu(page: Path, folder: str, names: list[str]) -> None:

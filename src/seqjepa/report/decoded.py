@@ -2,14 +2,12 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from seqjepa.keys import draw_key
 from seqjepa.report import style
 from seqjepa.report.sample import Ints
 from seqjepa.report.strips import describe, show, to_images
-from seqjepa.types import SequenceBatch
-from seqjepa.world_model.decoder import fix
+from seqjepa.world_model.decoding import as_drawn
 from seqjepa.world_model.model import WorldModel
 from seqjepa.worlds.base import World
 
@@ -35,8 +33,9 @@ def draw_decoded(model: WorldModel, world: World, index: Ints) -> Figure:
     start, after, poses = batch.views[:, :1], batch.views[:, 1:], batch.poses
     moves = model.space.between(poses[:, :1].expand(-1, turns, -1), poses[:, 1:])
     imagined = model.imagine(model.observe(start), moves)
+    assert model.decoder is not None, "asked of models with a decoder only"
     rows = (
-        _as_drawn(model, world, index, batch)[:, 1:],
+        as_drawn(world, "test", index, batch, model.decoder.layout.fixed)[:, 1:],
         model.decode(imagined).cpu(),
         model.decode(model.target(after)).cpu(),
     )
@@ -62,17 +61,6 @@ def draw_decoded(model: WorldModel, world: World, index: Ints) -> Figure:
         middle = HEAD + row * (SIDE + GAP) + SIDE / 2
         figure.text(0.003, 1 - middle / height, name, fontsize=9, va="center")
     return figure
-
-
-def _as_drawn(model: WorldModel, world: World, index: Ints, batch: SequenceBatch) -> Tensor:
-    """Return the views of a batch, with the factors that the decoder fixes as it draws them."""
-    assert model.decoder is not None, "asked of models with a decoder only"
-    if not model.decoder.layout.fixed:
-        return batch.views
-    poses = fix(batch.poses, model.space.pose, model.decoder.layout.fixed)
-    rendered = world.render("test", index, poses)
-    assert rendered is not None, "factors are fixed only where the world renders"
-    return rendered
 
 
 def _place(figure: Figure, left: float, row: int) -> Axes:

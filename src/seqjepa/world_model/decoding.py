@@ -20,6 +20,7 @@ from torch import Tensor
 from seqjepa.checks import at_least, positive
 from seqjepa.display import progress
 from seqjepa.keys import draw_key
+from seqjepa.types import Indices, SequenceBatch
 from seqjepa.world_model.decoder import Decoder, Layout, fix
 from seqjepa.world_model.model import WorldModel
 from seqjepa.worlds.base import World
@@ -176,15 +177,30 @@ def embed(
             before = model.observe(batch.views.roll(1, 1).flatten(0, 1)[:, None])
             embeddings = before.embedding.unflatten(0, (len(part), views)).roll(-1, 1).flatten(0, 1)
             imagined = model.imagine(before, moves[:, None])[:, 0]
-            shown = batch.views
-            if fixed:
-                rendered = world.render(split, part, fix(batch.poses, model.space.pose, fixed))
-                assert rendered is not None, "columns are fixed only where the world renders"
-                shown = rendered
-            pixels = shown.flatten(0, 1).contiguous().to(embeddings.device)
+            drawn = as_drawn(world, split, part, batch, fixed)
+            pixels = drawn.flatten(0, 1).contiguous().to(embeddings.device)
             found.append((pixels, embeddings.float(), imagined))
             done(1)
     return Embedded(*(torch.cat(rows) for rows in zip(*found, strict=True)))
+
+
+def as_drawn(
+    world: World, split: str, index: Indices, batch: SequenceBatch, fixed: Mapping[str, float]
+) -> Tensor:
+    """Return the views [B, T, C, H, W] of objects as a decoder draws them.
+
+    Args:
+        world: that they come from.
+        split: a name in `world.spec.splits`.
+        index: [B] objects.
+        batch: one sequence of each.
+        fixed: columns of the pose that have one value, and that value; see `Layout.fixed`.
+    """
+    if not fixed:
+        return batch.views
+    rendered = world.render(split, index, fix(batch.poses, world.spec.actions.pose, fixed))
+    assert rendered is not None, "columns are fixed only where the world renders"
+    return rendered
 
 
 def draw(decoder: Decoder, embeddings: Tensor) -> Tensor:
