@@ -25,6 +25,7 @@ import pixels
 import predictors
 import reliability
 import speed
+import stages
 import tables
 from committed import DOCS, Committed
 from seqjepa.config import from_json
@@ -90,6 +91,12 @@ MORE_VIEWS = {
     "long/last": "cosine, the last view (the paper), three million",
     "equal_views/equimod": "EquiMod, one million",
     "long/equimod": "EquiMod, three million",
+}
+# Those that further parts of an evaluation may have asked.
+ASKED = {
+    "equal_views/last": "cosine, the last view (the paper)",
+    "equal_views/demo": DEMO,
+    "long/demo": f"{DEMO}, three million views",
 }
 # The demo with fewer objects to learn from.
 OBJECTS = {
@@ -171,6 +178,8 @@ def results_tables(runs: Committed) -> dict[str, str]:
             | {"long/demo": f"{DEMO}, three million views"}
             | {name: f"{label}, in equal time" for name, label in in_time.items()},
         ),
+        "path": predictors.path_table(runs, ASKED),
+        "stages": stages.table(runs, ASKED),
         "objects": tables.table(runs, OBJECTS, controls=False, head="training objects"),
         "pixel_classes": pixels.class_table(real),
         "pixel_poses": pixels.pose_table(real),

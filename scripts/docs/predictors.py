@@ -1,4 +1,4 @@
-"""Figures of predictors: retrieval and the group of actions."""
+"""Figures of predictors: retrieval, the group of actions, and path integration."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -30,6 +30,9 @@ COLUMNS = (
     Column("identity", "group", "group", "identity", 1),
     Column("composition", "group", "group", "composition", 1),
 )
+
+
+PATHS = {"model": "views and actions", "no actions": "views", "no vision": "actions"}
 
 
 def path_column(views: int) -> Column:
@@ -73,6 +76,30 @@ def table(runs: Committed, rows: Mapping[str, str]) -> str:
         number = counts[name]
         lines.append(f"| {rows[name]} | {number} | {_cells(runs[name], 'model')} |")
     lines.append(f"| chance | | {_cells(runs[asked[0]], 'chance')} |")
+    return "\n".join(lines) + "\n"
+
+
+def path_table(runs: Committed, rows: Mapping[str, str]) -> str:
+    """Return a table in Markdown of the R² of path integration, with its ablations.
+
+    Args:
+        runs: the committed ones.
+        rows: names of runs, `experiment/run`, with their labels.
+    """
+    lengths = range(1, 8)
+    lines = [
+        f"| objective | reads | n | {' | '.join(f'M = {views}' for views in lengths)} |",
+        "|---|---|---:|" + "---:|" * len(lengths),
+    ]
+    for name, label in rows.items():
+        if (variant := runs.get(name)) is None:
+            continue
+        number = sum("path" in run.parts for run in variant.runs)
+        for inputs, words in PATHS.items() if number else ():
+            found = [figure(variant, path_column(views), inputs) for views in lengths]
+            cells = " | ".join(f"{value.mean:.3f}".replace("-", "−") for value in found)
+            about = f"{label} | {words} | {number}" if inputs == "model" else f" | {words} | "
+            lines.append(f"| {about} | {cells} |")
     return "\n".join(lines) + "\n"
 
 
