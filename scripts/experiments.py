@@ -123,7 +123,10 @@ PIXELS = {
     "furniture": "furniture",
     "furniture_demo": f"furniture {OURS}",
 }
-PARTS = ("retrieval", "group")  # of the evaluation, where a method predicts views
+# Some runs of equal views, asked by the paper's own probes.
+PAPER_PROBES = {name: EQUAL_VIEWS[name] for name in ("demo", "last", "equimod")}
+# Further parts of the evaluation, where a method predicts views.
+PARTS = ("--suite", "probes", "retrieval", "group")
 CURVES = ("long", "pixels")  # experiments whose curves are kept
 EXPERIMENTS = {
     "equal_views": EQUAL_VIEWS,
@@ -131,6 +134,7 @@ EXPERIMENTS = {
     "equal_time": EQUAL_TIME,
     "long": LONG,
     "pixels": PIXELS,
+    "paper_probes": PAPER_PROBES,
 }
 
 
@@ -173,7 +177,8 @@ def run(experiment: str, name: str, seed: int) -> int:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     seqjepa = [sys.executable, "-m", "seqjepa.cli"]
     train = [*seqjepa, "train", *arguments, "--run-dir", str(folder), "--resume"]
-    evaluate = [*seqjepa, "evaluate", str(folder), "--split", "test", "--suite", "probes", *PARTS]
+    how = ("--protocol", "paper") if experiment == "paper_probes" else PARTS
+    evaluate = [*seqjepa, "evaluate", str(folder), "--split", "test", *how]
 
     with folder.with_suffix(".log").open("a") as log:
         for command in (train, evaluate):
