@@ -42,6 +42,7 @@ def test_the_tables_of_pages_are_up_to_date(committed):
     for page, parts in (
         ("methods/contrast", make.objective_tables(committed)),
         ("results", make.results_tables(committed)),
+        ("world_model", make.world_model_tables(committed)),
         ("benchmark", make.length_tables(committed)),
     ):
         text = (DOCS / f"{page}.md").read_text()

@@ -2,10 +2,10 @@
 
 It reads docs/results/EXPERIMENT/*.json (see scripts/experiments.py), docs/results/action_use.json
 and neighbours.json, docs/results/gpu/*.json (scripts/gpu.sh), docs/curves and docs/speed/*.json. It
-writes docs/results.md, docs/benchmark.md and docs/methods/contrast.md from templates beside this
-file, docs/claims.md, docs/speed.md, docs/figures/ and the table in README.md between its two
-markers, and docs/gpu.md once there are results of a GPU. docs/figures/neighbours.png and
-expected.png need a run's weights: scripts/docs/neighbours.py draws them.
+writes docs/results.md, docs/world_model.md, docs/benchmark.md and docs/methods/contrast.md from
+templates beside this file, docs/claims.md, docs/speed.md, docs/figures/ and the table in README.md
+between its two markers, and docs/gpu.md once there are results of a GPU. Some figures need a run's
+weights: neighbours.py, imagination.py and explored.py draw them.
 """
 
 import json
@@ -27,6 +27,7 @@ import reliability
 import speed
 import stages
 import tables
+import world_models
 from committed import DOCS, Committed
 from seqjepa.config import from_json
 from seqjepa.report import charts, style
@@ -98,6 +99,9 @@ ASKED = {
     "equal_views/demo": DEMO,
     "long/demo": f"{DEMO}, three million views",
 }
+# Columns of the tables of docs/world_model.md.
+PLANNERS = {"equal_views/demo": "demo", "long/demo": "long", "equal_views/equimod": "EquiMod"}
+DECODERS = {"equal_views/demo_seed0": "demo", "long/demo_seed0": "long"}
 # The demo with fewer objects to learn from.
 OBJECTS = {
     "equal_views/demo": "12,000",
@@ -128,6 +132,7 @@ def main() -> None:
 
     _fill("results", **results_tables(runs))
     _fill("methods/contrast", **objective_tables(runs))
+    _fill("world_model", **world_model_tables(runs))
     _fill("benchmark", all=_compared(compared), costs=costs.table(), **length_tables(runs))
     (DOCS / "claims.md").write_text(claims.page(runs))
     (DOCS / "speed.md").write_text(speed.page())
@@ -193,6 +198,14 @@ def objective_tables(runs: Committed) -> dict[str, str]:
         "objectives": tables.table(runs, _at_equal_views(OBJECTIVES), columns, head="objective"),
         "neighbours": neighbours.table(_at_equal_views(OBJECTIVES)),
         "options": tables.table(runs, _at_equal_views(OPTIONS), columns, controls=False),
+    }
+
+
+def world_model_tables(runs: Committed) -> dict[str, str]:
+    """Return the tables of docs/world_model.md."""
+    return {
+        "planning": world_models.planning_table(runs, PLANNERS, "rotation"),
+        "decoders": world_models.decoder_table(DECODERS),
     }
 
 

@@ -1,0 +1,89 @@
+"""What world models do: the errors of plans and inferred actions, and what decoders draw."""
+
+import json
+from collections.abc import Mapping
+
+from committed import RESULTS, Committed
+from seqjepa.report.runs import Variant
+from seqjepa.report.tables import Value
+
+# How an action is found: `Record.features` and the number of actions, and words for it.
+FOUND = {
+    ("chance", 1): "chance: an action between random views",
+    ("inverse head", 1): "the run's own inverse head, from both views",
+    ("action probe", 1): "a probe of both views' *z*",
+    ("cross-entropy", 1): "cross-entropy method",
+    ("cross-entropy", 3): "the same, three actions composed",
+    ("gradient", 1): "gradient on the manifold",
+    ("gradient", 3): "the same, three actions composed",
+    ("gradient, one way", 1): "gradient, without the way back",
+    ("gradient, rolled out", 3): "gradient, three actions rolled out",
+    ("best of views", 1): "*the nearest of 14 other views of the object, their poses known*",
+}
+DRAWN = {
+    "imagined": "the imagined view",
+    "embedding": "the view's own embedding",
+    "mean view": "the mean training view",
+    "nearest view": "the nearest training view",
+}
+
+
+def planning_table(runs: Committed, columns: Mapping[str, str], group: str, digits: int = 1) -> str:
+    """Return a table in Markdown: a column for each run, the mean and spread of its seeds.
+
+    Args:
+        runs: the committed ones.
+        columns: `experiment/run` of those that may be shown, with their titles.
+        group: of the action whose errors are shown.
+        digits: that are shown.
+    """
+    asked = {name: _asked(runs, name) for name in columns}
+    shown = {name: f"{columns[name]} (n = {n})" for name, n in asked.items() if n}
+    lines = [_row("how the action is found", *shown.values()), "|---|" + "---:|" * len(shown)]
+    for (features, actions), words in FOUND.items():
+        cells = [_error(runs[name], features, actions, group, digits) for name in shown]
+        if any(cells):
+            lines.append(_row(words, *cells))
+    return "\n".join(lines) + "\n"
+
+
+def decoder_table(columns: Mapping[str, str]) -> str:
+    """Return a table in Markdown of what decoders draw, in dB.
+
+    Args:
+        columns: names of decoders, `experiment/run_seedS`, with their titles.
+    """
+    figures = {
+        name: json.loads((RESULTS / "decoders" / f"{name}.json").read_bytes())["figures"]
+        for name in columns
+    }
+    lines = [_row("what is drawn", *columns.values()), "|---|" + "---:|" * len(columns)]
+    lines += [
+        _row(words, *(f"{figures[name][drawn]['psnr']:.1f}" for name in columns))
+        for drawn, words in DRAWN.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _asked(runs: Committed, name: str) -> int:
+    variant = runs.get(name)
+    return 0 if variant is None else sum("planning" in run.parts for run in variant.runs)
+
+
+def _error(variant: Variant, features: str, actions: int, group: str, digits: int) -> str:
+    about = (features, f"planning {group}", actions)
+    values = [
+        record.value
+        for run in variant.runs
+        for record in run.parts.get("planning", ())
+        if (record.features, record.task, record.views) == about
+    ]
+    if not values:
+        return ""
+    found = Value.of(values)
+    spread = f" ± {found.spread:.{digits}f}" if found.n > 1 and features != "chance" else ""
+    return f"{found.mean:.{digits}f}{spread}"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
