@@ -165,12 +165,12 @@ def _decoded(
     index = drawn.index[neighbours.examples(drawn, DECODED)]
     figure = draw_decoded(WorldModel(model, decoder), world, index)
     caption = (
-        "A view, and for each of some actions: the view that it leads to, what is imagined of it, "
-        "and at best: the decoder’s picture of the true view’s own features."
+        "A view, and for each of some actions the view that it leads to, what is imagined of it, "
+        "and the best that the decoder can draw: its picture of the true view’s own features."
     )
     if fixed := decoder.layout.fixed:
         names = ", ".join(name.replace("_", " ") for name in fixed)
-        caption += f" All are drawn with one value of what no action tells of: {names}."
+        caption += f" All but the first have one value of what no action tells of: {names}."
     alt = "What the model imagines, drawn by its decoder"
     return picture(f"{prefix}decoded", figure, alt, caption), ""
 
