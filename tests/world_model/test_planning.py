@@ -74,6 +74,16 @@ def test_switches_are_no_continuous_actions(planner: Planner) -> None:
         planner.search(problem(PLANE, torch.zeros(1, 2), flips))
 
 
+@pytest.mark.parametrize("planner", PLANNERS, ids=lambda planner: type(planner).__name__)
+def test_places_of_a_grid_are_continuous_actions(planner: Planner) -> None:
+    """Fixations are pixels of an image: they take few values, and all between them make sense."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(-64, 65, (3000, 2), generator=generator) / 64
+    aims = torch.tensor([[0.305, -0.52]])
+    actions, _ = planner.search(problem(PLANE, aims, pixels))
+    torch.testing.assert_close(actions.sum(1), aims, atol=0.05, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -25,6 +25,8 @@ from seqjepa.checks import at_least, positive
 from seqjepa.errors import ConfigError
 from seqjepa.world_model.manifold import move, split, step_dim, steps_between
 
+FEW = 16  # values of a switch, at most: fixations lie on a grid of pixels, which has more
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -73,7 +75,7 @@ class Problem:
         """Raise a ConfigError if a group of actions only switches between a few values."""
         for group, part in zip(self.space.groups, split(self.space, self.proposals), strict=True):
             distinct = min(len(column.unique()) for column in part.unbind(-1))
-            if not group.is_rotation and 4 * distinct <= len(part):
+            if not group.is_rotation and distinct <= min(FEW, len(part) // 4):
                 raise ConfigError(
                     f"actions of group {group.name!r} take only {distinct} values among the "
                     f"{len(part)} proposals, nothing lies between them: plan with "
