@@ -82,6 +82,7 @@ def made(offsets=SEEDS, **figures) -> Variant:
                 records.append(record("class", "sequence", m, "top1", top1))
         config = to_json(shapes_tiny())
         results = {"experiment": config, "split": "test", "step": 4000, "records": records}
+        results["sizes"] = {"test": 700}
         runs.append(Run(Path(f"seed{seed}"), config, {}, results))
     return Variant("made", tuple(runs))
 
@@ -134,6 +135,15 @@ def test_fixations_are_judged_against_each_that_is_guided_less():
     assert judgement.verdict == (
         "holds against fixations without saliency and inhibition of return; "
         "does not hold against fixations without inhibition of return"
+    )
+    # Of single runs, a difference that 700 test images cannot tell is none.
+    one = {name: made([0.0], agg=0.6) for name in runs}
+    one["cliparts_last_unguided"] = made([0.0], agg=0.59)
+    one["cliparts_last_no_inhibition"] = made([0.0], agg=0.5)
+    judgement = judged("C5", **{f"pixels__{name}": variant for name, variant in one.items()})
+    assert judgement.one_seed and judgement.verdict == (
+        "not clear against fixations without saliency and inhibition of return; "
+        "holds against fixations without inhibition of return"
     )
 
 

@@ -10,7 +10,7 @@ from committed import MissingError
 from seqjepa.report.runs import Variant
 from seqjepa.report.tables import Question, Value, value
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "not tested"
+HOLDS, FAILS, OPEN, UNCLEAR = "holds", "does not hold", "not tested", "not clear"
 LEVEL = 0.05  # of a claim
 
 VIEW = Question("class", "view", 1, "top1")
@@ -78,7 +78,7 @@ class Evidence:
 
     Attributes:
         lines: the figures.
-        verdict: HOLDS, FAILS, OPEN, or a sentence where settings disagree.
+        verdict: HOLDS, FAILS, OPEN, UNCLEAR, or a sentence where settings disagree.
         one_seed: whether it rests on a comparison of two single runs.
     """
 
@@ -158,6 +158,15 @@ def figure(variant: Variant, question: Question, features: str = "model") -> Val
     if found is None:
         raise MissingError(f"{variant.label}: {question}")
     return found
+
+
+def sampling_error(variant: Variant, accuracy: float) -> float:
+    """Return the standard error of the difference between two such accuracies on its test objects.
+
+    Each is taken to be of objects drawn anew.
+    """
+    results = variant.runs[0].results or {}
+    return math.sqrt(2 * accuracy * (1 - accuracy) / results["sizes"][variant.split])
 
 
 def views_seen(variant: Variant) -> str:
