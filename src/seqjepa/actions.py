@@ -166,12 +166,6 @@ class ActionSpace:
         """Return the places of the group's dims in the pose."""
         return [self.pose.index(dim) for dim in group.dims]
 
-    @property
-    def untold(self) -> list[int]:
-        """The places of the pose's columns that no action tells of."""
-        told = {dim for group in self.groups for dim in group.dims}
-        return [place for place, name in enumerate(self.pose) if name not in told]
-
     def between(self, start: Tensor, end: Tensor) -> Tensor:
         """Return the actions [..., A] from poses `start` [..., P] to `end`, group after group."""
         # An empty part first, so that a space of no groups has actions of width 0.

@@ -83,7 +83,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def needs_extra(name: str, purpose: str) -> Iterator[None]:
-    """Import what one of this package's extras brings.
+    """Say which of this package's extras to install where an import fails.
 
     Args:
         name: of the extra.
@@ -95,6 +95,9 @@ def needs_extra(name: str, purpose: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
+        # What is missing of this package itself is no extra.
+        if (error.name or "").startswith("seqjepa"):
+            raise
         raise ConfigError(
             f"{purpose} needs the extra `{name}` ({error}): pip install 'seqjepa[{name}]'"
         ) from error

@@ -3,6 +3,7 @@
 import json
 import math
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,14 +12,19 @@ import pytest
 import torch
 
 from fixtures.contract import experiment
-from fixtures.toy_model import ToyWorld, exact, show
+from fixtures.toy_model import exact, show
+from fixtures.toy_world import LitWorld, ToyWorld
 from seqjepa.actions import Group
 from seqjepa.config import EvaluateConfig
 from seqjepa.display import Stages
 from seqjepa.evaluation import planning
 from seqjepa.evaluation.suite import evaluate_suite
 from seqjepa.training.loop import train
+from seqjepa.types import SequenceBatch
+from seqjepa.world_model.manifold import errors
+from seqjepa.world_model.model import WorldModel
 from seqjepa.world_model.planning import CrossEntropy, Gradient
+from seqjepa.worlds.base import World
 
 QUICK = {"cross-entropy": CrossEntropy(rounds=20, elites=12), "gradient": Gradient(steps=40)}
 
@@ -29,13 +35,12 @@ def figures(records) -> dict[tuple[str, int], float]:
     return {(record.features, record.views): record.value for record in records}
 
 
-def test_an_exact_model_plans_exactly(monkeypatch) -> None:
-    monkeypatch.setattr(planning, "PLANNERS", QUICK)
-    model = exact().model
-    subject = SimpleNamespace(
-        model=model,
+def asked(model: WorldModel, world: World) -> SimpleNamespace:
+    """Return as much of a `Subject` as planning needs."""
+    return SimpleNamespace(
+        model=model.model,
         method=model.method,
-        world=ToyWorld(),
+        world=world,
         split="test",
         device=torch.device("cpu"),
         bf16=False,
@@ -43,6 +48,11 @@ def test_an_exact_model_plans_exactly(monkeypatch) -> None:
         stages=Stages(False),
         inference=nullcontext,
     )
+
+
+def test_an_exact_model_plans_exactly(monkeypatch) -> None:
+    monkeypatch.setattr(planning, "PLANNERS", QUICK)
+    subject = asked(exact(), ToyWorld(objects=200, views=4))
     found = figures(planning.planning(subject))
     searched = {key for key in found if key[0].startswith(("cross", "gradient"))}
     assert searched == {
@@ -55,15 +65,40 @@ def test_an_exact_model_plans_exactly(monkeypatch) -> None:
     assert 1 < found["action probe", 1] < 0.7 * found["chance", 1]
 
     # By hand: the angles between the goals, and of the other views those nearest to them.
-    batch = subject.world.sequences("test", np.arange(6), 4, None)
+    batch = subject.world.sequences("test", np.arange(200), 4, None)
     cosines = (show(batch.poses[:, 2:]) * 2 - 1).flatten(2) @ (
         show(batch.poses[:, 1]) * 2 - 1
     ).flatten(1)[..., None]
-    nearest = batch.poses[torch.arange(6), 2 + cosines[..., 0].argmax(1)]
+    nearest = batch.poses[torch.arange(200), 2 + cosines[..., 0].argmax(1)]
     angles = 2 * (nearest * batch.poses[:, 1]).sum(-1).abs().clamp(max=1).acos()
     expected = math.degrees(angles.median())
     assert found["best of views", 1] == pytest.approx(expected, abs=0.1)
     assert found["chance", 1] > 40
+
+
+class Shown(LitWorld):
+    """Its views are as bright as it renders them."""
+
+    def sequences(self, split: str, index, num_views: int, key) -> SequenceBatch:
+        batch = super().sequences(split, index, num_views, key)
+        return replace(batch, views=self.render(split, index, batch.poses))
+
+
+def test_probes_read_each_group_of_actions() -> None:
+    """A difference by a linear probe, which comes first here, and a rotation by an MLP."""
+    world = Shown(("brightness", "rotation"), objects=300, views=4)
+    subject = asked(exact(spec=world.spec), world)
+    batch = world.sequences("test", np.arange(300), 2, None)
+    read, fits = planning._probed(subject, batch)
+
+    assert {name: len(fit.probe.layers) for name, fit in fits.items()} == {
+        "brightness": 1,
+        "rotation": 3,
+    }
+    truth = batch.actions[:, 0]
+    off = errors(world.spec.actions, truth, read)
+    assert off["brightness"].median() < 0.3 * truth[:, 0].abs().median()
+    assert off["rotation"].median() < 80  # of 130 by chance
 
 
 def test_a_run_is_asked_and_one_without_a_predictor_is_not(tmp_path: Path, monkeypatch) -> None:
@@ -77,8 +112,10 @@ def test_a_run_is_asked_and_one_without_a_predictor_is_not(tmp_path: Path, monke
         assert outcome.error is None
         values.append(json.loads((made / "suite" / "planning.json").read_bytes())["records"])
     assert values[0] == values[1]
-    named = {(record["features"], record["views"]) for record in values[0]}
-    assert {("inverse head", 1), ("action probe", 1)} < named
+    named = {(record["features"], record["input"], record["views"]) for record in values[0]}
+    assert {("inverse head", "view", 1), ("action probe", "pair", 1)} < named
+    steps = {record["features"]: record["steps"] for record in values[0]}
+    assert steps["action probe"] > 0 and steps["inverse head"] is None
 
     for name, fields, why in (
         ("simclr", {}, "SimCLR does not predict views"),

@@ -70,7 +70,7 @@ def test_real_views_are_shown_as_the_decoder_draws_them():
     known = model.target((show(pose[:4]) * 0.8)[None])[0]
     similarity = 1 - float(model.distance(answer.imagined, known))
     assert answer.similarity == pytest.approx(similarity, abs=1e-6)
-    assert "what no action tells of: light." in write_panel(exploration, seen, answer, "runs/x")
+    assert "what actions do not change: light." in write_panel(exploration, seen, answer, "runs/x")
 
 
 def test_directions_that_no_view_has_are_left_out():

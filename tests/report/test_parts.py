@@ -45,6 +45,13 @@ def test_the_page_shows_what_the_decoder_draws(run_dir: Path, tmp_path: Path) ->
     assert "what is imagined of it" in page.read_text()
     assert (page.parent / "decoded.png").stat().st_size > 1000
 
+    # Predictions that ignore actions are not drawn, and no decoder is asked for.
+    blind = train(
+        experiment("seq_jepa", condition="none"), tmp_path / "blind", quiet=True, device="cpu"
+    )
+    html = write_report([blind], tmp_path / "none").read_text()
+    assert "do not depend on actions" in html and "seqjepa decode" not in html
+
     # A damaged one is a line.
     [path] = (run / "decoder").glob("*/decoder.safetensors")
     path.write_bytes(path.read_bytes()[:-1] + b"?")

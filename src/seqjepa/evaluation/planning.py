@@ -7,7 +7,8 @@ the true action from the one view to the other. `Record.views` is L, and `Record
     cross-entropy, gradient   plans by these searches, of 1 and of 3 actions
     gradient, one way         of 1 action, where the way back from the goal does not count
     gradient, rolled out      of 3 actions, each imagined from the view that was imagined before
-    inverse head              the action that the method's own head reads from both views
+    inverse head              the action that the method's own head reads from both views, there
+                              and back (`WorldModel.infer_action`)
     action probe              the action that probes read from z of both views, learned as the
                               evaluation's probes of what changes between two views
     best of views             the action to that one of the object's other views whose embedding is
@@ -19,6 +20,8 @@ between fixations, `median_error` of other groups in the pose's own unit. Propos
 between views of training objects. The settings of the searches were chosen on `val`.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -28,9 +31,10 @@ from seqjepa.display import progress
 from seqjepa.errors import ConfigError
 from seqjepa.evaluation.factor_probes import RELATIVE, learn, parts
 from seqjepa.evaluation.features import extract
+from seqjepa.evaluation.fitting import Fit
 from seqjepa.evaluation.probes import concatenated
 from seqjepa.evaluation.protocol import Protocol, Record
-from seqjepa.evaluation.sampling import Sampling
+from seqjepa.evaluation.sampling import choose_samplings
 from seqjepa.evaluation.subject import NotApplicableError, Subject
 from seqjepa.keys import draw_key
 from seqjepa.types import SequenceBatch
@@ -65,7 +69,7 @@ def planning(subject: Subject) -> list[Record]:
         found["best of views", 1] = _best_of_views(model, batch)
     if model.method.inverse is not None:
         found["inverse head", 1] = model.infer_action(batch.views[:, 0], batch.views[:, 1]).actions
-    found["action probe", 1] = _probed(subject, batch)
+    found["action probe", 1], fits = _probed(subject, batch)
     for name, planner in PLANNERS.items():
         for horizon in HORIZONS:
             found[name, horizon] = _plans(model, batch, proposals, planner, horizon)
@@ -83,8 +87,13 @@ def planning(subject: Subject) -> list[Record]:
         off = errors(space, truth, actions)
         for group in space.groups:
             metric, unit = _unit(group, side)
-            about = (features, subject.split, f"planning {group.name}", "view", horizon, metric)
-            records.append(Record(*about, float(off[group.name].median()) * unit))
+            value = float(off[group.name].median()) * unit
+            task = f"planning {group.name}"
+            record = Record(features, subject.split, task, "view", horizon, metric, value)
+            if features == "action probe":
+                fit = fits[group.name]
+                record = replace(record, input="pair", steps=fit.steps, rising=fit.rising)
+            records.append(record)
     return records
 
 
@@ -137,28 +146,32 @@ def _plans(
     return torch.cat(plans)
 
 
-def _probed(subject: Subject, batch: SequenceBatch) -> Tensor:
-    """Return the actions [B, A] that probes read from the first two views of each object."""
+def _probed(subject: Subject, batch: SequenceBatch) -> tuple[Tensor, dict[str, Fit]]:
+    """Return the actions [B, A] that probes read from the first two views of each object.
+
+    Also return the probe of each group.
+    """
     experiment, world, space = subject.experiment, subject.world, subject.world.spec.actions
-    split = world.spec.probe_split
-    sampling = Sampling.of(experiment, world, split, objects=experiment.evaluate.objects)
+    splits = {"train": world.spec.probe_split}
+    sampling = choose_samplings(experiment, world, splits)["train"]
     with subject.stages("training views"):
-        table = extract(subject.method, world, split, sampling, bf16=subject.bf16)
+        table = extract(subject.method, world, splits["train"], sampling, bf16=subject.bf16)
         with subject.inference():
             z = subject.method.encoder(batch.views[:, :2].to(subject.device)).float()
     width = subject.method.encoder.dim
     protocol = Protocol("model", experiment.evaluate, experiment.seed, width, subject.bf16)
 
-    columns: dict[str, Tensor] = {}
+    columns, fits = dict[str, Tensor](), dict[str, Fit]()
     with subject.stages("action probes"):
         for part, training in parts(protocol, space):
-            probe = learn(protocol, RELATIVE, table, part, training).probe
+            found = learn(protocol, RELATIVE, table, part, training)
             with torch.inference_mode():
-                read = probe(concatenated(z))[:, 0]
+                read = found.probe(concatenated(z))[:, 0]
+            names = [group.name for group in part.groups]
             widths = [group.action_dim for group in part.groups]
-            names = (group.name for group in part.groups)
             columns |= zip(names, read.split(widths, 1), strict=True)
-    return nearest(space, torch.cat([columns[group.name] for group in space.groups], 1))
+            fits |= dict.fromkeys(names, found)
+    return nearest(space, torch.cat([columns[group.name] for group in space.groups], 1)), fits
 
 
 def _best_of_views(model: WorldModel, batch: SequenceBatch) -> Tensor:

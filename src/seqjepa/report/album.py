@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seqjepa.display import warn
-from seqjepa.errors import CheckpointError, DataError
+from seqjepa.errors import CheckpointError, ConfigError, DataError
 from seqjepa.keys import draw_key
 from seqjepa.model import Model, load
 from seqjepa.report import imagined, maps, neighbours, sample, strips
@@ -155,22 +155,22 @@ def _decoded(
 ) -> tuple[Picture | None, str]:
     """Draw what is imagined with the run's decoder; or return why not."""
     try:
-        decoder = load_decoder(run_dir, model, warn)
-    except CheckpointError as error:
+        world_model = WorldModel(model, load_decoder(run_dir, model, warn))
+    except (CheckpointError, ConfigError) as error:
         # Where the folder is, is nobody's business.
         return None, f"Left out: {str(error).replace(str(run_dir), run_dir.name)}"
-    if decoder is None:
+    if world_model.decoder is None:
         return None, "No pictures of what is imagined: seqjepa decode RUN_DIR trains their decoder."
 
     index = drawn.index[neighbours.examples(drawn, DECODED)]
-    figure = draw_decoded(WorldModel(model, decoder), world, index)
+    figure = draw_decoded(world_model, world, index)
     caption = (
         "A view, and for each of some actions the view that it leads to, what is imagined of it, "
         "and the best that the decoder can draw: its picture of the true view’s own features."
     )
-    if fixed := decoder.layout.fixed:
+    if fixed := world_model.decoder.layout.fixed:
         names = ", ".join(name.replace("_", " ") for name in fixed)
-        caption += f" All but the first have one value of what no action tells of: {names}."
+        caption += f" All but the first have one value of what actions do not change: {names}."
     alt = "What the model imagines, drawn by its decoder"
     return picture(f"{prefix}decoded", figure, alt, caption), ""
 

@@ -11,7 +11,7 @@ from seqjepa.world_model.decoding import as_drawn
 from seqjepa.world_model.model import WorldModel
 from seqjepa.worlds.base import World
 
-TURNS = 3  # actions that are shown of each object, at most
+ACTIONS = 3  # actions that are shown of each object, at most
 ROWS = ("what comes", "imagined", "at best")
 SIDE, GAP, LABEL, HEAD, FOOT = 1.05, 0.08, 0.95, 0.5, 0.1  # inches
 
@@ -28,10 +28,10 @@ def draw_decoded(model: WorldModel, world: World, index: Ints) -> Figure:
         world: with actions.
         index: [B], objects of split `test`.
     """
-    turns = world.at_most(TURNS + 1, "test") - 1
-    batch = world.sequences("test", index, turns + 1, draw_key(0, "test", 0, index))
+    actions = world.at_most(ACTIONS + 1, "test") - 1
+    batch = world.sequences("test", index, actions + 1, draw_key(0, "test", 0, index))
     start, after, poses = batch.views[:, :1], batch.views[:, 1:], batch.poses
-    moves = model.space.between(poses[:, :1].expand(-1, turns, -1), poses[:, 1:])
+    moves = model.space.between(poses[:, :1].expand(-1, actions, -1), poses[:, 1:])
     imagined = model.imagine(model.observe(start), moves)
     assert model.decoder is not None, "asked of models with a decoder only"
     rows = (
@@ -40,7 +40,7 @@ def draw_decoded(model: WorldModel, world: World, index: Ints) -> Figure:
         model.decode(model.target(after)).cpu(),
     )
 
-    block = (turns + 1) * (SIDE + GAP) + 0.25
+    block = (actions + 1) * (SIDE + GAP) + 0.25
     width, height = LABEL + len(index) * block, HEAD + len(ROWS) * (SIDE + GAP) + FOOT
     figure = Figure(figsize=(width, height))
     for place in range(len(index)):
@@ -48,7 +48,7 @@ def draw_decoded(model: WorldModel, world: World, index: Ints) -> Figure:
         axes = _place(figure, left, 0)
         show(axes, to_images(start[place, 0]))
         axes.set_title("seen", fontsize=8, pad=4, fontweight="normal")
-        for column in range(turns):
+        for column in range(actions):
             across = left + (column + 1) * (SIDE + GAP)
             words = describe(model.space, moves[place, column])
             for row, views in enumerate(rows):

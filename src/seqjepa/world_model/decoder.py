@@ -2,8 +2,8 @@
 
 It reads embeddings of the space that predictions live in (`Method.target`), standardised by the
 mean and spread of those that it learns from; where a method's loss compares directions, their
-length is taken off first. No action tells of some factors, such as hues and light in `shapes`, so
-nothing can be imagined of them: where the world can render them, all pictures show one value.
+length is taken off first. Factors that actions do not change, such as hues and light in `shapes`,
+cannot be imagined: where the world renders, all pictures show one value of them.
 """
 
 import itertools
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqjepa.devices import device_of
-from seqjepa.errors import ConfigError
+from seqjepa.errors import CheckpointError, ConfigError
 from seqjepa.from_json import build_dataclass
 from seqjepa.model import Model
 from seqjepa.runs import checkpoint
@@ -159,6 +159,11 @@ def load_decoder(run_dir: Path, model: Model, warn: Callable[[str], None]) -> De
             f"seqjepa decode {run_dir}"
         )
         return None
-    decoder = Decoder(build_dataclass(Layout, found.state["layout"]))
+    try:
+        # Decoders of earlier versions say nothing of what came later.
+        layout = build_dataclass(Layout, found.state["layout"], defaults=True)
+    except ConfigError as error:
+        raise CheckpointError(f"{found.path} has no decoder that is known here: {error}") from error
+    decoder = Decoder(layout)
     restore(decoder, found.tensors[PART], str(found.path))
     return decoder.to(device_of(model.method)).eval().requires_grad_(False)

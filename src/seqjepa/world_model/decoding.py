@@ -26,8 +26,8 @@ from seqjepa.world_model.model import WorldModel
 from seqjepa.worlds.base import World
 
 IMAGES = 256  # in a pass of the model
-MEDIAN = 1000  # objects whose poses say what is in the middle, at most
-HELD_OUT = 1000  # views that figures are measured on, at most
+MEDIAN = 1000  # objects that medians are of, at most
+HELD_OUT = 1000  # objects that figures are measured on, at most, two views of each
 CURVE = 8  # times that the error on `val` is measured
 
 
@@ -43,8 +43,8 @@ class DecodeConfig:
         batch_size: views in a step.
         lr: learning rate at first.
         seed: of weights and batches.
-        fixed: draw all views with one value, the median, of the factors that no action tells of
-            (hues, light), if the world can render them. False to draw them as they are.
+        fixed: draw all views with one value, the median, of the factors that actions do not change,
+            such as hues and light, if the world can render them. False to draw them as they are.
     """
 
     section: ClassVar[str] = ""
@@ -136,17 +136,28 @@ def train_decoder(
 
 
 def find_fixed(world: World) -> dict[str, float]:
-    """Return the median of each column of the pose that no action tells of.
+    """Return the median of each column of the pose that decoders draw with one value.
 
-    There are none where the world cannot render its objects at other poses.
+    These are the factors that actions do not change, rotations left out: with one pose, all
+    pictures of an object would be the same. There are none where the world cannot render.
     """
-    space, split = world.spec.actions, "train"
+    spec, split = world.spec, "train"
+    acted = {group.name for group in spec.actions.groups}
+    fixed = [
+        group for group in spec.factors.groups if group.name not in acted and not group.is_rotation
+    ]
+    if not fixed:
+        return {}
     index = np.arange(min(MEDIAN, world.size(split)))
     poses = world.sequences(split, index, 1, draw_key(0, split, 0, index)).poses
-    if not space.untold or world.render(split, index[:1], poses[:1]) is None:
+    if world.render(split, index[:1], poses[:1]) is None:
         return {}
     medians = poses[:, 0].median(0).values
-    return {space.pose[place]: float(medians[place]) for place in space.untold}
+    return {
+        name: float(medians[column])
+        for group in fixed
+        for name, column in zip(group.dims, spec.factors.columns(group), strict=True)
+    }
 
 
 def embed(

@@ -228,8 +228,8 @@ class WorldModel:
     ) -> Inferred:
         """Return the action between two views of each of B objects.
 
-        The method's own inverse head reads it both ways: halfway between the action there and that
-        back, undone, errors are smaller.
+        The method's own inverse head reads it both ways. The answer lies halfway between the action
+        there and that back, undone: in part, errors of the two cancel (docs/world_model.md).
 
         Args:
             before, after: [B, C, H, W].
