@@ -123,10 +123,10 @@ PIXELS = {
     "furniture": "furniture",
     "furniture_demo": f"furniture {OURS}",
 }
-# Some runs of equal views, asked by the paper's own probes.
+# Some runs of equal views, trained once more and asked by the paper's own probes.
 PAPER_PROBES = {name: EQUAL_VIEWS[name] for name in ("demo", "last", "equimod")}
-# Further parts of the evaluation, where a method predicts views.
-PARTS = ("--suite", "probes", "retrieval", "group")
+# What an evaluation asks; further parts where a method predicts views.
+SUITE = ("--suite", "probes", "retrieval", "group")
 CURVES = ("long", "pixels")  # experiments whose curves are kept
 EXPERIMENTS = {
     "equal_views": EQUAL_VIEWS,
@@ -177,7 +177,7 @@ def run(experiment: str, name: str, seed: int) -> int:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     seqjepa = [sys.executable, "-m", "seqjepa.cli"]
     train = [*seqjepa, "train", *arguments, "--run-dir", str(folder), "--resume"]
-    how = ("--protocol", "paper") if experiment == "paper_probes" else PARTS
+    how = ("--protocol", "paper") if experiment == "paper_probes" else SUITE
     evaluate = [*seqjepa, "evaluate", str(folder), "--split", "test", *how]
 
     with folder.with_suffix(".log").open("a") as log:
@@ -199,13 +199,6 @@ def keep_parts(folder: Path, kept: Path) -> None:
     for found in (folder / "suite").glob("*.json"):
         kept.mkdir(parents=True, exist_ok=True)
         shutil.copy(found, kept)
-
-
-def keep_decoder(folder: Path, kept: Path) -> None:
-    """Copy what was measured of a run's decoder, if there is one."""
-    for state in (folder / "decoder").glob("*/state.json"):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(state, kept)
 
 
 def keep_curves(folder: Path, kept: Path) -> None:

@@ -27,6 +27,24 @@ def by_run(figures: Mapping[str, T]) -> dict[str, list[T]]:
     return found
 
 
+def asked(variant: Variant, part: str) -> int:
+    """Return the number of runs that a part of the evaluation was asked of."""
+    return sum(part in run.parts for run in variant.runs)
+
+
+def measured(
+    variant: Variant, part: str, features: str, task: str, metric: str, views: int
+) -> list[float]:
+    """Return a figure of a part of the evaluation, of each run that has it."""
+    about = (features, task, metric, views)
+    return [
+        record.value
+        for run in variant.runs
+        for record in run.parts.get(part, ())
+        if (record.features, record.task, record.metric, record.views) == about
+    ]
+
+
 class Committed(Mapping[str, Variant]):
     """The committed runs by their names, `experiment/run`; the seeds of a run are one variant.
 

@@ -204,7 +204,7 @@ def objective_tables(runs: Committed) -> dict[str, str]:
 def world_model_tables(runs: Committed) -> dict[str, str]:
     """Return the tables of docs/world_model.md."""
     return {
-        "planning": world_models.planning_table(runs, PLANNERS, "rotation"),
+        "planning": world_models.planning_table(runs, PLANNERS),
         "decoders": world_models.decoder_table(DECODERS),
     }
 

@@ -5,6 +5,7 @@ paths, and pages made from the code: one for each method, world and command. Sph
 executing the notebooks; its warnings, such as a broken link, are errors.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -79,8 +80,8 @@ def write_source(source: Path) -> None:
     add_menu(source / "docs/data.md", "worlds", list(written["docs/worlds"]))
     add_menu(source / "docs/data.md", "data", data)
     add_menu(source / "docs/reproduce.md", "reproduce", ["index"])
-    tables = sorted(path.stem for path in (source / "docs" / "reproduce").glob("*[0-9].md"))
-    add_menu(source / "docs/reproduce/index.md", ".", tables)
+    tables = source / "docs" / "reproduce" / "index.md"
+    add_menu(tables, ".", re.findall(r"\]\((\w+)\.md\)", tables.read_text(encoding="utf-8")))
 
 
 def add_menu(page: Path, folder: str, names: list[str]) -> None:

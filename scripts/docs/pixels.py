@@ -10,8 +10,16 @@ FACTORS = ("rotation", "floor_hue", "light_hue")
 RUNS = {
     "cliparts": ("fixations on cliparts", 22, ("position",)),
     "cliparts_last": ("the same, the last one predicted", 22, ("position",)),
-    "cliparts_last_no_inhibition": ("that without inhibition of return", 22, ("position",)),
-    "cliparts_last_unguided": ("that without saliency, too", 22, ("position",)),
+    "cliparts_last_no_inhibition": (
+        "the last one, no inhibition of return",
+        22,
+        ("position",),
+    ),
+    "cliparts_last_unguided": (
+        "the last one, no saliency or inhibition",
+        22,
+        ("position",),
+    ),
     "cliparts_demo": ("fixations on cliparts, the demo's objective", 22, ("position",)),
     "digits": ("crops and jitter of digits", 10, ("crop", "jitter")),
     "digits_demo": ("the same, the demo's objective", 10, ("crop", "jitter")),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from committed import Committed, MissingError
+from committed import Committed, MissingError, asked, measured
 from seqjepa.report.runs import Variant
 from seqjepa.report.tables import Value
 
@@ -46,13 +46,7 @@ def figure(variant: Variant, column: Column, features: str = "model") -> Value:
     Raises:
         MissingError: none was.
     """
-    about = (features, column.task, column.metric, column.views)
-    values = [
-        record.value
-        for run in variant.runs
-        for record in run.parts.get(column.part, ())
-        if (record.features, record.task, record.metric, record.views) == about
-    ]
+    values = measured(variant, column.part, features, column.task, column.metric, column.views)
     if not values:
         raise MissingError(f"{variant.label}: {column.title}")
     return Value.of(values)
@@ -67,15 +61,19 @@ def table(runs: Committed, rows: Mapping[str, str]) -> str:
     """
     titles = " | ".join(column.title for column in COLUMNS)
     lines = [f"| objective | n | {titles} |", "|---|---:|" + "---:|" * len(COLUMNS)]
-    counts = {name: _asked(runs[name]) for name in rows if name in runs}
-    asked = [name for name, number in counts.items() if number]
-    if not asked:
+    counts = {
+        name: max(asked(runs[name], column.part) for column in COLUMNS)
+        for name in rows
+        if name in runs
+    }
+    shown = [name for name, number in counts.items() if number]
+    if not shown:
         return "*Not measured yet.*\n"
 
-    for name in asked:
+    for name in shown:
         number = counts[name]
         lines.append(f"| {rows[name]} | {number} | {_cells(runs[name], 'model')} |")
-    lines.append(f"| chance | | {_cells(runs[asked[0]], 'chance')} |")
+    lines.append(f"| chance | | {_cells(runs[shown[0]], 'chance')} |")
     return "\n".join(lines) + "\n"
 
 
@@ -92,21 +90,14 @@ def path_table(runs: Committed, rows: Mapping[str, str]) -> str:
         "|---|---|---:|" + "---:|" * len(lengths),
     ]
     for name, label in rows.items():
-        if (variant := runs.get(name)) is None:
+        variant = runs.get(name)
+        if variant is None or not (number := asked(variant, "path")):
             continue
-        number = sum("path" in run.parts for run in variant.runs)
-        for inputs, words in PATHS.items() if number else ():
+        for inputs, words in PATHS.items():
             found = [figure(variant, path_column(views), inputs) for views in lengths]
-            cells = " | ".join(f"{value.mean:.3f}".replace("-", "−") for value in found)
             about = f"{label} | {words} | {number}" if inputs == "model" else f" | {words} | "
-            lines.append(f"| {about} | {cells} |")
+            lines.append(f"| {about} | {' | '.join(map(_text, found))} |")
     return "\n".join(lines) + "\n"
-
-
-def _asked(variant: Variant) -> int:
-    """Return the number of runs that were asked for any of the columns."""
-    parts = {column.part for column in COLUMNS}
-    return sum(bool(parts & set(run.parts)) for run in variant.runs)
 
 
 def _cells(variant: Variant, features: str) -> str:
@@ -117,6 +108,10 @@ def _cells(variant: Variant, features: str) -> str:
         except MissingError:
             cells.append("–")
             continue
-        spread = f" ± {found.spread:.3f}" if found.n > 1 and features == "model" else ""
-        cells.append(f"{found.mean:.3f}{spread}")
+        cells.append(_text(found) if features == "model" else f"{found.mean:.3f}")
     return " | ".join(cells)
+
+
+def _text(found: Value) -> str:
+    spread = f" ± {found.spread:.3f}" if found.n > 1 else ""
+    return f"{found.mean:.3f}{spread}".replace("-", "−")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from committed import Committed
+from committed import Committed, asked, measured
 from seqjepa.report.runs import Variant
 from seqjepa.report.tables import Value
 
@@ -32,7 +32,7 @@ def table(runs: Committed, names: Mapping[str, str]) -> str:
     lines = [f"| run | after | {titles} |", "|---|---|" + "---:|" * len(COLUMNS)]
     for name, label in names.items():
         variant = runs.get(name)
-        if variant is None or not any("stages" in run.parts for run in variant.runs):
+        if variant is None or not asked(variant, "stages"):
             continue
         for stage, words in STAGES.items():
             cells = " | ".join(_cell(variant, stage, *column) for column in COLUMNS)
@@ -41,12 +41,8 @@ def table(runs: Committed, names: Mapping[str, str]) -> str:
 
 
 def _cell(variant: Variant, stage: str, task: str, metric: str) -> str:
-    values = [
-        record.value
-        for run in variant.runs
-        for record in run.parts.get("stages", ())
-        if (record.features, record.task, record.metric) == (stage, task, metric)
-    ]
+    views = 1 if task == "class" else 2
+    values = measured(variant, "stages", stage, task, metric, views)
     _, digits = COLUMNS[task, metric]
     mean = Value.of(values).mean * (100 if metric == "top1" else 1)
     return f"{mean:.{digits}f}".replace("-", "−")

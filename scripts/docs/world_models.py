@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from committed import RESULTS, Committed
+from committed import RESULTS, Committed, asked, measured
 from seqjepa.report.runs import Variant
 from seqjepa.report.tables import Value
 
@@ -28,22 +28,18 @@ DRAWN = {
 }
 
 
-def planning_table(runs: Committed, columns: Mapping[str, str], group: str, digits: int = 1) -> str:
-    """Return a table in Markdown: a column for each run, the mean and spread of its seeds.
+def planning_table(runs: Committed, columns: Mapping[str, str]) -> str:
+    """Return a table in Markdown of median errors of rotation in degrees, a column for each run.
 
     Args:
         runs: the committed ones.
         columns: `experiment/run` of those that may be shown, with their titles.
-        group: of the action whose errors are shown.
-        digits: that are shown.
     """
-    asked = {name: _asked(runs, name) for name in columns}
-    shown = {name: f"{columns[name]} (n = {n})" for name, n in asked.items() if n}
+    counts = {name: asked(runs[name], "planning") for name in columns if name in runs}
+    shown = {name: f"{columns[name]} (n = {n})" for name, n in counts.items() if n}
     lines = [_row("how the action is found", *shown.values()), "|---|" + "---:|" * len(shown)]
     for (features, actions), words in FOUND.items():
-        cells = [_error(runs[name], features, actions, group, digits) for name in shown]
-        if any(cells):
-            lines.append(_row(words, *cells))
+        lines.append(_row(words, *(_degrees(runs[name], features, actions) for name in shown)))
     return "\n".join(lines) + "\n"
 
 
@@ -65,24 +61,13 @@ def decoder_table(columns: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _asked(runs: Committed, name: str) -> int:
-    variant = runs.get(name)
-    return 0 if variant is None else sum("planning" in run.parts for run in variant.runs)
-
-
-def _error(variant: Variant, features: str, actions: int, group: str, digits: int) -> str:
-    about = (features, f"planning {group}", actions)
-    values = [
-        record.value
-        for run in variant.runs
-        for record in run.parts.get("planning", ())
-        if (record.features, record.task, record.views) == about
-    ]
+def _degrees(variant: Variant, features: str, actions: int) -> str:
+    about = (features, "planning rotation", "median_degrees", actions)
+    values = measured(variant, "planning", *about)
     if not values:
         return ""
     found = Value.of(values)
-    spread = f" ± {found.spread:.{digits}f}" if found.n > 1 and features != "chance" else ""
-    return f"{found.mean:.{digits}f}{spread}"
+    return f"{found.mean:.1f} ± {found.spread:.1f}" if found.n > 1 else f"{found.mean:.1f}"
 
 
 def _row(*cells: str) -> str:

@@ -7,8 +7,7 @@ the true action from the one view to the other. `Record.views` is L, and `Record
     cross-entropy, gradient   plans by these searches, of 1 and of 3 actions
     gradient, one way         of 1 action, where the way back from the goal does not count
     gradient, rolled out      of 3 actions, each imagined from the view that was imagined before
-    inverse head              the action that the method's own head reads from both views, there
-                              and back (`WorldModel.infer_action`)
+    inverse head              the action that the method's own head reads from both views
     action probe              the action that probes read from z of both views, learned as the
                               evaluation's probes of what changes between two views
     best of views             the action to that one of the object's other views whose embedding is

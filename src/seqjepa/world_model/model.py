@@ -21,14 +21,7 @@ from seqjepa.methods.base import Method
 from seqjepa.model import Model, as_tensor, load
 from seqjepa.world_model.decoder import Decoder, load_decoder
 from seqjepa.world_model.imagining import imagined_state, require_actions, rolled
-from seqjepa.world_model.manifold import (
-    action,
-    compose,
-    inverse,
-    move,
-    nearest,
-    steps_between,
-)
+from seqjepa.world_model.manifold import action, compose, inverse, nearest
 from seqjepa.world_model.planning import CrossEntropy, Planner, Problem
 from seqjepa.world_model.state import (
     Array,
@@ -228,9 +221,6 @@ class WorldModel:
     ) -> Inferred:
         """Return the action between two views of each of B objects.
 
-        The method's own inverse head reads it both ways. The answer lies halfway between the action
-        there and that back, undone: in part, errors of the two cancel (docs/world_model.md).
-
         Args:
             before, after: [B, C, H, W].
             search: look for the action whose imagined view is nearest to `after`. None to read it
@@ -249,11 +239,8 @@ class WorldModel:
         head = self.method.inverse
         if search is None and head is not None:
             with torch.no_grad():
-                features = self.method.encoder(torch.stack([first, second], 1))
-                there = nearest(self.space, head(features)[:, 0])
-                back = nearest(self.space, head(features.flip(1))[:, 0])
-            apart = steps_between(self.space, there, inverse(self.space, back))
-            return Inferred(move(self.space, there, apart / 2), "inverse head")
+                read = head(self.method.encoder(torch.stack([first, second], 1)))[:, 0]
+            return Inferred(nearest(self.space, read), "inverse head")
 
         found = self.plan(
             self.observe(first[:, None]),
