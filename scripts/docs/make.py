@@ -101,6 +101,10 @@ ASKED = {
 }
 # Columns of the tables of docs/world_model.md.
 PLANNERS = {"equal_views/demo": "demo", "long/demo": "long", "equal_views/equimod": "EquiMod"}
+GAZES = {
+    "pixels/cliparts_last": "the paper's objective",
+    "pixels/cliparts_demo": "the demo's",
+}
 DECODERS = {"equal_views/demo_seed0": "demo", "long/demo_seed0": "long"}
 # The demo with fewer objects to learn from.
 OBJECTS = {
@@ -204,7 +208,8 @@ def objective_tables(runs: Committed) -> dict[str, str]:
 def world_model_tables(runs: Committed) -> dict[str, str]:
     """Return the tables of docs/world_model.md."""
     return {
-        "planning": world_models.planning_table(runs, PLANNERS),
+        "planning": world_models.planning_table(runs, PLANNERS, "rotation", "median_degrees"),
+        "saccades": world_models.planning_table(runs, GAZES, "position", "median_pixels"),
         "decoders": world_models.decoder_table(DECODERS),
     }
 

@@ -18,7 +18,7 @@ FOUND = {
     ("gradient", 3): "the same, three actions composed",
     ("gradient, one way", 1): "gradient, without the way back",
     ("gradient, rolled out", 3): "gradient, three actions rolled out",
-    ("best of views", 1): "*the nearest of 14 other views of the object, their poses known*",
+    ("best of views", 1): "*the nearest of the object's other views, their poses known*",
 }
 DRAWN = {
     "imagined": "the imagined view",
@@ -28,18 +28,23 @@ DRAWN = {
 }
 
 
-def planning_table(runs: Committed, columns: Mapping[str, str]) -> str:
-    """Return a table in Markdown of median errors of rotation in degrees, a column for each run.
+def planning_table(runs: Committed, columns: Mapping[str, str], group: str, metric: str) -> str:
+    """Return a table in Markdown of median errors of actions, a column for each run.
 
     Args:
         runs: the committed ones.
         columns: `experiment/run` of those that may be shown, with their titles.
+        group: of the actions.
+        metric: `median_degrees` or `median_pixels`.
     """
     counts = {name: asked(runs[name], "planning") for name in columns if name in runs}
     shown = {name: f"{columns[name]} (n = {n})" for name, n in counts.items() if n}
     lines = [_row("how the action is found", *shown.values()), "|---|" + "---:|" * len(shown)]
     for (features, actions), words in FOUND.items():
-        lines.append(_row(words, *(_degrees(runs[name], features, actions) for name in shown)))
+        about = (features, f"planning {group}", metric, actions)
+        cells = [_error(runs[name], *about) for name in shown]
+        if any(cells):
+            lines.append(_row(words, *cells))
     return "\n".join(lines) + "\n"
 
 
@@ -61,9 +66,8 @@ def decoder_table(columns: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _degrees(variant: Variant, features: str, actions: int) -> str:
-    about = (features, "planning rotation", "median_degrees", actions)
-    values = measured(variant, "planning", *about)
+def _error(variant: Variant, features: str, task: str, metric: str, actions: int) -> str:
+    values = measured(variant, "planning", features, task, metric, actions)
     if not values:
         return ""
     found = Value.of(values)
