@@ -160,7 +160,10 @@ def _decoded(
         # Where the folder is, is nobody's business.
         return None, f"Left out: {str(error).replace(str(run_dir), run_dir.name)}"
     if world_model.decoder is None:
-        return None, "No pictures of what is imagined: seqjepa decode RUN_DIR trains their decoder."
+        return (
+            None,
+            "Not drawn yet: seqjepa decode RUN_DIR trains a decoder of what is imagined.",
+        )
 
     index = drawn.index[neighbours.examples(drawn, DECODED)]
     figure = draw_decoded(world_model, world, index)
