@@ -29,7 +29,7 @@ CLOSE = "document.querySelectorAll('.mantine-Notification-closeButton')"
 def main() -> None:
     run = sys.argv[1]
     exploration = Exploration.open(Path(run), torch.device("cpu"), {})
-    page = Page(exploration, "runs/demo", 0)
+    page = Page(exploration, "runs/demo_long", 0)
     page.number.value = OBJECT
     page.open(exploration.observer.open(OBJECT - 1))
     pose, space = page.seen.poses[-1], exploration.space

@@ -30,8 +30,7 @@ COLUMNS = (
     Column("identity", "group", "group", "identity", 1),
     Column("composition", "group", "group", "composition", 1),
 )
-
-
+# The inputs of heads of path integration, by `Record.features`.
 PATHS = {"model": "views and actions", "no actions": "views", "no vision": "actions"}
 
 

@@ -177,21 +177,17 @@ class SeqJEPA(Method):
 
     def aggregate(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return z_AGG [B, E] of features [B, T, D] with the actions [B, T-1, A] between them."""
-        # Actions that the aggregator does not read may be those of another world.
-        embedded = self.embed_actions(actions) if self.aggregates_actions else actions
-        return self._aggregate(features, embedded, [features.shape[1]])[:, 0]
+        return self._aggregate(features, self._embed_read(actions), [features.shape[1]])[:, 0]
 
     @override
     def attention(self, features: Tensor, actions: Tensor) -> Tensor:
-        embedded = self.embed_actions(actions) if self.aggregates_actions else actions
-        return self.aggregator.attention(*self._tokens(features, embedded))
+        return self.aggregator.attention(*self._tokens(features, self._embed_read(actions)))
 
     def embed_actions(self, actions: Tensor) -> Tensor:
         """Map actions [B, T, A] to embeddings [B, T, width], empty without conditioning."""
         if self.action_embedding is None:
             return actions[..., :0]
-        embedded: Tensor = self.action_embedding(actions)
-        return embedded
+        return self.action_embedding.forward(actions)
 
     def target(self, views: Tensor) -> Tensor:
         """Return the EMA target's features [..., D] of views [..., C, H, W]."""
@@ -207,6 +203,10 @@ class SeqJEPA(Method):
         """Return z_AGG [B, P, E] of each of P prefix lengths."""
         aggregated: Tensor = self.aggregator(*self._tokens(features, embedded), lengths)
         return aggregated
+
+    def _embed_read(self, actions: Tensor) -> Tensor:
+        """Embed actions if the aggregator reads them; if not, they may be another world's."""
+        return self.embed_actions(actions) if self.aggregates_actions else actions
 
     def _tokens(self, features: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
         """Return the aggregator's tokens [B, T, E] of views as past ones, and as present ones."""

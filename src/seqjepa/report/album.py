@@ -97,10 +97,7 @@ def make_album(variant: Variant, prefix: str, paths: Mapping[str, str]) -> Album
     warn_of_changed_data(first.folder, world.spec, warn)
     drawn = sample.draw(model, world)
     legend = maps.legend(drawn)
-    expected = _imagined(model, drawn, world, prefix)
-    decoded, no_decoded = None, ""
-    if expected is not None:
-        decoded, no_decoded = _decoded(first.folder, model, drawn, world, prefix)
+    decoded, no_decoded = _decoded(first.folder, model, drawn, world, prefix)
     drawn_maps, no_maps = _maps(drawn, prefix)
     # Neighbours are other objects.
     several = len(drawn.labels) > 1
@@ -108,7 +105,7 @@ def make_album(variant: Variant, prefix: str, paths: Mapping[str, str]) -> Album
         label=variant.label,
         world=first.config["world"],
         strips=_strips(drawn, world, model.experiment.train.num_views, prefix),
-        imagined=expected,
+        imagined=_imagined(model, drawn, world, prefix),
         decoded=decoded,
         maps=drawn_maps,
         legend=[(name, colour, MARKERS[marker]) for name, colour, marker, _ in legend],
