@@ -60,6 +60,7 @@ IN_TIME = """
 *Runs of three million views while training, by the online probe.*
 """
 DEMO = "the demo"
+LONG_DEMO = "the demo, three million views"
 EVERY = "cosine, every next view"
 SUPERVISED = "*supervised, the ceiling*"
 # The rows of tables, by the runs' names.
@@ -97,7 +98,7 @@ MORE_VIEWS = {
 ASKED = {
     "equal_views/last": "cosine, the last view (the paper)",
     "equal_views/demo": DEMO,
-    "long/demo": f"{DEMO}, three million views",
+    "long/demo": LONG_DEMO,
 }
 # Columns of the tables of docs/world_model.md.
 PLANNERS = {"equal_views/demo": "demo", "long/demo": "long", "equal_views/equimod": "EquiMod"}
@@ -184,7 +185,7 @@ def results_tables(runs: Committed) -> dict[str, str]:
         "predictors": predictors.table(
             runs,
             _at_equal_views(OBJECTIVES | {"sie": "SIE"})
-            | {"long/demo": f"{DEMO}, three million views"}
+            | {"long/demo": LONG_DEMO}
             | {name: f"{label}, in equal time" for name, label in in_time.items()},
         ),
         "path": predictors.path_table(runs, ASKED),
@@ -200,7 +201,7 @@ def objective_tables(runs: Committed) -> dict[str, str]:
     columns = (*tables.FIGURES, tables.UNSEEN)
     return {
         "objectives": tables.table(runs, _at_equal_views(OBJECTIVES), columns, head="objective"),
-        "neighbours": neighbours.table(_at_equal_views(OBJECTIVES)),
+        "neighbours": neighbours.table(_at_equal_views(OBJECTIVES) | {"long/demo": LONG_DEMO}),
         "options": tables.table(runs, _at_equal_views(OPTIONS), columns, controls=False),
     }
 
