@@ -9,7 +9,8 @@ from seqjepa.report.tables import CONTROLS, Question, text, value
 FACTORS = ("rotation", "floor_hue", "light_hue")
 RUNS = {
     "cliparts": ("fixations on cliparts", 22, ("position",)),
-    "cliparts_last": ("the same, the last one predicted", 22, ("position",)),
+    "cliparts_demo": ("the same, the demo's objective", 22, ("position",)),
+    "cliparts_last": ("fixations on cliparts, the last one predicted", 22, ("position",)),
     "cliparts_last_no_inhibition": (
         "the last one, no inhibition of return",
         22,
@@ -20,7 +21,6 @@ RUNS = {
         22,
         ("position",),
     ),
-    "cliparts_demo": ("fixations on cliparts, the demo's objective", 22, ("position",)),
     "digits": ("crops and jitter of digits", 10, ("crop", "jitter")),
     "digits_demo": ("the same, the demo's objective", 10, ("crop", "jitter")),
     "furniture": ("rotations of furniture", 20, FACTORS),
