@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -63,6 +65,10 @@ def test_exif_turns_it_upright(orientation: int) -> None:
     assert np.array_equal(decode(data, "file"), SQUARES)
 
 
+def with_exif(data: bytes, exif: bytes) -> bytes:
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", 8 + len(exif)) + b"Exif\0\0" + exif + data[2:]
+
+
 def exif_of(*entries: bytes) -> bytes:
     return b"MM\0*\0\0\0\x08" + struct.pack(">H", len(entries)) + b"".join(entries) + bytes(4)
 
@@ -79,10 +85,19 @@ WIDTH = struct.pack(">HHI", 0x0100, 2, 4) + b"abc\0"  # no number
 def test_broken_exif_is_no_harm_and_cut_pixels_are(exif: bytes, turn: int) -> None:
     """It is turned as far as its EXIF can be read."""
     data = jpeg(SQUARES, quality=95, subsampling=0)
-    odd = data[:2] + b"\xff\xe1" + struct.pack(">H", 8 + len(exif)) + b"Exif\0\0" + exif + data[2:]
+    odd = with_exif(data, exif)
     assert np.array_equal(decode(odd, "file"), np.rot90(decode(data, "file"), turn))
     with pytest.raises(DataError, match="file is no whole"):
         decode(odd[:-40], "file")
+
+
+def test_broken_exif_is_no_warning_without_a_name() -> None:
+    """A process of its own is needed, for pytest sets filters of its own."""
+    program = "import sys; from seqjepa.reading.pixels import decode; "
+    program += "print(decode(sys.stdin.buffer.read(), 'file').shape)"
+    data = with_exif(jpeg(SQUARES), exif_of(SIXTH)[:-9])
+    done = subprocess.run([sys.executable, "-c", program], input=data, capture_output=True)
+    assert (done.stdout.decode().strip(), done.stderr) == (str(SQUARES.shape), b"")
 
 
 def test_gray_is_three_equal_channels_and_one_bit_is_black_and_white() -> None:
@@ -220,6 +235,10 @@ BROKEN = {
         "claims 9000 x 9000 pixels, more than 64,000,000: shrink it or leave it out",
     ),
     "a PNG of no width": (bomb(0, 9), "is no whole JPEG or PNG image"),
+    "a JPEG of no width": (
+        bomb(0, 9, "jpeg"),
+        "is no whole JPEG or PNG image (damaged at its beginning): get the file again or leave it",
+    ),
 }
 
 

@@ -85,8 +85,10 @@ class Member:
 
 def is_archive(path: Path) -> bool:
     """Return whether a file's contents are those of a tar (packed or not) or a zip file."""
-    if not path.is_file() or zipfile.is_zipfile(path):
-        return path.is_file()
+    if not path.is_file():
+        return False
+    if zipfile.is_zipfile(path):
+        return True
     try:
         open_tar(path).close()
     except BROKEN:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +37,9 @@ BROKEN = (
 # Images that a thread decodes at a time: handing over single ones costs up to a tenth of decoding.
 BLOCK = 16
 DRAFTS = (2, 4, 8)  # how many times smaller a JPEG can be decoded
-# First bytes of files that are often called .jpg or .png, for messages.
+# First bytes of the files that are read, and of others that are often called .jpg or .png, for
+# messages.
+OURS = (b"\xff\xd8\xff", b"\x89PNG")
 SIGNATURES = {
     b"GIF8": "a GIF",
     b"BM": "a BMP",
@@ -49,6 +52,11 @@ SIGNATURES = {
     b"\0\0\0\0": "zeros",
 }
 
+# Pillow warns of what is broken beside the pixels that are read. That is no harm (see `decode`),
+# and its warnings name no file.
+HARMLESS = "(possibly )?corrupt EXIF|Tag (data|offset)|.* malformed MPO|Invalid APNG"
+warnings.filterwarnings("ignore", HARMLESS, module="PIL")
+
 
 def decode(
     data: bytes,
@@ -59,8 +67,9 @@ def decode(
 ) -> npt.NDArray[np.uint8]:
     """Return the pixels of a JPEG or PNG, [H, W, 3].
 
-    The image is turned upright as EXIF says, or left as it stands if EXIF is broken. Transparency
-    is laid over white. Gray, palette, CMYK and 16-bit images become RGB with 8 bits.
+    The image is turned upright as EXIF says, or left as it stands where EXIF is broken before it
+    says so. Transparency is laid over white. Gray, palette, CMYK and 16-bit images become RGB with
+    8 bits.
 
     Args:
         data: the file's bytes.
@@ -102,19 +111,6 @@ def shorter_side(data: bytes, name: str) -> int:
         return min(image.size)
 
 
-def check_size(data: bytes, name: str, size: int, option: str) -> None:
-    """Raise a ConfigError if an image would have to be enlarged to have `size` pixels a side.
-
-    Args:
-        data: the file's bytes.
-        name: the file's name, for messages.
-        size: pixels of the shorter side, at least.
-        option: the name of the option that holds `size`, for messages.
-    """
-    with _opened(data, name) as image:
-        _require_size(image, name, size, option)
-
-
 def _require_size(image: Image.Image, name: str, size: int, option: str) -> None:
     width, height = image.size
     if min(width, height) < size:
@@ -148,7 +144,7 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
     except BROKEN as error:
         reason = str(error)
         if isinstance(error, UnidentifiedImageError):
-            reason = name_kind(data)
+            reason = "damaged at its beginning" if data.startswith(OURS) else name_kind(data)
         raise DataError(
             f"{name} is no whole {' or '.join(FORMATS)} image ({reason}): get the file again or "
             "leave it out"

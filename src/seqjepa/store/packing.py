@@ -18,8 +18,8 @@ from seqjepa.display import progress
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.files import writing
 from seqjepa.reading.npy import npy_header
-from seqjepa.reading.pixels import check_size, decode, encode
-from seqjepa.store.folder import FolderStore, read_image
+from seqjepa.reading.pixels import decode, encode
+from seqjepa.store.folder import IMAGE, LATENT, FolderStore, read_image
 from seqjepa.store.pack import (
     FORMAT,
     IMAGES,
@@ -251,9 +251,9 @@ def _read_object(
     records = np.zeros(options.views, record_type(len(store.factors.pose)))
     images, end = [], 0
     for record, number in zip(records, numbers, strict=False):
-        data = _read_view(folder / f"image_{number}.jpg", options)
+        data = _read_view(folder / IMAGE.format(number), options)
         record["offset"], record["length"], record["checksum"] = end, len(data), checksum(data)
-        record["latent"] = store.latent(folder / f"latent_{number}.npy")
+        record["latent"] = store.latent(folder / LATENT.format(number))
         images.append(data)
         end += len(data)
     return records, b"".join(images)
@@ -262,11 +262,9 @@ def _read_object(
 def _read_view(path: Path, options: Options) -> bytes:
     """Return the bytes to pack for an image file, after decoding it once to be sure of it."""
     data, name = read_image(path)
-    pixels = decode(data, name, options.size)
+    pixels = decode(data, name, options.size, "--size")
     if options.size is None:
         return data
-
-    check_size(data, name, options.size, "--size")
     if options.coding == "raw":
         return pixels.tobytes()
     return encode(pixels, options.quality or 95)
