@@ -215,6 +215,19 @@ def test_damaged_and_missing_files_are_named_and_mended(folder, packed, name):
     assert contents(packed) == whole
 
 
+@pytest.mark.parametrize("unfinished", [False, True])
+def test_a_pack_that_lost_its_note_is_no_folder_of_views(folder, packed, unfinished):
+    (packed / "pack.json").unlink()
+    if unfinished:
+        (packed / "manifest.json").unlink()
+    message = r"pack\.json is missing: get all files of the pack again, or delete .*pack and run"
+    with pytest.raises(DataError, match=message):
+        build(packed)
+    [report] = reports(packed)
+    [finding] = report.findings
+    assert not finding.good and "pack.json is missing" in finding.what
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

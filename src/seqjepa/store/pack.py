@@ -117,10 +117,15 @@ class PackedStore(Store):
         folder: one that `seqjepa data pack` wrote.
 
     Raises:
-        DataError: if it is unfinished or damaged.
+        DataError: if it is unfinished, incomplete or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
+        if not (folder / NOTE).is_file():
+            raise DataError(
+                f"{folder / NOTE} is missing: get all files of the pack again, or delete {folder} "
+                "and run `seqjepa data pack` once more"
+            )
         self.folder, self.manifest = folder, read_manifest(folder)
         # The images are large, so their contents are verified when they are read.
         for name in {*self.manifest.files, IMAGES, INDEX}:
@@ -242,7 +247,8 @@ def checksum(data: bytes) -> int:
 
 def is_pack(folder: Path) -> bool:
     """Return whether a folder is a pack, finished or not."""
-    return (folder / NOTE).is_file()
+    # One that lacks its note must not be taken for a folder of views: opening it says so.
+    return (folder / NOTE).is_file() or all((folder / name).is_file() for name in (IMAGES, INDEX))
 
 
 def read_manifest(folder: Path) -> PackManifest:
