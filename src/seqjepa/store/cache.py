@@ -43,6 +43,7 @@ FORMAT = 1
 FINISHED, UNFINISHED = "views.npy", "views.partial.npy"
 CHUNK = 256  # objects rendered between two records of progress
 LARGE = 4 << 30  # bytes; verifying that many takes seconds
+REMEDY = "Free space or set SEQJEPA_CACHE to another folder"
 
 
 class Maker(Protocol):
@@ -121,8 +122,7 @@ def cached_tables(
         DataError: if views just written do not read back right.
     """
     folder = cache_folder(name, key)
-    remedy = "Free space or set SEQJEPA_CACHE to another folder"
-    with disk_errors(f"cannot keep views in {folder}", remedy):
+    with disk_errors(f"cannot keep views in {folder}", REMEDY):
         tables = _open_finished(folder, plans)
 
         # A finished cache may be read-only, so it is opened without a lock.

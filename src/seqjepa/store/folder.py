@@ -40,7 +40,7 @@ VIEW = re.compile(r"image_(0|[1-9][0-9]*)\.jpg")
 SAMPLE = 256  # objects of a split that are compared when a run is resumed
 MOST_LATENT_BYTES = 4096  # a latent has 184 or 208
 MIXED = "views of 3DIEBench (7) and of 3DIEBench-T (10) do not go into one folder"
-FEWER = "get it again, or set world.views to what every object has"
+REMEDY = "get it again, or set world.views to what every object has"
 
 
 class Store(ABC):
@@ -290,7 +290,7 @@ def read_image(path: Path) -> tuple[bytes, str]:
     Raises:
         DataError: if it is missing, unreadable or too large.
     """
-    return read_bytes(path, MOST_BYTES, FEWER), str(path)
+    return read_bytes(path, MOST_BYTES, REMEDY), str(path)
 
 
 def file_size(path: Path) -> int:
@@ -302,7 +302,7 @@ def file_size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError as error:
-        raise DataError(f"{path} is missing: {FEWER}") from error
+        raise DataError(f"{path} is missing: {REMEDY}") from error
 
 
 def read_latent(path: Path) -> npt.NDArray[np.float64]:
@@ -311,7 +311,7 @@ def read_latent(path: Path) -> npt.NDArray[np.float64]:
     Raises:
         DataError: if the file is missing or holds anything but so many finite numbers.
     """
-    data = read_bytes(path, MOST_LATENT_BYTES, FEWER)
+    data = read_bytes(path, MOST_LATENT_BYTES, REMEDY)
     latent = parse(data, path, f"{' or '.join(map(str, SPACES))} numbers")
     if latent.ndim != 1 or len(latent) not in SPACES or latent.dtype.kind != "f":
         more = f"{len(LATENTS) + len(TRANSLATION)} with {', '.join(TRANSLATION)}"

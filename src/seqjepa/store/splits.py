@@ -16,7 +16,6 @@ import numpy.typing as npt
 from seqjepa.errors import DataError
 from seqjepa.files import write_atomically
 from seqjepa.reading.npy import npy_bytes, parse, read_bytes
-from seqjepa.reading.pixels import MOST_BYTES
 from seqjepa.types import Indices
 
 UNLISTED = "ood"  # the split of objects that are taken whatever split files say
@@ -25,6 +24,7 @@ WHERE_FROM = (
     "they come with the code of SIE (github.com/facebookresearch/SIE, folder data) "
     "and of seq-JEPA (data/3DIEBench)"
 )
+MOST_BYTES = 256_000_000  # of a split file
 MOST_CLASSES = 100_000
 PLACE = re.compile(r"/?([^/\\\0]+)/([^/\\\0]+)/?")
 

@@ -18,7 +18,7 @@ from seqjepa.store import cache, fingerprint
 from seqjepa.worlds import saccades
 from seqjepa.worlds.images import cached, published
 from seqjepa.worlds.images.formats.folder import SOURCE
-from seqjepa.worlds.images.image_set import ImageSet
+from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 
 PICTURES = np.random.default_rng(0).integers(256, size=(40, 12, 12, 3), dtype=np.uint8)
 
@@ -96,6 +96,18 @@ def test_once_decoded_the_files_are_not_read_again(
     )
     again = open_set(place)
     assert right(again) and names == [] and isinstance(again.splits["train"].images, np.memmap)
+
+
+def test_splits_are_made_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_set(place)
+    fractions, splits = [], SOURCE.splits
+
+    def note(parts: dict[str, ImageSplit], fraction: float) -> dict[str, ImageSplit]:
+        fractions.append(fraction)
+        return splits(parts, fraction)
+
+    monkeypatch.setattr(SOURCE, "splits", note)
+    assert right(open_set(place)) and fractions == [0.25]
 
 
 @pytest.mark.parametrize("where", [0, 200, -1])

@@ -28,7 +28,13 @@ from seqjepa.store.look import class_counts, class_doubts
 from seqjepa.worlds.images import formats
 from seqjepa.worlds.images.cached import cached_parts
 from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
-from seqjepa.worlds.images.look import decode_all, draw_published, see_some, seen_levels
+from seqjepa.worlds.images.look import (
+    decode_all,
+    draw_published,
+    look_at,
+    see_some,
+    seen_levels,
+)
 from seqjepa.worlds.images.published import ImageFiles, Published
 
 
@@ -103,15 +109,18 @@ class Source(ABC):
             yield checksum(place, self.md5[place.name])
 
         # What is wrong with labels does not keep the images from being looked at.
-        levels = Levels()
         try:
             published = self.read(place, self.side)
         except BadFilesError as error:
             yield bad_files(error.files, error.total, error.what)
-            for files in self.image_files(place, self.side).values():
-                yield from decode_all(files, sum(1 for _ in files.begin()), look, levels)
+            everything = {
+                origin: (files, sum(1 for _ in files.begin()))
+                for origin, files in self.image_files(place, self.side).items()
+            }
+            yield from look_at(everything, look)
             return
 
+        levels = Levels()
         yield count(place, "classes", len(published.classes), self.num_classes)
         for origin, wanted in self.counts.items():
             part = published.parts[origin]
@@ -150,15 +159,13 @@ class Source(ABC):
         state = self.files(place)
         cached = cached_parts(self.name, state, image_size, read, self.training, self.version)
 
-        training = self.training(cached.splits)
-        doubts = self.doubts(cached.splits, cached.classes)
-        for message in (*doubts, *seen_levels(training).doubts()):
-            warn(f"{place}: {message}")
-
         splits = {
             name: replace(split, stretched=self.stretched)
             for name, split in self.splits(cached.splits, val_fraction).items()
         }
+        doubts = self.doubts(cached.splits, cached.classes)
+        for message in (*doubts, *seen_levels(splits["train"]).doubts()):
+            warn(f"{place}: {message}")
         return replace(cached, splits=splits, probe_split=self.probe_split)
 
     @final

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from seqjepa.files import disk_errors, locked, sha256, write_atomically
 from seqjepa.reading.findings import BadFilesError, list_bytes
-from seqjepa.store.cache import Plan, cache_folder, cached_tables
+from seqjepa.store.cache import REMEDY, Plan, cache_folder, cached_tables
 from seqjepa.store.table import ViewTable, pixel_statistics
 from seqjepa.types import Indices
 from seqjepa.worlds.images.decoded import Decoding
@@ -27,7 +27,6 @@ from seqjepa.worlds.images.published import ImagePart, Published
 # Part of the cache's key: raise it when decoded pixels or the order of images change.
 VERSION = 1
 LIST = "bad_files.txt"
-CURE = "Free space or set SEQJEPA_CACHE to another folder"
 CHUNK_BYTES = 32 << 20  # of pixels between two records of progress
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -100,7 +99,7 @@ def _plan(labels: Indices, size: int, decoding: Decoding) -> Plan:
 
 def _listed(error: BadFilesError, path: Path) -> BadFilesError:
     """Write the list of bad files; return the error that says where it is."""
-    with disk_errors(f"cannot write {path}", CURE):
+    with disk_errors(f"cannot write {path}", REMEDY):
         write_atomically(path, list_bytes(error.files))
     return BadFilesError(error.files, error.total, error.what, str(path))
 
@@ -164,7 +163,7 @@ def _read_index(path: Path, version: int) -> Arrays | None:
 
 def _complete(path: Path, listed: Arrays, training: ImageSplit) -> Arrays:
     """Add pixel statistics to an index and write it, or read what another process wrote."""
-    with disk_errors(f"cannot write {path}", CURE), locked(path.parent):
+    with disk_errors(f"cannot write {path}", REMEDY), locked(path.parent):
         if (index := _read_index(path, int(listed["version"]))) is not None:
             return index
 

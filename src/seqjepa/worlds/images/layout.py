@@ -240,23 +240,18 @@ def _inner_splits(folders: Sequence[Folders], where: str) -> dict[str, str]:
 
 def _classes_in(folders: Sequence[Folders], splits: Sequence[str]) -> tuple[str | None, ...]:
     """Return the class of each image below the folders of splits."""
-    inner: dict[str, list[Folders]] = {}
-    for path, split in zip(folders, splits, strict=True):
-        inner.setdefault(split, []).append(path[1:])
+    below = [path[1:] for path in folders]
 
     # What wraps the images of one split, as in train/images or train/train, means nothing.
-    depth = dict.fromkeys(inner, 1)
-    for split, paths in inner.items():
-        while _is_empty_wrapper([path[depth[split] - 1 :] for path in paths]):
-            depth[split] += 1
-    inner = {split: [path[depth[split] - 1 :] for path in paths] for split, paths in inner.items()}
+    for split in set(splits):
+        own = [place for place, name in enumerate(splits) if name == split]
+        while _is_empty_wrapper([below[place] for place in own]):
+            for place in own:
+                below[place] = below[place][1:]
 
     # Nor does a folder of any name that wraps all classes of every split.
-    while _is_wrapper([path for paths in inner.values() for path in paths]):
-        inner = {split: [path[1:] for path in paths] for split, paths in inner.items()}
-        depth = {split: number + 1 for split, number in depth.items()}
-
-    below = (path[depth[split] :] for path, split in zip(folders, splits, strict=True))
+    while _is_wrapper(below):
+        below = [path[1:] for path in below]
     return tuple(path[0] if path else None for path in below)
 
 

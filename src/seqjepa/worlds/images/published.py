@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 
 import numpy as np
@@ -123,11 +122,9 @@ class ImageFiles:
                 if len(waiting) == AHEAD:
                     yield waiting.popleft().result()
 
-                read = partial(_read, member)
                 # The member of a tar can be read only before the next one is asked for.
-                if not member.lasting:
-                    read = partial(_given, read())
-                waiting.append(pool.submit(self._decode, member.where, read))
+                data = None if member.lasting else _read(member)
+                waiting.append(pool.submit(self._decode, member, data))
             for job in waiting:
                 yield job.result()
 
@@ -135,8 +132,10 @@ class ImageFiles:
         height, width = (self.size,) * 2 if isinstance(self.size, int) else self.size
         return np.zeros((height, width, 3), np.uint8)
 
-    def _decode(self, where: str, read: Callable[[], bytes | str]) -> Outcome:
-        data = read()
+    def _decode(self, member: Member, data: bytes | str | None) -> Outcome:
+        """Decode a file, of which `data` is what `_read` returned, or None if it is to be read."""
+        where = member.where
+        data = _read(member) if data is None else data
         if isinstance(data, str):
             return Outcome(where, error=data)
 
@@ -191,10 +190,6 @@ def _read(member: Member) -> bytes | str:
         return member.read(MOST_BYTES)
     except DataError as error:
         return str(error)
-
-
-def _given(contents: bytes | str) -> bytes | str:
-    return contents
 
 
 def resized(images: Pixels, size: int) -> Pixels:

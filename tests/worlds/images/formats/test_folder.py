@@ -65,6 +65,15 @@ def test_first_sub_folders_are_classes_and_a_tenth_is_the_test(tmp_path: Path, f
     assert splits["test"].keys() == contents(folder, "test").keys()
 
 
+def test_classes_are_numbered_in_the_order_of_their_names(tmp_path: Path) -> None:
+    """As torchvision does: character by character, so that 10 comes before 2."""
+    found = SOURCE.open(fill(tmp_path / "a", "1/a.png", "2/b.png", "10/c.png", "10/d.png"), 16, 0)
+    assert found.classes == ("1", "10", "2")
+    train = found.splits["train"]
+    names = [train.names[place].decode() for place in train.places(np.arange(len(train)))]
+    assert [found.classes[label] for label in train.labels] == [n.split("/")[0] for n in names]
+
+
 def test_a_few_images_are_enough_for_a_test_and_one_is_not(tmp_path: Path) -> None:
     few = fill(tmp_path / "few", "a/1.png", "a/2.png", "a/3.png")
     assert [len(contents(few, split, 0.02)) for split in ("train", "val", "test")] == [1, 1, 1]
