@@ -382,6 +382,7 @@ def test_world_json_that_is_none(folder):
         ("{", "cannot be read as JSON"),
         ("[]", "the top level must be an object"),
         ("\xff", "cannot be read as JSON"),
+        ("[" * 100_000, "cannot be read as JSON: .*recursion"),
     ):
         (folder / "world.json").write_bytes(text.encode("latin-1"))
         refuses(folder, message)
