@@ -65,7 +65,8 @@ class Config(WorldConfig):
         train_on_val: train on the objects of `val` too, as the papers do, which have no split for
             choosing settings; figures on `val` are then figures on training objects.
         resampling: how larger pictures are shrunk: `bicubic`, or `bilinear` as in seq-JEPA's
-            release (`reading.pixels.decode`).
+            release (`reading.pixels.decode`). The latter needs a folder, or a pack made without
+            `--size`.
     """
 
     path: str
