@@ -110,6 +110,7 @@ def _advance(subject: Subject, sources: Tensor, actions: Tensor) -> Tensor:
 def _in_parts(
     subject: Subject, step: Callable[[Tensor, Tensor], Tensor], sources: Tensor, actions: Tensor
 ) -> Tensor:
+    """Return a step's outputs [N, V, ...] from sources and actions [N, V, ...], in parts."""
     parts = zip(sources.flatten(0, 1).split(ROWS), actions.flatten(0, 1).split(ROWS), strict=True)
     with subject.inference():
         made = torch.cat([step(some, moves).float() for some, moves in parts])

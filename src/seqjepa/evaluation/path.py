@@ -46,7 +46,7 @@ SEQUENCES = 8  # of each object
 
 @dataclass(frozen=True)
 class Ablation:
-    """What heads read.
+    """The inputs that heads read.
 
     Attributes:
         name: see the module's docstring.
@@ -110,13 +110,7 @@ def path(subject: Subject) -> list[Record]:
     records = ceilings(paths[subject.split], space, subject.split)
     kept: dict[tuple[str, ...], list[Fit]] = {}
     for ablation in (WHOLE, *ABLATIONS):
-        protocol = Protocol(
-            ablation.name,
-            experiment.evaluate,
-            experiment.seed,
-            subject.method.encoder.dim,
-            subject.bf16,
-        )
+        protocol = subject.protocol(ablation.name)
         inputs = {name: read(subject, some, ablation) for name, some in paths.items()}
         for part, training in parts(protocol, space):
             truths = {name: some.direct(part).float() for name, some in paths.items()}
@@ -177,26 +171,28 @@ def fit_heads(
         space: groups of these actions.
         training: of a head.
     """
-    rows = torch.arange(len(inputs), device=inputs.device)
-    heads = []
-    for views, (values, wanted) in enumerate(
-        zip(inputs.unbind(2), truth.unbind(2), strict=True), 1
-    ):
-
-        def targets(choice: Tensor, wanted: Tensor = wanted) -> Tensor:
-            return wanted[rows, choice[:, 0]]
-
-        purpose = ("path", *(group.name for group in space.groups), str(views))
-        heads.append(
-            fit(
-                Inputs(values, 1, concatenated),
-                targets,
-                regression(wanted.flatten(0, 1)),
-                replace(training, batch_size=BATCH),
-                generator_for(protocol.seed, *purpose),
-            )
+    purpose = ("path", *(group.name for group in space.groups))
+    training = replace(training, batch_size=BATCH)
+    return [
+        _fit_head(
+            inputs[:, :, views - 1],
+            truth[:, :, views - 1],
+            training,
+            generator_for(protocol.seed, *purpose, str(views)),
         )
-    return heads
+        for views in range(1, inputs.shape[2] + 1)
+    ]
+
+
+def _fit_head(values: Tensor, truth: Tensor, training: Training, generator: torch.Generator) -> Fit:
+    """Return a head trained on inputs [N, K, S + W] and direct actions [N, K, A]."""
+    rows = torch.arange(len(values), device=values.device)
+
+    def targets(choice: Tensor) -> Tensor:
+        return truth[rows, choice[:, 0]]
+
+    inputs, objective = Inputs(values, 1, concatenated), regression(truth.flatten(0, 1))
+    return fit(inputs, targets, objective, training, generator)
 
 
 def score(
@@ -223,9 +219,8 @@ def score(
         )
         for group, own, found in by_group:
             about = (split, f"path {group.name}", "sequence", views)
-            records += [
-                protocol.record(head, *about, *figure) for figure in _figures(group, own, found)
-            ]
+            figures = _figures(group, own, found)
+            records += [protocol.record(head, *about, *figure) for figure in figures.items()]
     return records
 
 
@@ -237,21 +232,25 @@ def ceilings(paths: Paths, space: ActionSpace, split: str) -> list[Record]:
         moves, truth = paths.actions(own), paths.direct(own)
         for views in range(1, moves.shape[2] + 1):
             first = moves[:, :, :views].flatten(0, 1)
-            found = {"sum of actions": group.compose(first)}
+            composed = group.compose(first)
+            found = {"sum of actions": composed}
             if group.is_rotation:
                 unit = F.normalize(first.sum(1), dim=-1)
-                found = {"product of actions": group.compose(first), "sum of actions": unit}
+                found = {"product of actions": composed, "sum of actions": unit}
+
             wanted = truth[:, :, views - 1].flatten(0, 1)
-            for name, composed in found.items():
+            for name, direct in found.items():
                 about = (name, split, f"path {group.name}", "sequence", views)
-                records += [Record(*about, *f) for f in _figures(group, wanted, composed)]
+                figures = _figures(group, wanted, direct)
+                records += [Record(*about, *figure) for figure in figures.items()]
     return records
 
 
-def _figures(group: Group, truth: Tensor, predicted: Tensor) -> list[tuple[str, float]]:
-    """Return metrics and figures of direct actions [n, A]; none if nothing of them varies."""
-    explained = r2(truth, predicted)
-    if math.isnan(explained):
-        return []
-    degrees = [("median_degrees", median_degrees(truth, predicted))] * group.is_rotation
-    return [("r2", explained), *degrees]
+def _figures(group: Group, truth: Tensor, predicted: Tensor) -> dict[str, float]:
+    """Return the figures of direct actions [n, A] by metric; none if nothing of them varies."""
+    figures = {"r2": r2(truth, predicted)}
+    if math.isnan(figures["r2"]):
+        return {}
+    if group.is_rotation:
+        figures["median_degrees"] = median_degrees(truth, predicted)
+    return figures

@@ -32,7 +32,7 @@ from seqjepa.evaluation.factor_probes import RELATIVE, learn, parts
 from seqjepa.evaluation.features import extract
 from seqjepa.evaluation.fitting import Fit
 from seqjepa.evaluation.probes import concatenated
-from seqjepa.evaluation.protocol import Protocol, Record
+from seqjepa.evaluation.protocol import Record
 from seqjepa.evaluation.sampling import choose_samplings
 from seqjepa.evaluation.subject import NotApplicableError, Subject
 from seqjepa.keys import draw_key
@@ -150,16 +150,15 @@ def _probed(subject: Subject, batch: SequenceBatch) -> tuple[Tensor, dict[str, F
 
     Also return the probe of each group.
     """
-    experiment, world, space = subject.experiment, subject.world, subject.world.spec.actions
+    world, space = subject.world, subject.world.spec.actions
     splits = {"train": world.spec.probe_split}
-    sampling = choose_samplings(experiment, world, splits)["train"]
+    sampling = choose_samplings(subject.experiment, world, splits)["train"]
     with subject.stages("training views"):
         table = extract(subject.method, world, splits["train"], sampling, bf16=subject.bf16)
         with subject.inference():
             z = subject.method.encoder(batch.views[:, :2].to(subject.device)).float()
-    width = subject.method.encoder.dim
-    protocol = Protocol("model", experiment.evaluate, experiment.seed, width, subject.bf16)
 
+    protocol = subject.protocol()
     columns, fits = dict[str, Tensor](), dict[str, Fit]()
     with subject.stages("action probes"):
         for part, training in parts(protocol, space):

@@ -38,7 +38,7 @@ PARTS: Mapping[str, Callable[[Subject], Sequence[Record]]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a part.
+    """The outcome of a part.
 
     Attributes:
         name: of the part.
