@@ -68,8 +68,8 @@ def _table6() -> Table:
     for side, numbers in published.TABLE6.items():
         places = [Where((str(side), ENCODER), part=GFLOPS)]
         places += [Where((str(side),), views=m, part=GFLOPS) for m in (1, 2, 3, 4, 8)]
-        cells = [Cell(None, *each) for each in zip(places, numbers, strict=True)]
-        lines.append(Line(f"{side} px", tuple(cells)))
+        lines.append(Line.of(f"{side} px", None, places, numbers))
+
     heads = ("encoder, one view", *(f"z_AGG of {m}" for m in (1, 2, 3, 4, 8)))
     notes = ("Counted for the paper's nets at every scale: ResNet-18, three layers of 640.",)
     title = "GFLOPs of a forward pass, a multiply-add as one"
