@@ -34,7 +34,7 @@ from seqjepa.evaluation.features import FeatureTable, aggregate
 from seqjepa.evaluation.fitting import Fit, Training, fit
 from seqjepa.evaluation.metrics import median_degrees, r2
 from seqjepa.evaluation.probes import Inputs, concatenated, generator_for, regression
-from seqjepa.evaluation.protocol import Protocol, Record
+from seqjepa.evaluation.protocol import Record, make_records
 from seqjepa.evaluation.subject import NotApplicableError, Subject
 
 LONGEST = 7  # views M, at most `evaluate.views` and as far as sequences have one more
@@ -110,21 +110,19 @@ def path(subject: Subject) -> list[Record]:
     records = ceilings(paths[subject.split], space, subject.split)
     kept: dict[tuple[str, ...], list[Fit]] = {}
     for ablation in (WHOLE, *ABLATIONS):
-        protocol = subject.protocol(ablation.name)
         inputs = {name: read(subject, some, ablation) for name, some in paths.items()}
-        for part, training in parts(protocol, space):
+        for part, training in parts(subject.protocol(), space):
             truths = {name: some.direct(part).float() for name, some in paths.items()}
-            heads = fit_heads(protocol, inputs["train"], truths["train"], part, training)
-            tested = inputs[subject.split], truths[subject.split]
-            records += score(protocol, heads, *tested, part, subject.split)
+            heads = fit_heads(inputs["train"], truths["train"], part, training, experiment.seed)
+            tested = inputs[subject.split], truths[subject.split], part, subject.split
+            records += score(ablation.name, heads, *tested)
 
-            # The heads that read all, and once more what they make of less.
+            # The heads of WHOLE are kept: they read the inputs of each ablation, too.
             names = tuple(group.name for group in part.groups)
             if ablation is WHOLE:
                 kept[names] = heads
                 continue
-            before = replace(protocol, features=f"{ablation.name}, head kept")
-            records += score(before, kept[names], *tested, part, subject.split)
+            records += score(f"{ablation.name}, head kept", kept[names], *tested)
     return records
 
 
@@ -160,16 +158,16 @@ def read(subject: Subject, paths: Paths, ablation: Ablation) -> Tensor:
 
 
 def fit_heads(
-    protocol: Protocol, inputs: Tensor, truth: Tensor, space: ActionSpace, training: Training
+    inputs: Tensor, truth: Tensor, space: ActionSpace, training: Training, seed: int
 ) -> list[Fit]:
     """Return a trained head for each M.
 
     Args:
-        protocol: for the inputs.
         inputs: [N, K, M, S + W], of training objects.
         truth: [N, K, M, A], their direct actions.
         space: groups of these actions.
         training: of a head.
+        seed: of the heads.
     """
     purpose = ("path", *(group.name for group in space.groups))
     training = replace(training, batch_size=BATCH)
@@ -178,7 +176,7 @@ def fit_heads(
             inputs[:, :, views - 1],
             truth[:, :, views - 1],
             training,
-            generator_for(protocol.seed, *purpose, str(views)),
+            generator_for(seed, *purpose, str(views)),
         )
         for views in range(1, inputs.shape[2] + 1)
     ]
@@ -196,7 +194,7 @@ def _fit_head(values: Tensor, truth: Tensor, training: Training, generator: torc
 
 
 def score(
-    protocol: Protocol,
+    features: str,
     heads: Sequence[Fit],
     inputs: Tensor,
     truth: Tensor,
@@ -218,9 +216,8 @@ def score(
             strict=True,
         )
         for group, own, found in by_group:
-            about = (split, f"path {group.name}", "sequence", views)
-            figures = _figures(group, own, found)
-            records += [protocol.record(head, *about, *figure) for figure in figures.items()]
+            about = (features, split, f"path {group.name}", "sequence", views)
+            records += make_records(*about, _figures(group, own, found), head)
     return records
 
 
@@ -241,8 +238,7 @@ def ceilings(paths: Paths, space: ActionSpace, split: str) -> list[Record]:
             wanted = truth[:, :, views - 1].flatten(0, 1)
             for name, direct in found.items():
                 about = (name, split, f"path {group.name}", "sequence", views)
-                figures = _figures(group, wanted, direct)
-                records += [Record(*about, *figure) for figure in figures.items()]
+                records += make_records(*about, _figures(group, wanted, direct))
     return records
 
 

@@ -50,8 +50,8 @@ def _table5() -> Table:
     first = baseline(DATA, "SimCLR")
     lines = []
     for label, hours in published.TABLE5.items():
-        mine = label.startswith("seq-JEPA")
-        run: Run = ours(DATA, int(label[-1])) if mine else baseline(DATA, label)
+        is_ours = label.startswith("seq-JEPA")
+        run: Run = ours(DATA, int(label[-1])) if is_ours else baseline(DATA, label)
         where, ratio = Where(part=HOURS), round(hours / published.TABLE5["SimCLR"], 2)
         lines.append(Line(label, (Cell(run, where, hours), Cell(run, where, ratio, over=first))))
     notes = (

@@ -93,8 +93,8 @@ def _table7() -> Table:
     colour = relative("floor_hue", "light_hue")
     lines = []
     for label, numbers in published.TABLE7.items():
-        mine = label.startswith("seq-JEPA")
-        run = ours(DATA, 4, "colour") if mine else baseline(DATA, label, "colour")
+        is_ours = label.startswith("seq-JEPA")
+        run = ours(DATA, 4, "colour") if is_ours else baseline(DATA, label, "colour")
         lines.append(Line.of(label, run, (_class(label), relative("rotation"), colour), numbers))
     heads = ("top-1, %", "relative rotation, R²", "relative colour, R²")
     title = "3DIEBench, conditioned on rotation and colour"

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,8 +85,8 @@ def publish_index(tables: Sequence[Table], jobs: Sequence[Job], results: Results
 
     lines = ["| table | shows | runs done |", "|---|---|---:|"]
     for table in tables:
-        mine = Counter(job.state for job in _own(table, jobs))
-        count = f"{mine['done']} of {mine.total()}" if mine else NONE
+        counts = Counter(job.state for job in _own(table, jobs))
+        count = f"{counts['done']} of {counts.total()}" if counts else NONE
         lines.append(f"| [{_name(table)}]({table.name}.md) | {exact(table.title)} | {count} |")
     lines += [f"| [{name}]({name}.md) | written before | |" for name in others]
 
@@ -128,9 +128,9 @@ def _name(table: Table) -> str:
 
 def _text(cell: Cell, found: Value | None) -> str:
     """Return a cell's text: ours, and the published figure in brackets."""
-    mine = NONE if found is None else _shown(cell.where, found)
+    ours = NONE if found is None else _shown(cell.where, found)
     published = _printed(cell.published)
-    return f"{mine} ({published})" if published else mine
+    return f"{ours} ({published})" if published else ours
 
 
 def _shown(where: Where, found: Value) -> str:
@@ -222,21 +222,23 @@ def _state(job: Job, state: str) -> str:
 
 def _pictures(table: Table, figures: Figures, out: Path) -> list[tuple[str, str]]:
     """Draw the heat maps of a table; return file and alternative text of each."""
+
+    def ours(cell: Cell) -> float | None:
+        found = figures[cell]
+        return None if found is None else found.mean
+
+    def printed(cell: Cell) -> float | None:
+        return cell.published[0] if isinstance(cell.published, tuple) else cell.published
+
     drawn = []
     for grid in table.grids:
-        ours = _numbers(table, grid, figures)
-        if any(number is not None for row in ours for number in row):
-            drawn.append((grid.name, f"ours, {grid.title}", ours, grid))
+        rows = _numbers(table, grid, ours)
+        if any(number is not None for row in rows for number in row):
+            drawn.append((grid.name, f"ours, {grid.title}", rows, grid))
     if drawn:
         grid = table.grids[0]
-        printed = [
-            [
-                None if cell is None else _number(cell.published)
-                for cell in line.cells[slice(*grid.columns)]
-            ]
-            for line in table.lines
-        ]
-        drawn.append((f"{table.name}_published", "published", printed, grid))
+        rows = _numbers(table, grid, printed)
+        drawn.append((f"{table.name}_published", "published", rows, grid))
 
     found = []
     for name, title, rows, grid in drawn:
@@ -246,15 +248,11 @@ def _pictures(table: Table, figures: Figures, out: Path) -> list[tuple[str, str]
     return found
 
 
-def _numbers(table: Table, grid: Grid, figures: Figures) -> list[list[float | None]]:
-    """Return our numbers of a grid, row by row."""
-    rows = []
-    for line in table.lines:
-        cells = line.cells[slice(*grid.columns)]
-        found = [None if cell is None else figures[cell] for cell in cells]
-        rows.append([None if each is None else each.mean for each in found])
-    return rows
-
-
-def _number(published: Published) -> float | None:
-    return published[0] if isinstance(published, tuple) else published
+def _numbers(
+    table: Table, grid: Grid, number: Callable[[Cell], float | None]
+) -> list[list[float | None]]:
+    """Return a number of each cell of a grid, row by row; None where there is no cell."""
+    return [
+        [None if cell is None else number(cell) for cell in line.cells[slice(*grid.columns)]]
+        for line in table.lines
+    ]

@@ -18,7 +18,7 @@ from seqjepa.speed.methods import noise_world
 from seqjepa.speed.plain import BareStep
 from seqjepa.training.state import build_optimizer
 
-# Timed: so many steps of micro-batches with so many pixels, after one that warms up.
+# Steps that are timed, after one that warms up, and the pixels of their micro-batches.
 STEPS, PIXELS = 3, 2**18
 LEAST = 4  # sequences of a micro-batch
 

@@ -100,12 +100,8 @@ def reproduce(
     with disk_errors(f"cannot write to {out}"):
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(out / SETTINGS, json_bytes(_settings(scale)))
-    sources = {source for table in tables for cell in table.cells for source in cell.sources}
-    needed = {scale.sources[source].data for source in sources}
     with silenced(quiet):
-        for name in DRAWN:
-            if name in needed:
-                write_pictures(out, name)
+        _draw_pictures(tables, scale, out)
 
     failures: dict[Job, list[SeqJepaError]] = {}
     results = Results(scale, out, seeds)
@@ -128,6 +124,15 @@ def reproduce(
         sum(not failures[job] for job in left),
         list(states.values()).count("no data"),
     )
+
+
+def _draw_pictures(tables: Sequence[Table], scale: Scale, out: Path) -> None:
+    """Draw the pictures that the runs of tables are trained on, if they are."""
+    sources = {source for table in tables for cell in table.cells for source in cell.sources}
+    needed = {scale.sources[source].data for source in sources}
+    for name in DRAWN:
+        if name in needed:
+            write_pictures(out, name)
 
 
 def _end(job: Job, state: State, *, device: Device, quiet: bool) -> tuple[str, list[SeqJepaError]]:
