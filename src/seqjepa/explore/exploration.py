@@ -134,13 +134,15 @@ class Exploration:
         return {} if self.model.decoder is None else self.model.decoder.layout.fixed
 
     def observe(self, subject: Subject, number: int) -> Seen:
-        """Observe a subject's first views, as many of `number` as it has, the first one last.
+        """Observe the first `number` views of a subject, or all if it has fewer.
 
-        So the last one, that imagination turns from, is the same for any number.
+        Views without an order are observed from the last to the first. So the last one observed,
+        from which imagination starts, is the same for any number.
         """
-        if self.world.spec.ordered:
-            return self._see(subject, subject.views[:number], subject.poses[:number])
-        return self._see(subject, subject.views[:number].flip(0), subject.poses[:number].flip(0))
+        views, poses = subject.views[:number], subject.poses[:number]
+        if not self.world.spec.ordered:
+            views, poses = views.flip(0), poses.flip(0)
+        return self._see(subject, views, poses)
 
     def look(self, seen: Seen, pose: Tensor) -> Seen:
         """Observe one more view, the real one from a pose [P]."""
