@@ -83,6 +83,11 @@ class TrainConfig:
     checkpoint_every: int = 1000
     health: bool = added_in(5, False)
 
+    @property
+    def views_per_step(self) -> int:
+        """The number of views in the sequences of a step."""
+        return self.batch_size * self.num_views
+
     def __post_init__(self) -> None:
         checks.at_least(self, steps=1, num_views=1, accumulate=1, log_every=1, checkpoint_every=1)
         # BatchNorm needs two samples.
@@ -192,6 +197,25 @@ def from_json(data: Mapping[str, Any]) -> Experiment:
         ConfigError: at an unknown, missing or ill-typed key, naming it.
     """
     return build_dataclass(Experiment, data, concrete=concrete)
+
+
+def with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
+    """Return the experiment with other values of fields, by their paths in config.json.
+
+    Raises:
+        ConfigError: if there is no such field, or a value is not one.
+    """
+    data = to_json(experiment)
+    for path, value in settings.items():
+        *sections, name = path.split(".")
+        inner = data
+        # A section or a field that does not exist is named by `from_json`.
+        for section in sections:
+            if not isinstance(inner.get(section), dict):
+                inner[section] = {}
+            inner = inner[section]
+        inner[name] = plain(value)
+    return from_json(data)
 
 
 def method_defaults(name: str) -> dict[str, Any]:

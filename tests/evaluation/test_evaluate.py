@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from fixtures import signal_world
+from fixtures.toys import subject_of
 from seqjepa import display
 from seqjepa.config import Experiment, TrainConfig, from_json, to_json
 from seqjepa.display import Stages
@@ -58,7 +59,7 @@ def built(experiment: Experiment) -> tuple:
 
 
 def measured(experiment: Experiment) -> tuple[list[Record], dict[str, int]]:
-    return measure(*built(experiment), split="test", stages=Stages(False))
+    return measure(subject_of(*built(experiment)))
 
 
 def figure(results: dict, *question: str | int) -> float:
@@ -162,7 +163,7 @@ def test_probes_that_were_still_rising_are_named(
 def test_the_model_is_left_as_it_was(run_dir: Path) -> None:
     model, world = load(run_dir), signal_world.Config().build()
     before = {name: value.clone() for name, value in model.method.state_dict().items()}
-    measure(model.method, quick(), world, split="val", stages=Stages(False))
+    measure(subject_of(model.method, quick(), world, "val"))
     after = model.method.state_dict()
     assert all(torch.equal(value, before[name]) for name, value in after.items())
 
@@ -222,7 +223,7 @@ def test_objects_with_few_views() -> None:
 
 def test_few_questions_have_the_same_answers() -> None:
     recipe = quick()
-    few, sizes = measure(*built(recipe), split="test", stages=Stages(False), quick=True)
+    few, sizes = measure(subject_of(*built(recipe)), quick=True)
     every, _ = measured(recipe)
     asked = [
         record
@@ -353,7 +354,7 @@ def test_probes_on_whole_images_and_on_the_labelled_split() -> None:
     glimpses = Glimpses(spec, tables)
 
     method = random_control(recipe, glimpses, CPU)
-    records, sizes = measure(method, recipe, glimpses, split="test", stages=Stages(False))
+    records, sizes = measure(subject_of(method, recipe, glimpses))
     assert sizes == {"train": 64, "test": 32}, "the labelled split is no test: probes learn there"
 
     found = {(r.features, r.input, r.views): r.value for r in records if r.task == "class"}
@@ -368,7 +369,7 @@ def test_what_never_varies_has_no_figure() -> None:
     names = list(world.spec.factors.pose)
     for table in world.tables.values():
         table.poses[..., names.index("light")] = 0.5
-    records, _ = measure(*built(recipe)[:2], world, split="test", stages=Stages(False))
+    records, _ = measure(subject_of(*built(recipe)[:2], world))
     asked = {record.task for record in records if record.metric == "r2"}
     groups = {task.partition(" ")[2] for task in asked}
     assert groups == {"rotation", "noise"}
@@ -380,7 +381,7 @@ def test_a_split_may_have_fewer_views_than_training() -> None:
     few = world.tables["ood_light"]
     world.tables["ood_light"] = replace(few, views=few.views[:, :3], poses=few.poses[:, :3])
     assert (world.views("ood_light"), world.views("test")) == (3, 6)
-    records, _ = measure(method, recipe, world, split="test", stages=Stages(False))
+    records, _ = measure(subject_of(method, recipe, world))
     for kind in ("mean", "logits", "sequence"):
         of_kind = [record for record in records if record.input == kind]
         assert {r.views for r in of_kind if r.split == "ood_light"} == {1, 2, 3}

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fixtures import signal_world
+from fixtures.toys import subject_of
 from seqjepa.config import Experiment
-from seqjepa.display import Stages
 from seqjepa.evaluation.kept import control_key, kept
 from seqjepa.evaluation.measure import measure
 from seqjepa.evaluation.protocol import Record
@@ -100,9 +100,8 @@ def test_an_evaluation_measures_controls_once(monkeypatch: pytest.MonkeyPatch) -
     # As if the world were one of the library's.
     monkeypatch.setattr(signal_world.Config, "__module__", "seqjepa.worlds.signal")
 
-    first, second = Stages(False), Stages(False)
-    records, _ = measure(method, experiment, world, split="val", stages=first)
-    again, _ = measure(method, experiment, world, split="val", stages=second)
-    assert records == again
-    assert "pixels: features" in first.seconds and "random model" in first.seconds
-    assert "pixels: features" not in second.seconds and "random model" not in second.seconds
+    first, second = (subject_of(method, experiment, world, "val") for _ in range(2))
+    assert measure(first) == measure(second)
+    seconds, again = first.stages.seconds, second.stages.seconds
+    assert "pixels: features" in seconds and "random model" in seconds
+    assert "pixels: features" not in again and "random model" not in again

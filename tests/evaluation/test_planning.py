@@ -18,6 +18,7 @@ from seqjepa.actions import Group
 from seqjepa.config import EvaluateConfig
 from seqjepa.display import Stages
 from seqjepa.evaluation import planning
+from seqjepa.evaluation.protocol import Protocol
 from seqjepa.evaluation.suite import evaluate_suite
 from seqjepa.training.loop import train
 from seqjepa.types import SequenceBatch
@@ -47,6 +48,7 @@ def asked(model: WorldModel, world: World) -> SimpleNamespace:
         experiment=SimpleNamespace(seed=0, evaluate=EvaluateConfig()),
         stages=Stages(False),
         inference=nullcontext,
+        protocol=lambda: Protocol("model", EvaluateConfig(), 0, model.method.encoder.dim),
     )
 
 

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from fixtures import signal_world, view_files
+from fixtures.toys import subject_of
 from seqjepa import cli
 from seqjepa.commands.other_world import find_world
 from seqjepa.config import EvaluateConfig
-from seqjepa.display import Stages
 from seqjepa.errors import ConfigError
 from seqjepa.evaluation import few_labels
 from seqjepa.evaluation.features import FeatureTable
@@ -83,7 +83,7 @@ def test_another_world_gives_what_an_evaluation_on_it_gives(copied: Path) -> Non
     results = asked(copied, other)
     model = load(copied)
     experiment = replace(model.experiment, world=other, evaluate=SHORT)
-    whole = measure(model.method, experiment, other.build(), split="test", stages=Stages(False))[0]
+    whole = measure(subject_of(model.method, experiment, other.build()))[0]
     wanted = {
         (r.features, r.task, r.input, r.views, r.metric): r.value
         for r in whole

@@ -35,7 +35,7 @@ def test_an_exact_model_imagines_what_is_real():
         answer = exploration.ask(seen, quaternion, surroundings)
         assert torch.equal(answer.real_pose, quaternion)
         assert answer.similarity == pytest.approx(1, abs=1e-5) and answer.beaten > 0.99
-        torch.testing.assert_close(answer.place, answer.real_place)
+        torch.testing.assert_close(*answer.places)
         # The brightest tile is where it was asked to look from: tiles are some 12 degrees apart.
         brightest = surroundings.places[answer.surroundings.nan_to_num(-9).argmax()]
         assert brightest @ exploration.space.directions(quaternion) > np.cos(np.radians(25))
@@ -133,7 +133,7 @@ def test_a_point_of_the_map_lies_amid_its_neighbours(run):
     away = distances[nearest] - distances[nearest[0]]
     weights = (-away / away.mean()).exp()
     by_hand = (weights[:, None] * bank.map[nearest]).sum(0) / weights.sum()
-    torch.testing.assert_close(bank.place(model, imagined), by_hand)
+    torch.testing.assert_close(bank.place(model, imagined[None])[0], by_hand)
 
 
 def test_one_looks_and_what_is_real_is_observed(run):

@@ -19,7 +19,7 @@ from seqjepa.reproduce.jobs import plan
 from seqjepa.reproduce.layout import Cell, Run, Table, Where
 from seqjepa.reproduce.page import publish
 from seqjepa.reproduce.plan import entries
-from seqjepa.reproduce.results import Figure, summary
+from seqjepa.reproduce.results import Results
 from seqjepa.reproduce.run import open_plan, reproduce
 from seqjepa.reproduce.scales import PAPER
 from seqjepa.reproduce.tables import KNOWN, find_tables
@@ -232,16 +232,11 @@ def test_the_page_has_ours_beside_the_published(out: Path) -> None:
     assert index.count("| done |") == 4
 
 
-def test_seeds_have_a_spread() -> None:
-    assert summary([]) is None and summary([2.0]) == Figure(2.0, None, 1)
-    assert summary([1.0, 3.0]) == Figure(2.0, pytest.approx(2**0.5), 2)
-
-
 def test_heat_maps_are_drawn_beside_their_table(tmp_path: Path) -> None:
     run, place = Run("threediebench"), Where(("class",), metric="top1")
     picture = draw_heat_map("map", "title", [[50.0, None], [60.0, 70.0]], ["1", "2"])
     assert picture.png.startswith(b"\x89PNG") and "title" in picture.alt
-    publish([KNOWN["figure8"]], [], small(), tmp_path, 1)
+    publish([KNOWN["figure8"]], [], Results(small(), tmp_path, 1))
     assert not list(tmp_path.glob("*.png")), "of nothing there is no picture"
     assert "| 5 | – (85.5) |" in (tmp_path / "figure8.md").read_text()
     assert Cell(run, place).runs == [run]

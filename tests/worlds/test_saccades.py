@@ -13,9 +13,9 @@ from PIL import Image
 from skimage import data
 
 from fixtures.published import write_imagenet, write_stl10
+from fixtures.toys import subject_of
 from seqjepa import cli
 from seqjepa.config import EvaluateConfig, Experiment, OptimConfig, TrainConfig
-from seqjepa.display import Stages
 from seqjepa.errors import ConfigError, DataError
 from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.evaluation.measure import measure
@@ -212,7 +212,7 @@ def test_transfer_to_other_images(tmp_path: Path) -> None:
     model = load(train(tiny(config()), tmp_path / "run", quiet=True, device="cpu"))
     larger = replace(model.experiment, world=config(image_size=48, patch_size=16))
     built = larger.world.build()
-    records, sizes = measure(model.method, larger, built, split="test", stages=Stages(False))
+    records, sizes = measure(subject_of(model.method, larger, built))
     assert sizes == {"train": 18, "test": 12}
     asked = {(record.features, record.task, record.input, record.views) for record in records}
     assert {("model", "class", "sequence", m) for m in (1, 2, 3)} < asked

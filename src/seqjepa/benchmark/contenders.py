@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seqjepa.config import Experiment, from_json, to_json
+from seqjepa.config import Experiment, kind, with_settings
 from seqjepa.errors import ConfigError
 from seqjepa.recipes import with_method, with_views
 
@@ -76,11 +76,9 @@ def _contender(text: str, base: Experiment) -> Contender:
         if isinstance(views, int) and views >= 1:
             base = replace(base, train=with_views(base.train, views))
 
-        data = to_json(with_method(base, method))
-        for path, value in settings.items():
-            _set(data, path.split("."), value)
-        name = data["method"]["kind"] + colon + rest
-        return Contender(name, from_json(data | {"name": f"{base.name}_{name}"}))
+        changed = with_settings(with_method(base, method), settings)
+        name = kind(type(changed.method)) + colon + rest
+        return Contender(name, replace(changed, name=f"{base.name}_{name}"))
     except ConfigError as error:
         raise ConfigError(f"contender {text!r}: {error}") from error
 
@@ -96,13 +94,3 @@ def _setting(text: str) -> tuple[str, Any]:
     except ValueError:
         # Words need no quotes.
         return path, value
-
-
-def _set(data: dict[str, Any], path: list[str], value: Any) -> None:
-    """Put a value at a path, whether it exists or not."""
-    # If it does not, `from_json` names the key in its error.
-    for key in path[:-1]:
-        if not isinstance(data.get(key), dict):
-            data[key] = {}
-        data = data[key]
-    data[path[-1]] = value

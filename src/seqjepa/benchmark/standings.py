@@ -1,5 +1,6 @@
 """The runs of a benchmark's folder that have ended, with their results or failures."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from seqjepa.errors import ConfigError, DataError
 from seqjepa.files import disk_errors, json_bytes, write_atomically
 from seqjepa.report.runs import read_object, read_results, require_keys
 from seqjepa.runs.config_file import dump_config, expanded, load_config
-from seqjepa.runs.folder import changed_data, read_spec
+from seqjepa.runs.folder import METRICS, changed_data, read_spec
 from seqjepa.runs.movable import settled
 from seqjepa.worlds.base import WorldConfig, WorldSpec
 
@@ -56,6 +57,15 @@ def read_finished(folder: Path) -> dict[str, Any] | None:
     whole = results["step"] == steps and results["split"] == SPLIT
     # Figures of version 0.1 cannot stand beside those of probes that converge.
     return results if whole and results["format"] > 1 else None
+
+
+def training_seconds(folder: Path) -> float | None:
+    """Return the seconds of training behind the last line of a run's log; None without one."""
+    try:
+        last = (folder / METRICS).read_bytes().splitlines()[-1]
+        return float(json.loads(last)["time"]["seconds"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # there is none yet, or it is being written
 
 
 def note_failure(folder: Path, experiment: Experiment, why: str) -> None:

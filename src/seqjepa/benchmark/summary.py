@@ -1,13 +1,19 @@
 """The table, data and figure of a benchmark's folder, written from the standings of its runs."""
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from seqjepa.benchmark.standings import RESULTS, SPLIT, Standing, Warn, read_standings
+from seqjepa.benchmark.standings import (
+    RESULTS,
+    SPLIT,
+    Standing,
+    Warn,
+    read_standings,
+    training_seconds,
+)
 from seqjepa.config import from_json, kind
 from seqjepa.files import disk_errors, json_bytes, locked, write_atomically
 from seqjepa.model import build_method
@@ -28,7 +34,7 @@ from seqjepa.report.benchmark.table import (
     markdown,
 )
 from seqjepa.report.tables import CONTROLS
-from seqjepa.runs.folder import CONFIG, METRICS, read_config, read_spec
+from seqjepa.runs.folder import CONFIG, read_config, read_spec
 
 FORMAT = 1
 
@@ -144,7 +150,7 @@ def _contender_summary(
         "readouts": readouts,
         "method": kind(type(experiment.method)),
         "steps": train.steps,
-        "views_seen": train.steps * train.batch_size * train.num_views,
+        "views_seen": train.steps * train.views_per_step,
         "parameters": _parameters(ended[0].folder) if ended else None,
         "training_seconds": _mean_and_std([run["training_seconds"] for run in runs]),
         "runs": runs,
@@ -157,7 +163,7 @@ def _run_summary(standing: Standing) -> dict[str, Any]:
         "seed": standing.experiment.seed,
         "config": f"{standing.folder.name}/{CONFIG}",
         "results": f"{standing.folder.name}/{RESULTS}",
-        "training_seconds": _training_seconds(standing.folder),
+        "training_seconds": training_seconds(standing.folder),
         "machine": (standing.results or {}).get("machine"),
     }
 
@@ -168,15 +174,6 @@ def _mean_and_std(seconds: Sequence[float | None]) -> dict[str, float | None] | 
     if not known:
         return None
     return {"mean": mean(known), "std": stdev(known) if len(known) > 1 else None}
-
-
-def _training_seconds(folder: Path) -> float | None:
-    """Return the seconds that the run's log has in its last line; None where that was lost."""
-    try:
-        last = (folder / METRICS).read_bytes().splitlines()[-1]
-        return float(json.loads(last)["time"]["seconds"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
 
 
 # It is asked again after each run, and building a large method takes seconds.

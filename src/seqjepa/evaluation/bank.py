@@ -36,7 +36,7 @@ def read_bank(subject: Subject, views: int = VIEWS) -> Bank:
 
     Args:
         subject: whose method predicts.
-        views: of each object, as far as it has so many.
+        views: largest number of views of each object.
 
     Raises:
         NotApplicableError: if the method has no predictor, or the world no actions.

@@ -24,6 +24,7 @@ from seqjepa.evaluation.protocol import (
     Record,
     Tables,
     longest_sequences,
+    make_records,
     test_tables,
     view_inputs,
 )
@@ -153,8 +154,8 @@ def _records(
 
     The logits are those of all N objects, draw after draw.
     """
-    truth = labels.repeat(len(logits) // len(labels))
-    return [
-        protocol.record(found, split, "class", name, m, "top1", top1(truth, of_m))
-        for m, of_m in enumerate(logits.unbind(1), 1)
-    ]
+    truth, records = labels.repeat(len(logits) // len(labels)), list[Record]()
+    for m, of_m in enumerate(logits.unbind(1), 1):
+        figures = {"top1": top1(truth, of_m)}
+        records += make_records(protocol.features, split, "class", name, m, figures, found)
+    return records

@@ -69,16 +69,8 @@ def evaluate(
 
 def probe(subject: Subject, *, quick: bool = False) -> dict[str, Any]:
     """Return the contents of `results.json`."""
-    experiment = subject.experiment
-    records, sizes = measure(
-        subject.method,
-        experiment,
-        subject.world,
-        split=subject.split,
-        stages=subject.stages,
-        quick=quick,
-    )
-    if rising := still_rising(records, experiment.evaluate.max_steps):
+    records, sizes = measure(subject, quick=quick)
+    if rising := still_rising(records, subject.experiment.evaluate.max_steps):
         warn(rising)
     return subject.header() | {
         "sizes": sizes,

@@ -16,6 +16,7 @@ from seqjepa.evaluation.protocol import (
     Protocol,
     Record,
     Tables,
+    make_records,
     test_tables,
     view_inputs,
 )
@@ -95,9 +96,10 @@ def ask(
         widths = [part.shape[1] for part in truths[0]]
         by_group = zip(space.groups, predicted.split(widths, 1), *truths, strict=True)
         for group, columns, *truth in by_group:
-            about = (split, f"{question.task} {group.name}", question.input, question.views)
+            task = f"{question.task} {group.name}"
+            about = (protocol.features, split, task, question.input, question.views)
             scores = _scores(group, torch.cat(truth), columns)
-            records += [protocol.record(found, *about, *score) for score in scores.items()]
+            records += make_records(*about, scores, found)
     return records
 
 

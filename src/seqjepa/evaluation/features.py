@@ -26,7 +26,7 @@ from seqjepa.worlds.base import World
 # Images per forward pass: what stays in a CPU's cache runs up to 1.5x faster than batches four
 # times as large.
 IMAGES = 256
-# Per side of the images that are the control of pixels; reports say so.
+# Pixels per side of the images that are the control of pixels; reports name it.
 PIXELS = 16
 
 
@@ -158,7 +158,17 @@ def encode_split(
     sampling: Sampling,
     device: torch.device,
 ) -> FeatureTable:
-    """Encode images [n, C, H, W] to [n, dim], those of a few objects at a time."""
+    """Return the table of a split, from the views of a few objects at a time.
+
+    Args:
+        encode: a function of images [n, C, H, W] that returns features [n, dim].
+        dim: their width.
+        world, split, sampling: see `extract`.
+        device: of the images and the table.
+
+    Raises:
+        ConfigError, DataError, NonFiniteError: see `extract`.
+    """
     num_views = sampling.num_views
     world.require(split, num_views)
     require_memory(world, split, sampling, dim, device)

@@ -16,7 +16,7 @@ from seqjepa.evaluation.class_probes import Question, class_questions
 from seqjepa.evaluation.fitting import FEWEST, Fit, fit
 from seqjepa.evaluation.metrics import top1
 from seqjepa.evaluation.probes import Inputs, classification, generator_for
-from seqjepa.evaluation.protocol import Protocol, Record, Tables, test_tables
+from seqjepa.evaluation.protocol import Protocol, Record, Tables, make_records, test_tables
 
 LABELS, DRAWS = (1, 5, 10), 5
 
@@ -44,10 +44,9 @@ def few_labels(
             found = _fit(protocol, question, tables, draws, task)
             for split, table in test_tables(tables):
                 for views, shares in enumerate(_shares(found, question, split, table.labels), 1):
-                    about = (split, task, question.name, views)
-                    mean, std = float(shares.mean()), float(shares.std())
-                    records.append(protocol.record(found, *about, "top1", mean))
-                    records.append(protocol.record(found, *about, "top1_std", std))
+                    about = (protocol.features, split, task, question.name, views)
+                    figures = {"top1": float(shares.mean()), "top1_std": float(shares.std())}
+                    records += make_records(*about, figures, found)
     return records
 
 

@@ -64,7 +64,7 @@ class Fit:
     Attributes:
         probe: H probes side by side.
         steps: of Adam.
-        rising: whether they were still improving when they were stopped; None if nobody looked.
+        rising: whether they were still improving when they were stopped; None if not measured.
     """
 
     probe: Probe

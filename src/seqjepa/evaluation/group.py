@@ -27,11 +27,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.evaluation.bank import Bank, read_bank
-from seqjepa.evaluation.protocol import Record
+from seqjepa.evaluation.protocol import Record, make_records
 from seqjepa.evaluation.retrieval import ROWS, ranks_within, score
 from seqjepa.evaluation.subject import Subject
 
-LONGEST = 20  # actions of a rollout, as far as objects have so many views
+LONGEST = 20  # actions of a rollout, at most
 
 
 def group(subject: Subject) -> list[Record]:
@@ -45,12 +45,9 @@ def group(subject: Subject) -> list[Record]:
     laws = law_errors(subject, bank)
     drift = rollout(subject, bank, steps) if subject.method.rolls_out else []
 
-    about = ("model", subject.split)
-    records = [Record(*about, "group", "view", 1, name, value) for name, value in laws.items()]
+    records = make_records("model", subject.split, "group", "view", 1, laws)
     for step, scores in enumerate(drift, 1):
-        records += [
-            Record(*about, "rollout", "view", step, name, value) for name, value in scores.items()
-        ]
+        records += make_records("model", subject.split, "rollout", "view", step, scores)
     return records
 
 
@@ -66,9 +63,9 @@ def law_errors(subject: Subject, bank: Bank) -> dict[str, float]:
         "identity": (_predict(subject, sources, still), targets),
     }
     if subject.method.rolls_out:
-        there = _advance(subject, sources, step)
-        back = _predict(subject, there, space.between(after, poses))
-        onward = _predict(subject, there, space.between(after, later))
+        moved = _advance(subject, sources, step)
+        back = _predict(subject, moved, space.between(after, poses))
+        onward = _predict(subject, moved, space.between(after, later))
         direct = _predict(subject, sources, space.between(poses, later))
         sides |= {"inverse": (back, targets), "composition": (onward, direct)}
     scale = _spread(targets)
@@ -110,6 +107,7 @@ def _advance(subject: Subject, sources: Tensor, actions: Tensor) -> Tensor:
 def _in_parts(
     subject: Subject, step: Callable[[Tensor, Tensor], Tensor], sources: Tensor, actions: Tensor
 ) -> Tensor:
+    """Return a step's outputs [N, V, ...] from sources and actions [N, V, ...], in parts."""
     parts = zip(sources.flatten(0, 1).split(ROWS), actions.flatten(0, 1).split(ROWS), strict=True)
     with subject.inference():
         made = torch.cat([step(some, moves).float() for some, moves in parts])

@@ -1,4 +1,4 @@
-"""Health of a representation: how many dimensions it uses, and what is near what.
+"""Health of a representation: the dimensions that it uses, and the classes of its neighbours.
 
 Three measures need no labels (`spectra`), and a classifier learns nothing but the labels of the
 nearest training features:
@@ -24,7 +24,7 @@ from seqjepa.evaluation.features import FeatureTable, aggregate
 from seqjepa.evaluation.knn import nearest_votes
 from seqjepa.evaluation.metrics import top1
 from seqjepa.evaluation.probes import generator_for
-from seqjepa.evaluation.protocol import ROUNDS, Record, labelled
+from seqjepa.evaluation.protocol import ROUNDS, Record, labelled, make_records
 from seqjepa.evaluation.spectra import MEASURES
 from seqjepa.evaluation.subject import Subject
 from seqjepa.methods.base import Method
@@ -60,17 +60,16 @@ def _records(subject: Subject, features: str, method: Method) -> list[Record]:
             name: _sequences(subject, method, table, views) for name, table in tables.items()
         }
 
-    records = []
+    records = list[Record]()
     for (source, length), samples in inputs.items():
         scores = measures(samples[subject.split], seed)
         scores |= _knn_score(samples, tables, subject.split, seed)
-        about = (features, subject.split, "health", source, length)
-        records += [Record(*about, metric, value) for metric, value in scores.items()]
+        records += make_records(features, subject.split, "health", source, length, scores)
     return records
 
 
 def _sequences(subject: Subject, method: Method, table: FeatureTable, views: int) -> Tensor:
-    """Return z_AGG [N, Q, S] of sequences of so many views."""
+    """Return z_AGG [N, Q, S] of sequences of `views` views."""
     orders = table.orders(views, ROUNDS)
     space = subject.world.spec.actions
     return aggregate(method, table, space, orders, bf16=subject.bf16)[:, :, -1]

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from seqjepa.evaluation.class_probes import class_questions
 from seqjepa.evaluation.metrics import top1
-from seqjepa.evaluation.probes import generator_for
-from seqjepa.evaluation.protocol import Protocol, Record, Tables, test_tables
+from seqjepa.evaluation.probes import Inputs, generator_for
+from seqjepa.evaluation.protocol import Protocol, Record, Tables, make_records, test_tables
 
 K = 20
 TEMPERATURE = 0.1
@@ -29,24 +29,26 @@ def nearest_neighbours(
         protocol, tables, sequences: see `class_probes.classify`.
     """
     labels, task = tables["train"].labels, f"class, {K} neighbours"
-    records = []
+    records = list[Record]()
     for question in class_questions(protocol, tables, sequences):
-        inputs = question.inputs["train"]
-        objects = torch.arange(len(inputs), device=labels.device)
+        known = question.inputs["train"]
         generator = generator_for(protocol.seed, "neighbours", question.name)
-        bank = inputs(objects, inputs.draw(generator))
+        bank = _of_all(known, known.draw(generator))
 
         for split, table in test_tables(tables):
             inputs = question.inputs[split]
-            objects = torch.arange(len(inputs), device=labels.device)
-            asked = [inputs(objects, rows) for rows in inputs.test_choices(question.rounds)]
+            asked = [_of_all(inputs, choice) for choice in inputs.test_choices(question.rounds)]
             truth = table.labels.repeat(len(asked))
             for views, queries in enumerate(torch.cat(asked).unbind(1), 1):
                 votes = nearest_votes(bank[:, views - 1], labels, queries, min(K, len(bank)))
-                value = top1(truth, votes)
                 about = (protocol.features, split, task, question.name, views)
-                records.append(Record(*about, "top1", value))
+                records += make_records(*about, {"top1": top1(truth, votes)})
     return records
+
+
+def _of_all(inputs: Inputs, choice: Tensor) -> Tensor:
+    """Return the inputs [N, H, W] of all objects, by their rows `choice` [N, picks]."""
+    return inputs(torch.arange(len(inputs), device=choice.device), choice)
 
 
 def nearest_votes(known: Tensor, labels: Tensor, asked: Tensor, k: int) -> Tensor:

@@ -34,7 +34,7 @@ from seqjepa.evaluation.features import FeatureTable, aggregate
 from seqjepa.evaluation.fitting import Fit, Training, fit
 from seqjepa.evaluation.metrics import median_degrees, r2
 from seqjepa.evaluation.probes import Inputs, concatenated, generator_for, regression
-from seqjepa.evaluation.protocol import Protocol, Record
+from seqjepa.evaluation.protocol import Record, make_records
 from seqjepa.evaluation.subject import NotApplicableError, Subject
 
 LONGEST = 7  # views M, at most `evaluate.views` and as far as sequences have one more
@@ -46,7 +46,7 @@ SEQUENCES = 8  # of each object
 
 @dataclass(frozen=True)
 class Ablation:
-    """What heads read.
+    """The inputs that heads read.
 
     Attributes:
         name: see the module's docstring.
@@ -110,27 +110,19 @@ def path(subject: Subject) -> list[Record]:
     records = ceilings(paths[subject.split], space, subject.split)
     kept: dict[tuple[str, ...], list[Fit]] = {}
     for ablation in (WHOLE, *ABLATIONS):
-        protocol = Protocol(
-            ablation.name,
-            experiment.evaluate,
-            experiment.seed,
-            subject.method.encoder.dim,
-            subject.bf16,
-        )
         inputs = {name: read(subject, some, ablation) for name, some in paths.items()}
-        for part, training in parts(protocol, space):
+        for part, training in parts(subject.protocol(), space):
             truths = {name: some.direct(part).float() for name, some in paths.items()}
-            heads = fit_heads(protocol, inputs["train"], truths["train"], part, training)
-            tested = inputs[subject.split], truths[subject.split]
-            records += score(protocol, heads, *tested, part, subject.split)
+            heads = fit_heads(inputs["train"], truths["train"], part, training, experiment.seed)
+            tested = inputs[subject.split], truths[subject.split], part, subject.split
+            records += score(ablation.name, heads, *tested)
 
-            # The heads that read all, and once more what they make of less.
+            # The heads of WHOLE are kept: they read the inputs of each ablation, too.
             names = tuple(group.name for group in part.groups)
             if ablation is WHOLE:
                 kept[names] = heads
                 continue
-            before = replace(protocol, features=f"{ablation.name}, head kept")
-            records += score(before, kept[names], *tested, part, subject.split)
+            records += score(f"{ablation.name}, head kept", kept[names], *tested)
     return records
 
 
@@ -166,41 +158,43 @@ def read(subject: Subject, paths: Paths, ablation: Ablation) -> Tensor:
 
 
 def fit_heads(
-    protocol: Protocol, inputs: Tensor, truth: Tensor, space: ActionSpace, training: Training
+    inputs: Tensor, truth: Tensor, space: ActionSpace, training: Training, seed: int
 ) -> list[Fit]:
     """Return a trained head for each M.
 
     Args:
-        protocol: for the inputs.
         inputs: [N, K, M, S + W], of training objects.
         truth: [N, K, M, A], their direct actions.
         space: groups of these actions.
         training: of a head.
+        seed: of the heads.
     """
-    rows = torch.arange(len(inputs), device=inputs.device)
-    heads = []
-    for views, (values, wanted) in enumerate(
-        zip(inputs.unbind(2), truth.unbind(2), strict=True), 1
-    ):
-
-        def targets(choice: Tensor, wanted: Tensor = wanted) -> Tensor:
-            return wanted[rows, choice[:, 0]]
-
-        purpose = ("path", *(group.name for group in space.groups), str(views))
-        heads.append(
-            fit(
-                Inputs(values, 1, concatenated),
-                targets,
-                regression(wanted.flatten(0, 1)),
-                replace(training, batch_size=BATCH),
-                generator_for(protocol.seed, *purpose),
-            )
+    purpose = ("path", *(group.name for group in space.groups))
+    training = replace(training, batch_size=BATCH)
+    return [
+        _fit_head(
+            inputs[:, :, views - 1],
+            truth[:, :, views - 1],
+            training,
+            generator_for(seed, *purpose, str(views)),
         )
-    return heads
+        for views in range(1, inputs.shape[2] + 1)
+    ]
+
+
+def _fit_head(values: Tensor, truth: Tensor, training: Training, generator: torch.Generator) -> Fit:
+    """Return a head trained on inputs [N, K, S + W] and direct actions [N, K, A]."""
+    rows = torch.arange(len(values), device=values.device)
+
+    def targets(choice: Tensor) -> Tensor:
+        return truth[rows, choice[:, 0]]
+
+    inputs, objective = Inputs(values, 1, concatenated), regression(truth.flatten(0, 1))
+    return fit(inputs, targets, objective, training, generator)
 
 
 def score(
-    protocol: Protocol,
+    features: str,
     heads: Sequence[Fit],
     inputs: Tensor,
     truth: Tensor,
@@ -222,10 +216,8 @@ def score(
             strict=True,
         )
         for group, own, found in by_group:
-            about = (split, f"path {group.name}", "sequence", views)
-            records += [
-                protocol.record(head, *about, *figure) for figure in _figures(group, own, found)
-            ]
+            about = (features, split, f"path {group.name}", "sequence", views)
+            records += make_records(*about, _figures(group, own, found), head)
     return records
 
 
@@ -237,21 +229,24 @@ def ceilings(paths: Paths, space: ActionSpace, split: str) -> list[Record]:
         moves, truth = paths.actions(own), paths.direct(own)
         for views in range(1, moves.shape[2] + 1):
             first = moves[:, :, :views].flatten(0, 1)
-            found = {"sum of actions": group.compose(first)}
+            composed = group.compose(first)
+            found = {"sum of actions": composed}
             if group.is_rotation:
                 unit = F.normalize(first.sum(1), dim=-1)
-                found = {"product of actions": group.compose(first), "sum of actions": unit}
+                found = {"product of actions": composed, "sum of actions": unit}
+
             wanted = truth[:, :, views - 1].flatten(0, 1)
-            for name, composed in found.items():
+            for name, direct in found.items():
                 about = (name, split, f"path {group.name}", "sequence", views)
-                records += [Record(*about, *f) for f in _figures(group, wanted, composed)]
+                records += make_records(*about, _figures(group, wanted, direct))
     return records
 
 
-def _figures(group: Group, truth: Tensor, predicted: Tensor) -> list[tuple[str, float]]:
-    """Return metrics and figures of direct actions [n, A]; none if nothing of them varies."""
-    explained = r2(truth, predicted)
-    if math.isnan(explained):
-        return []
-    degrees = [("median_degrees", median_degrees(truth, predicted))] * group.is_rotation
-    return [("r2", explained), *degrees]
+def _figures(group: Group, truth: Tensor, predicted: Tensor) -> dict[str, float]:
+    """Return the figures of direct actions [n, A] by metric; none if nothing of them varies."""
+    figures = {"r2": r2(truth, predicted)}
+    if math.isnan(figures["r2"]):
+        return {}
+    if group.is_rotation:
+        figures["median_degrees"] = median_degrees(truth, predicted)
+    return figures

@@ -19,7 +19,7 @@ between fixations, `median_error` of other groups in the pose's own unit. Propos
 between views of training objects. The settings of the searches were chosen on `val`.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from seqjepa.evaluation.factor_probes import RELATIVE, learn, parts
 from seqjepa.evaluation.features import extract
 from seqjepa.evaluation.fitting import Fit
 from seqjepa.evaluation.probes import concatenated
-from seqjepa.evaluation.protocol import Protocol, Record
+from seqjepa.evaluation.protocol import Record, make_records
 from seqjepa.evaluation.sampling import choose_samplings
 from seqjepa.evaluation.subject import NotApplicableError, Subject
 from seqjepa.keys import draw_key
@@ -55,7 +55,7 @@ def planning(subject: Subject) -> list[Record]:
     Raises:
         NotApplicableError: if predictions do not depend on actions, or objects have one view.
     """
-    world, space = subject.world, subject.world.spec.actions
+    space = subject.world.spec.actions
     try:
         model = WorldModel(subject.model)
     except ConfigError as error:
@@ -79,20 +79,33 @@ def planning(subject: Subject) -> list[Record]:
         rolled = _plans(model, batch, proposals, planner, longest, composed=False)
         found["gradient, rolled out", longest] = rolled
 
+    return _records(subject, truth, found, fits)
+
+
+def _records(
+    subject: Subject,
+    truth: Tensor,
+    found: Mapping[tuple[str, int], Tensor],
+    fits: Mapping[str, Fit],
+) -> list[Record]:
+    """Return the median errors of actions [B, A], which are known by features and horizon.
+
+    `fits` are the action probes, by group.
+    """
+    world, space = subject.world, subject.world.spec.actions
     pixels = world.whole(subject.split, np.arange(1))
     side = None if pixels is None else pixels.shape[-1]
-    records = []
+
+    records = list[Record]()
     for (features, horizon), actions in found.items():
         off = errors(space, truth, actions)
+        probed = features == "action probe"
         for group in space.groups:
             metric, unit = _unit(group, side)
-            value = float(off[group.name].median()) * unit
-            task = f"planning {group.name}"
-            record = Record(features, subject.split, task, "view", horizon, metric, value)
-            if features == "action probe":
-                fit = fits[group.name]
-                record = replace(record, input="pair", steps=fit.steps, rising=fit.rising)
-            records.append(record)
+            figures = {metric: float(off[group.name].median()) * unit}
+            source, fit = ("pair", fits[group.name]) if probed else ("view", None)
+            about = (features, subject.split, f"planning {group.name}", source, horizon)
+            records += make_records(*about, figures, fit)
     return records
 
 
@@ -128,7 +141,9 @@ def _plans(
 ) -> Tensor:
     """Return the product [B, A] of each object's planned actions; see `WorldModel.plan`."""
     plans = []
+    # The first view of an object is the state, the second the goal.
     parts = zip(batch.views[:, :1].split(PART), batch.views[:, 1:2].split(PART), strict=True)
+
     with progress(f"plans of {horizon}", len(batch) / PART) as done:
         for seed, (start, goal) in enumerate(parts):
             found = model.plan(
@@ -150,16 +165,15 @@ def _probed(subject: Subject, batch: SequenceBatch) -> tuple[Tensor, dict[str, F
 
     Also return the probe of each group.
     """
-    experiment, world, space = subject.experiment, subject.world, subject.world.spec.actions
+    world, space = subject.world, subject.world.spec.actions
     splits = {"train": world.spec.probe_split}
-    sampling = choose_samplings(experiment, world, splits)["train"]
+    sampling = choose_samplings(subject.experiment, world, splits)["train"]
     with subject.stages("training views"):
         table = extract(subject.method, world, splits["train"], sampling, bf16=subject.bf16)
         with subject.inference():
             z = subject.method.encoder(batch.views[:, :2].to(subject.device)).float()
-    width = subject.method.encoder.dim
-    protocol = Protocol("model", experiment.evaluate, experiment.seed, width, subject.bf16)
 
+    protocol = subject.protocol()
     columns, fits = dict[str, Tensor](), dict[str, Fit]()
     with subject.stages("action probes"):
         for part, training in parts(protocol, space):
@@ -190,7 +204,7 @@ def _chance(proposals: Tensor, number: int, seed: int) -> Tensor:
 def _unit(group: Group, side: int | None) -> tuple[str, float]:
     """Return the metric of a group's errors, and their factor.
 
-    Fixations are given as shares of the side of the image, which has so many pixels.
+    Fixations are shares of the image's side, which has `side` pixels.
     """
     if group.is_rotation:
         return "median_degrees", 1.0

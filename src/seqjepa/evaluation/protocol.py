@@ -45,7 +45,7 @@ class Record:
             lack.
         value: the figure; top1 is a share.
         steps: of Adam that trained the probe; None in results of version 0.1.
-        rising: whether the probe was still improving when it was stopped; None if nobody looked.
+        rising: whether the probe was still improving when it was stopped; None if not measured.
     """
 
     features: str
@@ -57,6 +57,28 @@ class Record:
     value: float
     steps: int | None = None
     rising: bool | None = None
+
+
+def make_records(
+    features: str,
+    split: str,
+    task: str,
+    source: str,
+    views: int,
+    figures: Mapping[str, float],
+    fit: Fit | None = None,
+) -> list[Record]:
+    """Return the records of figures.
+
+    Args:
+        features, split, task, views: see `Record`.
+        source: see `Record.input`.
+        figures: by metric.
+        fit: of the probe that gave them; None if there was none.
+    """
+    steps, rising = (None, None) if fit is None else (fit.steps, fit.rising)
+    about = (features, split, task, source, views)
+    return [Record(*about, metric, value, steps, rising) for metric, value in figures.items()]
 
 
 @dataclass(frozen=True)
@@ -104,13 +126,6 @@ class Protocol:
             max_steps=self.config.max_steps,
             bf16=self.bf16,
         )
-
-    def record(
-        self, fit: Fit, split: str, task: str, source: str, views: int, metric: str, value: float
-    ) -> Record:
-        """Return the record of a figure that a trained probe gave; `source` is its input."""
-        about = (self.features, split, task, source, views, metric)
-        return Record(*about, value, fit.steps, fit.rising)
 
 
 def longest_sequences(config: EvaluateConfig, tables: Tables) -> dict[str, int]:

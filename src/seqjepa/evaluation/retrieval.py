@@ -20,7 +20,7 @@ from torch import Tensor
 
 from seqjepa.actions import ActionSpace
 from seqjepa.evaluation.bank import Bank, read_bank
-from seqjepa.evaluation.protocol import Record
+from seqjepa.evaluation.protocol import Record, make_records
 from seqjepa.evaluation.subject import Subject
 
 CONTEXTS = (1, 2, 3, 4, 5)  # views M
@@ -38,13 +38,17 @@ def retrieval(subject: Subject) -> list[Record]:
     bank = read_bank(subject)
     views = bank.targets.shape[1]
     longest = min(max(CONTEXTS), views - 1) if subject.method.remembers else 1
-    records = []
+
+    records = list[Record]()
     for observed in CONTEXTS[:longest]:
         predicted = predict_targets(subject, bank, observed)
         scores = score(ranks_within(predicted, bank.targets))
         scores |= nearest_errors(subject.world.spec.actions, bank, predicted)
-        records += _records(subject, "model", observed, scores)
-        records += _records(subject, "chance", observed, chance(views))
+
+        source = "sequence" if observed > 1 else "view"
+        about = (subject.split, "retrieval", source, observed)
+        records += make_records("model", *about, scores)
+        records += make_records("chance", *about, chance(views))
     return records
 
 
@@ -94,7 +98,7 @@ def score(ranks: Tensor) -> dict[str, float]:
 
 
 def chance(views: int) -> dict[str, float]:
-    """Return the metrics of random ranks among so many views."""
+    """Return the metrics of random ranks among a number of views."""
     return score(torch.arange(1, views + 1))
 
 
@@ -119,11 +123,3 @@ def nearest_errors(space: ActionSpace, bank: Bank, predicted: Tensor) -> dict[st
         name = "pre" if len(rotations) == 1 else f"pre {group.name}"
         errors[name] = float(error.double().mean())
     return errors
-
-
-def _records(
-    subject: Subject, features: str, observed: int, scores: dict[str, float]
-) -> list[Record]:
-    source = "sequence" if observed > 1 else "view"
-    about = (features, subject.split, "retrieval", source, observed)
-    return [Record(*about, metric, value) for metric, value in scores.items()]

@@ -1,4 +1,4 @@
-"""Stages of the encoder: where do views still differ by their factors, and where by their class?
+"""Stages of the encoder: at which of them can factors and class be read from features?
 
 The map that each stage of a ResNet leaves is averaged over space and probed as features are, by the
 same probes: for every group of factors, and for the class of one view. Records name the stage,
@@ -13,12 +13,11 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from seqjepa.config import Experiment
 from seqjepa.evaluation import class_probes
 from seqjepa.evaluation.factor_probes import regress
 from seqjepa.evaluation.features import FeatureTable, encode_parts
 from seqjepa.evaluation.probes import concatenated
-from seqjepa.evaluation.protocol import ROUNDS, Protocol, Record, labelled, view_inputs
+from seqjepa.evaluation.protocol import ROUNDS, Record, labelled, view_inputs
 from seqjepa.evaluation.sampling import choose_samplings, splits_to_probe
 from seqjepa.evaluation.subject import NotApplicableError, Subject
 from seqjepa.nn import STAGES, Encoder, ResNet
@@ -32,35 +31,32 @@ def stages(subject: Subject) -> list[Record]:
     Raises:
         NotApplicableError: if the encoder is no ResNet of ours.
     """
-    experiment, world = subject.experiment, subject.world
+    experiment = subject.experiment
     if not isinstance(subject.method.encoder.backbone, ResNet):
         raise NotApplicableError(
             f"the encoder {experiment.encoder.name!r} has no stages that are known: ResNets have"
         )
     config = experiment.evaluate
-    config = replace(
-        config,
-        objects=min(config.objects or OBJECTS, OBJECTS),
-        max_steps=min(config.max_steps, STEPS),
-    )
+    objects, steps = min(config.objects or OBJECTS, OBJECTS), min(config.max_steps, STEPS)
+    config = replace(config, objects=objects, max_steps=steps)
+    short = replace(subject, experiment=replace(experiment, evaluate=config))
 
     records = []
-    for stage, tables in _tables(subject, replace(experiment, evaluate=config)).items():
-        width = subject.method.encoder.dim
-        protocol = Protocol(stage, config, experiment.seed, width, subject.bf16)
+    for stage, tables in _tables(short).items():
+        protocol = short.protocol(stage)
         if known := labelled(tables):
             inputs = {name: view_inputs(table, 1, concatenated) for name, table in known.items()}
             question = class_probes.Question("view", inputs, ROUNDS)
             records += class_probes.ask(protocol, question, known)
-        records += regress(protocol, tables, world.spec.factors)
+        records += regress(protocol, tables, subject.world.spec.factors)
     return records
 
 
-def _tables(subject: Subject, experiment: Experiment) -> dict[str, dict[str, FeatureTable]]:
+def _tables(subject: Subject) -> dict[str, dict[str, FeatureTable]]:
     """Return the features of each stage, by split."""
     world, encoder = subject.world, subject.method.encoder
     splits = splits_to_probe(world.spec, subject.split)
-    samplings = choose_samplings(experiment, world, splits)
+    samplings = choose_samplings(subject.experiment, world, splits)
 
     def encode(images: Tensor) -> list[Tensor]:
         with subject.inference():

@@ -15,7 +15,7 @@ from seqjepa.devices import cpu_name, device_of, find_device, place, use_bf16
 from seqjepa.display import Stages, warn
 from seqjepa.errors import ConfigError
 from seqjepa.evaluation.features import FeatureTable, extract, inference
-from seqjepa.evaluation.protocol import FORMAT
+from seqjepa.evaluation.protocol import FORMAT, Protocol
 from seqjepa.evaluation.sampling import choose_samplings, splits_to_probe
 from seqjepa.evaluation.timings import note_seconds
 from seqjepa.files import disk_errors, json_bytes, write_atomically
@@ -82,7 +82,7 @@ class Subject:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         return device_of(self.method)
 
     @property
@@ -93,6 +93,11 @@ class Subject:
     def inference(self) -> AbstractContextManager[None]:
         """Return a context for forward passes of the method, see `features.inference`."""
         return inference(self.method, bf16=self.bf16)
+
+    def protocol(self, features: str = "model") -> Protocol:
+        """Return the settings of questions to one kind of features; see `Protocol`."""
+        experiment, width = self.experiment, self.method.encoder.dim
+        return Protocol(features, experiment.evaluate, experiment.seed, width, self.bf16)
 
     def tables(self, method: Method, *, fewest: int = 2) -> dict[str, FeatureTable]:
         """Return a method's features of objects to learn from, `train`, and of the split.
@@ -118,6 +123,7 @@ class Subject:
         libraries = ("seqjepa", "torch", "numpy", "scikit-learn")
         versions = {"python": platform.python_version()}
         machine = {"cpu": cpu_name(), "threads": torch.get_num_threads()}
+
         return {
             "format": FORMAT,
             "experiment": dump_config(to_json(self.experiment)),

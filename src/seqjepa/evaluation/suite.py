@@ -38,7 +38,7 @@ PARTS: Mapping[str, Callable[[Subject], Sequence[Record]]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a part.
+    """The outcome of a part.
 
     Attributes:
         name: of the part.
@@ -75,7 +75,7 @@ def evaluate_suite(
         split, config, progress, device, quick, paths: see `evaluate`.
 
     Yields:
-        What became of each part, in the order in which they were named.
+        The outcome of each part, in the order in which they were named.
 
     Raises:
         ConfigError: if a part is unknown; and whatever `evaluate` raises before it measures.

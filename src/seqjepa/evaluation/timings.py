@@ -30,7 +30,7 @@ def note_seconds(run_dir: Path, file: str, seconds: Mapping[str, float]) -> None
 
 
 def seconds_of(run_dir: Path, file: str = "results.json") -> dict[str, float]:
-    """Return the seconds of each stage behind a file of results; nothing if nobody noted them.
+    """Return the seconds of each stage behind a file of results; empty if none were noted.
 
     Results of earlier versions hold them themselves.
     """

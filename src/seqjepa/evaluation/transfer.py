@@ -11,7 +11,6 @@ asked that needs them: z_AGG of an aggregator that reads actions, and the parts 
 import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from seqjepa.errors import ConfigError
 from seqjepa.evaluation.class_probes import classify
 from seqjepa.evaluation.evaluate import still_rising
 from seqjepa.evaluation.few_labels import few_labels
-from seqjepa.evaluation.kept import control_key, kept
 from seqjepa.evaluation.knn import nearest_neighbours
 from seqjepa.evaluation.measure import Measurement
 from seqjepa.evaluation.protocol import Record
@@ -166,27 +164,20 @@ class _Other:
 
         sequences = self.acts or not method.aggregates_actions
         measurement = Measurement(
-            experiment,
-            world,
-            subject.device,
-            method.encoder.dim,
+            subject,
             splits,
             samplings,
-            subject.stages,
             world.spec.factors,
             questions=(classify, few_labels, nearest_neighbours),
             sequences=sequences,
             trained=subject.model.spec,
         )
         records = measurement.records("model", method)
-        for name in ("random", "pixels"):
-            key = control_key(name, experiment, world.spec, samplings, subject.device)
-            # Beside a control of an evaluation it answers more questions.
-            key = key and key | {"part": FOLDER, "sequences": sequences}
-            records += kept(key, partial(measurement.control, name))
+        # Beside a control of an evaluation these answer more questions.
+        records += measurement.controls(part=FOLDER, sequences=sequences)
         if rising := still_rising(records, experiment.evaluate.max_steps):
             warn(rising)
-        return records, {name: samplings[name].size(world.size(splits[name])) for name in splits}
+        return records, measurement.sizes
 
     def _require_actions(self) -> None:
         if not self.acts:

@@ -1,4 +1,4 @@
-"""Layout: weights in the names of other code, and what they say of the model that they are from."""
+"""Layout: weights under the names of other code, and the settings that they tell of a model."""
 
 import re
 from abc import ABC, abstractmethod

@@ -47,8 +47,8 @@ class WholeGraph(nn.Module):
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
-        found = {"z": True, "z_agg": method.aggregates, "prediction": method.predicts}
-        self.outputs = tuple(name for name, there in found.items() if there)
+        known = {"z": True, "z_agg": method.aggregates, "prediction": method.predicts}
+        self.outputs = tuple(name for name, has in known.items() if has)
 
     @override
     def forward(self, views: Tensor, actions: Tensor) -> tuple[Tensor, ...]:

@@ -34,7 +34,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 def pretrained_files(model: Model) -> dict[str, bytes]:
     """Return the contents of a model's folder, by file name.
 
-    Of paths to data only the last component is kept: where they were is nobody else's business.
+    Of paths to data only the last component is kept: the folders of this machine are private.
     """
     weights = serialise(model.method.state_dict())
     experiment = dump_config(to_json(model.experiment))

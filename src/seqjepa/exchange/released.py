@@ -45,7 +45,7 @@ CONDITIONS = {
 
 @dataclass(frozen=True)
 class Release:
-    """What the authors' code does on one of its data sets, and a checkpoint does not say.
+    """The authors' settings for one of their data sets, which a checkpoint does not hold.
 
     Attributes:
         recipe: ours for these data and actions.

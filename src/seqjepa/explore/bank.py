@@ -36,17 +36,17 @@ class Bank:
     embeddings: Tensor
     map: Tensor | None
 
-    def place(self, model: WorldModel, embedding: Tensor) -> Tensor | None:
-        """Return where on the map an embedding [F] is: amid its nearest neighbours, [2].
+    def place(self, model: WorldModel, embeddings: Tensor) -> Tensor | None:
+        """Return the places [n, 2] of embeddings [n, F] on the map, amid their nearest neighbours.
 
         A neighbour counts the more the nearer it is, as where UMAP begins with a new point.
         """
         if self.map is None:
             return None
-        found = model.retrieve(embedding[None], self.embeddings, min(MAPPED, len(self.views)))
-        away = found.distances[0] - found.distances[0, 0]
-        weights = torch.softmax(-away / away.mean().clamp_min(1e-9), -1).cpu()
-        return weights @ self.map[found.indices[0].cpu()]
+        found = model.retrieve(embeddings, self.embeddings, min(MAPPED, len(self.views)))
+        away = found.distances - found.distances[:, :1]
+        weights = torch.softmax(-away / away.mean(1, keepdim=True).clamp_min(1e-9), 1).cpu()
+        return (weights[..., None] * self.map[found.indices.cpu()]).sum(1)
 
 
 def read_bank(model: WorldModel, world: World, split: str) -> Bank:

@@ -1,6 +1,6 @@
-"""Exploration of a run: what its world model imagines, beside what is really to be seen.
+"""Exploration of a run: the views that its world model imagines, beside the real ones.
 
-All is a function of what was asked; the page (`page.py`) only shows it.
+Every answer is a function of the question; the page (`page.py`) only shows it.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is imagined of a pose, and what is really there.
+    """The view that is imagined of a pose, beside the real one.
 
     Similarities are 1 - `WorldModel.distance`: 1 where embeddings are alike.
 
@@ -69,7 +69,7 @@ class Answer:
         nearest_similarities: [k].
         surroundings: [M], the best similarity of what is imagined to the real views at each place
             of the surroundings; None without those.
-        place, real_place: [2], of the imagined and the real view on the bank's map; None without.
+        places: [2, 2], of the imagined and the real view on the bank's map; None without a map.
     """
 
     pose: Tensor
@@ -83,8 +83,7 @@ class Answer:
     nearest: Tensor
     nearest_similarities: Tensor
     surroundings: Tensor | None
-    place: Tensor | None
-    real_place: Tensor | None
+    places: Tensor | None
 
 
 class Exploration:
@@ -114,14 +113,14 @@ class Exploration:
 
     @property
     def most_seen(self) -> int:
-        """The most views that can be observed at first."""
+        """The largest number of views that can be observed at first."""
         if not self.model.method.remembers:
             return 1
         return self.world.at_most(SEEN, self.split)
 
     @property
     def usual_seen(self) -> int:
-        """As many views as were observed in training."""
+        """The number of views that are observed at first: as many as in training."""
         return min(self.model.model.experiment.train.num_views - 1, self.most_seen)
 
     @property
@@ -135,13 +134,15 @@ class Exploration:
         return {} if self.model.decoder is None else self.model.decoder.layout.fixed
 
     def observe(self, subject: Subject, number: int) -> Seen:
-        """Observe a subject's first views, as many of `number` as it has, the first one last.
+        """Observe the first `number` views of a subject, or all if it has fewer.
 
-        So the last one, that imagination turns from, is the same for any number.
+        Views without an order are observed from the last to the first. So the last one observed,
+        from which imagination starts, is the same for any number.
         """
-        if self.world.spec.ordered:
-            return self._see(subject, subject.views[:number], subject.poses[:number])
-        return self._see(subject, subject.views[:number].flip(0), subject.poses[:number].flip(0))
+        views, poses = subject.views[:number], subject.poses[:number]
+        if not self.world.spec.ordered:
+            views, poses = views.flip(0), poses.flip(0)
+        return self._see(subject, views, poses)
 
     def look(self, seen: Seen, pose: Tensor) -> Seen:
         """Observe one more view, the real one from a pose [P]."""
@@ -167,16 +168,13 @@ class Exploration:
         others = bank.embeddings if surroundings is None else surroundings.embeddings
         around = 1 - model.distance(imagined, others)
 
-        drawn = None
-        if model.decoder is not None:
-            drawn = model.decode(torch.stack([imagined, real])).cpu()
-
+        both = torch.stack([imagined, real])
         near = model.retrieve(imagined[None], bank.embeddings, min(NEAREST, len(bank.views)))
         return Answer(
             pose=pose,
             action=action,
             imagined=imagined,
-            pictures=drawn,
+            pictures=None if model.decoder is None else model.decode(both).cpu(),
             real=self._as_drawn(seen.subject, look),
             real_pose=look.poses[0],
             similarity=similarity,
@@ -184,8 +182,7 @@ class Exploration:
             nearest=near.indices[0].cpu(),
             nearest_similarities=1 - near.distances[0].cpu(),
             surroundings=None if surroundings is None else surroundings.best(around.cpu()),
-            place=bank.place(model, imagined),
-            real_place=bank.place(model, real),
+            places=bank.place(model, both),
         )
 
     def _as_drawn(self, subject: Subject, look: Look) -> Tensor:
@@ -196,23 +193,16 @@ class Exploration:
         return self.observer.look(subject, poses).views[0]
 
     def _see(self, subject: Subject, views: Tensor, poses: Tensor) -> Seen:
-        actions = self.space.actions.along(poses)[None]
-        state = self.model.observe(views[None], actions)
-        places = [self.bank.place(self.model, row) for row in self.model.target(views)]
-        known = [place for place in places if place is not None]
-        return Seen(
-            subject,
-            views,
-            poses,
-            state,
-            self._attention(views, state.actions),
-            torch.stack(known) if known else None,
-        )
-
-    def _attention(self, views: Tensor, actions: Tensor) -> Tensor | None:
-        """Return the share of each view in what z_AGG attends to."""
-        method = self.model.method
+        """Return views [T, C, H, W] as they are seen from poses [T, P]."""
+        model, method = self.model.model, self.model.method
+        along = self.space.actions.along(poses)[None]
+        images, actions = model.raw_sequences(views[None], along, more=-1)
+        # The views are encoded once: as in `WorldModel.observe`, and for attention and the map.
         with torch.no_grad():
-            features = method.encoder(self.model.model.raw_views(views))[None]
+            features, embeddings = method.encoder(images), method.target(images[0])
+            state = State(method.source(features), actions, embeddings[-1:])
             weights = method.attention(features, actions)
-        return None if weights is None else weights.mean((0, 1, 2))[1:].float().cpu()
+
+        shares = None if weights is None else weights.mean((0, 1, 2))[1:].float().cpu()
+        places = self.bank.place(self.model, embeddings)
+        return Seen(subject, views, poses, state, shares, places)

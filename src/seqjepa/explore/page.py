@@ -87,7 +87,7 @@ class Page:
                 self._answer(pose)
 
     def drop(self, name: str, data: bytes) -> None:
-        """Open a photo of one's own, or say why it cannot be."""
+        """Open a photo of the reader's own, or say on the page why it cannot be opened."""
 
         def open_photo() -> None:
             self.open(self.exploration.observer.open_photo(data, name))

@@ -90,12 +90,12 @@ def _in_words(space: PoseSpace, answer: Answer) -> str:
 def _map(exploration: Exploration, seen: Seen, answer: Answer) -> str | None:
     """Return the map with its marks; None if there is none."""
     bank = exploration.bank
-    if bank.map is None or answer.place is None or answer.real_place is None:
+    if bank.map is None or answer.places is None or seen.places is None:
         return None
     nearness = -exploration.space.distances(answer.pose, bank.poses)
-    observed = [] if seen.places is None else list(seen.places)
-    marks = [(place, "square", SEEN) for place in observed]
-    marks += [(answer.place, "dot", IMAGINED), (answer.real_place, "ring", REAL)]
+    imagined, real = answer.places
+    marks = [(place, "square", SEEN) for place in seen.places]
+    marks += [(imagined, "dot", IMAGINED), (real, "ring", REAL)]
     return data_uri(draw_map(bank.map, nearness, marks))
 
 

@@ -1,4 +1,4 @@
-"""Poses as people set and read them: a rotation to drag, dials in degrees and other units.
+"""Poses as readers set and read them: a rotation to drag, dials in degrees and other units.
 
 The rotation of a pose turns the object in front of a camera that stands still, as in 3DIEBench and
 `shapes`. So each rotation has a direction, in the object's own frame, that the object is looked at

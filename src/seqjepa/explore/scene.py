@@ -1,4 +1,4 @@
-"""Scenes that a pose is set on by hand: the globe around an object, and a photo. Needs viser."""
+"""Scenes on which a pose is set by hand: the globe around an object, and a photo. Needs viser."""
 
 import math
 from abc import ABC, abstractmethod
@@ -20,16 +20,16 @@ from seqjepa.explore.surroundings import Surroundings
 Ask = Callable[[Tensor], None]  # takes a rotation [4] or a pose [P]
 EDGES = 24  # of a tile on the globe and of the camera's ring
 TILE = 0.117  # radius of a tile, where the globe's is 1
-AWAY = 3.3  # from the globe to whoever looks at the page
+AWAY = 3.3  # from the globe to the eye of the reader
 # A photo stands upright and faces the y axis, as the camera of `poses` does: right, down, away.
 UPRIGHT = torch.tensor([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, -1.0, 0.0]]).T
 
 
 class Scene(ABC):
-    """A thing in the middle of the page that a pose is set on.
+    """The middle of the page, on which a pose is set.
 
     Attributes:
-        caption: what is to be seen and done there.
+        caption: what it shows, and how to use it.
     """
 
     caption: str
@@ -102,6 +102,7 @@ class Globe(Scene):
         turns = roma.quat_product(
             roma.quat_conjugation(to_camera[1:]), to_camera[:1].expand(len(directions), -1)
         )
+
         rim = _circle(TILE)
         vertices = np.concatenate([np.zeros((1, 3)), rim])
         place = np.arange(EDGES)

@@ -23,7 +23,6 @@ class Subject:
     Attributes:
         name: for its title.
         index: the object's place in its split; None for a photo of one's own.
-        label: its class, -1 where unknown.
         views: [V, C, H, W], that exist of it, in the order in which they are observed.
         poses: [V, P].
         photo: [C, S, S] uint8, that views are cut out of; None in other worlds.
@@ -31,7 +30,6 @@ class Subject:
 
     name: str
     index: int | None
-    label: int
     views: Tensor
     poses: Tensor
     photo: Tensor | None
@@ -66,12 +64,13 @@ class Observer:
         available = self.world.at_most(VIEWS, self.split)
         at = np.array([index])
         batch = self.world.sequences(self.split, at, available, draw_key(0, self.split, 0, at))
-        label, photo = int(batch.labels[0]), None
-        if self.space.fixations:
-            whole = self.world.whole(self.split, at)
-            photo = None if whole is None else whole[0].cpu()
+        whole = self.world.whole(self.split, at) if self.space.fixations else None
         return Subject(
-            self.name(label, index), index, label, batch.views[0].cpu(), batch.poses[0].cpu(), photo
+            name=self.name(int(batch.labels[0]), index),
+            index=index,
+            views=batch.views[0].cpu(),
+            poses=batch.poses[0].cpu(),
+            photo=None if whole is None else whole[0].cpu(),
         )
 
     def name(self, label: int, index: int) -> str:
@@ -96,8 +95,7 @@ class Observer:
         side = self.photo.shape[-1]
         photo = torch.from_numpy(decode(data, name, side).copy()).permute(2, 0, 1)
         middle = torch.full((1, 2), 0.5)
-        views = self._fixate(photo, middle)
-        return Subject(name, None, -1, views, middle, photo)
+        return Subject(name, None, self._fixate(photo, middle), middle, photo)
 
     def renders(self, subject: Subject) -> bool:
         """Return whether a subject can be looked at from any pose."""

@@ -154,7 +154,7 @@ def _decoded(
     try:
         world_model = WorldModel(model, load_decoder(run_dir, model, warn))
     except (CheckpointError, ConfigError) as error:
-        # Where the folder is, is nobody's business.
+        # The folders of this machine are private.
         return None, f"Left out: {str(error).replace(str(run_dir), run_dir.name)}"
     if world_model.decoder is None:
         return (

@@ -1,4 +1,4 @@
-"""What a model imagines, drawn by its decoder beside the views that come."""
+"""Pictures of what a model imagines, drawn by its decoder, beside the views that come."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from seqjepa.keys import draw_key
 from seqjepa.report import style
 from seqjepa.report.sample import Ints
-from seqjepa.report.strips import describe, show, to_images
+from seqjepa.report.strips import describe, place_axes, show, to_images
 from seqjepa.world_model.decoding import as_drawn
 from seqjepa.world_model.model import WorldModel
 from seqjepa.worlds.base import World
@@ -43,6 +43,7 @@ def draw_decoded(model: WorldModel, world: World, index: Ints) -> Figure:
     block = (actions + 1) * (SIDE + GAP) + 0.25
     width, height = LABEL + len(index) * block, HEAD + len(ROWS) * (SIDE + GAP) + FOOT
     figure = Figure(figsize=(width, height))
+
     for place in range(len(index)):
         left = LABEL + place * block
         axes = _place(figure, left, 0)
@@ -65,6 +66,5 @@ def draw_decoded(model: WorldModel, world: World, index: Ints) -> Figure:
 
 def _place(figure: Figure, left: float, row: int) -> Axes:
     """Add square axes at a place in inches and a row from the top."""
-    across, up = figure.get_size_inches()
-    bottom = up - HEAD - row * (SIDE + GAP) - SIDE
-    return figure.add_axes((left / across, bottom / up, SIDE / across, SIDE / up))
+    bottom = float(figure.get_size_inches()[1]) - HEAD - row * (SIDE + GAP) - SIDE
+    return place_axes(figure, left, bottom, SIDE, SIDE)

@@ -1,4 +1,4 @@
-"""The first things that a reader should know of a run."""
+"""Key figures of runs, and sentences about them, for the head of a page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the predictor expects to see: the views that are nearest to its predictions."""
+"""Pictures of the views that are nearest to what the predictor expects."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from seqjepa.model import Model
 from seqjepa.report import style
 from seqjepa.report.neighbours import between_degrees
 from seqjepa.report.sample import Ints
-from seqjepa.report.strips import draw_action, show, to_images
+from seqjepa.report.strips import draw_action, place_axes, show, to_images
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import World
 
@@ -45,17 +45,17 @@ def draw_imagined(model: Model, world: World, index: Ints) -> Figure:
         bottom = (len(index) - 1 - number) * row + FOOT
         label = int(batch.labels[number])
         name = world.spec.classes[label] if label >= 0 else f"object {number + 1}"
-        show(axes := _place(figure, 0, bottom), images[number, 0])
+        show(axes := place_axes(figure, 0, bottom, SIDE, SIDE), images[number, 0])
         axes.set_title(name, fontsize=9.5, pad=4, **style.AS_IT_IS)
 
-        moving = _place(figure, SIDE, bottom, ACTION)
+        moving = place_axes(figure, SIDE, bottom, ACTION, SIDE)
         draw_action(moving, world.spec, batch.poses[number, 0], batch.actions[number, 0])
 
-        show(axes := _place(figure, SIDE + ACTION, bottom), images[number, 1])
+        show(axes := place_axes(figure, SIDE + ACTION, bottom, SIDE, SIDE), images[number, 1])
         axes.set_title("what comes" if number == 0 else "", fontsize=9.5, pad=4)
         for place, view in enumerate(found[number]):
             left = 2 * SIDE + ACTION + GAP + place * SIDE * 1.05
-            show(axes := _place(figure, left, bottom), images[number, view])
+            show(axes := place_axes(figure, left, bottom, SIDE, SIDE), images[number, view])
             if number == 0 and place == 0:
                 axes.set_title("nearest to what is expected", fontsize=9.5, pad=4)
             _caption(axes, world, batch, number, int(view))
@@ -88,9 +88,3 @@ def _caption(axes: Axes, world: World, batch: SequenceBatch, number: int, view: 
         text = f"{text}, as before" if text else "the view before"
     colour = style.Z if right else style.MUTED
     axes.set_xlabel(text, fontsize=7.6, labelpad=2.5, color=colour)
-
-
-def _place(figure: Figure, left: float, bottom: float, width: float = SIDE) -> Axes:
-    """Add axes at a place given in inches."""
-    across, up = figure.get_size_inches()
-    return figure.add_axes((left / across, bottom / up, width / across, SIDE / up))

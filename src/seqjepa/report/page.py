@@ -76,11 +76,11 @@ def _results(variants: Sequence[Variant]) -> dict[str, Any]:
     """Return what the template reads of results."""
     # The splits of one variant stand side by side; of several, each split has its table.
     splits = tables.splits_of(variants)
-    parts = [splits] if len(variants) == 1 else [[split] for split in splits]
-    shown = [part for part in parts if part]
+    groups = [splits] if len(variants) == 1 else [[split] for split in splits]
+    shown = [group for group in groups if group]
     return {
-        "tables": [tables.results_table(variants, part, every=False) for part in shown],
-        "full_tables": [tables.results_table(variants, part, every=True) for part in shown],
+        "tables": [tables.results_table(variants, group, every=False) for group in shown],
+        "full_tables": [tables.results_table(variants, group, every=True) for group in shown],
         "unseen": any(split.startswith("ood_") for split in splits),
         "not_evaluated": [
             run.folder.name for variant in variants for run in variant.runs if run.results is None
@@ -90,7 +90,7 @@ def _results(variants: Sequence[Variant]) -> dict[str, Any]:
 
 def _unread(run: Run) -> list[str]:
     """Return a line for each part of a run's evaluation that cannot be read."""
-    # Where the folder is, is nobody's business.
+    # The folders of this machine are private.
     return [
         f"{name}: left out, {str(error).replace(str(run.folder), run.folder.name)}"
         for name, error in run.unread.items()

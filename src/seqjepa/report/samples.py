@@ -7,6 +7,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from seqjepa.reading.findings import Sample
+from seqjepa.report.strips import place_axes
 from seqjepa.report.style import AS_IT_IS, INK, look, picture
 
 # Inches.
@@ -29,9 +30,7 @@ def draw_samples(samples: Sequence[Sample]) -> bytes:
             for place, pixels in enumerate(sample.pictures):
                 row, column = (0, number) if across == 1 else (number, place)
                 left, top = GAP + column * (side + GAP), row * (side + TITLE) + TITLE
-                # Axes are placed by shares of the figure, from its lower left corner.
-                corner = left / width, 1 - (top + side) / height
-                axes = figure.add_axes((*corner, side / width, side / height))
+                axes = place_axes(figure, left, height - top - side, side, side)
                 axes.imshow(_rgb(pixels), interpolation="nearest")
                 axes.set_axis_off()
                 if place == 0:

@@ -55,9 +55,9 @@ def draw_strips(batch: SequenceBatch, spec: WorldSpec) -> Figure:
         bottom = (count - 1 - i) * row + foot
         for t in range(length):
             left = t * side * (1 + GAP)
-            show(_place(figure, left, bottom, side, side), images[i, t])
+            show(place_axes(figure, left, bottom, side, side), images[i, t])
             if t + 1 < length:
-                between = _place(figure, left + side, bottom, GAP * side, side)
+                between = place_axes(figure, left + side, bottom, GAP * side, side)
                 draw_action(between, spec, batch.poses[i, t], batch.actions[i, t])
 
         label = int(batch.labels[i])
@@ -77,6 +77,12 @@ def to_images(views: Tensor) -> Floats:
     if views.shape[-3] != 3:
         pixels = pixels[..., :1, :, :].expand(*pixels.shape[:-3], 3, -1, -1)
     return np.asarray(pixels.movedim(-3, -1).clamp(0, 1).numpy(), dtype=np.float64)
+
+
+def place_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Add axes to a figure at a place in inches from its lower left corner."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
 def show(axes: Axes, image: Floats) -> None:
@@ -126,12 +132,6 @@ def factors_in_words(spec: WorldSpec) -> tuple[str, str]:
 
 def _signed(number: float) -> str:
     return f"{number:+.2f}".replace("-", "−")
-
-
-def _place(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Add axes at a place given in inches."""
-    across, up = figure.get_size_inches()
-    return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
 def draw_action(axes: Axes, spec: WorldSpec, pose: Tensor, action: Tensor) -> None:

@@ -50,8 +50,8 @@ def _table5() -> Table:
     first = baseline(DATA, "SimCLR")
     lines = []
     for label, hours in published.TABLE5.items():
-        mine = label.startswith("seq-JEPA")
-        run: Run = ours(DATA, int(label[-1])) if mine else baseline(DATA, label)
+        is_ours = label.startswith("seq-JEPA")
+        run: Run = ours(DATA, int(label[-1])) if is_ours else baseline(DATA, label)
         where, ratio = Where(part=HOURS), round(hours / published.TABLE5["SimCLR"], 2)
         lines.append(Line(label, (Cell(run, where, hours), Cell(run, where, ratio, over=first))))
     notes = (
@@ -68,8 +68,8 @@ def _table6() -> Table:
     for side, numbers in published.TABLE6.items():
         places = [Where((str(side), ENCODER), part=GFLOPS)]
         places += [Where((str(side),), views=m, part=GFLOPS) for m in (1, 2, 3, 4, 8)]
-        cells = [Cell(None, *each) for each in zip(places, numbers, strict=True)]
-        lines.append(Line(f"{side} px", tuple(cells)))
+        lines.append(Line.of(f"{side} px", None, places, numbers))
+
     heads = ("encoder, one view", *(f"z_AGG of {m}" for m in (1, 2, 3, 4, 8)))
     notes = ("Counted for the paper's nets at every scale: ResNet-18, three layers of 640.",)
     title = "GFLOPs of a forward pass, a multiply-add as one"

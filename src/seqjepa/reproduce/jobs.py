@@ -124,6 +124,7 @@ def plan(tables: Sequence[Table], scale: Scale, out: Path, paths: Paths, seeds: 
     """
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
+
     asked = {
         run
         for table in tables
@@ -159,6 +160,7 @@ def _job(
     *,
     asks_ood: bool,
 ) -> Job:
+    """Return a run with one seed; `asks_ood` is whether tables ask for the split of `OOD`."""
     source, experiment = scale.sources[run.data], build(run, scale, paths, seed)
     ood = source.ood if asks_ood else ""
     where: tuple[tuple[str, str], ...] = ()
@@ -168,19 +170,21 @@ def _job(
         option = f"{source.data}_{OOD}"
         ood = ood if option in paths else ""
         where = (("ood_path", paths[option]),) if option in paths else ()
+
     worlds = {part: part.removeprefix(TRANSFER) for part in parts if part.startswith(TRANSFER)}
     options = {part: _unnamed(scale, world, paths) for part, world in worlds.items()}
+    others = {part: elsewhere(experiment, world, scale, paths) for part, world in worlds.items()}
     return Job(
-        run,
-        seed,
-        job_folder(out, run, seed),
-        experiment,
-        parts,
-        ood,
-        _unnamed(scale, run.data, paths),
-        where,
-        tuple((part, elsewhere(experiment, world, scale, paths)) for part, world in worlds.items()),
-        tuple((part, option) for part, option in options.items() if option),
+        run=run,
+        seed=seed,
+        folder=job_folder(out, run, seed),
+        experiment=experiment,
+        parts=parts,
+        ood=ood,
+        data=_unnamed(scale, run.data, paths),
+        where=where,
+        others=tuple(others.items()),
+        unnamed=tuple((part, option) for part, option in options.items() if option),
     )
 
 

@@ -1,5 +1,6 @@
 """A table of the paper as data: rows and columns of cells, each with the run that it needs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,6 +112,22 @@ class Line:
 
     label: str
     cells: tuple[Cell | None, ...]
+
+    @classmethod
+    def of(
+        cls, label: str, run: Run | None, places: Sequence[Where], numbers: Sequence[Published]
+    ) -> "Line":
+        """Return the row of one run.
+
+        Args:
+            label: of the row.
+            run: that all cells need; None if they need none.
+            places: of our figures.
+            numbers: the published ones; where the paper has fewer, the last cells are left out.
+        """
+        published = zip(places, numbers, strict=False)
+        cells = [Cell(run, where, number) for where, number in published]
+        return cls(label, (*cells, *[None] * (len(places) - len(cells))))
 
 
 @dataclass(frozen=True)

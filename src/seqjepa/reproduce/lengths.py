@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from seqjepa.reproduce import published
 from seqjepa.reproduce.layout import Cell, Grid, Line, Run, Table, Where, relative, top1
-from seqjepa.reproduce.runs import ours
+from seqjepa.reproduce.runs import AUGMENTATIONS, DATA_SETS, ours
 
 TESTED = range(1, 9)
 EQUAL = (
@@ -12,13 +12,6 @@ EQUAL = (
     "see more views, as in the paper; under `equal views`, the number of sequences is lower the "
     "longer they are. At the recipe's own M_train both are the same run."
 )
-SETS = {
-    "3DIEBench": "threediebench",
-    "STL-10": "stl10",
-    "CIFAR-100": "cifar100",
-    "Tiny ImageNet": "tiny_imagenet",
-}
-GROUPS = ("crop", "jitter", "blur")
 
 
 def _heat_map(
@@ -28,9 +21,9 @@ def _heat_map(
     runs, heads = [ours(data, m) for m in trained], [f"M_train {m}" for m in trained]
     # Behind the runs conditioned on all are those on single groups, where the figure has them.
     if len(numbers[0]) > len(trained):
-        runs += [ours(data, m, group) for group in GROUPS for m in (2, 3)]
+        runs += [ours(data, m, group) for group in AUGMENTATIONS for m in (2, 3)]
         heads = [f"all, {head}" for head in heads]
-        heads += [f"{group}, M_train {m}" for group in GROUPS for m in (2, 3)]
+        heads += [f"{group}, M_train {m}" for group in AUGMENTATIONS for m in (2, 3)]
     equal = [ours(data, m, equal_views=True) for m in trained]
 
     lines = []
@@ -56,13 +49,10 @@ def _figure6() -> Table:
     groups = {"visual": "position", "angular": "rotation"}
     lines = []
     for (kind, inputs), numbers in published.FIGURE6.items():
-        features = "model" if inputs == "whole" else inputs
-        cells = []
-        for tested, number in enumerate(numbers, 1):
-            task = (f"path {groups[kind]}",)
-            where = Where(task, "sequence", tested, features=features, part="path")
-            cells.append(Cell(runs[kind], where, number))
-        lines.append(Line(f"{kind}, {inputs}", tuple(cells)))
+        task, features = (f"path {groups[kind]}",), "model" if inputs == "whole" else inputs
+        places = [Where(task, "sequence", m, features=features, part="path") for m in range(1, 8)]
+        lines.append(Line.of(f"{kind}, {inputs}", runs[kind], places, numbers))
+
     heads = tuple(f"M_val {m}" for m in range(1, 8))
     notes = ("Visual is on STL-10 (position), angular on 3DIEBench (rotation).",)
     title = "Path integration: R² of the way from the first view to the next"
@@ -78,13 +68,14 @@ def _figure7() -> Table:
         _by_training(f"{label}: top-1 of z_AGG of 5, %", top1("sequence", 5), numbers)
         for label, numbers in published.FIGURE7_TRAIN.items()
     ]
+
     trained = {"3DIEBench": 3, "STL-10": 4, "CIFAR-100": 2, "Tiny ImageNet": 2}
     for label, numbers in published.FIGURE7_TEST.items():
-        run = ours(SETS[label], trained[label])
-        cells = [Cell(run, top1("sequence", m), number) for m, number in enumerate(numbers, 1)]
-        lines.append(
-            Line(f"{label}, M_train {trained[label]}: top-1 of z_AGG of M_val, %", tuple(cells))
-        )
+        run = ours(DATA_SETS[label], trained[label])
+        places = [top1("sequence", m) for m in TESTED]
+        row = f"{label}, M_train {trained[label]}: top-1 of z_AGG of M_val, %"
+        lines.append(Line.of(row, run, places, numbers))
+
     heads = tuple(f"M {m}" for m in TESTED)
     notes = ("M is M_train, in the last four rows M_val.",)
     title = "R² and accuracy by the number of views"
@@ -93,7 +84,7 @@ def _figure7() -> Table:
 
 def _by_training(label: str, where: Where, numbers: Sequence[float]) -> Line:
     """Return a row over M_train."""
-    data = SETS[label.partition(":")[0].partition(",")[0]]
+    data = DATA_SETS[label.partition(":")[0].partition(",")[0]]
     runs: list[Run] = [ours(data, m) for m in range(1, len(numbers) + 1)]
     cells = [Cell(run, where, number) for run, number in zip(runs, numbers, strict=True)]
     return Line(label, (*cells, *[None] * (len(TESTED) - len(cells))))

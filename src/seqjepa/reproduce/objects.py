@@ -1,6 +1,5 @@
 """The tables on 3DIEBench but for costs and lengths: 1, 4, 7, 8, 9, 10 and 11."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from seqjepa.reproduce import published
@@ -8,7 +7,6 @@ from seqjepa.reproduce.layout import (
     OOD,
     Cell,
     Line,
-    Published,
     Run,
     Table,
     Where,
@@ -27,12 +25,6 @@ METRICS = ("mrr", "h@1", "h@5")
 HEADS = ("top-1, %", "relative rotation, R²", "individual rotation, R²")
 RETRIEVAL = ("MRR", "H@1", "H@5")
 LENGTHS = "(M_train, M_val) are the views observed in training and in the test."
-
-
-def line(label: str, run: Run, places: Sequence[Where], numbers: Sequence[Published]) -> Line:
-    """Return the row of one run; where the paper has no number, the cell is left out."""
-    cells = [Cell(run, *each) for each in zip(places, numbers, strict=False)]
-    return Line(label, (*cells, *[None] * (len(places) - len(cells))))
 
 
 def _run(label: str, data: str = DATA) -> Run:
@@ -65,7 +57,7 @@ def _table1() -> Table:
         places = [_class(label), *ROTATION]
         if label.startswith("ContextSSL"):
             places = [replace(where, features=CONTEXT) for where in places]
-        lines.append(line(label, _run(label), places, numbers))
+        lines.append(Line.of(label, _run(label), places, numbers))
     title = "3DIEBench, conditioned on rotation"
     notes = (
         LENGTHS,
@@ -84,13 +76,14 @@ def _table4() -> Table:
         "action width 128": ours(DATA, 3),
     }
     for width in (16, 64, 256):
-        runs[f"action width {width}"] = changed(
-            DATA, 3, f"action_width{width}", method__action_width=width
-        )
+        label = f"action_width{width}"
+        runs[f"action width {width}"] = changed(DATA, 3, label, method__action_width=width)
+
     places = (top1("sequence", 5), relative("rotation"))
     lines = [
-        line(label, runs[label], places, numbers) for label, numbers in published.TABLE4.items()
+        Line.of(label, runs[label], places, numbers) for label, numbers in published.TABLE4.items()
     ]
+
     title = "3DIEBench: what the actions condition, M_train 3 and M_val 5"
     notes = ("The published spread is that of three seeds; `--seeds 3` gives ours.",)
     return Table("table4", title, "conditioning", HEADS[:2], tuple(lines), notes, controls=True)
@@ -100,9 +93,9 @@ def _table7() -> Table:
     colour = relative("floor_hue", "light_hue")
     lines = []
     for label, numbers in published.TABLE7.items():
-        mine = label.startswith("seq-JEPA")
-        run = ours(DATA, 4, "colour") if mine else baseline(DATA, label, "colour")
-        lines.append(line(label, run, (_class(label), relative("rotation"), colour), numbers))
+        is_ours = label.startswith("seq-JEPA")
+        run = ours(DATA, 4, "colour") if is_ours else baseline(DATA, label, "colour")
+        lines.append(Line.of(label, run, (_class(label), relative("rotation"), colour), numbers))
     heads = ("top-1, %", "relative rotation, R²", "relative colour, R²")
     title = "3DIEBench, conditioned on rotation and colour"
     notes = (LENGTHS, "Ours of colour is the mean of floor and light, each as sine and cosine.")
@@ -111,7 +104,7 @@ def _table7() -> Table:
 
 def _table8() -> Table:
     lines = [
-        line(label, baseline(DATA, label), (top1(), *ROTATION), numbers)
+        Line.of(label, baseline(DATA, label), (top1(), *ROTATION), numbers)
         for label, numbers in published.TABLE8.items()
     ]
     title = "3DIEBench: baselines with a transformer as projector (+)"
@@ -125,8 +118,9 @@ def _table9() -> Table:
         run, outside, inside = _run(label), _class(label, OOD), _class(label)
         top, change, *rest = numbers
         accuracy = (Cell(run, outside, top), Cell(run, outside, change, minus=inside))
-        others = line(label, run, rotation, rest).cells
+        others = Line.of(label, run, rotation, rest).cells
         lines.append(Line(label, (*accuracy, *others)))
+
     notes = (
         LENGTHS,
         "The change is of top-1, from the test split of table 1 to this one, in points.",
@@ -143,7 +137,7 @@ def _table10() -> Table:
     lines = []
     for label, numbers in published.TABLE10.items():
         places = [retrieved(metric, _lengths(label)[1]) for metric in METRICS]
-        lines.append(line(label, _run(label), places, numbers))
+        lines.append(Line.of(label, _run(label), places, numbers))
     title = "3DIEBench: retrieval of the next view by the predictor, held-out objects"
     return Table("table10", title, "method", RETRIEVAL, tuple(lines), (LENGTHS,))
 
@@ -153,7 +147,7 @@ def _table11() -> Table:
     for label, numbers in published.TABLE11.items():
         found = [retrieved(metric, _lengths(label)[1]) for metric in METRICS]
         places = (_class(label), *ROTATION, *found)
-        lines.append(line(label, _run(label, HIGH), places, numbers))
+        lines.append(Line.of(label, _run(label, HIGH), places, numbers))
     title = "3DIEBench, high compute: 2,000 epochs, 256 px, batch 1,024"
     heads = (*HEADS, *RETRIEVAL)
     return Table("table11", title, "method", heads, tuple(lines), (LENGTHS,), controls=True)

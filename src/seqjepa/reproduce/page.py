@@ -1,23 +1,26 @@
 """The pages: each table with ours beside the published figures, and an index of all."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seqjepa.benchmark.standings import FAILED
+from seqjepa.benchmark.standings import FAILED, training_seconds
 from seqjepa.evaluation.suite import PROBES
 from seqjepa.files import disk_errors, write_atomically
 from seqjepa.report.benchmark.table import exact
 from seqjepa.report.runs import read_object
-from seqjepa.report.tables import CONTROLS
+from seqjepa.report.tables import CONTROLS, Value
 from seqjepa.report.words import amount, duration
 from seqjepa.reproduce.heat import draw_heat_map
 from seqjepa.reproduce.jobs import RUNS, Job
 from seqjepa.reproduce.layout import Cell, Grid, Published, Table, Where
-from seqjepa.reproduce.results import Figure, figure, train_seconds
+from seqjepa.reproduce.results import Results
 from seqjepa.reproduce.scales import Scale
 from seqjepa.reproduce.tables import needed_parts
+
+Figures = Mapping[Cell, Value | None]  # ours of each cell, None while there is none
 
 INDEX = "index.md"
 NONE = "–"
@@ -27,50 +30,40 @@ HOW = (
 )
 
 
-def publish(
-    tables: Iterable[Table], jobs: Sequence[Job], scale: Scale, out: Path, seeds: int
-) -> None:
+def publish(tables: Iterable[Table], jobs: Sequence[Job], results: Results) -> None:
     """Write the pages of tables and their pictures.
+
+    Args:
+        tables: of the paper.
+        jobs: the runs of all tables.
+        results: of these runs.
 
     Raises:
         DiskError: if they cannot be written.
     """
     for table in tables:
-        figures = {cell: figure(cell, scale, out, seeds) for cell in table.cells}
-        with disk_errors(f"cannot write to {out}"):
-            pictures = _pictures(table, figures, out)
-            text = render(table, figures, jobs, scale, out, seeds, pictures)
-            write_atomically(out / f"{table.name}.md", text.encode())
+        figures = {cell: results.figure(cell) for cell in table.cells}
+        with disk_errors(f"cannot write to {results.out}"):
+            pictures = _pictures(table, figures, results.out)
+            text = _page(table, figures, jobs, results, pictures)
+            write_atomically(results.out / f"{table.name}.md", text.encode())
 
 
-def render(
+def _page(
     table: Table,
-    figures: dict[Cell, Figure | None],
+    figures: Figures,
     jobs: Sequence[Job],
-    scale: Scale,
-    out: Path,
-    seeds: int,
-    pictures: Sequence[tuple[str, str]] = (),
+    results: Results,
+    pictures: Sequence[tuple[str, str]],
 ) -> str:
-    """Return a table's page in Markdown.
-
-    Args:
-        table: of the paper.
-        figures: ours of each cell.
-        jobs: the runs of all tables.
-        scale: of the runs.
-        out: the folder.
-        seeds: number of seeds.
-        pictures: file and alternative text of each.
-    """
-    heads = [table.stub, *table.columns]
-    lines = [_row(heads), f"|---|{'---:|' * len(table.columns)}"]
+    """Return a table's page in Markdown; `pictures` are file and alternative text of each."""
+    lines = [_row([table.stub, *table.columns]), f"|---|{'---:|' * len(table.columns)}"]
     for line in table.lines:
         cells = [NONE if cell is None else _text(cell, figures[cell]) for cell in line.cells]
         lines.append(_row([line.label, *cells]))
-    lines += _controls(table, scale, out, seeds)
+    lines += _controls(table, results)
 
-    notes = [HOW, f"Scale `{scale.name}`: {scale.about}", *_counts(table, jobs, seeds)]
+    notes = [HOW, _about(results.scale), *_counts(table, jobs, results.seeds)]
     notes += [*table.notes, *_left_out(table, jobs)]
     parts = [f"# {_name(table)}. {table.title}", "\n".join(lines)]
     parts += [f"![{alt}]({file})" for file, alt in pictures]
@@ -78,30 +71,30 @@ def render(
     return "\n\n".join(parts) + "\n"
 
 
-def publish_index(tables: Sequence[Table], jobs: Sequence[Job], scale: Scale, out: Path) -> None:
-    """Write the list of all tables and runs.
+def publish_index(tables: Sequence[Table], jobs: Sequence[Job], results: Results) -> None:
+    """Write the list of all tables and runs; see `publish` for arguments.
 
     Tables of earlier calls that are not among these stay listed.
 
     Raises:
         DiskError: if it cannot be written.
     """
-    own = {table.name for table in tables}
+    out, own = results.out, {table.name for table in tables}
     others = sorted(path.stem for path in out.glob("*[0-9].md") if path.stem not in own)
     states = {job: job.state for job in jobs}
 
     lines = ["| table | shows | runs done |", "|---|---|---:|"]
     for table in tables:
-        mine = Counter(job.state for job in _own(table, jobs))
-        count = f"{mine['done']} of {mine.total()}" if mine else NONE
+        counts = Counter(job.state for job in _own(table, jobs))
+        count = f"{counts['done']} of {counts.total()}" if counts else NONE
         lines.append(f"| [{_name(table)}]({table.name}.md) | {exact(table.title)} | {count} |")
     lines += [f"| [{name}]({name}.md) | written before | |" for name in others]
 
     rows = ["| run | state | views | trained for |", "|---|---|---:|---:|"]
     for job, state in states.items():
         train = job.experiment.train
-        views = amount(train.steps * train.batch_size * train.num_views)
-        seconds = train_seconds(job.folder)
+        views = amount(train.steps * train.views_per_step)
+        seconds = training_seconds(job.folder)
         took = NONE if seconds is None else duration(seconds)
         link = f"[{job}]({RUNS}/{job})" if job.folder.exists() else f"{job}"
         rows.append(f"| {link} | {_state(job, state)} | {views} | {took} |")
@@ -109,7 +102,7 @@ def publish_index(tables: Sequence[Table], jobs: Sequence[Job], scale: Scale, ou
     text = "\n\n".join(
         [
             "# The paper's tables, and ours",
-            f"{HOW} Scale `{scale.name}`: {scale.about}",
+            f"{HOW} {_about(results.scale)}",
             "\n".join(lines),
             "## Runs",
             "\n".join(rows),
@@ -123,23 +116,27 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(exact(cell) for cell in cells)} |"
 
 
+def _about(scale: Scale) -> str:
+    return f"Scale `{scale.name}`: {scale.about}"
+
+
 def _name(table: Table) -> str:
     """Return a table's name in words: `Table 1`."""
     kind = table.name.rstrip("0123456789")
     return f"{kind.capitalize()} {table.name.removeprefix(kind)}"
 
 
-def _text(cell: Cell, found: Figure | None) -> str:
+def _text(cell: Cell, found: Value | None) -> str:
     """Return a cell's text: ours, and the published figure in brackets."""
-    mine = NONE if found is None else _shown(cell.where, found)
+    ours = NONE if found is None else _shown(cell.where, found)
     published = _printed(cell.published)
-    return f"{mine} ({published})" if published else mine
+    return f"{ours} ({published})" if published else ours
 
 
-def _shown(where: Where, found: Figure) -> str:
+def _shown(where: Where, found: Value) -> str:
     digits = 1 if where.percent else 3
     text = f"{found.mean:.{digits}f}"
-    if found.spread is not None:
+    if not math.isnan(found.spread):
         text += f" ± {found.spread:.{digits}f}"
     return text.replace("-", "−")
 
@@ -153,7 +150,7 @@ def _printed(published: Published) -> str:
     return f"{published:.10g}".replace("-", "−")
 
 
-def _controls(table: Table, scale: Scale, out: Path, seeds: int) -> list[str]:
+def _controls(table: Table, results: Results) -> list[str]:
     """Return a row for each control that was measured beside the runs of a table."""
     found = []
     for features, label in CONTROLS.items() if table.controls else ():
@@ -162,17 +159,17 @@ def _controls(table: Table, scale: Scale, out: Path, seeds: int) -> list[str]:
             # The first run of the column has it.
             cells = (line.cells[column] for line in table.lines)
             cell = next(cell for cell in cells if cell is not None)
-            texts.append(_control(cell, features, scale, out, seeds))
+            texts.append(_control(cell, features, results))
         if any(text != NONE for text in texts):
             found.append(f"| *{label}* | {' | '.join(texts)} |")
     return found
 
 
-def _control(cell: Cell, features: str, scale: Scale, out: Path, seeds: int) -> str:
+def _control(cell: Cell, features: str, results: Results) -> str:
     """Return the text of a control in a cell's place."""
     if cell.run is None or cell.where.part != PROBES:
         return NONE
-    found = figure(cell.of(features), scale, out, seeds)
+    found = results.figure(cell.of(features))
     return NONE if found is None else _shown(cell.where, found)
 
 
@@ -223,23 +220,25 @@ def _state(job: Job, state: str) -> str:
     return f"failed: {exact(why)}"
 
 
-def _pictures(table: Table, figures: dict[Cell, Figure | None], out: Path) -> list[tuple[str, str]]:
+def _pictures(table: Table, figures: Figures, out: Path) -> list[tuple[str, str]]:
     """Draw the heat maps of a table; return file and alternative text of each."""
+
+    def ours(cell: Cell) -> float | None:
+        found = figures[cell]
+        return None if found is None else found.mean
+
+    def printed(cell: Cell) -> float | None:
+        return cell.published[0] if isinstance(cell.published, tuple) else cell.published
+
     drawn = []
     for grid in table.grids:
-        ours = _numbers(table, grid, figures)
-        if any(number is not None for row in ours for number in row):
-            drawn.append((grid.name, f"ours, {grid.title}", ours, grid))
+        rows = _numbers(table, grid, ours)
+        if any(number is not None for row in rows for number in row):
+            drawn.append((grid.name, f"ours, {grid.title}", rows, grid))
     if drawn:
         grid = table.grids[0]
-        printed = [
-            [
-                None if cell is None else _number(cell.published)
-                for cell in line.cells[slice(*grid.columns)]
-            ]
-            for line in table.lines
-        ]
-        drawn.append((f"{table.name}_published", "published", printed, grid))
+        rows = _numbers(table, grid, printed)
+        drawn.append((f"{table.name}_published", "published", rows, grid))
 
     found = []
     for name, title, rows, grid in drawn:
@@ -250,16 +249,10 @@ def _pictures(table: Table, figures: dict[Cell, Figure | None], out: Path) -> li
 
 
 def _numbers(
-    table: Table, grid: Grid, figures: dict[Cell, Figure | None]
+    table: Table, grid: Grid, number: Callable[[Cell], float | None]
 ) -> list[list[float | None]]:
-    """Return our numbers of a grid, row by row."""
-    rows = []
-    for line in table.lines:
-        cells = line.cells[slice(*grid.columns)]
-        found = [None if cell is None else figures[cell] for cell in cells]
-        rows.append([None if each is None else each.mean for each in found])
-    return rows
-
-
-def _number(published: Published) -> float | None:
-    return published[0] if isinstance(published, tuple) else published
+    """Return a number of each cell of a grid, row by row; None where there is no cell."""
+    return [
+        [None if cell is None else number(cell) for cell in line.cells[slice(*grid.columns)]]
+        for line in table.lines
+    ]

@@ -8,17 +8,17 @@ from statistics import mean
 
 import torch
 
+from seqjepa.benchmark.standings import training_seconds
 from seqjepa.config import Experiment, to_json
 from seqjepa.evaluation.suite import PROBES
 from seqjepa.evaluation.timings import seconds_of
 from seqjepa.reproduce.jobs import Job, State
-from seqjepa.reproduce.results import train_seconds
 from seqjepa.reproduce.scales import Scale
 from seqjepa.speed.methods import noise_world
 from seqjepa.speed.plain import BareStep
 from seqjepa.training.state import build_optimizer
 
-# Timed: so many steps of micro-batches with so many pixels, after one that warms up.
+# Steps that are timed, after one that warms up, and the pixels of their micro-batches.
 STEPS, PIXELS = 3, 2**18
 LEAST = 4  # sequences of a micro-batch
 
@@ -51,12 +51,12 @@ def entries(jobs: Sequence[Job], scale: Scale, device: torch.device) -> list[Ent
     found = []
     for job, state in zip(jobs, states, strict=True):
         train = job.experiment.train
-        views = train.batch_size * train.num_views
         seconds = 0.0
         if state != "done":
-            seconds = (train.steps - job.steps) * views * per_view[_kind(job.experiment)]
+            views_left = (train.steps - job.steps) * train.views_per_step
+            seconds = views_left * per_view[_kind(job.experiment)]
             seconds += evaluation * bool(job.parts)
-        found.append(Entry(job, state, train.steps * views, seconds))
+        found.append(Entry(job, state, train.steps * train.views_per_step, seconds))
     return found
 
 
@@ -73,9 +73,9 @@ def _seconds_per_view(
     """Return the seconds of training for each view, by kind."""
     measured: dict[str, list[float]] = {}
     for job in jobs:
-        seconds, train = train_seconds(job.folder), job.experiment.train
+        seconds, train = training_seconds(job.folder), job.experiment.train
         if job.trained and seconds:
-            views = train.steps * train.batch_size * train.num_views
+            views = train.steps * train.views_per_step
             measured.setdefault(_kind(job.experiment), []).append(seconds / views)
     found = {kind: mean(each) for kind, each in measured.items()}
 

@@ -1,71 +1,60 @@
 """Our figure of a cell, from what its runs have left in their folders."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
+from seqjepa.benchmark.standings import training_seconds
 from seqjepa.errors import DataError
 from seqjepa.report.runs import read_results
+from seqjepa.report.tables import Value
 from seqjepa.reproduce.costs import count_gflops
 from seqjepa.reproduce.jobs import job_folder, part_path
 from seqjepa.reproduce.layout import GFLOPS, HOURS, Cell, Run, Where
 from seqjepa.reproduce.scales import Scale
-from seqjepa.runs.folder import METRICS
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure over seeds.
+class Results:
+    """The results of the runs in a folder.
 
     Attributes:
-        mean: in the paper's unit.
-        spread: sample standard deviation; None of one seed.
-        n: number of seeds.
+        scale: how large the runs are.
+        out: the folder.
+        seeds: number of seeds, from 0 on.
     """
 
-    mean: float
-    spread: float | None
-    n: int
+    scale: Scale
+    out: Path
+    seeds: int
 
+    def figure(self, cell: Cell) -> Value | None:
+        """Return our figure of a cell, in the paper's unit; None while no run has it."""
+        if cell.where.part == GFLOPS:
+            return Value.of([count_gflops(cell.where)])
+        assert cell.run is not None
+        found = self.by_seed(cell.run, cell.where)
+        if cell.over is not None:
+            # Seeds are compared in pairs.
+            below = self.by_seed(cell.over, cell.where)
+            found = {seed: found[seed] / below[seed] for seed in found if below.get(seed)}
+        if cell.minus is not None:
+            less = self.by_seed(cell.run, cell.minus)
+            found = {seed: found[seed] - less[seed] for seed in found if seed in less}
+        return Value.of(list(found.values())) if found else None
 
-def figure(cell: Cell, scale: Scale, out: Path, seeds: int) -> Figure | None:
-    """Return our figure of a cell, None while no run has it."""
-    if cell.where.part == GFLOPS:
-        return Figure(count_gflops(cell.where), None, 1)
-    assert cell.run is not None
-    found = values(cell.run, cell.where, scale, out, seeds)
-    if cell.over is not None:
-        # Seeds are compared in pairs.
-        below = values(cell.over, cell.where, scale, out, seeds)
-        found = {seed: found[seed] / below[seed] for seed in found if below.get(seed)}
-    if cell.minus is not None:
-        less = values(cell.run, cell.minus, scale, out, seeds)
-        found = {seed: found[seed] - less[seed] for seed in found if seed in less}
-    return summary(list(found.values()))
-
-
-def summary(numbers: Sequence[float]) -> Figure | None:
-    """Return the figure over seeds; None of none."""
-    if not numbers:
-        return None
-    spread = stdev(numbers) if len(numbers) > 1 else None
-    return Figure(mean(numbers), spread, len(numbers))
-
-
-def values(run: Run, where: Where, scale: Scale, out: Path, seeds: int) -> dict[int, float]:
-    """Return a run's figures by seed."""
-    found: dict[int, float] = {}
-    for seed in range(seeds):
-        folder = job_folder(out, run, seed)
-        split = scale.split(run, where.split)
-        value = _hours(folder) if where.part == HOURS else recorded(folder, where, split)
-        if value is not None:
-            found[seed] = value
-    return found
+    def by_seed(self, run: Run, where: Where) -> dict[int, float]:
+        """Return a run's figures by seed."""
+        split = self.scale.split(run, where.split)
+        found: dict[int, float] = {}
+        for seed in range(self.seeds):
+            folder = job_folder(self.out, run, seed)
+            value = _hours(folder) if where.part == HOURS else recorded(folder, where, split)
+            if value is not None:
+                found[seed] = value
+        return found
 
 
 def recorded(folder: Path, where: Where, split: str) -> float | None:
@@ -115,18 +104,6 @@ def _read(path: Path, written: int) -> dict[str, Any]:
 
 
 def _hours(folder: Path) -> float | None:
-    """Return the hours that a run has been trained for, None if it has not ended."""
-    seconds = train_seconds(folder)
+    """Return the hours that a run has been trained for; None without a log."""
+    seconds = training_seconds(folder)
     return None if seconds is None else seconds / 3600
-
-
-def train_seconds(folder: Path) -> float | None:
-    """Return the seconds of training behind the last line of a run's log; None without one."""
-    path = folder / METRICS
-    if not path.exists():
-        return None
-    lines = path.read_text(encoding="utf-8").splitlines()
-    try:
-        return float(json.loads(lines[-1])["time"]["seconds"])
-    except (IndexError, ValueError, KeyError):
-        return None  # it is being written

@@ -20,6 +20,7 @@ from seqjepa.reproduce.jobs import Job, State, part_path, plan, require_startabl
 from seqjepa.reproduce.layout import Table
 from seqjepa.reproduce.page import publish, publish_index
 from seqjepa.reproduce.pictures import write_pictures
+from seqjepa.reproduce.results import Results
 from seqjepa.reproduce.scales import DRAWN, Paths, Scale
 from seqjepa.reproduce.tables import find_tables
 from seqjepa.runs.folder import RunFolder
@@ -99,14 +100,11 @@ def reproduce(
     with disk_errors(f"cannot write to {out}"):
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(out / SETTINGS, json_bytes(_settings(scale)))
-    sources = {source for table in tables for cell in table.cells for source in cell.sources}
-    needed = {scale.sources[source].data for source in sources}
     with silenced(quiet):
-        for name in DRAWN:
-            if name in needed:
-                write_pictures(out, name)
+        _draw_pictures(tables, scale, out)
 
     failures: dict[Job, list[SeqJepaError]] = {}
+    results = Results(scale, out, seeds)
     for number, job in enumerate(jobs, 1):
         before = job.state
         ended, failures[job] = _end(job, before, device=device, quiet=quiet)
@@ -114,10 +112,10 @@ def reproduce(
         # Tables can be read while the next runs go on.
         if before not in ("done", "no data") and number < len(jobs):
             own = [table for table in tables if any(job.run in cell.runs for cell in table.cells)]
-            publish(own, jobs, scale, out, seeds)
+            publish(own, jobs, results)
 
-    publish(tables, jobs, scale, out, seeds)
-    publish_index(tables, jobs, scale, out)
+    publish(tables, jobs, results)
+    publish_index(tables, jobs, results)
     states = {job: job.state for job in jobs}
     left = [job for job, state in states.items() if state in ("missing", "begun")]
     return Outcome(
@@ -126,6 +124,15 @@ def reproduce(
         sum(not failures[job] for job in left),
         list(states.values()).count("no data"),
     )
+
+
+def _draw_pictures(tables: Sequence[Table], scale: Scale, out: Path) -> None:
+    """Draw the pictures that the runs of tables are trained on, if they are."""
+    sources = {source for table in tables for cell in table.cells for source in cell.sources}
+    needed = {scale.sources[source].data for source in sources}
+    for name in DRAWN:
+        if name in needed:
+            write_pictures(out, name)
 
 
 def _end(job: Job, state: State, *, device: Device, quiet: bool) -> tuple[str, list[SeqJepaError]]:
@@ -221,6 +228,7 @@ def _require_settings(out: Path, scale: Scale) -> None:
         return
     if not out.is_dir():
         raise ConfigError(f"{out} is a file: choose another --out")
+
     note, own = out / SETTINGS, _settings(scale)
     if not note.exists():
         if others := sorted(path.name for path in out.iterdir() if path.name != LOCK):
@@ -228,6 +236,7 @@ def _require_settings(out: Path, scale: Scale) -> None:
                 f"{out} holds {others[0]} and no {SETTINGS}: choose another --out, or an empty one"
             )
         return
+
     found = read_object(note)
     if changed := [name for name in own if found.get(name) != own[name]]:
         name = changed[0]

@@ -15,6 +15,13 @@ METHODS = {
     "SIE": "sie",
     "Conditional BYOL": "conditional_byol",
 }
+DATA_SETS = {
+    "3DIEBench": "threediebench",
+    "CIFAR-100": "cifar100",
+    "Tiny ImageNet": "tiny_imagenet",
+    "STL-10": "stl10",
+}
+AUGMENTATIONS = ("crop", "jitter", "blur")  # groups of actions of CIFAR-100 and Tiny ImageNet
 # Views observed by the recipe of each data set: a step of it has as many views as equal views mean.
 USUAL = {"threediebench": 3, "cifar100": 3, "tiny_imagenet": 3, "stl10": 4}
 COLOUR = ("rotation", "floor_hue", "light_hue")

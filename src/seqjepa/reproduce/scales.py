@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from seqjepa.config import Experiment, from_json, plain, to_json
+from seqjepa.config import Experiment, to_json, with_settings
 from seqjepa.recipes import CONSTANT, recipe, with_method, with_views
 from seqjepa.reproduce.layout import OOD, Run
 
@@ -90,7 +90,7 @@ def build(run: Run, scale: Scale, paths: Paths, seed: int = 0) -> Experiment:
         train = replace(train, num_views=base.method.reads or train.num_views)
         base = _alike(base)
     base = replace(base, train=train, name=f"{scale.name}_{run.name}", seed=seed)
-    return change(base, {**scale.methods.get(run.method, {}), **dict(run.changes)})
+    return with_settings(base, {**scale.methods.get(run.method, {}), **dict(run.changes)})
 
 
 def elsewhere(experiment: Experiment, world: str, scale: Scale, paths: Paths) -> Experiment:
@@ -116,23 +116,7 @@ def _base(scale: Scale, data: str, paths: Paths) -> Experiment:
     maps = f"{source.data}_{SALIENCY}"
     if maps in paths and SALIENCY in to_json(base.world):
         changes[f"world.{SALIENCY}"] = paths[maps]
-    return change(base, changes)
-
-
-def change(experiment: Experiment, changes: Changes) -> Experiment:
-    """Return the experiment with other values of fields, by their paths in config.json.
-
-    Raises:
-        ConfigError: if there is no such field, or a value is not one.
-    """
-    data = to_json(experiment)
-    for path, value in changes.items():
-        *parts, last = path.split(".")
-        inner = data
-        for part in parts:
-            inner = inner[part]
-        inner[last] = plain(value)
-    return from_json(data)
+    return with_settings(base, changes)
 
 
 def _alike(experiment: Experiment) -> Experiment:
@@ -141,7 +125,9 @@ def _alike(experiment: Experiment) -> Experiment:
     Those that the released code gives to its baselines all follow that of observed views.
     """
     world = to_json(experiment)["world"]
-    return change(experiment, {"world.last": world["observed"]}) if "last" in world else experiment
+    if "last" not in world:
+        return experiment
+    return with_settings(experiment, {"world.last": world["observed"]})
 
 
 PAPER = Scale(

@@ -80,8 +80,7 @@ def against_plain(experiment: Experiment, rounds: int) -> list[Figure]:
     bf16 is left out where the hardware does not multiply it.
     """
     device, config = torch.device("cpu"), experiment.train
-    views = config.batch_size * config.num_views
-    built = experiment.world.build()
+    views, built = config.views_per_step, experiment.world.build()
 
     found = []
     for precision, least in PROMISED.items():
@@ -143,7 +142,7 @@ def on_gpu(experiment: Experiment, device: torch.device, rounds: int) -> list[Fi
             what="training step, 128 px, batch 512",
             value=step,
             most=31,
-            ours=Amount(config.batch_size * config.num_views / ours, "views/s"),
+            ours=Amount(config.views_per_step / ours, "views/s"),
             plain=Amount(1000 * bare, "ms", "forward and backward alone"),
         ),
         Figure(

@@ -92,8 +92,7 @@ def train(
 
         # Of several ranks, the first alone writes to the terminal and to the folder.
         silent = not distributed.is_main_process()
-        views_per_step = config.batch_size * config.num_views
-        display = Display(config.steps, views_per_step, quiet=quiet, silent=silent)
+        display = Display(config.steps, config.views_per_step, quiet=quiet, silent=silent)
         folder = _open_folder(experiment, run_dir, resume, display.warn)
 
         with folder as run, fork_rng(world.device), Signals() as signals, display:
@@ -279,7 +278,7 @@ def _record(
 
     record: dict[str, Any] = {
         "step": step,
-        "views_seen": step * config.batch_size * config.num_views,
+        "views_seen": step * config.views_per_step,
         "lr": lr,
         "grad_norm": grad_norm.item(),
     }

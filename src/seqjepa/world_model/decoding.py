@@ -96,7 +96,7 @@ def train_decoder(
 
     The figures are `mse` and `psnr` (in dB, of the mean mse) of held-out objects of `test`: of what
     the decoder makes of a view's `embedding` and of the `imagined` view, of the `mean view` and of
-    the `nearest view`; and `curve`, the mse of imagined views of `val` after so many steps.
+    the `nearest view`; and `curve`, the mse of imagined views of `val` by the number of steps.
 
     Raises:
         DataError: if objects have too few views.
@@ -106,6 +106,7 @@ def train_decoder(
     val, test = (
         embed(model, world, split, HELD_OUT, 2, config.seed, fixed) for split in ("val", "test")
     )
+
     channels, height, width = world.spec.image_shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -148,10 +149,12 @@ def find_fixed(world: World) -> dict[str, float]:
     ]
     if not fixed:
         return {}
+
     index = np.arange(min(MEDIAN, world.size(split)))
     poses = world.sequences(split, index, 1, draw_key(0, split, 0, index)).poses
     if world.render(split, index[:1], poses[:1]) is None:
         return {}
+
     medians = poses[:, 0].median(0).values
     return {
         name: float(medians[column])
@@ -179,6 +182,7 @@ def embed(
     world.require(split, views)
     index = np.arange(min(objects, world.size(split)))
     parts = np.array_split(index, math.ceil(len(index) * views / IMAGES))
+
     found = []
     with progress(f"embedding {split}", len(parts)) as done:
         for part in parts:
@@ -188,6 +192,7 @@ def embed(
             before = model.observe(batch.views.roll(1, 1).flatten(0, 1)[:, None])
             embeddings = before.embedding.unflatten(0, (len(part), views)).roll(-1, 1).flatten(0, 1)
             imagined = model.imagine(before, moves[:, None])[:, 0]
+
             drawn = as_drawn(world, split, part, batch, fixed)
             pixels = drawn.flatten(0, 1).contiguous().to(embeddings.device)
             found.append((pixels, embeddings.float(), imagined))
@@ -233,17 +238,20 @@ def _fit(
     adam = torch.optim.Adam(decoder.parameters(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.steps)
     every, curve = max(1, config.steps // CURVE), dict[int, float]()
+
     decoder.train()
     with progress("decoder", config.steps) as done:
         for step in range(1, config.steps + 1):
             rows = torch.randint(2 * number, (config.batch_size,), generator=generator)
             rows = rows.to(inputs.device)
+            # An input is the embedding of a view, or what was imagined of it.
             loss = F.mse_loss(decoder(inputs[rows]), train.images(rows % number))
             adam.zero_grad()
             loss.backward()
             adam.step()
             schedule.step()
             done(1)
+
             if step % every == 0 or step == config.steps:
                 curve[step] = float(F.mse_loss(draw(decoder, val.imagined), val.images()))
     decoder.eval().requires_grad_(False)

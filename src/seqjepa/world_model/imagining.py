@@ -16,18 +16,22 @@ ROWS = 4096  # of predictions in a pass
 def rolled(method: Method, state: State, actions: Tensor) -> Tensor:
     """Return the predictions [B, K, L, F] along actions [B, K, L, A], each from the one before."""
     candidates = actions.shape[1]
+    # Each candidate has a copy of its sequence's state; all of them go through in parts.
     each = (
         part.repeat_interleave(candidates, 0).split(ROWS)
         for part in (state.sources, state.actions, state.embedding)
     )
+
     predictions = []
     for *seen, moves in zip(*each, actions.flatten(0, 1).split(ROWS), strict=True):
         current, along = State(*seen), []
         for before in moves[:, :-1].unbind(1):
             current = imagined_state(method, current, before)
             along.append(current.embedding)
+        # The last prediction need not be a source again.
         along.append(predicted(method, current, moves[:, -1]))
         predictions.append(torch.stack(along, 1))
+
     found: Tensor = torch.cat(predictions).unflatten(0, (len(state), candidates))
     return found
 

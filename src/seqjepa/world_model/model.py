@@ -201,6 +201,7 @@ class WorldModel:
             )
         if not 1 <= k <= len(bank):
             raise ConfigError(f"k must be 1 to {len(bank)}, the entries of the bank, got {k}")
+
         with torch.no_grad():
             rows = embeddings.reshape(-1, bank.shape[1]).split(ROWS)
             found = [self._distances(part, bank).topk(k, largest=False) for part in rows]
@@ -296,16 +297,17 @@ class WorldModel:
             generator = torch.Generator().manual_seed(seed)
             known = proposals_of(proposals, self.space, generator).to(start.sources)
 
-            def miss(state: State, actions: Tensor, goal: State) -> Tensor:
+            def distance_to(goal: State, state: State, actions: Tensor) -> Tensor:
                 moves = compose(self.space, actions)[:, :, None] if composed else actions
                 ends = rolled(self.method, state, moves)[:, :, -1]
                 return self.distance(ends, goal.embedding[:, None])
 
             def cost(actions: Tensor) -> Tensor:
-                there = miss(start, actions, end)
+                forth = distance_to(end, start, actions)
                 if not both_ways:
-                    return there
-                return (there + miss(end, inverse(self.space, actions.flip(2)), start)) / 2
+                    return forth
+                back = distance_to(start, end, inverse(self.space, actions.flip(2)))
+                return (forth + back) / 2
 
             problem = Problem(self.space, cost, known, (len(state), horizon), generator)
             return Plan(*(planner or CrossEntropy()).search(problem))

@@ -1,4 +1,4 @@
-"""What a WorldModel is asked with, and what it answers."""
+"""Inputs and answers of a WorldModel."""
 
 from dataclasses import dataclass
 from typing import Any
