@@ -84,6 +84,12 @@ OBJECTIVES = {
     "vicreg": "VICReg",
     "supervised": SUPERVISED,
 }
+OTHER_PREDICTORS = {
+    "sie": "SIE",
+    "sen": "SEN",
+    "conditional_byol": "Conditional BYOL",
+    "conv_jepa": "Conv-JEPA",
+}
 MORE_VIEWS = {
     "equal_views/demo": f"{DEMO}, one million views",
     "long/demo": f"{DEMO}, three million",
@@ -184,7 +190,7 @@ def results_tables(runs: Committed) -> dict[str, str]:
         "more_views": tables.table(runs, MORE_VIEWS, controls=False) + (IN_TIME if curves else ""),
         "predictors": predictors.table(
             runs,
-            _at_equal_views(OBJECTIVES | {"sie": "SIE"})
+            _at_equal_views(OBJECTIVES | OTHER_PREDICTORS)
             | {"long/demo": LONG_DEMO}
             | {name: f"{label}, in equal time" for name, label in in_time.items()},
         ),
