@@ -345,18 +345,22 @@ def test_a_world_and_a_method_of_ones_own_may_lie_in_two_files(run, command: lis
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),  # in the file
+    ("name", "change", "message"),
     [
-        (("return Experiment(", "Experiment("), "must be a function that returns an Experiment"),
-        (('"val", "test")', '"val", "ood")'), "unknown split 'test'"),
-        (("spec, tables)", "spec, tables | {'val': Config(objects=0)._table(0)})"), "no objects"),
+        ("no_recipe", ("return Experiment(", "Experiment("), "function that returns an Experiment"),
+        ("no_test", ('"val", "test")', '"val", "ood")'), "unknown split 'test'"),
+        (
+            "no_val",
+            ("spec, tables)", "spec, tables | {'val': Config(objects=0)._table(0)})"),
+            "split 'val' of world 'tiny' has no objects",
+        ),
     ],
 )
 def test_a_file_of_ones_own_that_cannot_be_trained_and_evaluated_leaves_nothing(
-    run, elsewhere: Path, change: tuple[str, str], message: str
+    run, elsewhere: Path, name: str, change: tuple[str, str], message: str
 ) -> None:
-    Path("own_tiny.py").write_text(Path(TINY).read_text().replace(*change))
-    result = run("train", "own_tiny.py", "--run-dir", "run", "--train.steps", "1")
+    Path(f"{name}.py").write_text(Path(TINY).read_text().replace(*change))
+    result = run("train", f"{name}.py", "--run-dir", "run", "--train.steps", "1")
     assert result.code in (2, 3) and message in result.err
     assert not Path("run").exists()
 

@@ -219,7 +219,7 @@ def test_impossible_wishes_are_refused_at_once():
         ("actions", lambda actions: actions.repeat(1, 1, 2), r"\[5, 3, 2\], .* \[5, 3, 1\]"),
         ("actions", torch.Tensor.double, "actions torch.float64 .* float32"),
         ("poses", lambda poses: poses[..., :1], r"poses .* \[5, 4, 1\], .* \[5, 4, 2\]"),
-        ("labels", lambda labels: labels + 1, "draws label 3, its spec names 3 classes from 0"),
+        ("labels", lambda labels: labels + 1, "label 3, its spec names 3 classes from 0"),
     ],
 )
 def test_a_world_that_does_not_draw_what_its_spec_says_is_refused(

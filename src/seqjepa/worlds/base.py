@@ -113,8 +113,8 @@ class WorldSpec:
         most = self.views_per_object
         if most is not None and num_views > most:
             raise DataError(
-                f"{num_views} views asked for, objects of world {self.name!r} have {most}: set "
-                f"train.num_views to at most {most}"
+                f"{num_views} views asked for, objects of world {self.name!r} have {most}: ask "
+                f"for at most {most} (train.num_views in training)"
             )
 
     def require_batch(self, batch: SequenceBatch, size: int, num_views: int) -> None:
@@ -273,7 +273,8 @@ class World(ABC):
         It may be unknown, have fewer objects than a batch, or objects with too few views.
         """
         if split not in self.spec.splits:
-            raise DataError(unknown("split", split, self.spec.splits))
+            what = unknown("split", split, self.spec.splits)
+            raise DataError(f"world {self.spec.name!r}: {what}")
         replace(self.spec, views_per_object=self.views(split)).require_views(num_views)
 
         size = self.size(split)
