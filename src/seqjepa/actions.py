@@ -204,7 +204,7 @@ class ActionSpace:
                 raise ConfigError(unknown("action group", name, known))
         return ActionSpace(self.pose, tuple(known[name] for name in names))
 
-    def _require_poses(self, poses: Tensor) -> None:
+    def _require_poses(self, poses: object) -> None:
         """Raise a ConfigError unless poses are a tensor [..., P]."""
         if isinstance(poses, Tensor) and poses.shape[-1:] == (len(self.pose),):
             return

@@ -125,7 +125,9 @@ class StepOutput:
     compared: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, value in {"loss": self.loss, **self.terms}.items():
+        # A method of one's own may return anything.
+        scalars: dict[str, object] = {"loss": self.loss, **self.terms}
+        for name, value in scalars.items():
             if not isinstance(value, Tensor) or value.ndim:
                 got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
                 raise ConfigError(f"a step's {name!r} must be a scalar tensor, got {got}")
