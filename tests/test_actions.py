@@ -222,3 +222,20 @@ def test_bad_groups_and_names_are_refused():
     for bad in ({"scale": 0.0}, {"period": -1.0}, {"scale": math.nan}, {"period": math.inf}):
         with pytest.raises(ConfigError, match="positive"):
             Group(name="r", dims=("x",), **bad)
+
+
+@pytest.mark.parametrize(
+    ("poses", "got"),
+    [
+        (torch.zeros(5, 4), r"\[5, 4\]"),
+        (torch.zeros(5, 2), r"\[5, 2\]"),
+        (torch.zeros(()), r"\[\]"),
+        (np.zeros((5, 3), np.float32), "ndarray"),
+    ],
+)
+def test_poses_of_other_columns_are_refused(poses, got):
+    space = ActionSpace(("x", "y", "z"), (EULER,))
+    message = rf"a tensor \[..., 3\] with the columns x, y, z, got {got}"
+    for ask in (space.absolute, lambda poses: space.between(torch.zeros(5, 3), poses)):
+        with pytest.raises(ConfigError, match=message):
+            ask(poses)

@@ -2,6 +2,7 @@
 
 A mistake costs a line to read and leaves nothing behind."""
 
+import io
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -19,12 +20,15 @@ from typing import Annotated
 import pytest
 import torch
 import tyro
+from rich.console import Console
 
 from seqjepa import cli, model, recipes
+from seqjepa.commands import evaluate
 from seqjepa.commands.options import choose, parse
 from seqjepa.commands.train import TrainOptions
 from seqjepa.config import from_json
 from seqjepa.errors import ConfigError
+from seqjepa.evaluation.protocol import Record
 from seqjepa.model import read_experiment
 from seqjepa.recipes.shapes import shapes_baseline
 from seqjepa.runs.config_file import load_config
@@ -293,6 +297,7 @@ MISTAKES = {
         "'papers' for argument '--protocol'. Expected one of ('converged', 'paper')",
     ),
     "code": (["evaluate", "nothing", "--code", "none.py"], "no such file: none.py"),
+    "no code": (["evaluate", "nothing", "--world", "shapes", "--code"], "--code needs a value"),
     "no out": (["report", "nothing"], "--out"),
     "no run to report": (["report", "nothing", "--out", "page"], "nothing"),
     "data action": (["data", "rendr"], "unknown action 'rendr', did you mean 'render'?"),
@@ -319,6 +324,45 @@ def test_a_mistake_is_named_with_its_cure_and_leaves_nothing(
     assert result.err.startswith("error: ") and message in result.err
     assert result.err.count("\n") <= 2 and "Traceback" not in result.err and len(result.err) < 800
     assert [path for path in elsewhere.rglob("*") if path.name != "work"] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "nothing"],
+        ["evaluate", "nothing", "--world", "shapes_tiny"],
+        ["report", "nothing", "--out", "page"],
+        ["decode", "nothing"],
+        ["export", "nothing", "--format", "safetensors"],
+        ["explore", "nothing"],
+    ],
+    ids=" ".join,
+)
+def test_a_world_and_a_method_of_ones_own_may_lie_in_two_files(run, command: list[str]) -> None:
+    # The first of them is the one that would be forgotten.
+    result = run(*command, "--code", "none.py", "--code", TINY)
+    assert result.code == 2 and "no such file: none.py" in result.err
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("no_recipe", ("return Experiment(", "Experiment("), "function that returns an Experiment"),
+        ("no_test", ('"val", "test")', '"val", "ood")'), "unknown split 'test'"),
+        (
+            "no_val",
+            ("spec, tables)", "spec, tables | {'val': Config(objects=0)._table(0)})"),
+            "split 'val' of world 'tiny' has no objects",
+        ),
+    ],
+)
+def test_a_file_of_ones_own_that_cannot_be_trained_and_evaluated_leaves_nothing(
+    run, elsewhere: Path, name: str, change: tuple[str, str], message: str
+) -> None:
+    Path(f"{name}.py").write_text(Path(TINY).read_text().replace(*change))
+    result = run("train", f"{name}.py", "--run-dir", "run", "--train.steps", "1")
+    assert result.code in (2, 3) and message in result.err
+    assert not Path("run").exists()
 
 
 @pytest.mark.parametrize("negatives", ["all", "others"])
@@ -420,6 +464,14 @@ def test_a_run_from_training_to_report(run, elsewhere: Path) -> None:
     reported = run("report", "run", "--out", "page", "--code", TINY)
     assert reported.code == 0 and "page/index.html" in reported.out
     assert Path("page/index.html").exists()
+
+
+def test_figures_of_a_part_are_whole_on_a_narrow_terminal() -> None:
+    record = Record("no vision, head kept", "test", "path position", "sequence", 1, "r2", -0.987)
+    records = [asdict(replace(record, views=views)) for views in range(1, 8)]
+    console = Console(width=80, file=io.StringIO())
+    console.print(evaluate._part_table("path", records))
+    assert console.file.getvalue().count("-0.987") == 7
 
 
 def test_data_render(run, elsewhere: Path) -> None:

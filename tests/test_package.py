@@ -166,3 +166,8 @@ def test_the_version_has_one_source() -> None:
         if re.search(r"(?m)^__version__", path.read_text(encoding="utf-8"))
     ]
     assert not others
+
+
+def test_the_public_names_can_be_completed() -> None:
+    code = "import seqjepa; assert {*seqjepa.__all__} <= {*dir(seqjepa)}"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -135,7 +135,7 @@ def test_what_is_wrong_with_a_plug_in_is_said(
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("one = one:nothing", "must be a function that returns an Experiment, got <function"),
+        ("one = one:nothing", "must be a function that returns an Experiment, got None"),
         ("one = one:NUMBER", "must be a function that returns an Experiment, got 3"),
         ("shapes_tiny = one:nothing", "has the name of one of seqjepa's own"),
     ],

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from seqjepa.errors import DataError
-from seqjepa.types import Representation, SequenceBatch
+from seqjepa.errors import ConfigError, DataError
+from seqjepa.types import Representation, SequenceBatch, StepOutput
 
 
 def parts(batch=4, length=3) -> dict[str, torch.Tensor]:
@@ -75,3 +75,26 @@ def test_detach_cuts_the_graph():
         weight * torch.ones(2, 3, 4), weight * torch.ones(2, 4)
     ).detach()
     assert not representation.views.requires_grad and not representation.sequence.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"loss": torch.zeros(4)}, r"'loss' must be a scalar tensor, got \[4\]"),
+        ({"loss": 0.5}, "'loss' must be a scalar tensor, got float"),
+        ({"terms": {"agree": 0.5}}, "'agree' must be a scalar tensor, got float"),
+        (
+            {"representation": Representation(torch.zeros(8, 4), torch.zeros(2, 4))},
+            r"views \[B, T, D\] .* got \[8, 4\] and \[2, 4\]",
+        ),
+    ],
+)
+def test_what_a_step_returns_is_checked(change, message):
+    good = {
+        "loss": torch.zeros(()),
+        "terms": {"agree": torch.zeros(())},
+        "representation": Representation(torch.zeros(2, 4, 4), torch.zeros(2, 4)),
+    }
+    assert not StepOutput(**good).compared
+    with pytest.raises(ConfigError, match=message):
+        StepOutput(**good | change)

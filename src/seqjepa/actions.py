@@ -167,7 +167,14 @@ class ActionSpace:
         return [self.pose.index(dim) for dim in group.dims]
 
     def between(self, start: Tensor, end: Tensor) -> Tensor:
-        """Return the actions [..., A] from poses `start` [..., P] to `end`, group after group."""
+        """Return the actions [..., A] from poses `start` [..., P] to `end`, group after group.
+
+        Raises:
+            ConfigError: if they are no tensors, or have other columns than the space.
+        """
+        self._require_poses(start)
+        self._require_poses(end)
+
         # An empty part first, so that a space of no groups has actions of width 0.
         parts = [start[..., :0]]
         for group in self.groups:
@@ -177,6 +184,7 @@ class ActionSpace:
 
     def absolute(self, poses: Tensor) -> Tensor:
         """Return poses [..., P] as regression targets, group after group (see `Group.absolute`)."""
+        self._require_poses(poses)
         parts = [group.absolute(poses[..., self.columns(group)]) for group in self.groups]
         return torch.cat([poses[..., :0], *parts], -1)
 
@@ -195,3 +203,13 @@ class ActionSpace:
             if name not in known:
                 raise ConfigError(unknown("action group", name, known))
         return ActionSpace(self.pose, tuple(known[name] for name in names))
+
+    def _require_poses(self, poses: object) -> None:
+        """Raise a ConfigError unless poses are a tensor [..., P]."""
+        if isinstance(poses, Tensor) and poses.shape[-1:] == (len(self.pose),):
+            return
+        got = list(poses.shape) if isinstance(poses, Tensor) else type(poses).__name__
+        raise ConfigError(
+            f"poses must be a tensor [..., {len(self.pose)}] with the columns "
+            f"{', '.join(self.pose)}, got {got}"
+        )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seqjepa.errors import DataError
+from seqjepa.errors import ConfigError, DataError
 
 Indices = npt.NDArray[np.int64]  # of objects, views or places
 
@@ -113,9 +113,28 @@ class StepOutput:
             that the method encoded).
         compared: this rank's features [..., D] that the loss compares, beside the representation's,
             by name (`projection`, `prediction` ...), detached; collapse is watched in them too.
+
+    Raises:
+        ConfigError: if the loss or a term is no scalar tensor, or the representation of another
+            shape.
     """
 
     loss: Tensor
     terms: dict[str, Tensor]
     representation: Representation
     compared: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # A method of one's own may return anything.
+        scalars: dict[str, object] = {"loss": self.loss, **self.terms}
+        for name, value in scalars.items():
+            if not isinstance(value, Tensor) or value.ndim:
+                got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+                raise ConfigError(f"a step's {name!r} must be a scalar tensor, got {got}")
+
+        views, sequence = self.representation.views, self.representation.sequence
+        if views.ndim != 3 or sequence.ndim != 2:
+            raise ConfigError(
+                "a step's representation must have views [B, T, D] and sequence [B, S], got "
+                f"{list(views.shape)} and {list(sequence.shape)}"
+            )

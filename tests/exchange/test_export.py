@@ -77,6 +77,11 @@ def test_pushing(run: Path, tmp_path: Path, hub: type[FakeHub], capsys) -> None:
     assert "cannot upload to someone/demo (401 Client Error)" in message and "more" not in message
     assert names(tmp_path / "b") == files
 
+    # Without a connection: an error of the HTTP library, whichever that is.
+    hub.error = type("ConnectError", (Exception,), {})("no such host")
+    assert cli.run([*push, "--out", str(tmp_path / "c")]) == 2
+    assert "cannot upload to someone/demo (no such host)" in capsys.readouterr().err
+
 
 @pytest.mark.parametrize(
     ("options", "code", "message"),

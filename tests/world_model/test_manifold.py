@@ -61,9 +61,9 @@ def test_an_action_is_made_of_changes_in_the_poses_own_unit() -> None:
 
     for changes, message in (
         ({"turns": [0, 0, 1]}, "unknown action group 'turns', did you mean 'turn'"),
-        ({"turn": [0, 0, 0, 1]}, r"'turn' must be 3 finite numbers, got \[0.0, 0.0, 0.0, 1.0\]"),
-        ({"hue": [math.nan]}, "'hue' must be 1 finite numbers"),
-        ({"hue": 0.5}, "'hue' must be 1 finite numbers, got 0.5"),
+        ({"turn": [0, 0, 0, 1]}, r"'turn' must be \[..., 3\], finite, got \[0.0, 0.0, 0.0, 1.0\]"),
+        ({"hue": [math.nan]}, r"'hue' must be \[..., 1\], finite"),
+        ({"hue": 0.5}, r"'hue' must be \[..., 1\], finite, got 0.5"),
     ):
         with pytest.raises(ConfigError, match=message):
             manifold.action(SPACE, changes)

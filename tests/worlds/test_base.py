@@ -1,11 +1,15 @@
 """Order and draws of every world: pure functions of (seed, split, epoch, object, view)."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group
 from seqjepa.errors import DataError
@@ -201,6 +205,45 @@ def test_impossible_wishes_are_refused_at_once():
     ):
         world().loader("val", num_views=2, batch_size=24, seed=0)
     assert len(batches(1, batch_size=23)[0]) == 23
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong", "message"),
+    [
+        (
+            "views",
+            lambda views: views[..., :2],
+            r"views torch.uint8 \[5, 4, 2, 2, 2\], .* 2, 2, 3\]",
+        ),
+        ("views", lambda views: views[:, :, :1], r"views .* \[5, 4, 1, 2, 3\]"),
+        ("actions", lambda actions: actions.repeat(1, 1, 2), r"\[5, 3, 2\], .* \[5, 3, 1\]"),
+        ("actions", torch.Tensor.double, "actions torch.float64 .* float32"),
+        ("poses", lambda poses: poses[..., :1], r"poses .* \[5, 4, 1\], .* \[5, 4, 2\]"),
+        ("labels", lambda labels: labels + 1, "label 3, its spec names 3 classes from 0"),
+    ],
+)
+def test_a_world_that_does_not_draw_what_its_spec_says_is_refused(
+    part: str, wrong: Callable[[Tensor], Tensor], message: str
+) -> None:
+    class Odd(TableWorld):
+        def sequences(self, *arguments: Any) -> SequenceBatch:
+            batch = super().sequences(*arguments)
+            return replace(batch, **{part: wrong(getattr(batch, part))})
+
+    odd = Odd(world().spec, {"train": table(23, 6)})
+    with pytest.raises(DataError, match=f"world 'numbers' draws .*{message}"):
+        next(odd.loader("train", num_views=4, batch_size=5, seed=0))
+
+
+def test_a_world_that_draws_fewer_views_than_asked_for_is_refused() -> None:
+    class Short(TableWorld):
+        def sequences(self, *arguments: Any) -> SequenceBatch:
+            split, index, _, key = arguments
+            return super().sequences(split, index, 2, key)
+
+    short = Short(world().spec, {"train": table(23, 6)})
+    with pytest.raises(DataError, match=r"draws views .* \[5, 2, 2, 2, 3\], .* \[5, 4, 2, 2, 3\]"):
+        next(short.loader("train", num_views=4, batch_size=5, seed=0))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from tyro.conf import UseAppendAction
 
 from seqjepa.commands.options import parse, take_paths
 from seqjepa.devices import device_of, find_device
@@ -31,8 +32,8 @@ class DecodeOptions:
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """Folder of the run."""
-    code: Path | None = None
-    """A Python file of your own that defines the run's world or method."""
+    code: UseAppendAction[tuple[Path, ...]] = ()
+    """A Python file of your own that defines the run's world or method; repeat it for several."""
     device: str | None = None
     """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
     # It is frozen, so it may be a default.
@@ -43,8 +44,8 @@ def main(arguments: list[str]) -> None:
     """Parse, train the decoder, write it and say how well it draws."""
     paths, arguments = take_paths(arguments)
     options = parse(DecodeOptions, arguments, prog="seqjepa decode")
-    if options.code is not None:
-        load_code(options.code)
+    for file in options.code:
+        load_code(file)
     run_dir, config = options.run_dir, options.decoder
 
     # A run that imagines nothing is refused before its world is built.

@@ -14,8 +14,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from tyro.conf import UseAppendAction
 
-from seqjepa.commands.options import parse, take_option, take_paths
+from seqjepa.commands.options import parse, take_option, take_options, take_paths
 from seqjepa.commands.other_world import find_world
 from seqjepa.config import EvaluateConfig
 from seqjepa.display import warn
@@ -58,8 +59,8 @@ class EvaluateOptions:
     split: Literal["test", "val"] = "test"
     """Held-out objects of the training distribution; val is for choosing settings. The splits out
     of distribution are always probed."""
-    code: Path | None = None
-    """A Python file of your own that defines the run's world or method."""
+    code: UseAppendAction[tuple[Path, ...]] = ()
+    """A Python file of your own that defines the run's world or method; repeat it for several."""
     device: str | None = None
     """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
     suite: tuple[str, ...] = (PROBES,)
@@ -102,8 +103,8 @@ def main(arguments: list[str]) -> None:
         return
     paths, arguments = take_paths(arguments)
     options = parse(EvaluateOptions, arguments, prog=prog)
-    if options.code is not None:
-        load_code(options.code)
+    for file in options.code:
+        load_code(file)
 
     # Once more, with the run's own settings as defaults, now that it is known which run it is.
     default = replace(options, how=read_experiment(options.run_dir).evaluate)
@@ -124,9 +125,9 @@ def _ask_other(what: str, arguments: list[str]) -> None:
     """Parse, ask about another world and print; see `transfer.transfer`."""
     if not arguments or arguments[0].startswith("-"):
         raise ConfigError(f"name the run first: seqjepa evaluate RUN_DIR --world {what}")
-    code, arguments = take_option("--code", arguments)
-    if code is not None:
-        load_code(Path(code))
+    files, arguments = take_options("--code", arguments)
+    for file in files:
+        load_code(Path(file))
 
     # The run and what is asked decide which options there are: both come before these are read.
     run_dir = Path(arguments[0])
@@ -197,9 +198,10 @@ def _part_table(name: str, records: Sequence[dict[str, Any]]) -> Table:
     run = Run(Path(), {}, {}, None, parts={name: tuple(Record(**record) for record in records)})
     made = part_table(name, [Variant(name, (run,))])
     table = Table(box=box.SIMPLE_HEAD, title=Text(made.title))
-    table.add_column(made.length, no_wrap=True)
+    # Where the terminal is narrow, labels wrap and figures stay whole.
+    table.add_column(made.length)
     for column in made.lengths:
-        table.add_column(f"{column}", justify="right")
+        table.add_column(f"{column}", justify="right", no_wrap=True)
     for label, _, cells in made.rows:
         table.add_row(Text(label), *cells)
     return table

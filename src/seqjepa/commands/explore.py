@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from tyro.conf import UseAppendAction
 
 from seqjepa.commands.options import parse, take_paths
 from seqjepa.devices import find_device
@@ -33,8 +34,8 @@ class ExploreOptions:
     """Of the page, on this machine alone; 0 for any that is free."""
     open: bool = False
     """Open the page in a browser."""
-    code: Path | None = None
-    """A Python file of your own that defines the run's world or method."""
+    code: UseAppendAction[tuple[Path, ...]] = ()
+    """A Python file of your own that defines the run's world or method; repeat it for several."""
     device: str | None = None
     """cpu, cuda, cuda:1 ...; default: CUDA where there is one."""
 
@@ -46,8 +47,8 @@ def main(arguments: list[str]) -> None:
     with needs_extra("explore", "`seqjepa explore`"):
         from seqjepa.explore.page import Page, require_free
 
-    if options.code is not None:
-        load_code(options.code)
+    for file in options.code:
+        load_code(file)
     # Opening the run takes a while: what can be refused at once is.
     require_free(options.port)
     exploration = Exploration.open(options.run_dir, find_device(options.device), paths)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from tyro.conf import UseAppendAction
 
 from seqjepa.commands.options import parse
 from seqjepa.exchange.export import Format, export_run
@@ -30,15 +31,15 @@ class ExportOptions:
     """Licence of the weights for the model card, by the hub's name for it, such as mit."""
     push: str | None = None
     """Also upload the folder of --format hub, as OWNER/NAME; a new model is private there."""
-    code: Path | None = None
-    """A Python file of your own that defines the run's world or method."""
+    code: UseAppendAction[tuple[Path, ...]] = ()
+    """A Python file of your own that defines the run's world or method; repeat it for several."""
 
 
 def main(arguments: list[str]) -> None:
     """Parse and export."""
     options = parse(ExportOptions, arguments, prog="seqjepa export")
-    if options.code is not None:
-        load_code(options.code)
+    for file in options.code:
+        load_code(file)
     made = export_run(
         options.run_dir,
         options.format,

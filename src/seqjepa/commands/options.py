@@ -98,6 +98,18 @@ def take_option(name: str, arguments: Sequence[str]) -> tuple[str | None, list[s
     Raises:
         ConfigError: if it has no value or is given twice.
     """
+    values, rest = take_options(name, arguments)
+    if len(values) > 1:
+        raise ConfigError(f"{name} is given {len(values)} times: give it once")
+    return (values[0] if values else None), rest
+
+
+def take_options(name: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the values of an option that may be given several times, and the other arguments.
+
+    Raises:
+        ConfigError: if it has no value.
+    """
     values, rest = list[str](), list[str]()
     left = iter(arguments)
     for argument in left:
@@ -111,10 +123,7 @@ def take_option(name: str, arguments: Sequence[str]) -> tuple[str | None, list[s
         if not equals and value.startswith("-"):
             raise ConfigError(f"{name} needs a value")
         values.append(value)
-
-    if len(values) > 1:
-        raise ConfigError(f"{name} is given {len(values)} times: give it once")
-    return (values[0] if values else None), rest
+    return values, rest
 
 
 def take_paths(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from tyro.conf import UseAppendAction
 
 from seqjepa.commands.options import parse, take_paths
 from seqjepa.recipes import load_code
@@ -25,15 +26,15 @@ class ReportOptions:
     and spread."""
     out: Path
     """Folder to write to."""
-    code: Path | None = None
-    """A Python file of your own that defines the runs' world or method."""
+    code: UseAppendAction[tuple[Path, ...]] = ()
+    """A Python file of your own that defines the runs' world or method; repeat it for several."""
 
 
 def main(arguments: list[str]) -> None:
     """Parse and write the report."""
     paths, arguments = take_paths(arguments)
     options = parse(ReportOptions, arguments, prog="seqjepa report")
-    if options.code is not None:
-        load_code(options.code)
+    for file in options.code:
+        load_code(file)
     page = write_report(options.run_dirs, options.out, paths=paths)
     sys.stdout.write(f"done: {page}\n")

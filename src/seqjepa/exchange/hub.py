@@ -43,7 +43,8 @@ def upload(folder: Path, name: str) -> str:
         api = hub.HfApi()
         address = api.create_repo(name, private=True, exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="Export from seqjepa")
-    except (OSError, ValueError) as error:
+    # Its errors have no common base: without a connection they are those of its HTTP library.
+    except Exception as error:
         raise ConfigError(
             f"cannot upload to {name} ({_line(error)}): check name and connection, and "
             f"`hf auth login`. {folder} is ready: hf upload {name} {folder}"

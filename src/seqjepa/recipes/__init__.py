@@ -54,11 +54,10 @@ def recipe(name: str) -> Recipe:
         ConfigError: if there is none.
     """
     if name.endswith(".py"):
-        module = load_code(Path(name))
-        found: Recipe | None = getattr(module, "recipe", None)
-        if found is None:
+        own: Recipe | None = getattr(load_code(Path(name)), "recipe", None)
+        if own is None:
             raise ConfigError(f"{name} defines no function `recipe()` that returns an Experiment")
-        return found
+        return functools.partial(_experiment_of, own, f"`recipe` of {name}")
 
     known = recipes()
     if name not in known:
@@ -185,11 +184,16 @@ def _take(config: Any, other: Any, names: Iterable[str]) -> Any:
 
 def _plugin_recipe(name: str, ours: Collection[str]) -> Experiment:
     """Return the experiment of a recipe that another package registers."""
-    found = plugins.load("recipes", name, ours)
+    return _experiment_of(plugins.load("recipes", name, ours), plugins.describe("recipes", name))
+
+
+def _experiment_of(found: Any, what: str) -> Experiment:
+    """Return the experiment of a recipe that is not ours, described for messages."""
     experiment = found() if callable(found) else found
     if not isinstance(experiment, Experiment):
-        what = plugins.describe("recipes", name)
-        raise ConfigError(f"{what} must be a function that returns an Experiment, got {found!r}")
+        raise ConfigError(
+            f"{what} must be a function that returns an Experiment, got {experiment!r}"
+        )
     return experiment
 
 

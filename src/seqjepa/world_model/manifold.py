@@ -77,7 +77,7 @@ def action(space: ActionSpace, changes: Mapping[str, Any]) -> Tensor:
         values, width = torch.as_tensor(change, dtype=torch.float32), len(steps[name])
         if not values.ndim or values.shape[-1] != width or not torch.isfinite(values).all():
             raise ConfigError(
-                f"the change of group {name!r} must be {width} finite numbers, got "
+                f"the change of group {name!r} must be [..., {width}], finite, got "
                 f"{values.tolist() if values.numel() < 8 else list(values.shape)}"
             )
         group = known[name]

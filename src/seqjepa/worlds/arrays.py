@@ -158,6 +158,6 @@ def _findings(path: Path, look: Look) -> Iterator[Finding | Sample]:
     else:
         for split in spec.splits:
             yield Finding(True, f"split {split}: {world.size(split):,} objects")
-    yield Finding(True, plural(len(spec.classes), "class"))
+    yield Finding(True, plural(len(spec.classes), "class") if spec.classes else "no labels")
     yield from table_findings(tables, spec.classes, look)
     yield from factor_findings(spec.factors, some_poses(next(iter(tables.values()))))

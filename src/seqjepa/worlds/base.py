@@ -113,8 +113,36 @@ class WorldSpec:
         most = self.views_per_object
         if most is not None and num_views > most:
             raise DataError(
-                f"{num_views} views asked for, objects of world {self.name!r} have {most}: set "
-                f"train.num_views to at most {most}"
+                f"{num_views} views asked for, objects of world {self.name!r} have {most}: ask "
+                f"for at most {most} (train.num_views in training)"
+            )
+
+    def require_batch(self, batch: SequenceBatch, size: int, num_views: int) -> None:
+        """Raise a DataError if a batch is not what this says of the world.
+
+        Args:
+            batch: drawn from the world.
+            size: number of sequences that were asked for.
+            num_views: in each of them.
+        """
+        expected = {
+            "views": (size, num_views, *self.image_shape),
+            "actions": (size, num_views - 1, self.actions.action_dim),
+            "poses": (size, num_views, len(self.factors.pose)),
+        }
+        for name, shape in expected.items():
+            drawn: Tensor = getattr(batch, name)
+            if drawn.shape != shape or (name != "views" and drawn.dtype != torch.float32):
+                raise DataError(
+                    f"world {self.name!r} draws {name} {drawn.dtype} {list(drawn.shape)}, its spec "
+                    f"says {list(shape)}{'' if name == 'views' else ' float32'}: correct one of "
+                    "them"
+                )
+
+        if self.classes and (last := int(batch.labels.max())) >= len(self.classes):
+            raise DataError(
+                f"world {self.name!r} draws label {last}, its spec names {len(self.classes)} "
+                "classes from 0: correct one of them"
             )
 
 
@@ -245,10 +273,13 @@ class World(ABC):
         It may be unknown, have fewer objects than a batch, or objects with too few views.
         """
         if split not in self.spec.splits:
-            raise DataError(unknown("split", split, self.spec.splits))
+            what = unknown("split", split, self.spec.splits)
+            raise DataError(f"world {self.spec.name!r}: {what}")
         replace(self.spec, views_per_object=self.views(split)).require_views(num_views)
 
         size = self.size(split)
+        if not size:
+            raise DataError(f"split {split!r} of world {self.spec.name!r} has no objects")
         if size < batch_size:
             raise DataError(
                 f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a "
@@ -269,7 +300,9 @@ class World(ABC):
             visits = zip(epochs.tolist(), within.tolist(), strict=True)
             index = np.array([orders[epoch][place] for epoch, place in visits], dtype=np.int64)
 
-            yield self.sequences(split, index, num_views, draw_key(seed, split, epochs, index))
+            batch = self.sequences(split, index, num_views, draw_key(seed, split, epochs, index))
+            self.spec.require_batch(batch, len(index), num_views)
+            yield batch
 
             # An epoch that is over never comes again.
             orders = {epoch: order for epoch, order in orders.items() if epoch >= epochs[-1]}
