@@ -290,7 +290,7 @@ class World(ABC):
     def _batches(
         self, split: str, num_views: int, batch_size: int, seed: int, step: int, places: Indices
     ) -> Iterator[SequenceBatch]:
-        size = self.size(split)
+        size, first = self.size(split), step
         orders: dict[int, Indices] = {}
         while True:
             # Sequence number n of the whole run is place n % size of epoch n // size.
@@ -301,7 +301,9 @@ class World(ABC):
             index = np.array([orders[epoch][place] for epoch, place in visits], dtype=np.int64)
 
             batch = self.sequences(split, index, num_views, draw_key(seed, split, epochs, index))
-            self.spec.require_batch(batch, len(index), num_views)
+            # The first one is enough: looking at the labels waits for an accelerator.
+            if step == first:
+                self.spec.require_batch(batch, len(index), num_views)
             yield batch
 
             # An epoch that is over never comes again.
