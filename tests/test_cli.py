@@ -352,7 +352,7 @@ def test_a_world_and_a_method_of_ones_own_may_lie_in_two_files(run, command: lis
         (
             "no_val",
             ("spec, tables)", "spec, tables | {'val': Config(objects=0)._table(0)})"),
-            "split 'val' of world 'tiny' has no objects",
+            "split 'val' of world 'tiny' has 0 objects: add some",
         ),
     ],
 )

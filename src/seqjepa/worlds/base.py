@@ -279,7 +279,7 @@ class World(ABC):
 
         size = self.size(split)
         if not size:
-            raise DataError(f"split {split!r} of world {self.spec.name!r} has no objects")
+            raise DataError(f"split {split!r} of world {self.spec.name!r} has 0 objects: add some")
         if size < batch_size:
             raise DataError(
                 f"split {split!r} of world {self.spec.name!r} has {size} objects, fewer than a "
