@@ -350,9 +350,9 @@ def test_a_world_and_a_method_of_ones_own_may_lie_in_two_files(run, command: lis
         ("no_recipe", ("return Experiment(", "Experiment("), "function that returns an Experiment"),
         ("no_test", ('"val", "test")', '"val", "ood")'), "unknown split 'test'"),
         (
-            "no_val",
-            ("spec, tables)", "spec, tables | {'val': Config(objects=0)._table(0)})"),
-            "split 'val' of world 'tiny' has 0 objects: add some",
+            "empty_test",
+            ("spec, tables)", "spec, tables | {'test': Config(objects=0)._table(0)})"),
+            "split 'test' of world 'tiny' has 0 objects: add some",
         ),
     ],
 )

@@ -195,9 +195,8 @@ def prepare(experiment: Experiment, run_dir: Path, *, resume: bool, device: torc
     require_fit(experiment)
     world = experiment.world.build().to(device)
     world.require("train", config.num_views, config.batch_size)
-    # Evaluation will ask about these.
-    for split in ("val", "test"):
-        world.require(split, 1)
+    # Evaluation will ask about it. `val` is for choosing settings, and may be empty.
+    world.require("test", 1)
     require_same("data", world.spec.data)
     return world
 
