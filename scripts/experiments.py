@@ -98,6 +98,7 @@ EQUAL_TIME = {
 # Three million views.
 LONG = {
     "demo": "shapes_demo_long",
+    "demo_both": "shapes_demo_long --method.condition both",
     "demo_no_actions": f"shapes_demo_long {NO_ACTIONS}",
     "every": "shapes_small",
     "every_no_actions": f"shapes_small {NO_ACTIONS}",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import predictors
 from committed import Committed, MissingError
+from conditioning import OBJECTIVES as CONDITIONED
 from conditioning import pairs
 from evidence import (
     AGG,
@@ -41,11 +42,7 @@ from wrapping import wrap
 INVARIANT = ("byol", "simclr", "vicreg", "vicreg_traj")
 EQUIVARIANT = ("equimod", "sen", "sie", "conditional_byol")
 # The three objectives of seq-JEPA that are compared, and what they are called.
-OBJECTIVES = {
-    "last": "the last view predicted (the paper)",
-    "every": "every next view predicted",
-    "demo": "the demo's objective",
-}
+OBJECTIVES = {name: CONDITIONED[name] for name in ("last", "every", "demo")}
 PATH_LENGTHS, PATH_ABLATIONS = range(2, 8), ("no actions", "no vision")
 UNGUIDED = {
     "cliparts_last_unguided": "fixations without saliency and inhibition of return",
@@ -125,8 +122,8 @@ def conditioning(runs: Committed) -> Evidence:
         turns, classes = ([figure(v, question) for v in pair] for question in (ROTATION, AGG))
         gap, points = difference(*turns), difference(*classes, scale=100, digits=1)
         lines.append(
-            f"{OBJECTIVES[name]}, {views_seen(pair[0])} views: R² {number(turns[0])} with actions, "
-            f"{number(turns[1])} without, a difference of {gap}; z_AGG of five views "
+            f"{CONDITIONED[name]}, {views_seen(pair[0])} views: R² {number(turns[0])} with "
+            f"actions, {number(turns[1])} without, a difference of {gap}; z_AGG of five views "
             f"{percent(classes[0])} and {percent(classes[1])}, {points} points"
         )
 
