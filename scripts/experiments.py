@@ -123,6 +123,7 @@ PIXELS = {
     "digits_demo": f"{DIGITS} {OURS}",
     "furniture": "furniture",
     "furniture_demo": f"furniture {OURS}",
+    "furniture_supervised": "furniture --method supervised --method.classes 20",
 }
 # Some runs of equal views, trained once more and asked by the paper's own probes.
 PAPER_PROBES = {name: EQUAL_VIEWS[name] for name in ("demo", "last", "equimod")}

@@ -25,6 +25,7 @@ RUNS = {
     "digits_demo": ("the same, the demo's objective", 10, ("crop", "jitter")),
     "furniture": ("rotations of furniture", 20, FACTORS),
     "furniture_demo": ("the same, the demo's objective", 20, FACTORS),
+    "furniture_supervised": ("the same, supervised", 20, FACTORS),
 }
 KINDS = {"model": "*z*", "random": "untrained *z*", "pixels": "pixels"}
 
