@@ -470,8 +470,8 @@ def test_a_run_from_training_to_report(run, elsewhere: Path) -> None:
     assert reported.code == 0 and "page/index.html" in reported.out
     assert Path("page/index.html").exists()
     on_val = run("report", "run", "--split", "val", "--out", "on_val", "--code", TINY)
-    assert on_val.code == 0 and "of 3 views" in Path("on_val/index.html").read_text()
-    assert "of 3 views" not in Path("page/index.html").read_text()
+    assert on_val.code == 0 and "mean of 3 views" in Path("on_val/index.html").read_text()
+    assert "mean of 3 views" not in Path("page/index.html").read_text()
 
 
 def test_figures_of_a_part_are_whole_on_a_narrow_terminal() -> None:
