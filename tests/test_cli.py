@@ -95,6 +95,7 @@ def test_the_installed_command() -> None:
 def test_help(run, arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.code == 0 and "usage: seqjepa COMMAND" in result.out and not result.err
+    assert "--version" in result.out
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,10 @@ MISTAKES = {
     "key=value": (
         ["train", "shapes_tiny", "--sede=3"],
         "unknown option --sede, did you mean --seed?",
+    ),
+    "far from all": (
+        ["train", "shapes_tiny", "--gpu", "1"],
+        "unknown option --gpu. seqjepa train shapes_tiny --help lists the options",
     ),
     "no such key": (
         ["train", "shapes_tiny", "--zzzzzzzz", "3"],
@@ -439,7 +444,7 @@ def test_a_run_from_training_to_report(run, elsewhere: Path) -> None:
 
     evaluated = run("evaluate", "run", "--code", TINY, "--split", "val")
     assert evaluated.code == 0, evaluated.err
-    assert Path("run/results.json").exists()
+    assert Path("run/val/results.json").exists() and not Path("run/results.json").exists()
     for words in (
         "z_AGG of 3 views",
         "z of two views",
@@ -448,7 +453,7 @@ def test_a_run_from_training_to_report(run, elsewhere: Path) -> None:
         "R²",
         "random",
         "pixels",
-        "Next: seqjepa report run",
+        "Next: seqjepa report run --split val",
     ):
         assert words in evaluated.out
 
@@ -464,6 +469,9 @@ def test_a_run_from_training_to_report(run, elsewhere: Path) -> None:
     reported = run("report", "run", "--out", "page", "--code", TINY)
     assert reported.code == 0 and "page/index.html" in reported.out
     assert Path("page/index.html").exists()
+    on_val = run("report", "run", "--split", "val", "--out", "on_val", "--code", TINY)
+    assert on_val.code == 0 and "mean of 3 views" in Path("on_val/index.html").read_text()
+    assert "mean of 3 views" not in Path("page/index.html").read_text()
 
 
 def test_figures_of_a_part_are_whole_on_a_narrow_terminal() -> None:

@@ -108,7 +108,7 @@ def module_of(command: str) -> str:
 def _help() -> str:
     usage = "usage: seqjepa COMMAND [OPTIONS]; seqjepa COMMAND --help says more"
     commands = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())
-    return f"{usage}\n\n{commands}\n\n  --debug   show tracebacks\n"
+    return f"{usage}\n\n{commands}\n\n  --debug   show tracebacks\n  --version show the version\n"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from seqjepa import cli
 from seqjepa.benchmark import benchmark
 from seqjepa.benchmark.contenders import contenders
 from seqjepa.benchmark.standings import note_failure
+from seqjepa.benchmark.summary import publish
 from seqjepa.config import EvaluateConfig, Experiment, TrainConfig, to_json
 from seqjepa.errors import ConfigError, DataError, Interrupted, NonFiniteError, Stopped
 from seqjepa.methods import vicreg
@@ -232,9 +233,9 @@ def test_a_benchmark_ends_with_table_data_and_figure(finished: Path) -> None:
     )
     assert (finished / "benchmark.png").read_bytes().startswith(b"\x89PNG")
     data = json.loads((finished / "benchmark.json").read_text())
-    assert (data["recipe"], data["group"], data["views"], data["split"]) == (
+    assert (data["recipe"], data["groups"], data["views"], data["split"]) == (
         "signal",
-        "rotation",
+        ["rotation"],
         3,
         "test",
     )
@@ -250,7 +251,7 @@ def test_a_benchmark_ends_with_table_data_and_figure(finished: Path) -> None:
         folders = [finished / Path(run["results"]).parent for run in contender["runs"]]
         for key, question in {
             "top1_mean": ("class", "mean", 3, "top1"),
-            "relative_r2": ("relative rotation", "pair", 2, "r2"),
+            "relative_rotation_r2": ("relative rotation", "pair", 2, "r2"),
         }.items():
             values = [figure(folder, *question) for folder in folders]
             assert contender["figures"][key] == {
@@ -269,6 +270,22 @@ def test_a_benchmark_ends_with_table_data_and_figure(finished: Path) -> None:
         "| [vicreg](vicreg_seed0/config.json) | – |" in page
         and "24 views per step, 48 in all" in page
     )
+
+
+def test_each_group_of_actions_is_shown(out: Path) -> None:
+    for name in FOLDERS:
+        spec = json.loads((out / name / "world.json").read_text())
+        spec["actions"] = spec["factors"]
+        (out / name / "world.json").write_text(json.dumps(spec))
+    table = publish(out, "signal")
+    shown = [column.title for column in table.columns if column.title[0].startswith("relative")]
+    assert shown == [
+        ("relative rotation", "R²"),
+        ("relative light", "R²"),
+        ("relative noise", "R²"),
+        ("relative rotation", "median error, °"),
+    ]
+    assert (out / "benchmark_light.png").read_bytes() != (out / "benchmark.png").read_bytes()
 
 
 def test_a_benchmark_that_is_there_is_not_begun_again(out: Path) -> None:
@@ -509,8 +526,10 @@ def run(
 
 def test_the_command(run, tmp_path: Path) -> None:
     methods = ("--methods", "vicreg", "simclr:optim.lr=1e30")
-    code, said, _ = run(*methods, "--world.objects", "24", "--train.log-every=1")
+    code, said, warned = run(*methods, "--world.objects", "24", "--train.log-every=1")
     assert code == 5
+    assert "warning: vicreg, seed 0: probes were still improving" in warned
+    assert "--evaluate.max-steps 2" in warned and " --max-steps" not in warned
     for text in (
         "2/2 simclr:optim.lr=1e30, seed 0: failed",
         "done: runs/benchmark_signal/benchmark.md",

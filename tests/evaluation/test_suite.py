@@ -152,6 +152,11 @@ def test_the_nearest_of_all_objects_by_an_independent_search() -> None:
     assert found == {"pre": pytest.approx(np.mean(errors), abs=1e-5)}
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
 def asked(run: Path, *parts: str, **settings) -> dict[str, suite.Outcome]:
     outcomes = suite.evaluate_suite(run, parts, progress=False, device="cpu", **settings)
     return {outcome.name: outcome for outcome in outcomes}
@@ -173,16 +178,12 @@ def test_asking_everything_twice_writes_the_same_bytes_and_nothing_of_the_run(
     short = replace(signal_world.recipe().evaluate, max_steps=8)
     other = signal_world.Config(objects=40)
 
-    def contents() -> dict[str, bytes]:
-        files = (path for path in copied.rglob("*") if path.is_file())
-        return {path.relative_to(copied).as_posix(): path.read_bytes() for path in files}
-
-    before, found = contents(), []
+    before, found = contents(copied), []
     for _ in range(2):
         outcomes = asked(copied, "full", config=short)
         assert all(outcome.error is None for outcome in outcomes.values())
         transfer(copied, other, name="other", config=short, progress=False, device="cpu")
-        found.append(contents())
+        found.append(contents(copied))
         del found[-1]["timings.json"]
     assert found[0] == found[1]
 
@@ -193,6 +194,24 @@ def test_asking_everything_twice_writes_the_same_bytes_and_nothing_of_the_run(
     noted = json.loads((copied / "timings.json").read_bytes())
     assert noted.keys() == written and set(noted["suite/group.json"]) == {"group"}
     assert seconds_of(copied) == noted["results.json"] and "model: sequences" in seconds_of(copied)
+
+
+def test_the_results_of_each_split_are_kept(copied: Path, monkeypatch) -> None:
+    monkeypatch.setattr(few_labels, "FEWEST", 8)
+    how = {"config": replace(signal_world.recipe().evaluate, max_steps=4)}
+    for split in ("test", "val"):
+        before = contents(copied)
+        outcomes = asked(copied, "probes", "health", split=split, quick=True, **how)
+        assert all(outcome.path.exists() for outcome in outcomes.values())
+        transfer(copied, signal_world.Config(objects=40), name="other", split=split, **how)
+
+    after, files = contents(copied), ("results.json", "suite/health.json", "transfer/other.json")
+    assert before.items() <= after.items()
+    assert after.keys() - before.keys() == {f"val/{file}" for file in (*files, "timings.json")}
+    for file in files:
+        assert json.loads(after[file])["split"] == "test"
+        assert json.loads(after[f"val/{file}"])["split"] == "val"
+    assert "model: features" in seconds_of(copied / "val")
 
 
 def test_six_views_and_contexts_of_five(copied: Path) -> None:

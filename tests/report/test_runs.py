@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,6 +53,35 @@ def test_bad_run_folders(
         write_report([folder], tmp_path / "out")
     assert str(folder) in str(caught.value)
     assert not (tmp_path / "out").exists(), "nothing is written"
+
+
+def test_results_are_of_test_unless_val_alone_was_asked(run_dir: Path, tmp_path: Path) -> None:
+    folder = copy_run(run_dir, tmp_path / "run")
+    (folder / "val" / "suite").mkdir(parents=True)
+    on_val = json.loads((folder / "results.json").read_text()) | {"split": "val"}
+    for file in ("val/results.json", "val/suite/health.json"):
+        (folder / file).write_text(json.dumps(on_val))
+
+    def read(split: str | None = None) -> tuple[str, list[str]]:
+        run = runs.read_run(folder, split)
+        return run.results["split"], list(run.parts)
+
+    assert read() == read("test") == ("test", [])
+    assert read("val") == ("val", ["health"])
+    (folder / "results.json").unlink()
+    assert read() == ("val", ["health"])
+
+
+def test_a_folder_of_runs_is_no_run(run_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bench"
+    inside = [str(copy_run(run_dir, out / name)) for name in ("sie_seed0", "sie_seed1")]
+    remedy = f"It holds runs, name some of them: {', '.join(inside)}"
+    with pytest.raises(ConfigError, match=re.escape(remedy) + "$"):
+        runs.read_run(out)
+    (out / "benchmark.md").write_text("# Benchmark")
+    remedy += f". The benchmark's table is {out / 'benchmark.md'}"
+    with pytest.raises(ConfigError, match=re.escape(remedy)):
+        runs.read_run(out)
 
 
 def test_no_runs_and_bad_places(run_dir: Path, tmp_path: Path) -> None:

@@ -166,6 +166,7 @@ def test_another_table_adds_its_parts_to_shared_runs(
         if tuple(record[key] for key in ("features", "split", "task", "input", "views")) == asked
     ]
     assert f"| {100 * value:.1f} (65.03) |" in row and "(−0.71)" in row and "(−0.211)" in row
+    assert text.count("`--threediebench-ood PATH`") == 1
     assert "*pixels, 16x16*" in text and "*untrained features*" in text
 
 

@@ -15,7 +15,7 @@ from seqjepa.benchmark.jobs import Job, plan, require_startable, require_unchang
 from seqjepa.benchmark.standings import FAILED, note_failure
 from seqjepa.benchmark.summary import publish
 from seqjepa.config import Experiment, to_json
-from seqjepa.display import silenced, status
+from seqjepa.display import collected, silenced, status, warn
 from seqjepa.errors import CollapseError, Interrupted, InUseError, NonFiniteError
 from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.files import disk_errors
@@ -58,8 +58,8 @@ def benchmark(
     """Train and evaluate every contender with every seed, and write the table of all results.
 
     Runs go seed by seed, so that a benchmark that is cut short compares as many contenders as it
-    can. The table, `benchmark.md` with `benchmark.json` and `benchmark.png`, is of all results in
-    the folder, and written again after each run.
+    can. The table, `benchmark.md` with `benchmark.json` and figures, is of all results in the
+    folder, and written again after each run (`summary.publish`).
 
     Args:
         experiment: the recipe that contenders change.
@@ -132,8 +132,11 @@ def _complete(
     # With the folder open, no other process evaluates the run meanwhile.
     with RunFolder.open(job.folder, to_json(job.experiment), resume=True):
         if not job.done:
-            with silenced(quiet), status(f"{job}: evaluating ..."):
+            with silenced(quiet), status(f"{job}: evaluating ..."), collected() as messages:
                 evaluate(job.folder, device=device, progress=False)
+            # The option has another name in a benchmark.
+            for message in messages:
+                warn(f"{job}: {message}".replace("--max-steps", "--evaluate.max-steps"))
         failed = job.folder / FAILED
         with disk_errors(f"cannot remove {failed}"):
             failed.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from seqjepa.benchmark.standings import (
     training_seconds,
 )
 from seqjepa.config import from_json, kind
-from seqjepa.files import disk_errors, json_bytes, locked, write_atomically
+from seqjepa.files import disk_errors, json_bytes, locked, slug, write_atomically
 from seqjepa.model import build_method
 from seqjepa.report import style
 from seqjepa.report.benchmark.entries import (
@@ -36,11 +36,13 @@ from seqjepa.report.benchmark.table import (
 from seqjepa.report.tables import CONTROLS
 from seqjepa.runs.folder import CONFIG, read_config, read_spec
 
-FORMAT = 1
+FORMAT = 2  # format 1 has one group of factors
 
 
 def publish(out: Path, recipe: str, warn: Warn = lambda text: None) -> BenchmarkTable:
-    """Write `benchmark.json`, `benchmark.md` and, if there are points, `benchmark.png`.
+    """Write `benchmark.json`, `benchmark.md` and, where there are points, figures.
+
+    `benchmark.png` is about the first group of factors, `benchmark_GROUP.png` about each other one.
 
     Returns:
         The table.
@@ -61,20 +63,22 @@ def _publish(out: Path, recipe: str, standings: Sequence[Standing]) -> Benchmark
     ended = [standing for standing in standings if standing.results]
     found = _entries(standings)
     # A recipe has one world: any run names its groups of factors.
-    group = _group(ended[0].folder) if ended else "rotation"
+    groups = _groups(ended[0].folder) if ended else []
 
-    summary = _summary(found, standings, group, recipe)
+    summary = _summary(found, standings, groups, recipe)
     write_atomically(out / "benchmark.json", json_bytes(summary))
 
     # A contender's link leads to the config of its first seed.
-    table = benchmark_table(found, group)
+    table = benchmark_table(found, groups)
     links = {standing.name: f"{standing.folder.name}/{CONFIG}" for standing in reversed(ended)}
     page = f"# Benchmark: {exact(recipe)}\n\n{markdown(table, links)}"
     write_atomically(out / "benchmark.md", page.encode())
 
     with style.look():
-        if (figure := draw_pareto(found, group)) is not None:
-            write_atomically(out / "benchmark.png", style.picture("benchmark", figure, "").png)
+        for group in groups:
+            name = "benchmark" if group == groups[0] else f"benchmark_{slug(group)}"
+            if (figure := draw_pareto(found, group)) is not None:
+                write_atomically(out / f"{name}.png", style.picture(name, figure, "").png)
     return table
 
 
@@ -90,23 +94,21 @@ def _entries(standings: Sequence[Standing]) -> list[Entry]:
     return entries(results, conditioned, failed)
 
 
-def _group(folder: Path) -> str:
-    """Return the name of the group of factors whose R² is shown.
+def _groups(folder: Path) -> list[str]:
+    """Return the names of the groups of factors that are shown, rotations first.
 
-    It is a rotation or, where the world has none, the first group of its actions, else of its
-    factors.
+    They are those of actions or, where the world has none, of all factors.
     """
     spec = read_spec(folder)
-    groups = (*spec.actions.groups, *spec.factors.groups)
-    default = groups[0].name if groups else "rotation"
-    return next((group.name for group in groups if group.is_rotation), default)
+    groups = spec.actions.groups or spec.factors.groups
+    return [group.name for group in sorted(groups, key=lambda group: not group.is_rotation)]
 
 
 def _summary(
-    found: Sequence[Entry], standings: Sequence[Standing], group: str, recipe: str
+    found: Sequence[Entry], standings: Sequence[Standing], groups: Sequence[str], recipe: str
 ) -> dict[str, Any]:
     """Return the contents of benchmark.json."""
-    columns = figures_of_merit(found, group)
+    columns = figures_of_merit(found, groups)
     figures = {
         column.key: {"title": ", ".join(column.title), **column.question._asdict()}
         for column in columns
@@ -121,7 +123,7 @@ def _summary(
         "format": FORMAT,
         "recipe": recipe,
         "split": SPLIT,
-        "group": group,
+        "groups": groups,
         "views": shown_views(found),
         "figures": figures,
         "contenders": contenders,

@@ -32,8 +32,10 @@ class BenchmarkOptions:
     step are the recipe's for all contenders. Notes below the table say what differs.
 
     Each run has its folder in OUT. After every run OUT gets benchmark.md, benchmark.json and
-    benchmark.png anew. --resume goes on after an interruption. Several processes with the same OUT
-    (and --resume) share the work. Further methods and seeds are added.
+    benchmark.png anew. If actions are of several groups of factors, the table has columns of each,
+    and benchmark_GROUP.png is about each group but the first. --resume goes on after an
+    interruption. Several processes with the same OUT (and --resume) share the work. Further methods
+    and seeds are added.
 
     Options of the experiment change the recipe before methods take their places. The seed is set by
     --seeds.

@@ -2,6 +2,7 @@
 
 It writes the run's results.json, and suite/NAME.json of each further part, and prints the figures
 that matter most. About another world than the run's own (`--world`) it writes transfer/NAME.json.
+With `--split val` all of these go to the folder val/ in the run's.
 """
 
 from collections.abc import Iterable, Sequence
@@ -57,8 +58,9 @@ class EvaluateOptions:
     run_dir: Annotated[Path, tyro.conf.Positional]
     """Folder of the run."""
     split: Literal["test", "val"] = "test"
-    """Held-out objects of the training distribution; val is for choosing settings. The splits out
-    of distribution are always probed."""
+    """Held-out objects of the training distribution; val is for choosing settings. Results of test
+    are in RUN_DIR, those of val in RUN_DIR/val. The splits out of distribution are always
+    probed."""
     code: UseAppendAction[tuple[Path, ...]] = ()
     """A Python file of your own that defines the run's world or method; repeat it for several."""
     device: str | None = None
@@ -157,8 +159,7 @@ def _ask_other(what: str, arguments: list[str]) -> None:
         console.print(_part_table(f"{TRANSFER}{path.stem}", further))
     for line in results["left_out"]:
         console.print(Text(line), soft_wrap=True)
-    following = f"Next: seqjepa report {options.run_dir} --out report"
-    console.print(Text(f"done: {path}. {following}"), soft_wrap=True)
+    console.print(Text(f"done: {path}. {_next(options)}"), soft_wrap=True)
 
 
 def _show(outcomes: Iterable[Outcome], options: EvaluateOptions) -> None:
@@ -185,12 +186,17 @@ def _show(outcomes: Iterable[Outcome], options: EvaluateOptions) -> None:
             warn(f"{outcome.name}: {outcome.error}")
 
     if written:
-        following = f"Next: seqjepa report {options.run_dir} --out report"
-        console.print(Text(f"done: {', '.join(written)}. {following}"), soft_wrap=True)
+        console.print(Text(f"done: {', '.join(written)}. {_next(options)}"), soft_wrap=True)
     if failed:
         raise failed[0]
     if not written:
         raise skipped[0]
+
+
+def _next(options: EvaluateOptions) -> str:
+    """Return the command that shows the results."""
+    split = " --split val" if options.split == "val" else ""
+    return f"Next: seqjepa report {options.run_dir}{split} --out report"
 
 
 def _part_table(name: str, records: Sequence[dict[str, Any]]) -> Table:

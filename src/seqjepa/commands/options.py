@@ -41,8 +41,9 @@ def parse(options: type[T], arguments: Sequence[str], *, prog: str, default: T |
     for argument in arguments:
         name = re.split("[= ]", argument)[0].replace("_", "-")
         if re.match("--[a-z]", argument) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f", did you mean {near[0]}?" if near else "."
+            # Without dashes, which would make all short names alike.
+            near = difflib.get_close_matches(name[2:], [each[2:] for each in known], n=1)
+            hint = f", did you mean --{near[0]}?" if near else "."
             raise ConfigError(f"unknown option {name}{hint} {more}")
 
     # tyro prints other mistakes in a box and exits.

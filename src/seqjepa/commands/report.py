@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import UseAppendAction
@@ -26,6 +26,9 @@ class ReportOptions:
     and spread."""
     out: Path
     """Folder to write to."""
+    split: Literal["test", "val"] | None = None
+    """Held-out objects whose results are shown; default: test, or val if nothing was asked of
+    test."""
     code: UseAppendAction[tuple[Path, ...]] = ()
     """A Python file of your own that defines the runs' world or method; repeat it for several."""
 
@@ -36,5 +39,5 @@ def main(arguments: list[str]) -> None:
     options = parse(ReportOptions, arguments, prog="seqjepa report")
     for file in options.code:
         load_code(file)
-    page = write_report(options.run_dirs, options.out, paths=paths)
+    page = write_report(options.run_dirs, options.out, split=options.split, paths=paths)
     sys.stdout.write(f"done: {page}\n")

@@ -28,8 +28,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate a run's newest checkpoint and write `results.json` into its folder.
 
-    The file is written whole or not at all. Evaluating again on the same machine writes the same
-    bytes; the seconds that it took are in `timings.json`.
+    The results of another split than `test` go to a folder of that name in it. The file is written
+    whole or not at all. Evaluating again on the same machine writes the same bytes; the seconds
+    that it took are in `timings.json`.
 
     Args:
         run_dir: of the run.

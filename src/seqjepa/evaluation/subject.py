@@ -27,6 +27,11 @@ from seqjepa.runs.movable import build_world, move
 from seqjepa.worlds.base import World
 
 
+def results_folder(run_dir: Path, split: str) -> Path:
+    """Return the folder of a split's results: the run's own for `test`, else one in it."""
+    return run_dir if split == "test" else run_dir / split
+
+
 class NotApplicableError(ConfigError):
     """A run cannot be asked this: its method or its world lacks what is needed."""
 
@@ -86,6 +91,11 @@ class Subject:
         return device_of(self.method)
 
     @property
+    def results_dir(self) -> Path:
+        """The folder of results, see `results_folder`."""
+        return results_folder(self.run_dir, self.split)
+
+    @property
     def bf16(self) -> bool:
         """True if forward passes are in bf16."""
         return use_bf16(self.experiment.evaluate.precision, self.device)
@@ -138,17 +148,17 @@ class Subject:
         }
 
     def write(self, file: str, results: Mapping[str, Any]) -> Path:
-        """Write a file of results in the run's folder, whole or not at all, and return its path.
+        """Write a file of results in `results_dir`, whole or not at all, and return its path.
 
-        The seconds that they took go to the run's `timings.json`: the same evaluation writes the
-        same results.
+        The seconds that they took go to `timings.json` there: the same evaluation writes the same
+        results.
 
         Raises:
             DiskError: if they cannot be written.
         """
-        path = self.run_dir / file
+        path = self.results_dir / file
         with disk_errors(f"cannot write {path}"):
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, json_bytes(results))
-            note_seconds(self.run_dir, file, self.stages.take())
+            note_seconds(self.results_dir, file, self.stages.take())
         return path

@@ -110,9 +110,9 @@ def chosen_parts(parts: Collection[str]) -> list[str]:
     return known if FULL in parts else list(dict.fromkeys(parts))
 
 
-def results_path(run_dir: Path, name: str) -> Path:
-    """Return the file of a part's results in a run's folder."""
-    return run_dir / _file(name)
+def results_path(folder: Path, name: str) -> Path:
+    """Return the file of a part's results in the folder of a split's results."""
+    return folder / _file(name)
 
 
 def _file(name: str) -> str:
@@ -121,7 +121,7 @@ def _file(name: str) -> str:
 
 def _ask(subject: Subject, name: str, quick: bool) -> Outcome:
     """Ask one question and write its file."""
-    path = results_path(subject.run_dir, name)
+    path = results_path(subject.results_dir, name)
     try:
         if name == PROBES:
             results = probe(subject, quick=quick)

@@ -1,4 +1,4 @@
-"""`timings.json` of a run: the seconds that each stage behind a file of results took.
+"""`timings.json` beside results: the seconds that each stage behind a file of results took.
 
 They stand apart from the results, so that evaluating twice writes the same results.
 """
@@ -13,11 +13,11 @@ from seqjepa.files import json_bytes, write_atomically
 TIMINGS = "timings.json"
 
 
-def note_seconds(run_dir: Path, file: str, seconds: Mapping[str, float]) -> None:
+def note_seconds(folder: Path, file: str, seconds: Mapping[str, float]) -> None:
     """Note the seconds of each stage behind a file of results, in place of earlier ones.
 
     Args:
-        run_dir: of the run.
+        folder: of the results, see `subject.results_folder`.
         file: of the results, below it, such as `suite/group.json`.
         seconds: by stage.
 
@@ -25,17 +25,17 @@ def note_seconds(run_dir: Path, file: str, seconds: Mapping[str, float]) -> None
         OSError: if they cannot be written.
     """
     rounded = {stage: round(each, 1) for stage, each in seconds.items()}
-    known = _read(run_dir / TIMINGS) | {file: rounded}
-    write_atomically(run_dir / TIMINGS, json_bytes(known))
+    known = _read(folder / TIMINGS) | {file: rounded}
+    write_atomically(folder / TIMINGS, json_bytes(known))
 
 
-def seconds_of(run_dir: Path, file: str = "results.json") -> dict[str, float]:
+def seconds_of(folder: Path, file: str = "results.json") -> dict[str, float]:
     """Return the seconds of each stage behind a file of results; empty if none were noted.
 
     Results of earlier versions hold them themselves.
     """
-    noted: dict[str, float] = _read(run_dir / TIMINGS).get(file, {})
-    return noted or _read(run_dir / file).get("seconds", {})
+    noted: dict[str, float] = _read(folder / TIMINGS).get(file, {})
+    return noted or _read(folder / file).get("seconds", {})
 
 
 def _read(path: Path) -> dict[str, Any]:

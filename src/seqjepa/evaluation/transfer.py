@@ -51,7 +51,8 @@ def transfer(
 ) -> tuple[Path, dict[str, Any]]:
     """Ask a run's newest checkpoint about another world, and write `transfer/NAME.json`.
 
-    The file is written whole or not at all; nothing else in the run's folder changes.
+    The file is written whole or not at all, in the folder of `evaluate`'s results; nothing else
+    in the run's folder changes.
 
     Args:
         run_dir: of the run.
@@ -76,7 +77,7 @@ def transfer(
         other = _Other.open(Path(run_dir), world, split, config, Stages(progress), device)
         results = other.results(names)
 
-    file = _file(Path(run_dir), name or kind(type(world)), results)
+    file = _file(other.subject.results_dir, name or kind(type(world)), results)
     return other.subject.write(file, results), results
 
 
@@ -238,11 +239,11 @@ def _acting(config: WorldConfig, names: tuple[str, ...]) -> WorldConfig:
     return replace(config, **chosen)
 
 
-def _file(run_dir: Path, name: str, results: dict[str, Any]) -> str:
+def _file(folder: Path, name: str, results: dict[str, Any]) -> str:
     """Return the file of results: of another world of the same name, it has a digest."""
     stem = f"{FOLDER}/{slug(name) or 'world'}"
     try:
-        earlier = _identity(json.loads((run_dir / f"{stem}.json").read_bytes()))
+        earlier = _identity(json.loads((folder / f"{stem}.json").read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return f"{stem}.json"  # it is not there, or damaged
     own = _identity(results)

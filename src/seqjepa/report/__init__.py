@@ -19,7 +19,11 @@ __all__ = ["write_report"]
 
 
 def write_report(
-    run_dirs: Sequence[str | Path], out: str | Path, *, paths: Mapping[str, str] | None = None
+    run_dirs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    split: str | None = None,
+    paths: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `index.html`, one page that needs no other file, and its figures as PNGs.
 
@@ -27,6 +31,7 @@ def write_report(
         run_dirs: folders of runs; those that differ only in their seed are shown as one, with mean
             and spread.
         out: the folder to write to; made if it is not there.
+        split: whose results are shown; default: test, or val if nothing was asked of test.
         paths: where the runs' data are now, as for `evaluate`.
 
     Returns:
@@ -41,7 +46,7 @@ def write_report(
     if not run_dirs:
         raise ConfigError("a report needs at least one run folder")
     folders = list({Path(folder).resolve(): Path(folder) for folder in run_dirs}.values())
-    variants = group([read_run(folder) for folder in folders])
+    variants = group([read_run(folder, split) for folder in folders])
     target = _prepare(Path(out))
 
     several = len(variants) > 1

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from seqjepa.display import warn
 from seqjepa.errors import ConfigError, DataError, SeqJepaError
 from seqjepa.evaluation.protocol import FORMAT, Record
+from seqjepa.evaluation.subject import results_folder
 from seqjepa.files import json_bytes, sha256
 from seqjepa.runs.config_file import load_config
 from seqjepa.runs.folder import read_spec
@@ -100,10 +101,14 @@ class Variant:
         return next((str(run.results["split"]) for run in self.runs if run.results), "test")
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path, split: str | None = None) -> Run:
     """Read a run folder as the training and evaluation commands leave it.
 
     A further part of the evaluation that cannot be read does not keep the rest from being read.
+
+    Args:
+        folder: of the run.
+        split: whose results are read; default: test, or val if nothing was asked of test.
 
     Raises:
         ConfigError: if the folder is no run, or a newer version wrote it.
@@ -111,19 +116,18 @@ def read_run(folder: Path) -> Run:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise ConfigError(
-            f"{folder} is no run folder: it has no config.json. "
-            "Give folders that `seqjepa train` wrote"
-        )
+        remedy = _runs_inside(folder) or "Give folders that `seqjepa train` wrote"
+        raise ConfigError(f"{folder} is no run folder: it has no config.json. {remedy}")
     # Paths keep their "~" for the home folder: a report may be shown to others.
     config = read_object(path)
     remedy = "restore the file or train again"
     require_keys(path, config, {"name", "seed", "method", "world"}, remedy)
 
     metrics = _read_metrics(folder / "metrics.jsonl")
-    evaluated = folder / "results.json"
+    measured = results_folder(folder, split or _evaluated_split(folder))
+    evaluated = measured / "results.json"
     results = read_results(evaluated) if evaluated.exists() else None
-    parts, unread = _read_parts(folder)
+    parts, unread = _read_parts(measured)
     return Run(folder, load_config(config, path), metrics, results, _data(folder), parts, unread)
 
 
@@ -212,6 +216,22 @@ def _data(folder: Path) -> str:
     except ConfigError:
         return ""  # a report needs no world.json
     return sha256(json_bytes(data)) if data else ""
+
+
+def _runs_inside(folder: Path) -> str:
+    """Return what to give in place of a folder of runs; empty if there are none."""
+    runs = sorted(str(found.parent) for found in folder.glob("*/config.json"))
+    if not runs:
+        return ""
+    table = folder / "benchmark.md"
+    page = f". The benchmark's table is {table}" if table.exists() else ""
+    return f"It holds runs, name some of them: {', '.join(runs)}{page}"
+
+
+def _evaluated_split(folder: Path) -> str:
+    """Return the split of a run's evaluation: `test`, or `val` while settings are chosen."""
+    on_test = any((folder / name).exists() for name in ("results.json", "suite", "transfer"))
+    return "test" if on_test else "val"
 
 
 def _read_parts(

@@ -13,4 +13,9 @@ def duration(seconds: float) -> str:
     """Return a time in the unit that people would use."""
     if seconds < 120:
         return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} minutes"
+    if seconds <= 48 * 3600:
+        return f"{seconds / 3600:.1f} hours"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days} days {hours} h"

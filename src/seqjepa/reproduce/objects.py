@@ -123,6 +123,7 @@ def _table9() -> Table:
 
     notes = (
         LENGTHS,
+        "At the paper's scale, figures of 3DIEBench-OOD need `--threediebench-ood PATH`.",
         "The change is of top-1, from the test split of table 1 to this one, in points.",
         "Runs are those of table 1. The rotations of 3DIEBench-OOD are those of training under "
         "other names (docs/data/threediebench.md): with canonical quaternions R² need not fall as "

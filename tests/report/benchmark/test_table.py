@@ -223,9 +223,17 @@ def test_views_are_as_many_as_all_contenders_have() -> None:
     assert shown_views([]) == 1
 
 
-def test_another_group_than_rotation(three: list[Entry]) -> None:
-    heads = figures_of_merit(three, "light")
-    assert [head.title for head in heads][4:] == [("relative light", "R²")]
+def test_each_group_of_factors_has_its_columns(three: list[Entry]) -> None:
+    heads = figures_of_merit(three, ["rotation", "light"])
+    assert [head.title for head in heads][4:] == [
+        ("relative rotation", "R²"),
+        ("relative light", "R²"),
+        ("individual rotation", "R²"),
+        ("relative rotation", "median error, °"),
+    ]
+    assert len({head.key for head in heads}) == len(heads)
+    row = next(line for line in benchmark_table(three, ["light"]).lines if line.label == "sie")
+    assert row.cells[-1].text == "0.500"
 
 
 def test_the_pareto_front() -> None:

@@ -17,6 +17,13 @@ from seqjepa.report.tables import CONTROLS, SHOWN_VIEWS, Question, Value, questi
 
 # Metrics in the head of a narrow column.
 UNITS = {"top1": "top-1, %", "r2": "R²", "median_degrees": "median error, °"}
+ROTATION = ("rotation",)  # the group of factors that the paper's tables are about
+# Of each group: what is asked of the features of how many views, and the metric.
+FACTOR_FIGURES = (
+    ("relative", "pair", 2, "r2"),
+    ("individual", "view", 1, "r2"),
+    ("relative", "pair", 2, "median_degrees"),
+)
 
 
 @dataclass(frozen=True)
@@ -127,24 +134,26 @@ class FigureOfMerit:
     question: Question
 
 
-def figures_of_merit(found: Sequence[Entry], group: str = "rotation") -> tuple[FigureOfMerit, ...]:
+def figures_of_merit(
+    found: Sequence[Entry], groups: Sequence[str] = ROTATION
+) -> tuple[FigureOfMerit, ...]:
     """Return the figures that at least one contender has.
 
     Args:
         found: the contenders.
-        group: of the world's factors, to be predicted from features.
+        groups: of the world's factors, to be predicted from features.
     """
     m = shown_views(found)
-    relative, individual = f"relative {group}", f"individual {group}"
-    every = (
+    every = [
         ("top1_view", "z of one view", Question("class", "view", 1, "top1")),
         ("top1_mean", f"mean of {m} views’ z", Question("class", "mean", m, "top1")),
         ("top1_logits", f"mean of {m} views’ logits", Question("class", "logits", m, "top1")),
         ("top1_sequence", f"z_AGG of {m} views", Question("class", "sequence", m, "top1")),
-        ("relative_r2", relative, Question(relative, "pair", 2, "r2")),
-        ("individual_r2", individual, Question(individual, "view", 1, "r2")),
-        ("relative_degrees", relative, Question(relative, "pair", 2, "median_degrees")),
-    )
+    ]
+    for kind, source, views, metric in FACTOR_FIGURES:
+        for group in groups:
+            question = Question(f"{kind} {group}", source, views, metric)
+            every.append((f"{kind}_{group}_{metric}", question.task, question))
 
     asked = {question_of(record) for entry in found for record in entry.records}
     return tuple(
@@ -169,15 +178,13 @@ def shown_views(found: Iterable[Entry]) -> int:
     return max((m for m in set.intersection(*known) if m <= SHOWN_VIEWS), default=1)
 
 
-def learned(entry: Entry, group: str = "rotation") -> bool:
-    """Return True if z predicts the class or the group of factors better than untrained features.
+def learned(entry: Entry, groups: Sequence[str] = ROTATION) -> bool:
+    """Return True if z predicts the class or a group of factors better than untrained features.
 
     It is also True where nothing was compared.
     """
-    asked = (
-        Question("class", "view", 1, "top1"),
-        Question(f"relative {group}", "pair", 2, "r2"),
-    )
+    asked = [Question("class", "view", 1, "top1")]
+    asked += [Question(f"relative {group}", "pair", 2, "r2") for group in groups]
     gains = []
     for question in asked:
         trained, untrained = entry.answer("model", question), entry.answer("random", question)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqjepa.config import method_defaults
-from seqjepa.report.benchmark.entries import Entry, learned
+from seqjepa.report.benchmark.entries import ROTATION, Entry, learned
 from seqjepa.report.runs import Run, flatten
 
 # The settings that should be equal, beside steps and views.
@@ -22,12 +22,12 @@ EVERY = ("world.actions", "evaluate.objects")
 Facts = Mapping[str, Any]
 
 
-def footnotes(found: Sequence[Entry], group: str = "rotation") -> list[str]:
+def footnotes(found: Sequence[Entry], groups: Sequence[str] = ROTATION) -> list[str]:
     """Return the notes on a table of these contenders.
 
     Args:
         found: from `entries`.
-        group: of the world's factors, whose R² is shown.
+        groups: of the world's factors, whose R² is shown.
     """
     several = any(len(entry.runs) > 1 for entry in found)
     how = "Mean ± standard deviation over n seeds" if several else "One seed"
@@ -45,7 +45,7 @@ def footnotes(found: Sequence[Entry], group: str = "rotation") -> list[str]:
             f"{', '.join(ceilings)} learns from labels and actions: what an encoder of this size "
             "can tell after as many views. It does not compete."
         )
-    if unlearned := [entry.name for entry in found if entry.runs and not learned(entry, group)]:
+    if unlearned := [entry.name for entry in found if entry.runs and not learned(entry, groups)]:
         notes.append(
             "Did not learn in this recipe, z being no better than untrained features: "
             f"{', '.join(unlearned)}."

@@ -81,7 +81,7 @@ def draw_pareto(found: Sequence[Entry], group: str = "rotation") -> Figure | Non
     """
     ceilings = [entry for entry in found if entry.is_ceiling]
     competing = [entry for entry in found if not entry.is_ceiling]
-    shown = [entry for entry in competing if learned(entry, group)] or competing
+    shown = [entry for entry in competing if learned(entry, [group])] or competing
     points = [point for entry in shown for point in _points(entry, found, group)]
     if not points:
         return None
@@ -129,12 +129,12 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
 
 def _points(entry: Entry, found: Sequence[Entry], group: str) -> list[Point]:
     """Return the points of a contender and its readouts, as far as they have both figures."""
-    asked = {merit.key: merit.question for merit in figures_of_merit(found, group)}
+    asked = {merit.key: merit.question for merit in figures_of_merit(found, [group])}
     family = 2 if entry.aggregates else int(entry.conditioned)
     points = []
     for features in ("model", *entry.readouts):
         answers = {key: entry.answer(features, question) for key, question in asked.items()}
-        r2 = answers.get("relative_r2")
+        r2 = answers.get(f"relative_{group}_r2")
         top1 = answers.get("top1_sequence") or answers.get("top1_mean")
         if r2 and top1:
             readout = features != "model"

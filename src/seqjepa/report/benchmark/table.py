@@ -7,7 +7,13 @@ from statistics import mean, stdev
 from typing import Any
 from urllib.parse import quote
 
-from seqjepa.report.benchmark.entries import Entry, FigureOfMerit, control, figures_of_merit
+from seqjepa.report.benchmark.entries import (
+    ROTATION,
+    Entry,
+    FigureOfMerit,
+    control,
+    figures_of_merit,
+)
 from seqjepa.report.benchmark.footnotes import footnotes
 from seqjepa.report.tables import CONTROLS, Cell, text
 from seqjepa.report.words import amount
@@ -49,16 +55,16 @@ class BenchmarkTable:
         return [("method",), ("conditioned on",), *figures, ("views seen",), ("n",)]
 
 
-def benchmark_table(found: Sequence[Entry], group: str = "rotation") -> BenchmarkTable:
+def benchmark_table(found: Sequence[Entry], groups: Sequence[str] = ROTATION) -> BenchmarkTable:
     """Return the table of contenders, with the best figure of each column marked.
 
     Controls and the supervised ceiling do not compete.
 
     Args:
         found: from `entries`.
-        group: of the world's factors, whose R² is shown.
+        groups: of the world's factors, whose R² is shown.
     """
-    columns = figures_of_merit(found, group)
+    columns = figures_of_merit(found, groups)
     rows = [(entry, features) for entry in found for features in ("model", *entry.readouts)]
     compete = [(entry, features) for entry, features in rows if not entry.is_ceiling]
     best = [_best(compete, column) for column in columns]
@@ -67,7 +73,7 @@ def benchmark_table(found: Sequence[Entry], group: str = "rotation") -> Benchmar
     for features, label in CONTROLS.items():
         if (line := _control_line(found, features, label, columns)) is not None:
             lines.append(line)
-    return BenchmarkTable(columns, tuple(lines), tuple(footnotes(found, group)))
+    return BenchmarkTable(columns, tuple(lines), tuple(footnotes(found, groups)))
 
 
 def markdown(table: BenchmarkTable, links: Mapping[str, str] | None = None) -> str:
