@@ -297,8 +297,15 @@ def test_conditioning_shows_differences_and_the_share_of_the_loss(monkeypatch):
         }
     )
     [line] = conditioning.table(found).splitlines()[2:]
-    assert line.startswith("| the demo's | 1.0 million | 3/1 | 0.500 ± 0.001 | 0.400 | +0.100 |")
+    told = "the demo's objective"
+    assert line.startswith(f"| {told} | 1.0 million | 3/1 | 0.500 ± 0.001 | 0.400 | +0.100 |")
     assert line.endswith("| 26 % |")
+
+
+def test_both_places_of_actions_are_held_against_the_same_run_without():
+    names = ("demo", "demo_both", "demo_no_actions")
+    found = Committed({f"equal_views/{name}": made(r2=0.5) for name in names})
+    assert [name for _, name, _ in conditioning.pairs(found)] == ["demo", "demo_both"]
 
 
 def test_the_table_of_costs_is_up_to_date(tmp_path):
