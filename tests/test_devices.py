@@ -1,5 +1,7 @@
 """Devices: what can be computed on, what cannot, and what results say of it."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -14,8 +16,8 @@ def test_a_device_is_found_by_name_or_by_default() -> None:
     assert find_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.parametrize("name", ["tpu", "meta", "cuda:99"])
-def test_what_cannot_be_computed_on_is_a_config_error(name: str) -> None:
+@pytest.mark.parametrize("name", ["tpu", "meta", "cuda:99", 99, torch.float16])
+def test_what_cannot_be_computed_on_is_a_config_error(name: Any) -> None:
     with pytest.raises(ConfigError, match=f"cannot compute on device '{name}'"):
         find_device(name)
 

@@ -63,7 +63,9 @@ def test_arrays_are_as_good_as_tensors(model: Model) -> None:
         (VIEWS.numpy().astype(object), "a NumPy array of numbers, got object"),
         ([VIEWS, VIEWS], r"a tensor or a NumPy array, got list: .*torch\.stack"),
         (VIEWS.permute(0, 1, 3, 4, 2), r"\[2, 3, 16, 16, 3\]: move the channels forward"),
-        (VIEWS[0, 0], "at least one leading axis"),
+        (VIEWS[0, 0], r"at least one leading axis, got \[3, 16, 16\]: .* is views\[None\]"),
+        (VIEWS[0, 0].permute(1, 2, 0), r"got \[16, 16, 3\]: move the channels forward"),
+        (None, "got NoneType$"),
     ],
 )
 def test_other_views_are_refused_in_words(model: Model, views: object, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Checks of config fields: each raises one ConfigError that names the field, rule and value."""
+"""Checks of fields and arguments: each raises one ConfigError that names it, rule and value."""
 
 import math
 from collections.abc import Callable
@@ -16,6 +16,13 @@ class Section(Protocol):
     """
 
     section: ClassVar[str]
+
+
+def instance(name: str, value: object, kind: type, cure: str) -> None:
+    """Raise a ConfigError that names the cure unless an argument is of a class."""
+    if not isinstance(value, kind):
+        got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise ConfigError(f"{name} must be of type {kind.__name__}, got {got}: {cure}")
 
 
 def positive(config: Section, *names: str) -> None:

@@ -24,10 +24,12 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
         ConfigError: if torch knows no such device or this machine has none.
     """
     try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if name is None:
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        device = torch.device(name)
         # Only a computation shows that the device is there.
         torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(
             f"cannot compute on device {str(name)!r} ({reason}): "

@@ -124,8 +124,11 @@ class Model:
         """
         images, channels = as_tensor("views", views), self.spec.image_shape[0]
         if images.ndim < 4 or images.shape[-3] != channels:
-            last = images.ndim >= 4 and images.shape[-1] == channels
-            hint = ": move the channels forward, movedim(-1, -3)" if last else ""
+            hint = ""
+            if images.ndim >= 3 and images.shape[-1] == channels != images.shape[-3]:
+                hint = ": move the channels forward, movedim(-1, -3)"
+            elif images.ndim == 3 and len(images) == channels:
+                hint = ": a batch of this one is views[None]"
             raise ConfigError(
                 f"views must be [..., {channels}, H, W] with at least one leading axis, got "
                 f"{list(images.shape)}{hint}"
@@ -142,8 +145,13 @@ class Model:
             ConfigError: if they are no raw images, or do not go together.
         """
         images, moves = self.raw_views(views), as_tensor("actions", actions)
+        if images.ndim != 5 or not images.shape[1]:
+            raise ConfigError(
+                f"views must be [B, T, C, H, W], got {list(images.shape)}: a batch of one sequence "
+                "is views[None], one of single views is views[:, None]"
+            )
         expected = (images.shape[0], images.shape[1] + more, self.spec.actions.action_dim)
-        if images.ndim != 5 or tuple(moves.shape) != expected:
+        if tuple(moves.shape) != expected:
             raise ConfigError(
                 f"views {list(images.shape)} go with actions {list(expected)} [B, T, A], got "
                 f"{list(moves.shape)}"
@@ -164,7 +172,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
         return value
     wanted = f"{name} must be a tensor or a NumPy array"
     if not isinstance(value, np.ndarray):
-        raise ConfigError(f"{wanted}, got {type(value).__name__}: stack them into one, torch.stack")
+        hint = ": torch.stack or torch.tensor makes one" if isinstance(value, list | tuple) else ""
+        raise ConfigError(f"{wanted}, got {type(value).__name__}{hint}")
     try:
         # A copy in the machine's own order of bytes: tensors share no other memory.
         return torch.from_numpy(np.array(value, value.dtype.newbyteorder("=")))

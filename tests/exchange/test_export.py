@@ -87,6 +87,7 @@ def test_pushing(run: Path, tmp_path: Path, hub: type[FakeHub], capsys) -> None:
     ("options", "code", "message"),
     [
         ("--format onnx --part whole --push a/b", 2, "--push is for --format hub, got onnx"),
+        ("--format hub --push ./local", 2, "OWNER/NAME, got ./local: --out names the folder here"),
         ("--format hub --part whole", 2, "--part is for --format onnx; hub has one content"),
         ("--format timm", 2, "width 2 and stem compact: no argument of timm.create_model"),
         ("--format pickle", 2, "pickle"),

@@ -21,7 +21,7 @@ from fixtures.untrained import untrained
 from seqjepa.errors import CheckpointError, ConfigError
 from seqjepa.exchange.pretrained import from_pretrained, pretrained_files
 from seqjepa.files import sha256
-from seqjepa.model import Model
+from seqjepa.model import Model, load
 from seqjepa.worlds import arrays
 
 VIEWS, ACTIONS = torch.rand(2, 3, 3, 16, 16), torch.rand(2, 3, 4)
@@ -178,8 +178,10 @@ def test_other_folders_are_refused_in_words(run: Path, folder: Path) -> None:
         from_pretrained(run)
     with pytest.raises(CheckpointError, match=r"it has no config\.json and no model\.safetensors"):
         from_pretrained(folder / "model.safetensors")
-    with pytest.raises(ConfigError, match="has no revisions: leave it out"):
+    with pytest.raises(ConfigError, match="has no revision 'main': leave it out"):
         from_pretrained(folder, revision="main")
+    with pytest.raises(ConfigError, match=r"exported model: seqjepa\.from_pretrained reads it"):
+        load(folder)
 
 
 class TestHub:

@@ -120,6 +120,31 @@ def test_health_is_logged_on_demand_and_changes_nothing_else(tmp_path: Path) -> 
         assert 1 < line["health/lidar"] < 8
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"experiment": "shapes_demo"},
+            r"Experiment, got str: seqjepa\.recipe\(NAME\)\(\) makes one",
+        ),
+        ({"experiment": contract.experiment}, "of type Experiment, got function"),
+        (
+            {"experiment": short("simclr", log_every=2.0)},
+            r"'train\.log_every' must be int, got 2\.0",
+        ),
+        ({"experiment": replace(short("simclr"), method="byol")}, "'method' must be an object"),
+        ({"trackers": ["wandb"]}, r"trackers must be functions, .* got \('wandb',\)"),
+    ],
+)
+def test_other_arguments_are_refused_before_anything_is_written(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    given = {"experiment": short("simclr"), "device": "cpu", "quiet": True, **changes}
+    with pytest.raises(ConfigError, match=message):
+        train(run_dir=tmp_path / "run", **given)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_resumed_run_says_what_it_computed_with_before() -> None:
     before = manifest.environment({"device": "cpu", "precision": "bf16"})
     now = manifest.environment({"device": "GPU", "precision": "fp32"})

@@ -168,6 +168,18 @@ def test_the_nearest_of_a_bank_by_an_independent_search() -> None:
     assert torch.equal(model.retrieve(asked[0, 0], bank, k=4).indices, found.indices[0, 0])
 
 
+def test_embeddings_may_be_arrays_of_any_precision() -> None:
+    model = exact()
+    asked, bank = torch.randn(3, 9), torch.randn(5, 9)
+    near, apart = model.retrieve(asked, bank, k=5), model.distance(asked[:, None], bank)
+    # Each precision holds these numbers as they are, but half.
+    for given, atol in ((asked.numpy(), 0), (asked.double(), 0), (asked.half(), 1e-2)):
+        found = model.retrieve(given, bank.numpy(), k=5)
+        torch.testing.assert_close(found.distances, near.distances, atol=atol, rtol=0)
+        distances = model.distance(given[:, None], bank.numpy())
+        torch.testing.assert_close(distances, apart, atol=atol, rtol=0)
+
+
 def test_distances_know_lengths_where_the_loss_does() -> None:
     model = exact()
     one, other = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 3.0])
@@ -213,6 +225,7 @@ def test_runs_that_imagine_nothing(run: Path, tmp_path: Path) -> None:
 
 STATE = State(torch.randn(2, 1, 9), torch.zeros(2, 0, 4), torch.randn(2, 9))
 MOVES = torch.tensor([[[0.0, 0, 0, 1]]]).expand(2, 5, 4)
+UINT8 = torch.zeros(2, 1, 3, 3, dtype=torch.uint8)  # views
 
 
 @pytest.mark.parametrize(
@@ -238,8 +251,30 @@ MOVES = torch.tensor([[[0.0, 0, 0, 1]]]).expand(2, 5, 4)
         (lambda m: m.plan(STATE, STATE, proposals=MOVES[0] * math.inf), "proposals hold NaN"),
         (lambda m: m.retrieve(STATE.embedding, torch.zeros(3, 8)), r"must be \[N, 9\].* \[3, 8\]"),
         (lambda m: m.retrieve(STATE.embedding, torch.zeros(3, 9), k=4), "k must be 1 to 3"),
+        (
+            lambda m: m.retrieve(STATE.embedding, UINT8),
+            r"bank must be float .*uint8 \[2, 1, 3, 3\]: `target` makes",
+        ),
+        (lambda m: m.retrieve(STATE, STATE.embedding), "got a State: give its .embedding"),
+        (lambda m: m.distance([1.0], STATE.embedding), r"got list: torch\.stack or"),
+        (
+            lambda m: m.distance(torch.zeros(2, 5, 9), torch.zeros(3, 9)),
+            r"\[2, 5, 9\] and others \[3, 9\] must be equally wide and broadcast: others\[:, None",
+        ),
         (lambda m: m.infer_action(show(poses(2)), show(poses(3))), "before and after must both"),
         (lambda m: m.observe(show(poses(2, 3))), r"go with actions \[2, 2, 4\]"),
+        (lambda m: m.observe(show(poses(2))), r"\[B, T, C, H, W\], got \[2, 1, 3, 3\]: .*\[:, N"),
+        (lambda m: m.observe(show(poses(2, 0))), r"\[B, T, C, H, W\], got \[2, 0, 1, 3, 3\]"),
+        (lambda m: m.imagine(UINT8, MOVES), "state must be of type State, got Tensor: `observe`"),
+        (lambda m: m.advance(UINT8.numpy(), MOVES), "must be of type State, got ndarray"),
+        (lambda m: m.plan(UINT8, STATE), "state must be of type State, got Tensor: `observe`"),
+        (lambda m: m.plan(STATE, STATE.embedding), "goal must be of type State, got Tensor"),
+        (
+            lambda m: m.plan(STATE, STATE, planner=CrossEntropy),
+            r"planner must be of type Planner, got the class CrossEntropy: write CrossEntropy\(\)",
+        ),
+        (lambda m: m.action(rotation=[torch.zeros(3)] * 2), r"\[..., 3\], finite, and all in one"),
+        (lambda m: WorldModel("runs/demo"), r"type Model, got str: WorldModel\.load\(RUN_DIR"),
         (lambda m: m.decode(STATE.embedding), "no decoder yet: train it, seqjepa decode"),
         (
             lambda m: other(actions=torch.zeros(2, 1, 4)),

@@ -1,6 +1,7 @@
 """Export of a run's newest checkpoint in a form that others read, into a new folder."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,6 +53,10 @@ def export_run(
         raise ConfigError(f"--part is for --format onnx; {form} has one content: leave it out")
     if push is not None and form != "hub":
         raise ConfigError(f"--push is for --format hub, got {form}")
+    if push is not None and not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", push):
+        raise ConfigError(
+            f"--push must be a name on the hub, OWNER/NAME, got {push}: --out names the folder here"
+        )
 
     if out.exists():
         raise ConfigError(f"{out} exists already: choose another --out, or remove it")

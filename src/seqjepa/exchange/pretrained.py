@@ -20,11 +20,12 @@ from seqjepa.from_json import build_dataclass
 from seqjepa.model import Model, build_method
 from seqjepa.runs.checkpoint import parse, serialise
 from seqjepa.runs.config_file import dump_config, expanded, load_config
+from seqjepa.runs.folder import EXPORTED
 from seqjepa.runs.movable import is_path
 from seqjepa.runs.tensors import restore
 from seqjepa.worlds.base import WorldSpec
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS = "config.json", EXPORTED
 # Of config.json; the experiment in it notes a format of its own.
 FORMAT = 1
 KEYS = {"format", "experiment", "world", "step", "environment", "sha256"}
@@ -76,7 +77,7 @@ def from_pretrained(
         folder = download(str(name), revision, [CONFIG, WEIGHTS])
     elif revision is not None:
         raise ConfigError(
-            f"{folder} is a folder of this machine and has no revisions: leave it out"
+            f"{folder} is a folder of this machine and has no revision {revision!r}: leave it out"
         )
     return _read(folder, where)
 

@@ -47,12 +47,13 @@ def recipes() -> dict[str, Recipe]:
     return found
 
 
-def recipe(name: str) -> Recipe:
+def recipe(name: str | Path) -> Recipe:
     """Return a recipe by its name, or the function `recipe` of a Python file of one's own.
 
     Raises:
         ConfigError: if there is none.
     """
+    name = str(name)
     if name.endswith(".py"):
         own: Recipe | None = getattr(load_code(Path(name)), "recipe", None)
         if own is None:

@@ -24,6 +24,7 @@ from seqjepa.runs.movable import is_path, settled
 from seqjepa.worlds.base import WorldSpec
 
 CONFIG, WORLD, METRICS, CHECKPOINTS = "config.json", "world.json", "metrics.jsonl", "checkpoints"
+EXPORTED = "model.safetensors"  # which an exported model's folder has, beside its config.json
 
 Warn = Callable[[str], None]
 _logger = logging.getLogger("seqjepa")
@@ -219,9 +220,11 @@ def read_config(path: Path) -> dict[str, Any]:
     """Read the config of the run in a folder, as JSON data for `config.from_json`.
 
     Raises:
-        ConfigError: if the folder holds no run, its config.json is damaged, or a newer version
-            wrote it.
+        ConfigError: if the folder holds no run or an exported model, its config.json is damaged, or
+            a newer version wrote it.
     """
+    if (path / EXPORTED).exists():
+        raise ConfigError(f"{path} is an exported model: seqjepa.from_pretrained reads it")
     return expanded(load_config(_load(path / CONFIG), path / CONFIG))
 
 
@@ -270,7 +273,7 @@ def _load(path: Path) -> dict[str, Any]:
     """Read a JSON object of the run."""
     try:
         data = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ConfigError(
             f"{path.parent} is not the folder of a run: it has no {path.name}"
         ) from error

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from seqjepa import devices, distributed
-from seqjepa.config import Experiment, OptimConfig, TrainConfig, to_json
+from seqjepa.checks import instance
+from seqjepa.config import Experiment, OptimConfig, TrainConfig, from_json, to_json
 from seqjepa.devices import device_of, environment, fork_rng, use_bf16
 from seqjepa.display import Display, silenced
 from seqjepa.distributed import all_reduce_mean, rank, require_same
-from seqjepa.errors import CollapseError, Interrupted, NonFiniteError, Stopped
+from seqjepa.errors import CollapseError, ConfigError, Interrupted, NonFiniteError, Stopped
 from seqjepa.evaluation.features import require_memory
 from seqjepa.evaluation.sampling import Sampling
 from seqjepa.keys import step_seed
@@ -83,6 +84,13 @@ def train(
         Stopped, Interrupted: at SIGTERM or SIGINT, with the state saved.
         DistributedError: if another rank has ended or stalled.
     """
+    instance("experiment", experiment, Experiment, "seqjepa.recipe(NAME)() makes one")
+    trackers = tuple(trackers)
+    if not all(map(callable, trackers)):
+        raise ConfigError(
+            f"trackers must be functions, as seqjepa.training.trackers.tensorboard() returns, got "
+            f"{trackers}"
+        )
     config, run_dir = experiment.train, Path(run_dir)
     with distributed.process_group(rank_timeout), silenced(quiet):
         world = prepare(experiment, run_dir, resume=resume, device=devices.own_device(device))
@@ -184,6 +192,8 @@ def prepare(experiment: Experiment, run_dir: Path, *, resume: bool, device: torc
         ConfigError, DataError: if something does not fit.
     """
     config, data = experiment.train, to_json(experiment)
+    # A field of another type would show only when the run is loaded.
+    from_json(data)
     require_same("configuration", data)
     distributed.shard_indices(config.batch_size, config.accumulate)
     RunFolder.check(run_dir, data, resume=resume)

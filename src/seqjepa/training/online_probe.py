@@ -78,7 +78,7 @@ class OnlineProbe(nn.Module):
             "right_view": right[0],
             "right_sequence": right[1],
             "labelled": labelled.sum(),
-            "sequences": labelled.new_tensor(len(labels), dtype=torch.int64),
+            "sequences": labels.new_full((), len(labels)),
         }
         of_actions: list[Tensor] = []
         total = logits[0].new_zeros(())

@@ -74,12 +74,15 @@ def action(space: ActionSpace, changes: Mapping[str, Any]) -> Tensor:
     known = {group.name: group for group in space.select(tuple(changes)).groups}
     steps = {group.name: torch.zeros(_step_width(group)) for group in space.groups}
     for name, change in changes.items():
-        values, width = torch.as_tensor(change, dtype=torch.float32), len(steps[name])
+        width = len(steps[name])
+        wanted = f"the change of group {name!r} must be [..., {width}], finite"
+        try:
+            values = torch.as_tensor(change, dtype=torch.float32, device="cpu")
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{wanted}, and all in one tensor or list: {error}") from error
         if not values.ndim or values.shape[-1] != width or not torch.isfinite(values).all():
-            raise ConfigError(
-                f"the change of group {name!r} must be [..., {width}], finite, got "
-                f"{values.tolist() if values.numel() < 8 else list(values.shape)}"
-            )
+            got = values.tolist() if values.numel() < 8 else list(values.shape)
+            raise ConfigError(f"{wanted}, got {got}")
         group = known[name]
         steps[name] = values if group.is_rotation else values / torch.tensor(group.scales)
 

@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import instance
 from seqjepa.devices import device_of
 from seqjepa.errors import ConfigError
 from seqjepa.methods.base import Method
 from seqjepa.model import Model, as_tensor, load
 from seqjepa.world_model.decoder import Decoder, load_decoder
+from seqjepa.world_model.embeddings import distances, embeddings_of, nearest_entries
 from seqjepa.world_model.imagining import imagined_state, require_actions, rolled
 from seqjepa.world_model.manifold import action, compose, inverse, nearest
 from seqjepa.world_model.planning import CrossEntropy, Planner, Problem
 from seqjepa.world_model.state import (
+    OBSERVE,
     Array,
     Inferred,
     Neighbours,
@@ -32,8 +34,6 @@ from seqjepa.world_model.state import (
     moves_of,
     proposals_of,
 )
-
-ROWS = 1024  # of embeddings that are looked for in a bank at once
 
 _logger = logging.getLogger("seqjepa")
 
@@ -51,6 +51,7 @@ class WorldModel:
     decoder: Decoder | None = None
 
     def __post_init__(self) -> None:
+        instance("model", self.model, Model, "WorldModel.load(RUN_DIR) loads a run's")
         require_actions(self.model)
 
     @classmethod
@@ -174,16 +175,18 @@ class WorldModel:
         with torch.no_grad():
             return imagined_state(self.method, state, moves)
 
-    def distance(self, embeddings: Tensor, others: Tensor) -> Tensor:
+    def distance(self, embeddings: Array, others: Array) -> Tensor:
         """Return the distances [...] between embeddings [..., F] that broadcast.
 
         They are 1 - cosine, or the mean squared difference where the method's loss knows lengths.
-        """
-        if self.method.scaled:
-            return (embeddings - others).square().mean(-1)
-        return 1 - F.cosine_similarity(embeddings, others, dim=-1)
 
-    def retrieve(self, embeddings: Tensor, bank: Tensor, k: int = 1) -> Neighbours:
+        Raises:
+            ConfigError: if they are no embeddings, or do not broadcast.
+        """
+        given = self._embeddings("embeddings", embeddings), self._embeddings("others", others)
+        return distances(*given, scaled=self.method.scaled)
+
+    def retrieve(self, embeddings: Array, bank: Array, k: int = 1) -> Neighbours:
         """Return the entries of a bank that are nearest to embeddings.
 
         Args:
@@ -192,24 +195,12 @@ class WorldModel:
             k: number of entries, 1 to N.
 
         Raises:
-            ConfigError: if they are of different widths, or the bank has fewer than k entries.
+            ConfigError: if they are no embeddings, of different widths, or the bank has fewer than
+                k entries.
         """
-        if bank.ndim != 2 or bank.shape[1] != embeddings.shape[-1]:
-            raise ConfigError(
-                f"the bank must be [N, {embeddings.shape[-1]}], as wide as the embeddings, got "
-                f"{list(bank.shape)}: make it with `target`"
-            )
-        if not 1 <= k <= len(bank):
-            raise ConfigError(f"k must be 1 to {len(bank)}, the entries of the bank, got {k}")
-
+        given = self._embeddings("embeddings", embeddings), self._embeddings("the bank", bank)
         with torch.no_grad():
-            rows = embeddings.reshape(-1, bank.shape[1]).split(ROWS)
-            found = [self._distances(part, bank).topk(k, largest=False) for part in rows]
-        shape = (*embeddings.shape[:-1], k)
-        return Neighbours(
-            torch.cat([part.indices for part in found]).view(shape),
-            torch.cat([part.values for part in found]).view(shape),
-        )
+            return nearest_entries(*given, k, scaled=self.method.scaled)
 
     def infer_action(
         self,
@@ -280,9 +271,14 @@ class WorldModel:
             seed: of what is drawn.
 
         Raises:
-            ConfigError: if goal or proposals are of another shape, the horizon is below 1, or the
-                search cannot be made, see `Planner.search` and `manifold.uniform`.
+            ConfigError: if state or goal are no states, goal or proposals are of another shape, the
+                horizon is below 1, or the search cannot be made, see `Planner.search` and
+                `manifold.uniform`.
         """
+        instance("state", state, State, OBSERVE)
+        instance("goal", goal, State, OBSERVE)
+        planner = planner or CrossEntropy()
+        instance("planner", planner, Planner, "write CrossEntropy() or Gradient()")
         if goal.embedding.shape != state.embedding.shape:
             raise ConfigError(
                 f"the goal must be as the state, an embedding {list(state.embedding.shape)}, got "
@@ -310,23 +306,19 @@ class WorldModel:
                 return (forth + back) / 2
 
             problem = Problem(self.space, cost, known, (len(state), horizon), generator)
-            return Plan(*(planner or CrossEntropy()).search(problem))
+            return Plan(*planner.search(problem))
 
-    def decode(self, embeddings: Tensor) -> Tensor:
+    def decode(self, embeddings: Array) -> Tensor:
         """Return pictures [..., C, H, W] in 0..1 of embeddings [..., F].
 
         Raises:
-            ConfigError: if there is no decoder, or they are of another width.
+            ConfigError: if there is no decoder, or they are no embeddings or of another width.
         """
         if self.decoder is None:
             raise ConfigError("this run has no decoder yet: train it, seqjepa decode RUN_DIR")
         with torch.no_grad():
-            pictures: Tensor = self.decoder(embeddings)
+            pictures: Tensor = self.decoder(self._embeddings("embeddings", embeddings))
         return pictures
 
-    def _distances(self, embeddings: Tensor, others: Tensor) -> Tensor:
-        """Return the distances [n, N] of embeddings [n, F] to all of others [N, F]."""
-        # As `distance`, by matrix products: differences [n, N, F] may not fit into memory.
-        if self.method.scaled:
-            return torch.cdist(embeddings, others).square() / others.shape[1]
-        return 1 - F.normalize(embeddings, dim=-1) @ F.normalize(others, dim=-1).T
+    def _embeddings(self, name: str, value: Array) -> Tensor:
+        return embeddings_of(name, value, device_of(self.method))

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import instance
 from seqjepa.errors import ConfigError
 from seqjepa.model import as_tensor
 from seqjepa.world_model.manifold import uniform
 
 PROPOSALS = 4096  # actions drawn where none are given
+OBSERVE = "`observe` makes one of views"
 
 Array = Tensor | npt.NDArray[Any]
 
@@ -103,6 +105,7 @@ def moves_of(
     Raises:
         ConfigError: if they are of another shape or width, or not finite.
     """
+    instance("state", state, State, OBSERVE)
     given = moves = as_tensor("actions", actions)
     if axes and given.ndim == len(axes) + 1:
         moves = given.expand(len(state), *given.shape)
