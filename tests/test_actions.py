@@ -1,5 +1,6 @@
 """Actions between poses: rotations against scipy, circles, standardisation."""
 
+import functools
 import math
 
 import numpy as np
@@ -230,12 +231,14 @@ def test_bad_groups_and_names_are_refused():
         (torch.zeros(5, 4), r"\[5, 4\]"),
         (torch.zeros(5, 2), r"\[5, 2\]"),
         (torch.zeros(()), r"\[\]"),
+        ([[0.0, 0.0, 0.0]], "list"),
         (np.zeros((5, 3), np.float32), "ndarray"),
     ],
 )
 def test_poses_of_other_columns_are_refused(poses, got):
     space = ActionSpace(("x", "y", "z"), (EULER,))
     message = rf"a tensor \[..., 3\] with the columns x, y, z, got {got}"
-    for ask in (space.absolute, lambda poses: space.between(torch.zeros(5, 3), poses)):
+    end = functools.partial(space.between, torch.zeros(5, 3))
+    for ask in (space.absolute, space.along, end):
         with pytest.raises(ConfigError, match=message):
             ask(poses)

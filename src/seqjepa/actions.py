@@ -189,7 +189,12 @@ class ActionSpace:
         return torch.cat([poses[..., :0], *parts], -1)
 
     def along(self, poses: Tensor) -> Tensor:
-        """Return the actions [..., T-1, A] along a sequence of poses [..., T, P]."""
+        """Return the actions [..., T-1, A] along a sequence of poses [..., T, P].
+
+        Raises:
+            ConfigError: see `between`.
+        """
+        self._require_poses(poses)
         return self.between(poses[..., :-1, :], poses[..., 1:, :])
 
     def select(self, names: tuple[str, ...]) -> "ActionSpace":

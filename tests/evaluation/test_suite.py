@@ -274,3 +274,7 @@ def test_one_part_fails_and_the_others_go_on(copied: Path, capsys) -> None:
 def test_an_unknown_part_is_named_before_anything_is_opened(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'retrieval'"):
         asked(tmp_path / "nowhere", "retrievel")
+
+
+def test_a_part_may_be_named_alone() -> None:
+    assert suite.chosen_parts("group") == ["group"]

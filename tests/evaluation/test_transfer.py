@@ -157,6 +157,11 @@ def test_other_channels_are_refused_before_anything(copied: Path, tmp_path: Path
     assert not (copied / "transfer").exists()
 
 
+def test_a_world_is_given_as_its_config(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="world must be of type WorldConfig, got str"):
+        transfer(tmp_path / "nowhere", "shapes_tiny")
+
+
 def test_what_does_not_fit_is_named(copied: Path, tmp_path: Path) -> None:
     """Other actions, another size and no labels: the factors are left."""
     folder = write_arrays(tmp_path / "mine", side=20, dims=2)

@@ -106,5 +106,5 @@ def test_results_of_another_step_are_refused(model: Model, run: Path, tmp_path: 
     other = copy_run(run, tmp_path / "run")
     results = json.loads((other / "results.json").read_text()) | {"step": 2}
     (other / "results.json").write_text(json.dumps(results))
-    with pytest.raises(ConfigError, match=r"is of step 2, the weights are of step 4: seqjepa eval"):
+    with pytest.raises(ConfigError, match=r"are of step 2, the weights of step 4: seqjepa eval"):
         card(model, other)

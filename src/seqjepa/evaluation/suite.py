@@ -71,7 +71,7 @@ def evaluate_suite(
 
     Args:
         run_dir: of the run.
-        parts: their names; `full` for all.
+        parts: their names, or one; `full` for all.
         split, config, progress, device, quick, paths: see `evaluate`.
 
     Yields:
@@ -98,16 +98,17 @@ def evaluate_suite(
 
 
 def chosen_parts(parts: Collection[str]) -> list[str]:
-    """Return the names of parts, each once.
+    """Return the names of parts, each once, where one may be given alone.
 
     Raises:
         ConfigError: if one is unknown.
     """
     known = [PROBES, *PARTS]
-    for name in parts:
+    names = [parts] if isinstance(parts, str) else list(parts)
+    for name in names:
         if name not in (*known, FULL):
             raise ConfigError(unknown("part of the suite", name, (*known, FULL)))
-    return known if FULL in parts else list(dict.fromkeys(parts))
+    return known if FULL in names else list(dict.fromkeys(names))
 
 
 def results_path(folder: Path, name: str) -> Path:

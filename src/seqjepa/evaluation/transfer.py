@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from seqjepa.actions import ActionSpace
+from seqjepa.checks import instance
 from seqjepa.config import EvaluateConfig, kind
 from seqjepa.devices import find_device
 from seqjepa.display import Stages, silenced, warn
@@ -72,6 +73,7 @@ def transfer(
         NotApplicableError: if nothing can be asked.
         CheckpointError, DataError, DiskError: as `evaluate`.
     """
+    instance("world", world, WorldConfig, "seqjepa.recipe(NAME)().world is one")
     names = chosen_parts(parts)
     with silenced(not progress):
         other = _Other.open(Path(run_dir), world, split, config, Stages(progress), device)

@@ -54,7 +54,7 @@ def model_card(model: Model, run: Run, *, address: str, licence: str) -> str:
     results = run.results or {}
     if results and results["step"] != model.step:
         raise ConfigError(
-            f"{run.folder / 'results.json'} is of step {results['step']}, the weights are of step "
+            f"the results of {run.folder} are of step {results['step']}, the weights of step "
             f"{model.step}: seqjepa evaluate {run.folder}"
         )
 
