@@ -160,6 +160,7 @@ def test_each_dim_may_have_its_scale():
     start, end = torch.tensor([1.0, 2.0]), torch.tensor([17.0, 8.0])
     assert torch.equal(group.between(start, end), torch.tensor([0.5, 1.5]))
     assert torch.equal(group.absolute(end), torch.tensor([17 / 32, 2]))
+    assert Group(name="crop", dims=["row", "height"], scale=[32.0, 4.0]).scales == group.scales
     with pytest.raises(
         ConfigError,
         match=r"give one scale, or one for each of \['row', 'height'\], got \[1.0, 2.0, 3.0\]",
@@ -214,6 +215,9 @@ def test_bad_groups_and_names_are_refused():
     with pytest.raises(ConfigError, match="pose columns must have different names"):
         ActionSpace(("hue", "hue"), ())
 
+    with pytest.raises(ConfigError, match="'hue' is in group 'a' and again in 'b': leave it out"):
+        ActionSpace(("hue",), tuple(Group(name=name, dims=("hue",)) for name in "ab"))
+
     with pytest.raises(ConfigError, match="kind 'euler' needs 3 dims"):
         Group(name="r", dims=("x", "y"), kind="euler")
     with pytest.raises(ConfigError, match="needs some dims"):
@@ -223,6 +227,24 @@ def test_bad_groups_and_names_are_refused():
     for bad in ({"scale": 0.0}, {"period": -1.0}, {"scale": math.nan}, {"period": math.inf}):
         with pytest.raises(ConfigError, match="positive"):
             Group(name="r", dims=("x",), **bad)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Group(name="r", dims=slice(0, 2)), "dims of pose group 'r' .* got slice"),
+        (lambda: Group(name="r", dims=(0, 1)), r"names, such as .* got \(0, 1\)"),
+        (lambda: Group(name="r", dims="xy"), "names, such as .* got 'xy'"),
+        (lambda: ActionSpace(2, ()), "pose columns must be a tuple of names.* got 2"),
+        (lambda: ActionSpace(("x",), Group(name="r", dims=("x",))), "groups must be a tuple of Gr"),
+        (lambda: ActionSpace(("x",), {"r": ("x",)}), "groups must be a tuple of Group"),
+        (lambda: SPACE.select("rotation"), "names of groups must be .* got 'rotation'"),
+        (lambda: SPACE.select((0,)), r"names of groups must be .* got \(0,\)"),
+    ],
+)
+def test_names_and_groups_of_another_kind_are_refused(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
 
 
 @pytest.mark.parametrize(

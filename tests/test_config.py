@@ -112,11 +112,11 @@ def changed(path: str, value: object) -> dict:
         ("optim.lr", False, r"key 'optim\.lr' must be float, got False"),
         ("optim.lr", None, r"key 'optim\.lr' must be float, got None"),
         ("world.shadows", 1, r"key 'world\.shadows' must be bool, got 1"),
-        ("world.names", "ab", r"key 'world\.names' must be tuple\[str, \.\.\.\], got 'ab'"),
+        ("world.names", "ab", r"key 'world\.names' must be a list of str, got 'ab'"),
         ("world.names", ["a", 2], r"key 'world\.names\[1\]' must be str, got 2"),
         ("world.size", [1, 2, 3], r"key 'world\.size' must be tuple\[int, int\], got \[1, 2, 3\]"),
         ("world.limit", "x", r"key 'world\.limit' must be int, got 'x'"),
-        ("world.table", {"train": 1}, r"key 'world\.table\.train' must be tuple"),
+        ("world.table", {"train": 1}, r"key 'world\.table\.train' must be a list of int"),
         (
             "method.predict",
             "eevry",

@@ -103,6 +103,17 @@ def test_a_single_class_is_said(tmp_path, capsys):
     assert said.code == 0 and "look all images are of one class, only" in said.out
 
 
+def test_classes_that_are_empty_or_too_small_are_said(tmp_path, capsys):
+    folder = fill(tmp_path / "a", *many("elm", "oak"), "yew/0.jpg")
+    (folder / "ash").mkdir()
+    said = Check(capsys, folder)
+    assert f"look 1 folder without any file: {folder / 'ash'}\n" in said.out
+    assert "look classes of one image, which only one split can have: yew\n" in said.out
+    # Where folders are splits nothing is left to be split.
+    fill(tmp_path / "b", *many("train/elm", "test/elm"), "train/yew/0.jpg", "test/yew/0.jpg")
+    assert "look" not in Check(capsys, tmp_path / "b").out
+
+
 def test_all_bad_files_at_once_and_a_list_on_disk(tmp_path, capsys, cache):
     folder = fill(tmp_path / "pets", *many("pug", "cat", each=30))
     for path in list(folder.glob("pug/*"))[:25]:
@@ -312,6 +323,23 @@ def test_arrays_are_judged_without_the_fractions_of_a_recipe(tmp_path, capsys):
     assert "look all actions of x are the same" in said.out
     assert "use fewer than 32 of the 256 levels, all between 0 and 1" in said.out
     assert arrays.Config(path=str(tmp_path)).build().size("train") == 6
+
+
+def test_what_nothing_uses_in_arrays_is_said(tmp_path, capsys):
+    """A class, an object and a column of the pose."""
+    random = np.random.default_rng(0)
+    np.save(tmp_path / "views.npy", random.integers(256, size=(8, 3, 8, 8, 3), dtype=np.uint8))
+    np.save(tmp_path / "poses.npy", random.random((8, 3, 2)))
+    np.save(tmp_path / "labels.npy", np.arange(8) % 2 + 1)
+    (tmp_path / "world.json").write_text(
+        '{"pose": ["x", "y"], "groups": [{"name": "x", "dims": ["x"]}],'
+        ' "splits": {"train": [0, 1, 2], "val": [3, 4], "test": [5, 6]}}'
+    )
+    said = Check(capsys, tmp_path)
+    assert said.code == 0 and said.out.count("look") == 3
+    assert "look 1 class without any object: 0; number classes from 0" in said.out
+    assert "look 1 of 8 objects are in no split" in said.out
+    assert "look in no group, so that neither actions nor probes use it: y" in said.out
 
 
 def test_all_bad_maps_at_once(tmp_path, capsys):

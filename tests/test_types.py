@@ -38,6 +38,11 @@ def test_good_batches_pass():
             r"labels must be int64 \[B=4\], got torch.int64 \[5\]",
         ),
         ("labels", torch.zeros(4), "labels .* torch.float32"),
+        (
+            "poses",
+            torch.zeros(4, 3, 6).numpy(),
+            "poses must be a tensor, got ndarray: .*from_numpy",
+        ),
     ],
 )
 def test_bad_shapes_and_types_are_named(name, value, message):

@@ -16,6 +16,7 @@ from torch import Tensor
 from seqjepa.errors import ConfigError, unknown
 
 Kind = Literal["difference", "circular", "euler", "quaternion"]
+NAMES = 'a tuple of names, such as ("x", "y")'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class Group:
         if self.kind not in get_args(Kind):
             raise ConfigError(unknown(f"kind of {where}:", self.kind, get_args(Kind)))
 
+        _require(f"dims of {where}", self.dims, str, NAMES)
         dims = list(self.dims)
         expected = {"euler": 3, "quaternion": 4}.get(self.kind, len(dims))
         if not dims or len(dims) != expected:
@@ -61,7 +63,9 @@ class Group:
     @property
     def scales(self) -> tuple[float, ...]:
         """Return the divisor of each dim."""
-        return self.scale if isinstance(self.scale, tuple) else (self.scale,) * len(self.dims)
+        if isinstance(self.scale, tuple | list):
+            return tuple(self.scale)
+        return (self.scale,) * len(self.dims)
 
     @property
     def is_rotation(self) -> bool:
@@ -139,23 +143,34 @@ class ActionSpace:
 
     Attributes:
         pose: names of all columns of the pose, in order.
-        groups: the groups; each takes its columns from the pose by name.
+        groups: the groups; each takes its columns from the pose by name. No two share a column, and
+            a column may be in none: then it is neither an action nor probed.
     """
 
     pose: tuple[str, ...]
     groups: tuple[Group, ...]
 
     def __post_init__(self) -> None:
+        _require("pose columns", self.pose, str, NAMES)
+        _require("pose groups", self.groups, Group, "a tuple of Group(name=..., dims=...)")
         if len(set(self.pose)) != len(self.pose):
             raise ConfigError(f"pose columns must have different names, got {list(self.pose)}")
+        names = [group.name for group in self.groups]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"pose groups must have different names, got {names}")
+
+        group_of: dict[str, str] = {}
         for group in self.groups:
             for dim in group.dims:
                 if dim not in self.pose:
                     column = f"pose column of group {group.name!r}:"
                     raise ConfigError(unknown(column, dim, self.pose))
-        names = [group.name for group in self.groups]
-        if len(set(names)) != len(names):
-            raise ConfigError(f"pose groups must have different names, got {names}")
+                if dim in group_of:
+                    raise ConfigError(
+                        f"pose column {dim!r} is in group {group_of[dim]!r} and again in "
+                        f"{group.name!r}: leave it out of one, or repeat it under another name"
+                    )
+                group_of[dim] = group.name
 
     @property
     def action_dim(self) -> int:
@@ -201,8 +216,9 @@ class ActionSpace:
         """Return the space of the named groups only, in the order given.
 
         Raises:
-            ConfigError: if a name is unknown.
+            ConfigError: if a name is unknown, or these are no names.
         """
+        _require("names of groups", names, str, NAMES)
         known = {group.name: group for group in self.groups}
         for name in names:
             if name not in known:
@@ -218,3 +234,9 @@ class ActionSpace:
             f"poses must be a tensor [..., {len(self.pose)}] with the columns "
             f"{', '.join(self.pose)}, got {got}"
         )
+
+
+def _require(what: str, values: object, kind: type, wanted: str) -> None:
+    """Raise a ConfigError unless these are a tuple of that kind; code of one's own may err."""
+    if not isinstance(values, tuple | list) or not all(isinstance(each, kind) for each in values):
+        raise ConfigError(f"{what} must be {wanted}, got {values!r}")

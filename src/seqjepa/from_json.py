@@ -115,6 +115,8 @@ def _value(hint: Any, value: Any, where: str, nested: Callable[..., Any]) -> Any
     if isinstance(hint, type) and type(value) is hint:
         return value
     wanted = hint.__name__ if type(hint) is type else hint
+    if origin is tuple and arguments[-1] is Ellipsis:
+        wanted = f"a list of {getattr(arguments[0], '__name__', arguments[0])}"
     raise ConfigError(f"key {where!r} must be {wanted}, got {value!r}")
 
 

@@ -41,6 +41,13 @@ class SequenceBatch:
     labels: Tensor
 
     def __post_init__(self) -> None:
+        # A world of one's own may give arrays.
+        for name in ("views", "actions", "poses", "labels"):
+            value: object = getattr(self, name)
+            if not isinstance(value, Tensor):
+                got = f"{type(value).__name__}: torch.from_numpy makes one of an array"
+                raise DataError(f"{name} must be a tensor, got {got}")
+
         views, actions, poses, labels = self.views, self.actions, self.poses, self.labels
         pixels = views.dtype == torch.uint8 or views.is_floating_point()
         if views.ndim != 5 or not pixels:

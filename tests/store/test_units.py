@@ -94,6 +94,15 @@ def test_degrees_are_no_euler_angles(values: np.ndarray) -> None:
         said("euler", values)
 
 
+def test_quaternions_begin_with_x() -> None:
+    names = ("w", "x", "y", "z")
+    poses = quaternions().astype(np.float32)
+    for dims, number in ((names, 1), ((*names[1:], "w"), 0)):
+        space = ActionSpace(names, (Group(name="g", dims=dims, kind="quaternion"),))
+        found = list(doubts(poses, space, Path("poses.npy")))
+        assert len(found) == number and all("names w, x, y, z; a" in doubt for doubt in found)
+
+
 def test_translations_are_in_the_units_of_the_scene() -> None:
     latents = RANDOM.uniform(-0.5, 0.5, (100, 10)).astype(np.float32)
     require_latents(latents, Path("set"))

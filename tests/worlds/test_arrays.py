@@ -258,8 +258,16 @@ def test_flipped_bytes_in_headers_never_crash(folder):
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("views.npy", np.zeros((N, V, H, W), np.uint8), r"must be .* uint8 \[20, 4, 6, 5\]"),
-        ("views.npy", np.zeros((N, V, H, W, 3)), r"got float64 \[20, 4, 6, 5, 3\]"),
+        (
+            "views.npy",
+            np.zeros((N, V, H, W), np.uint8),
+            r"must be .* uint8 \[20, 4, 6, 5\]: save gray views as views\[\.\.\., None\]",
+        ),
+        (
+            "views.npy",
+            np.zeros((N, V, H, W, 3)),
+            r"got float64 \[20, 4, 6, 5, 3\]: multiply pixels in 0..1 by 255, and save uint8",
+        ),
         ("views.npy", np.zeros((N, 1, H, W, 3), np.uint8), "at least V = 2 views"),
         (
             "views.npy",
@@ -271,9 +279,11 @@ def test_flipped_bytes_in_headers_never_crash(folder):
         (
             "labels.npy",
             np.zeros(N - 1, int),
-            r"must hold one integer for each of the N = 20 objects .* got int64 \[19\]",
+            r"must hold one integer for each of the N = 20 objects .* got int64 \[19\]$",
         ),
-        ("labels.npy", np.zeros(N), "got float64"),
+        ("labels.npy", np.zeros(N), r"got float64 \[20\]: save integers from 0"),
+        ("labels.npy", np.array(["cat"] * N), r"got <U3 \[20\]: .*numpy\.unique\(labels"),
+        ("labels.npy", np.array(["cat"] * N, object), r"objects.*: .*numpy\.unique\(labels"),
         ("labels.npy", np.full(N, 20), "object 0 has label 20, allowed are 0 to 19"),
     ],
 )
@@ -350,11 +360,12 @@ def group(**fields: Any) -> dict[str, Any]:
     [
         ({"pose": None}, r"world\.json: keys missing: pose"),
         ({"poze": 1}, r"world\.json: unknown key 'poze', did you mean 'pose'"),
-        ({"pose": "yaw"}, r"key 'pose' must be tuple\[str, \.\.\.\], got 'yaw'"),
+        ({"pose": "yaw"}, r"key 'pose' must be a list of str, got 'yaw'"),
         ({"pose": [*POSE[:-1], "yaw"]}, r"world\.json: pose columns must have different names"),
         (group(dims=["yaw"], king="euler"), r"'groups\[0\]\.king', did you mean .*\.kind'"),
         (group(dims=["yaw"], kind="eulre"), r"\.kind': 'eulre', did you mean 'euler'"),
         (group(dims=["yaw"], kind="euler"), "needs 3 dims"),
+        (group(dims=["yaw", "hue", "yaw"]), "'yaw' is in group 'r' and again in 'r': leave it out"),
         (group(dims=["yav"]), "pose column of group 'r': 'yav', did you mean 'yaw'"),
         (group(dims=["hue"], scale=0), "scale and period must be positive"),
         ({"splits": {"train": [0], "val": [1]}}, "split 'test' has no objects"),

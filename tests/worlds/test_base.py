@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor
 
 from seqjepa.actions import ActionSpace, Group
-from seqjepa.errors import DataError
+from seqjepa.errors import ConfigError, DataError
 from seqjepa.keys import choose_views, draw_key
 from seqjepa.store.table import ViewTable
 from seqjepa.types import SequenceBatch
@@ -244,6 +244,36 @@ def test_a_world_that_draws_fewer_views_than_asked_for_is_refused() -> None:
     short = Short(world().spec, {"train": table(23, 6)})
     with pytest.raises(DataError, match=r"draws views .* \[5, 2, 2, 2, 3\], .* \[5, 4, 2, 2, 3\]"):
         next(short.loader("train", num_views=4, batch_size=5, seed=0))
+
+
+def test_a_world_that_draws_no_batch_is_refused() -> None:
+    class Loose(TableWorld):
+        def sequences(self, *arguments: Any) -> Any:
+            batch = super().sequences(*arguments)
+            return batch.views, batch.actions
+
+    loose = Loose(world().spec, {"train": table(23, 6)})
+    with pytest.raises(DataError, match=r"`sequences` .* must return a SequenceBatch, got tuple"):
+        next(loose.loader("train", num_views=4, batch_size=5, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("std", (0.5, 0.0), r"C = 2 channels .* above 0 and up to 1, got \(0\.5, 0\.0\)"),
+        ("std", (0.5, float("nan")), "above 0"),
+        ("std", (0.5,) * 3, "C = 2 channels"),
+        ("mean", (77.0, 89.0), "of pixels in 0..1 a number in 0..1"),
+        ("mean", 0.5, "got 0.5"),
+        ("image_shape", (2, 3), r"\(C, H, W\), got \(2, 3\)"),
+        ("actions", ("view",), "be an ActionSpace"),
+        ("factors", SPACE.groups, "be an ActionSpace"),
+        ("classes", 3, "be a tuple of names, got 3"),
+    ],
+)
+def test_a_spec_that_cannot_be_is_refused(field: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"`{field}` in the spec of world 'numbers' .*{message}"):
+        replace(world().spec, **{field: value})
 
 
 @pytest.mark.parametrize(

@@ -310,7 +310,8 @@ def _tar(path: Path) -> Iterator[Member]:
         # `tarfile` says a line for each way in which a tar might be packed.
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{path} is a damaged tar file, or no archive at all ({reason}): get it again"
+            f"{path} is a damaged tar file, or no archive at all ({reason}): get it again, or "
+            "name a folder or archive"
         ) from error
 
 

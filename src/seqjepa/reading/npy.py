@@ -16,14 +16,14 @@ BROKEN_NPY = (OSError, EOFError, MemoryError, ValueError, OverflowError, SyntaxE
 
 
 def open_array(
-    path: Path, wanted: str, remedy: str = "save it with numpy.save"
+    path: Path, wanted: str, remedy: str = "save it as one array of numbers with numpy.save"
 ) -> npt.NDArray[Any]:
     """Return the array in a .npy file, mapped into memory.
 
     Args:
         path: the file.
         wanted: what is expected in it, for messages.
-        remedy: what to do if it is missing.
+        remedy: what to do if it is missing or cannot be used.
 
     Raises:
         DataError: if the file is missing, unreadable, damaged, or holds what needs pickle.

@@ -18,6 +18,11 @@ from seqjepa.store.units import doubts
 from seqjepa.types import Indices
 
 SPLITS = ("train", "val", "test")
+NUMBERED = (
+    "save integers from 0 with numpy.save; of names `classes, labels = "
+    "numpy.unique(labels.astype(str), return_inverse=True)` makes them, and their `classes` belong "
+    "in world.json"
+)
 T = TypeVar("T")
 
 
@@ -102,9 +107,14 @@ def open_views(path: Path) -> npt.NDArray[np.uint8]:
     """
     views = open_array(path, "[N, V, H, W, C] uint8")
     if views.dtype != np.uint8 or views.ndim != 5 or 0 in views.shape or views.shape[1] < 2:
+        cure = ""
+        if views.dtype != np.uint8:
+            cure = ": multiply pixels in 0..1 by 255, and save uint8"
+        elif views.ndim == 4:
+            cure = ": save gray views as views[..., None]"
         raise DataError(
             f"{path} must be uint8 [N, V, H, W, C] with at least V = 2 views, got "
-            f"{_describe(views)}"
+            f"{_describe(views)}{cure}"
         )
     _require_channels_last(path, views)
     return views
@@ -182,11 +192,11 @@ def read_labels(
             )
         return np.full(size, -1, np.int64), ()
 
-    stored = open_array(path, "[N] of integers")
+    stored = open_array(path, "[N] of integers", NUMBERED)
     if stored.shape != (size,) or stored.dtype.kind not in "iu":
         raise DataError(
             f"{path} must hold one integer for each of the N = {size} objects of views.npy, got "
-            f"{_describe(stored)}"
+            f"{_describe(stored)}{'' if stored.dtype.kind in 'iu' else f': {NUMBERED}'}"
         )
 
     labels = stored.astype(np.int64)

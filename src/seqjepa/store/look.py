@@ -35,16 +35,24 @@ def class_counts(classes: Sequence[str], labels: Indices) -> dict[str, int]:
 def class_doubts(
     classes: Sequence[str], labels: Mapping[str, Indices], noun: str = "image"
 ) -> list[str]:
-    """Return sentences that warn of classes that are alone or missing.
+    """Return sentences that warn of classes that are alone, missing, or too small to be split.
 
     Args:
         classes: their names.
-        labels: of each split, -1 where unknown.
+        labels: of each split, -1 where unknown; without `train` of all that is still to be split.
         noun: a word for what has them.
     """
     found = []
     if len(classes) == 1:
         found.append(f"all {noun}s are of one class, {classes[0]}: there is nothing to tell apart")
+
+    counts = class_counts(classes, np.concatenate(list(labels.values())))
+    if empty := [name for name in classes if name not in counts]:
+        cure = "number classes from 0 without gaps, or leave out names"
+        found.append(f"{plural(len(empty), 'class')} without any {noun}: {listed(empty)}; {cure}")
+    lone = [name for name, number in counts.items() if number == 1]
+    if lone and "train" not in labels:
+        found.append(f"classes of one {noun}, which only one split can have: {listed(lone)}")
 
     known = set(labels.get("train", np.zeros(0, np.int64)).tolist()) - {-1}
     for split, numbers in labels.items():
@@ -111,12 +119,16 @@ def some_poses(table: ViewTable) -> npt.NDArray[np.float32]:
 
 
 def factor_findings(space: ActionSpace, poses: npt.NDArray[np.float32]) -> Iterator[Finding]:
-    """Yield a finding for each group of factors.
+    """Yield a finding for each group of factors, and one for columns that are in none.
 
     Args:
         space: the groups.
         poses: [N, V, P], finite, of N objects with at least two views each.
     """
+    used = {dim for group in space.groups for dim in group.dims}
+    if unused := [column for column in space.pose if column not in used]:
+        yield doubt(f"in no group, so that neither actions nor probes use it: {listed(unused)}")
+
     for group in space.groups:
         own = torch.from_numpy(poses[..., space.columns(group)].astype(np.float64))
         low, high = own.amin((0, 1)).tolist(), own.amax((0, 1)).tolist()

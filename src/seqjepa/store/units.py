@@ -46,6 +46,11 @@ def doubts(poses: Floats, space: ActionSpace, source: Path) -> Iterator[str]:
             yield from _angles(values, where)
         elif group.kind == "quaternion":
             yield from _lengths(values, where)
+            if group.dims[0].lower().endswith("w"):
+                yield (
+                    f"{where} names {', '.join(group.dims)}; a quaternion is x, y, z, w: name its "
+                    "columns in that order in `dims`, whatever their order in the pose"
+                )
         else:
             if group.kind == "circular":
                 yield from _periods(values, group, where)

@@ -32,7 +32,7 @@ from typing_extensions import override
 from seqjepa.checks import at_least, shares
 from seqjepa.errors import DataError
 from seqjepa.keys import draw_key
-from seqjepa.reading.findings import Finding, Look, Report, Sample, plural
+from seqjepa.reading.findings import Finding, Look, Report, Sample, doubt, plural
 from seqjepa.store.arrays import (
     SPLITS,
     faults,
@@ -157,7 +157,10 @@ def _findings(path: Path, look: Look) -> Iterator[Finding | Sample]:
         )
     else:
         for split in spec.splits:
-            yield Finding(True, f"split {split}: {world.size(split):,} objects")
+            yield Finding(True, f"split {split}: {plural(world.size(split), 'object')}")
+        objects = tables["train"].views.shape[0]
+        if unused := objects - sum(map(world.size, spec.splits)):
+            yield doubt(f"{unused:,} of {plural(objects, 'object')} are in no split")
     yield Finding(True, plural(len(spec.classes), "class") if spec.classes else "no labels")
     yield from table_findings(tables, spec.classes, look)
     yield from factor_findings(spec.factors, some_poses(next(iter(tables.values()))))

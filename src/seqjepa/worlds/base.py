@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqjepa.actions import ActionSpace
 from seqjepa.checks import at_least
-from seqjepa.errors import DataError, unknown
+from seqjepa.errors import ConfigError, DataError, unknown
 from seqjepa.keys import choose_views, draw_key, epoch_order, scramble, spread, uniforms
 from seqjepa.reading.findings import Look, Report
 from seqjepa.types import Indices, SequenceBatch
@@ -108,6 +108,23 @@ class WorldSpec:
     data: dict[str, str] = field(default_factory=dict)
     outline: bool = False
 
+    def __post_init__(self) -> None:
+        channels, space = self.image_shape[0], "be an ActionSpace"
+        each = f"give each of C = {channels} channels of pixels in 0..1 a number"
+        # A world of one's own may say anything of itself.
+        rules = {
+            "image_shape": (len(self.image_shape) == 3, "be (C, H, W)"),
+            "factors": (isinstance(self.factors, ActionSpace), space),
+            "actions": (isinstance(self.actions, ActionSpace), space),
+            "classes": (isinstance(self.classes, tuple | list), "be a tuple of names"),
+            "mean": (_are_within(self.mean, channels, 0.0), f"{each} in 0..1"),
+            "std": (_are_within(self.std, channels, 1e-6), f"{each} above 0 and up to 1"),
+        }
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                what = f"`{name}` in the spec of world {self.name!r}"
+                raise ConfigError(f"{what} must {rule}, got {getattr(self, name)!r}")
+
     def require_views(self, num_views: int) -> None:
         """Raise a DataError if objects have fewer views than `num_views`."""
         most = self.views_per_object
@@ -117,7 +134,7 @@ class WorldSpec:
                 f"for at most {most} (train.num_views in training)"
             )
 
-    def require_batch(self, batch: SequenceBatch, size: int, num_views: int) -> None:
+    def require_batch(self, batch: object, size: int, num_views: int) -> None:
         """Raise a DataError if a batch is not what this says of the world.
 
         Args:
@@ -125,6 +142,11 @@ class WorldSpec:
             size: number of sequences that were asked for.
             num_views: in each of them.
         """
+        if not isinstance(batch, SequenceBatch):
+            got = type(batch).__name__
+            raise DataError(
+                f"`sequences` of world {self.name!r} must return a SequenceBatch, got {got}"
+            )
         expected = {
             "views": (size, num_views, *self.image_shape),
             "actions": (size, num_views - 1, self.actions.action_dim),
@@ -144,6 +166,13 @@ class WorldSpec:
                 f"world {self.name!r} draws label {last}, its spec names {len(self.classes)} "
                 "classes from 0: correct one of them"
             )
+
+
+def _are_within(statistics: object, channels: int, least: float) -> bool:
+    """Return whether these are a number in `least`..1 for each channel."""
+    if not isinstance(statistics, tuple | list) or len(statistics) != channels:
+        return False
+    return all(least <= number <= 1 for number in statistics)
 
 
 class World(ABC):

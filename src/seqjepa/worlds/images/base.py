@@ -29,7 +29,7 @@ from seqjepa.worlds.images import formats
 from seqjepa.worlds.images.cached import cached_parts
 from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 from seqjepa.worlds.images.look import (
-    decode_all,
+    decoding_findings,
     draw_published,
     look_at,
     see_some,
@@ -128,7 +128,7 @@ class Source(ABC):
             yield replace(found, what=f"{found.what}{_by_class(published, origin)}")
             # One damaged file among many shows only when it is decoded.
             if isinstance(part.decode, ImageFiles):
-                yield from decode_all(part.decode, len(part.labels), look, levels)
+                yield from decoding_findings(part.decode, len(part.labels), look, levels)
             else:
                 see_some(part, levels)
 
@@ -216,7 +216,7 @@ def open_images(source: str, path: str, image_size: int, val_fraction: float) ->
     found, place = find_source(source), Path(path).expanduser()
     if not place.exists():
         raise DataError(
-            f"world.path: there is no {place}; it must be an archive or folder that "
-            "`seqjepa data check` knows"
+            f"world.path: there is no file or folder {place}; it must be a folder or archive of "
+            "images that `seqjepa data check` knows"
         )
     return found.open(place, image_size, val_fraction)

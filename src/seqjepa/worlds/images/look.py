@@ -34,12 +34,14 @@ def look_at(parts: Mapping[str, tuple[ImageFiles, int]], look: Look) -> Iterator
     """
     levels = Levels()
     for files, total in parts.values():
-        yield from decode_all(files, total, look, levels)
+        yield from decoding_findings(files, total, look, levels)
     for message in levels.doubts():
         yield doubt(message)
 
 
-def decode_all(files: ImageFiles, total: int, look: Look, levels: Levels) -> Iterator[Finding]:
+def decoding_findings(
+    files: ImageFiles, total: int, look: Look, levels: Levels
+) -> Iterator[Finding]:
     """Decode the files, or some of them if the look is a quick one, and yield what was found."""
     # Not the first ones: what a broken download or copy lacks is mostly at the end.
     step = max(1, total // QUICK) if look.quick else 1

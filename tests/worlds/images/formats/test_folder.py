@@ -152,6 +152,8 @@ def test_images_without_folders_have_no_class(tmp_path: Path) -> None:
     found = SOURCE.open(tmp_path / "flat", 16, 0.1)
     assert found.classes == ()
     assert all((split.labels == -1).all() for split in found.splits.values())
+    first = SOURCE.inspect(tmp_path / "flat").findings[0]
+    assert first.what == "10 images, no classes: each would be a sub-folder"
 
 
 def test_other_files_are_left_out_and_counted(
@@ -187,9 +189,10 @@ def test_other_files_are_left_out_and_counted(
 def test_images_in_other_formats_are_not_left_out_in_silence(tmp_path: Path, name: str) -> None:
     folder = fill(tmp_path / "some", *PETS)
     (folder / "cat" / name).write_bytes(b"GIF89a")
-    with pytest.raises(
-        DataError, match=rf"some/cat/{name} and 0 others are neither JPEG nor PNG: convert them"
-    ):
+    with pytest.raises(DataError, match=rf"some/cat/{name} is neither JPEG nor PNG: convert it"):
+        SOURCE.open(folder, 16, 0.1)
+    (folder / "dog" / name).write_bytes(b"GIF89a")
+    with pytest.raises(DataError, match=rf"some/cat/{name} and 1 other are neither JPEG nor PNG"):
         SOURCE.open(folder, 16, 0.1)
     assert not SOURCE.inspect(folder).good
 

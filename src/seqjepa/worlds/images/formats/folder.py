@@ -30,6 +30,7 @@ from seqjepa.reading.findings import (
     counted,
     doubt,
     kinds_of_files,
+    listed,
     plural,
 )
 from seqjepa.store.look import class_counts, class_doubts
@@ -51,6 +52,7 @@ OTHERS = (
 SPLITS = ("train", "val", "test")
 TEST_FRACTION = 0.1
 FEWEST = 3  # images that leave one for each split
+NEITHER = "is neither JPEG nor PNG: convert it or leave it out"
 
 
 class ImageFolder(Source):
@@ -100,9 +102,11 @@ class ImageFolder(Source):
             left_out = f"which {'is' if others == 1 else 'are'} left out"
             kinds = kinds_of_files(found.ignored)
             yield Finding(True, f"{plural(others, 'other file')}, {left_out}: {kinds}")
+        empty = [folder for folder, folders, files in os.walk(place) if not folders + files]
+        if empty:
+            yield doubt(f"{plural(len(empty), 'folder')} without any file: {listed(empty)}")
         if found.refused:
-            message = "is neither JPEG nor PNG: convert it or leave it out"
-            bad = [(f"{place / name}", f"{place / name} {message}") for name in found.refused]
+            bad = [(f"{place / name}", f"{place / name} {NEITHER}") for name in found.refused]
             yield Finding(False, found.refusal(place), files=tuple(bad))
 
         files = ImageFiles(partial(_readable, place), self.side)
@@ -153,10 +157,13 @@ class _Found:
 
     def refusal(self, place: Path) -> str:
         """Return a message about images in formats that are not read."""
+        first, others = place / self.refused[0], len(self.refused) - 1
+        if not others:
+            return f"{first} {NEITHER}"
         kinds = kinds_of_files(Counter(_suffix(name) for name in self.refused))
         return (
-            f"{place / self.refused[0]} and {len(self.refused) - 1:,} others are neither JPEG nor "
-            f"PNG: convert them or leave them out ({kinds})"
+            f"{first} and {plural(others, 'other')} are neither JPEG nor PNG: convert them or "
+            f"leave them out ({kinds})"
         )
 
 
@@ -200,7 +207,8 @@ def _described(place: Path, names: list[str]) -> Iterator[Finding]:
         return
 
     classes, labels = _number(layout)
-    yield Finding(True, f"{plural(len(names), 'image')}, {plural(len(classes), 'class')}")
+    kinds = plural(len(classes), "class") if classes else "no classes: each would be a sub-folder"
+    yield Finding(True, f"{plural(len(names), 'image')}, {kinds}")
     by_split = {"": labels}
     if layout.splits:
         splits = np.array(layout.splits)
