@@ -48,7 +48,7 @@ def test_linked_folders_are_looked_into_but_not_for_ever(tmp_path: Path) -> None
 def test_labels_choose_and_name(tmp_path: Path) -> None:
     write(tmp_path, {"x/a.obj": BOX, "x/b.obj": BOX, "c.obj": BOX})
     labels = tmp_path / "labels.csv"
-    labels.write_text("class,file,note\nred chair,x/a.obj,1\nlamp,c.obj,\nlamp,gone.obj,\n")
+    labels.write_text("class, file, note\nred chair, x/a.obj, 1\nlamp,c.obj,\nlamp,gone.obj,\n")
     found = find_models(tmp_path, labels)
     assert {model.file: model.place for model in found.models} == {
         "x/a.obj": "red_chair/x-a",

@@ -159,7 +159,8 @@ def read_labels(path: Path) -> dict[str, str]:
         DataError: if it cannot be read, a class is empty, or a file is named twice.
     """
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True))
+        text = io.StringIO(path.read_text(encoding="utf-8-sig"))
+        rows = list(csv.DictReader(text, strict=True, skipinitialspace=True))
     except FileNotFoundError as error:
         raise DataError(f"there is no {path}") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -171,7 +172,7 @@ def read_labels(path: Path) -> dict[str, str]:
         if not file or not category:
             raise DataError(
                 f"{path}, line {number}: expected a file and a class, "
-                "in columns named `file` and `class` on the first line"
+                "in columns named `file` and `class` on the first line, with commas between them"
             )
         if file in labels:
             raise DataError(f"{path}, line {number}: {file} is named twice")
