@@ -76,7 +76,8 @@ def parse(data: bytes, path: Path, wanted: str) -> npt.NDArray[Any]:
     except BROKEN_NPY as error:
         reason = str(error) or type(error).__name__
         raise DataError(
-            f"{path} is no whole .npy file of {wanted} ({reason}): get it again"
+            f"{path} is no whole .npy file of {wanted} ({reason}): get it again, or save "
+            f"an array of {wanted}, not of objects"
         ) from error
     return array
 
