@@ -339,7 +339,7 @@ def test_what_nothing_uses_in_arrays_is_said(tmp_path, capsys):
     assert said.code == 0 and said.out.count("look") == 3
     assert "look 1 class without any object: 0; number classes from 0" in said.out
     assert "look 1 of 8 objects are in no split" in said.out
-    assert "look in no group, so that neither actions nor probes use it: y" in said.out
+    assert "look in no group, so unknown to actions and probes: pose columns y" in said.out
 
 
 def test_all_bad_maps_at_once(tmp_path, capsys):

@@ -127,7 +127,7 @@ def factor_findings(space: ActionSpace, poses: npt.NDArray[np.float32]) -> Itera
     """
     used = {dim for group in space.groups for dim in group.dims}
     if unused := [column for column in space.pose if column not in used]:
-        yield doubt(f"in no group, so that neither actions nor probes use it: {listed(unused)}")
+        yield doubt(f"in no group, so unknown to actions and probes: pose columns {listed(unused)}")
 
     for group in space.groups:
         own = torch.from_numpy(poses[..., space.columns(group)].astype(np.float64))

@@ -92,6 +92,9 @@ class WorldSpec:
             a resumed run compares them with its own. Empty where unknown.
         outline: whether it was made without the data (`WorldConfig.outline`), and knows no classes,
             statistics or digests: that of a run that was imported and has not met its data yet.
+
+    Raises:
+        ConfigError: if shape, spaces, classes or statistics are of another form.
     """
 
     name: str
