@@ -125,7 +125,7 @@ def test_data_without_digests_are_not_known_elsewhere(data: Path, tmp_path: Path
 
 
 def test_images_that_are_gone_may_be_elsewhere() -> None:
-    with pytest.raises(DataError, match=r"there is no gone; .* add --world\.path NEW"):
+    with pytest.raises(DataError, match=r"no file or folder gone; .* add --world\.path NEW"):
         build_world(Saccades(source="folder", path="gone"))
 
 
