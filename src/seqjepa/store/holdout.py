@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from seqjepa.errors import DataError
+from seqjepa.reading.findings import plural
 from seqjepa.types import Indices
 
 
@@ -36,8 +37,8 @@ def hold_out(
     if len(order) and not len(splits["train"]):
         names = " and ".join(f"`{split}`" for split in fractions)
         raise DataError(
-            f"{where} has {len(order)} object(s), too few to hold some of them out for {names}, at "
-            f"least one each: {remedy}"
+            f"{where} has {plural(len(order), 'object')}, too few to hold some of them out for "
+            f"{names}, at least one each: {remedy}"
         )
 
     return splits
