@@ -136,6 +136,7 @@ MISTAKES = {
     "renamed": (["bench", "step"], "`seqjepa bench` is now `seqjepa speed`"),
     "recipe": (["train", "shapes_tny"], "unknown recipe 'shapes_tny', did you mean 'shapes_tiny'?"),
     "no recipe": (["train"], "name a recipe first"),
+    "data": (["train", "."], ". is a folder, no recipe. For arrays, seqjepa train arrays --world"),
     "option first": (["train", "--seed", "1"], "name a recipe first"),
     "file": (["train", "none.py"], "no such file: none.py"),
     "key": (

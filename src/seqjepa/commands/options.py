@@ -9,13 +9,16 @@ import difflib
 import io
 import itertools
 import re
+import shlex
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
 
 from seqjepa.errors import ConfigError, unknown
+from seqjepa.recipes import recipes
 
 T = TypeVar("T")
 
@@ -89,6 +92,23 @@ def choose(
     if name not in known and not (also and name.endswith(also)):
         raise ConfigError(unknown(what, name, choices))
     return name, rest
+
+
+def choose_recipe(arguments: Sequence[str], *, prog: str) -> tuple[str, list[str]]:
+    """Return the name of a recipe, or a file that has one, and the other arguments.
+
+    Raises:
+        ConfigError: as `choose`; data in the recipe's place are told where they belong.
+    """
+    known = recipes()
+    if arguments and arguments[0] not in known and Path(arguments[0]).is_dir():
+        folder = shlex.quote(arguments[0])
+        raise ConfigError(
+            f"{folder} is a folder, no recipe. For arrays, {prog} arrays --world.path {folder}; "
+            "for images, `augmented` or `saccades` in place of `arrays`. "
+            f"seqjepa data check {folder} says what is in it"
+        )
+    return choose("recipe", arguments, known, prog=prog, also=".py")
 
 
 def take_option(name: str, arguments: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 import tyro
 
 from seqjepa import distributed
-from seqjepa.commands.options import choose, parse, take_option
+from seqjepa.commands.options import choose_recipe, parse, take_option
 from seqjepa.config import Experiment
-from seqjepa.recipes import recipe, recipes, with_method
+from seqjepa.recipes import recipe, with_method
 from seqjepa.training.loop import train
 from seqjepa.training.trackers import TRACKERS
 
@@ -48,7 +48,7 @@ class TrainOptions:
 
 def main(arguments: list[str]) -> None:
     """Parse and train."""
-    name, rest = choose("recipe", arguments, recipes(), prog="seqjepa train", also=".py")
+    name, rest = choose_recipe(arguments, prog="seqjepa train")
     method, rest = take_option("--method", rest)
     experiment = recipe(name)() if method is None else with_method(recipe(name)(), method)
 
