@@ -410,4 +410,4 @@ def test_wishes_that_the_data_cannot_fulfil(folder):
     for name in ("views", "poses", "labels"):
         np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[:2])
     (folder / "labels.npy").unlink()
-    refuses(folder, r"has 2 object\(s\), too few to hold some of them out for `test` and `val`")
+    refuses(folder, r"has 2 objects, too few to hold some of them out for `test` and `val`")
