@@ -84,6 +84,12 @@ def test_help_takes_less_than_two_seconds() -> None:
     assert not [name for name in heavy if f"| {name}\n" in done.stderr]
 
 
+def test_commands_about_data_begin_without_torch() -> None:
+    program = "import sys, seqjepa.commands.data; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
 def test_the_installed_command() -> None:
     command = Path(sys.executable).with_name("seqjepa")
     assert command.exists() or shutil.which("seqjepa")

@@ -97,6 +97,19 @@ def collected() -> Iterator[list[str]]:
         _collected.reset(before)
 
 
+@contextmanager
+def edited(edit: Callable[[str], str | None]) -> Iterator[None]:
+    """Print warnings when it ends, by an error too, as `edit` returns them; None leaves one out."""
+    messages: list[str] = []
+    try:
+        with collected() as messages:
+            yield
+    finally:
+        for message in map(edit, messages):
+            if message is not None:
+                warn(message)
+
+
 def warn(message: str, console: Console | None = None) -> None:
     """Print a warning that stays on stderr, or on another console, `silenced` or not."""
     messages = _collected.get()

@@ -15,7 +15,7 @@ from seqjepa.benchmark.jobs import Job, plan, require_startable, require_unchang
 from seqjepa.benchmark.standings import FAILED, note_failure
 from seqjepa.benchmark.summary import publish
 from seqjepa.config import Experiment, to_json
-from seqjepa.display import collected, silenced, status, warn
+from seqjepa.display import edited, silenced, status
 from seqjepa.errors import CollapseError, Interrupted, InUseError, NonFiniteError
 from seqjepa.evaluation.evaluate import evaluate
 from seqjepa.files import disk_errors
@@ -120,6 +120,11 @@ def _complete(
     job: Job, *, fail_on_collapse: bool, device: str | torch.device | None, quiet: bool
 ) -> None:
     """Train and evaluate a run, as far as that has not been done."""
+
+    def told(message: str) -> str:
+        # The option has another name in a benchmark.
+        return f"{job}: {message}".replace("--max-steps", "--evaluate.max-steps")
+
     train(
         job.experiment,
         job.folder,
@@ -132,11 +137,8 @@ def _complete(
     # With the folder open, no other process evaluates the run meanwhile.
     with RunFolder.open(job.folder, to_json(job.experiment), resume=True):
         if not job.done:
-            with silenced(quiet), status(f"{job}: evaluating ..."), collected() as messages:
+            with edited(told), silenced(quiet), status(f"{job}: evaluating ..."):
                 evaluate(job.folder, device=device, progress=False)
-            # The option has another name in a benchmark.
-            for message in messages:
-                warn(f"{job}: {message}".replace("--max-steps", "--evaluate.max-steps"))
         failed = job.folder / FAILED
         with disk_errors(f"cannot remove {failed}"):
             failed.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from seqjepa.benchmark import benchmark
 from seqjepa.commands.options import choose_recipe, parse
 from seqjepa.config import Experiment
 from seqjepa.errors import ConfigError
-from seqjepa.recipes import every_method, recipe
+from seqjepa.recipes import every_method, recipe, recipes
 from seqjepa.report.benchmark.table import BenchmarkTable
 
 WIDTH = 240  # of the table where it goes into a file
@@ -60,7 +60,7 @@ class BenchmarkOptions:
 
 def main(arguments: list[str]) -> None:
     """Parse, run, and print the table."""
-    name, rest = choose_recipe(arguments, prog="seqjepa benchmark")
+    name, rest = choose_recipe(arguments, recipes(), prog="seqjepa benchmark")
     chosen = recipe(name)()
     default = BenchmarkOptions(experiment=chosen)
     options = parse(BenchmarkOptions, rest, prog=f"seqjepa benchmark {name}", default=default)

@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 import tyro
 
 from seqjepa.errors import ConfigError, unknown
-from seqjepa.recipes import recipes
 
 T = TypeVar("T")
 
@@ -94,13 +93,17 @@ def choose(
     return name, rest
 
 
-def choose_recipe(arguments: Sequence[str], *, prog: str) -> tuple[str, list[str]]:
+def choose_recipe(
+    arguments: Sequence[str], known: Collection[str], *, prog: str
+) -> tuple[str, list[str]]:
     """Return the name of a recipe, or a file that has one, and the other arguments.
+
+    Args:
+        arguments, known, prog: see `choose`.
 
     Raises:
         ConfigError: as `choose`; data in the recipe's place are told where they belong.
     """
-    known = recipes()
     if arguments and arguments[0] not in known and Path(arguments[0]).is_dir():
         folder = shlex.quote(arguments[0])
         raise ConfigError(

@@ -13,7 +13,7 @@ import tyro
 from seqjepa import distributed
 from seqjepa.commands.options import choose_recipe, parse, take_option
 from seqjepa.config import Experiment
-from seqjepa.recipes import recipe, with_method
+from seqjepa.recipes import recipe, recipes, with_method
 from seqjepa.training.loop import train
 from seqjepa.training.trackers import TRACKERS
 
@@ -48,7 +48,7 @@ class TrainOptions:
 
 def main(arguments: list[str]) -> None:
     """Parse and train."""
-    name, rest = choose_recipe(arguments, prog="seqjepa train")
+    name, rest = choose_recipe(arguments, recipes(), prog="seqjepa train")
     method, rest = take_option("--method", rest)
     experiment = recipe(name)() if method is None else with_method(recipe(name)(), method)
 

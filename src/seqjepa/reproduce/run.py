@@ -9,7 +9,7 @@ import torch
 
 from seqjepa.benchmark.standings import FAILED, note_failure
 from seqjepa.config import to_json
-from seqjepa.display import collected, silenced, status, warn
+from seqjepa.display import edited, silenced, status
 from seqjepa.errors import ConfigError, Interrupted, InUseError, SeqJepaError, Stopped
 from seqjepa.evaluation.suite import evaluate_suite
 from seqjepa.evaluation.transfer import transfer
@@ -168,6 +168,11 @@ def _end(job: Job, state: State, *, device: Device, quiet: bool) -> tuple[str, l
 
 def _complete(job: Job, *, device: Device, quiet: bool) -> dict[str, SeqJepaError]:
     """Train and evaluate a run, as far as that has not been done; return the parts that failed."""
+
+    def told(message: str) -> str | None:
+        # At the tiny scale no probe converges, which its pages say.
+        return None if message.startswith(STILL_RISING) else message
+
     if not job.trained:
         train(job.experiment, job.folder, resume=True, device=device, quiet=quiet)
 
@@ -175,12 +180,8 @@ def _complete(job: Job, *, device: Device, quiet: bool) -> dict[str, SeqJepaErro
     failed: dict[str, SeqJepaError] = {}
     with RunFolder.open(job.folder, to_json(job.experiment), resume=True):
         if job.missing_parts:
-            with silenced(quiet), status(f"{job}: evaluating ..."), collected() as messages:
+            with edited(told), silenced(quiet), status(f"{job}: evaluating ..."):
                 failed |= _ask(job, device)
-            # At the tiny scale no probe converges, which its pages say.
-            for message in messages:
-                if not message.startswith(STILL_RISING):
-                    warn(message)
         note = job.folder / FAILED
         with disk_errors(f"cannot remove {note}"):
             note.unlink(missing_ok=True)

@@ -41,9 +41,7 @@ def test_few_images_are_held_out_from_too() -> None:
         train, val = hold_out(WHOLE.select(np.arange(number)), 0.02)
         assert (len(train), len(val)) == (number - 1, 1)
     assert len(hold_out(WHOLE.select(np.arange(1)), 0.0)[0]) == 1
-    said = (
-        r"set of images 'train' has 1 object, too few .*: add .* or lower world.val_fraction"
-    )
+    said = r"set of images 'train' has 1 object, too few .*: add .* or lower world.val_fraction"
     with pytest.raises(DataError, match=said):
         hold_out(WHOLE.select(np.arange(1)), 0.02)
 
