@@ -14,6 +14,7 @@ from seqjepa.report import style
 from seqjepa.report.runs import Run, read_results
 from seqjepa.report.style import Picture, picture
 from seqjepa.report.tables import text, value
+from wrapping import wrap
 
 FOLDER = Path(__file__).parents[2] / "docs" / "results" / "gpu"
 
@@ -65,11 +66,32 @@ def parts(folder: Path = FOLDER) -> dict[str, str]:
         "views": f"{views / 1e6:.1f} million",
         "device": " and one ".join(devices),
         "precision": first["trained"]["precision"],
+        "steps": f"{first['step']:,}",
+        "rising": rising(found),
         "table": table(found),
         "speed": speed.table("step --device cuda", step)
         if step.exists()
         else "*Not measured yet.*",
     }
+
+
+def rising(found: Results) -> str:
+    """Return a sentence for each probe that had not converged; empty if all had."""
+    probes: dict[str, list[str]] = {}
+    for name, results in found.items():
+        for record in results["records"]:
+            labels = probes.setdefault(f"{record['task']} from the {record['input']}", [])
+            if record["rising"] and LINES[name][0] not in labels:
+                labels.append(LINES[name][0])
+
+    most = next(iter(found.values()))["experiment"]["evaluate"]["max_steps"]
+    sentences = [
+        f"The probe of {probe} was still improving after {most:,} steps, so its figures are too "
+        f"low: {'; '.join(labels)}."
+        for probe, labels in probes.items()
+        if labels
+    ]
+    return wrap(" ".join(sentences))
 
 
 def table(found: Results) -> str:

@@ -18,6 +18,7 @@ from seqjepa.model import load
 from seqjepa.runs import manifest
 from seqjepa.training import trackers
 from seqjepa.training.loop import train
+from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import World
 from seqjepa.worlds.table import TableWorld
 
@@ -89,6 +90,42 @@ def test_a_world_that_keeps_no_views_says_so(
     monkeypatch.setattr(TableWorld, "keep_views", World.keep_views)
     train(short("simclr"), tmp_path / "run", quiet=True, device="cpu", keep_views=True)
     assert "the training views are not kept on the device" in capfd.readouterr().err
+
+
+class Cut(BaseException):
+    """An end without notice, as by a kill."""
+
+
+def test_a_world_that_draws_from_torch_is_resumed_exactly_and_asked_for_no_batch_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, sequences = [], TableWorld.sequences
+
+    def noisy(self: TableWorld, split: str, *rest: Any) -> SequenceBatch:
+        batch = sequences(self, split, *rest)
+        asked.append(split)
+        return replace(batch, views=torch.rand_like(batch.views.float()))
+
+    def draws(record: Mapping[str, Any]) -> None:
+        torch.rand(1)
+
+    def cuts(record: Mapping[str, Any]) -> None:
+        # The checkpoint of step 2 is there, and the batch of step 4 is made already.
+        if record["step"] == 3:
+            raise Cut
+
+    monkeypatch.setattr(TableWorld, "sequences", noisy)
+    experiment, runs = contract.experiment("seq_jepa"), (tmp_path / "whole", tmp_path / "cut")
+    train(experiment, runs[0], quiet=True, device="cpu", trackers=[lambda path: draws])
+    assert len(asked) == 1 + experiment.train.steps, "one to size the probe, then one for each step"
+
+    with pytest.raises(Cut):
+        train(experiment, runs[1], quiet=True, device="cpu", trackers=[lambda path: cuts])
+    train(experiment, runs[1], quiet=True, device="cpu", resume=True)
+
+    # The logs end with the same figures, to the last bit.
+    ends = [json.loads((run / "metrics.jsonl").read_text().splitlines()[-1]) for run in runs]
+    assert len({json.dumps(line | {"time": None}) for line in ends}) == 1
 
 
 def test_health_is_logged_on_demand_and_changes_nothing_else(tmp_path: Path) -> None:

@@ -119,9 +119,10 @@ def overhead(experiment: Experiment, rounds: int) -> Figure:
 
 
 def on_gpu(experiment: Experiment, device: torch.device, rounds: int) -> list[Figure]:
-    """Measure P7: wall time of the training loop's step, and the part that waits for data.
+    """Measure P7: wall time of the training loop's step, and that of a batch's data.
 
-    Training keeps its views on the GPU. Batches from the memory map are the data's plain reference.
+    Training keeps its views on the GPU, and makes a batch while the GPU works on the one before.
+    Batches from the memory map are the data's plain reference.
     """
     stored, kept = experiment.world.build(), experiment.world.build().to(device)
     kept.keep_views("train")

@@ -126,11 +126,19 @@ def train(
             def save() -> None:
                 learner.save(run, step, display.seconds)
 
-            while step < config.steps:
+            def batch_of(step: int) -> SequenceBatch | None:
+                if step == config.steps:
+                    return None
+                # A world of one's own may draw from torch's generator.
+                torch.manual_seed(step_seed(experiment.seed, step, rank()))
+                return next(batches).to(world.device)
+
+            batch = batch_of(step)
+            while batch is not None:
                 # Dropout and masks depend on seed, step and rank: a checkpoint holds no generator.
                 torch.manual_seed(step_seed(experiment.seed, step, rank()))
                 lr = set_lr(optimizer, experiment.optim, step, config.steps)
-                micros = next(batches).to(world.device).chunk(config.accumulate)
+                micros = batch.chunk(config.accumulate)
 
                 # Forward and backward. BatchNorm takes NaN in before the loss shows it.
                 learner.guard.remember()
@@ -139,7 +147,10 @@ def train(
                 distributed.average_gradients(method)
                 losses = all_reduce_mean(torch.stack([out.loss.detach() for out in outputs]))
 
-                # Nothing of a step that is not finite is kept.
+                # The next batch is made while an accelerator still works on this one.
+                batch = batch_of(step + 1)
+
+                # Nothing of a step that is not finite is kept. To look waits for the accelerator.
                 grad_norm = _grad_norm(method)
                 if not torch.isfinite(losses.mean() + grad_norm):
                     learner.guard.undo()

@@ -26,18 +26,21 @@ class Guard:
 
     def __init__(self, method: Method) -> None:
         self.method = method
-        self.buffers = list(method.buffers())
-        self.copies = [buffer.clone() for buffer in self.buffers]
+        # Buffers of one type are copied together, by few kernels; of mixed ones each has its own.
+        buffers = list(method.buffers())
+        types = dict.fromkeys(buffer.dtype for buffer in buffers)
+        self.buffers = [[each for each in buffers if each.dtype == dtype] for dtype in types]
+        self.copies = [[buffer.clone() for buffer in group] for group in self.buffers]
 
     def remember(self) -> None:
         """Copy the buffers as they are now."""
-        if self.buffers:
-            torch._foreach_copy_(self.copies, self.buffers)
+        for copies, buffers in zip(self.copies, self.buffers, strict=True):
+            torch._foreach_copy_(copies, buffers)
 
     def undo(self) -> None:
         """Put the buffers back as they were when they were last remembered."""
-        if self.buffers:
-            torch._foreach_copy_(self.buffers, self.copies)
+        for copies, buffers in zip(self.copies, self.buffers, strict=True):
+            torch._foreach_copy_(buffers, copies)
 
     def diagnosis(self, step: int, loss: Tensor) -> str:
         """Return which quantity was not finite at a step, and what to do about it."""
