@@ -214,6 +214,21 @@ def test_images_that_hold_hardly_anything(tmp_path, capsys, kind, said):
         assert said in warned
 
 
+def test_an_image_in_two_splits_is_told_and_no_other(tmp_path, capsys):
+    names = [f"{split}/{name}" for split in ("train", "test") for name in many("pug", "cat")]
+    folder = fill(tmp_path / "pets", *names)
+    assert "repeat" not in Check(capsys, folder).out
+
+    # Under another name, and as another kind of file: the pixels are the same.
+    first, again = folder / names[0], folder / "test" / "cat" / "again.png"
+    with Image.open(first) as image:
+        image.save(again)
+    said = Check(capsys, folder)
+    assert said.code == 0
+    # Files are looked at in the order of their names.
+    assert f"look images that repeat another one: {first} ({again}); leave" in said.out
+
+
 def test_three_samples_as_a_picture(tmp_path, capsys):
     folder = fill(tmp_path / "pets", *many("pug", "US$ and C$", each=5))
     for place in (folder, zipped(folder, tmp_path / "p.zip"), tarred(folder, tmp_path / "p.tar")):

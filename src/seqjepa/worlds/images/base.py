@@ -29,6 +29,7 @@ from seqjepa.worlds.images import formats
 from seqjepa.worlds.images.cached import cached_parts
 from seqjepa.worlds.images.image_set import ImageSet, ImageSplit
 from seqjepa.worlds.images.look import (
+    Repeats,
     decoding_findings,
     draw_published,
     look_at,
@@ -120,7 +121,7 @@ class Source(ABC):
             yield from look_at(everything, look)
             return
 
-        levels = Levels()
+        levels, repeats = Levels(), Repeats()
         yield count(place, "classes", len(published.classes), self.num_classes)
         for origin, wanted in self.counts.items():
             part = published.parts[origin]
@@ -128,11 +129,12 @@ class Source(ABC):
             yield replace(found, what=f"{found.what}{_by_class(published, origin)}")
             # One damaged file among many shows only when it is decoded.
             if isinstance(part.decode, ImageFiles):
-                yield from decoding_findings(part.decode, len(part.labels), look, levels)
+                total = len(part.labels)
+                yield from decoding_findings(part.decode, total, look, levels, repeats)
             else:
                 see_some(part, levels)
 
-        for message in levels.doubts():
+        for message in (*levels.doubts(), *repeats.doubts()):
             yield doubt(message)
         if look.samples:
             yield from draw_published(published)

@@ -3,8 +3,10 @@
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 
 import numpy as np
+import numpy.typing as npt
 
 from seqjepa.display import progress
 from seqjepa.errors import DataError
@@ -16,6 +18,7 @@ from seqjepa.reading.findings import (
     Sample,
     bad_files,
     doubt,
+    listed,
 )
 from seqjepa.store.look import sample_places
 from seqjepa.worlds.images.image_set import ImageSplit
@@ -32,15 +35,40 @@ def look_at(parts: Mapping[str, tuple[ImageFiles, int]], look: Look) -> Iterator
         parts: files by origin, and their number.
         look: the options of the check.
     """
-    levels = Levels()
+    levels, repeats = Levels(), Repeats()
     for files, total in parts.values():
-        yield from decoding_findings(files, total, look, levels)
-    for message in levels.doubts():
+        yield from decoding_findings(files, total, look, levels, repeats)
+    for message in (*levels.doubts(), *repeats.doubts()):
         yield doubt(message)
 
 
+class Repeats:
+    """Images with the same pixels as one before, among all that are seen."""
+
+    def __init__(self) -> None:
+        self.names: dict[bytes, str] = {}  # of the first image with these pixels
+        self.pairs: list[tuple[str, str]] = []
+
+    def see(self, pixels: npt.NDArray[np.uint8], name: str) -> None:
+        """Take note of an image."""
+        digest = blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
+        first = self.names.setdefault(digest, name)
+        if first != name:
+            self.pairs.append((first, name))
+
+    def doubts(self) -> list[str]:
+        """Return a sentence that warns of repeated images, if there are any."""
+        if not self.pairs:
+            return []
+        repeats = listed(f"{again} ({first})" for first, again in self.pairs)
+        return [
+            f"images that repeat another one: {repeats}; leave them out, or a test may ask for "
+            "what was trained on"
+        ]
+
+
 def decoding_findings(
-    files: ImageFiles, total: int, look: Look, levels: Levels
+    files: ImageFiles, total: int, look: Look, levels: Levels, repeats: Repeats
 ) -> Iterator[Finding]:
     """Decode the files, or some of them if the look is a quick one, and yield what was found."""
     # Not the first ones: what a broken download or copy lacks is mostly at the end.
@@ -56,6 +84,7 @@ def decoding_findings(
                     bad.append((found.where, found.error))
                 else:
                     levels.see(found.pixels, found.where)
+                    repeats.see(found.pixels, found.where)
             # Only now: at its end an archive is verified, and closed.
             for _ in rest:
                 pass
