@@ -266,6 +266,8 @@ def test_a_world_that_draws_no_batch_is_refused() -> None:
         ("mean", (77.0, 89.0), "of pixels in 0..1 a number in 0..1"),
         ("mean", 0.5, "got 0.5"),
         ("image_shape", (2, 3), r"\(C, H, W\), got \(2, 3\)"),
+        ("image_shape", (), r"\(C, H, W\), got \(\)"),
+        ("image_shape", 32, r"\(C, H, W\), got 32"),
         ("actions", ("view",), "be an ActionSpace"),
         ("factors", SPACE.groups, "be an ActionSpace"),
         ("classes", 3, "be a tuple of names, got 3"),

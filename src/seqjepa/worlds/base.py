@@ -112,11 +112,14 @@ class WorldSpec:
     outline: bool = False
 
     def __post_init__(self) -> None:
-        channels, space = self.image_shape[0], "be an ActionSpace"
+        shape: object = self.image_shape
+        sides = shape if isinstance(shape, tuple | list) else ()
+        are_sides = len(sides) == 3 and all(isinstance(n, int | np.integer) for n in sides)
+        channels, space = sides[0] if are_sides else 0, "be an ActionSpace"
         each = f"give each of C = {channels} channels of pixels in 0..1 a number"
         # A world of one's own may say anything of itself.
         rules = {
-            "image_shape": (len(self.image_shape) == 3, "be (C, H, W)"),
+            "image_shape": (are_sides, "be (C, H, W)"),
             "factors": (isinstance(self.factors, ActionSpace), space),
             "actions": (isinstance(self.actions, ActionSpace), space),
             "classes": (isinstance(self.classes, tuple | list), "be a tuple of names"),
