@@ -24,7 +24,7 @@ INTRODUCTION = """# Speed
 
 `seqjepa speed` measures this package beside a plain reference. The two take turns in one run, most
 of it on one core, and the shortest time of each counts. Ratios can therefore be compared between
-machines; amounts hardly can.
+machines; amounts hardly can. A step on a GPU stands [on the GPU's page](gpu.md#a-training-step).
 """
 METHODS = """## Methods
 
