@@ -28,6 +28,7 @@ PRESENT = "--method.present"
 FILM = "--method.conditioning film"
 # The demo's objective: the aggregator is given no actions.
 OURS = f"--method.loss contrast {INVERSE} {PRESENT} --method.condition predictor {FILM}"
+ONLINE = "--method.target online"
 # A predictor that is given no actions cannot be modulated by them.
 NO_ACTIONS = "--method.condition none --method.conditioning concat"
 COLD = "--method simclr --method.temperature 0.1"
@@ -44,6 +45,9 @@ EQUAL_VIEWS = {
     "demo": "shapes_demo",
     "demo_both": "shapes_demo --method.condition both",
     "demo_no_actions": f"shapes_demo {NO_ACTIONS}",
+    # What predictions are compared with learns from them, too.
+    "demo_online": f"shapes_demo {ONLINE}",
+    "demo_online_no_actions": f"shapes_demo {ONLINE} {NO_ACTIONS}",
     "every": "shapes_tiny",
     "every_no_actions": f"shapes_tiny {NO_ACTIONS}",
     "last": f"shapes_tiny {LAST}",

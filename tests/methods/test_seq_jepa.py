@@ -26,6 +26,7 @@ ALL_OPTIONS = {
     "present": True,
     "conditioning": "film",
 }
+ONLINE = {**ALL_OPTIONS, "target": "online"}
 OPTIONS = [
     *(
         {"loss": "contrast", "temperature": 0.3, "negatives": negatives, "predict": predict}
@@ -38,6 +39,8 @@ OPTIONS = [
     {"conditioning": "film"},
     {"conditioning": "film", "condition": "predictor", "predict": "every"},
     {**ALL_OPTIONS, "predict": "every"},
+    *({**ONLINE, "predict": predict, "condition": "predictor"} for predict in PREDICTS),
+    {"loss": "contrast", "negatives": "others", "target": "online"},
 ]
 
 
@@ -67,10 +70,8 @@ def batch(num_views=4, size=6, action_dim=4, pixels=8) -> SequenceBatch:
 
 def plain_loss(weights, data: SequenceBatch, config: Config) -> torch.Tensor:
     mean, std = (torch.tensor(values).double().view(3, 1, 1) for values in (MEAN, STD))
-    options = {
-        name: getattr(config, name)
-        for name in ("loss", "temperature", "negatives", "inverse", "present", "conditioning")
-    }
+    names = ("loss", "temperature", "negatives", "inverse", "present", "conditioning", "target")
+    options = {name: getattr(config, name) for name in names}
     return plain.loss(
         weights,
         (data.views.double() - mean) / std,
@@ -136,7 +137,7 @@ def test_step_equals_plain_version(fields):
         new = plain.adamw_first_step(old, gradients[name], optim.lr, decay)
         parameter, message = method.get_parameter(name).detach(), f"step of {name}"
         torch.testing.assert_close(parameter, new, rtol=0, atol=1e-5, msg=message)
-        if name.startswith("encoder."):
+        if name.startswith("encoder.") and method.target_encoder:
             target = name.replace("encoder.", "target_encoder.module.", 1)
             moved = tau * weights[target].detach() + (1 - tau) * new
             torch.testing.assert_close(method.get_parameter(target), moved, rtol=0, atol=1e-5)
@@ -271,7 +272,7 @@ def test_one_view_depends_on_no_action():
 def test_representation_is_that_of_the_forward_pass():
     """Compare `forward` with `represent`, `aggregate` and `predict`, for all objectives."""
     data = batch()
-    for predict, options in itertools.product(PREDICTS, ({}, ALL_OPTIONS)):
+    for predict, options in itertools.product(PREDICTS, ({}, ALL_OPTIONS, ONLINE)):
         method = make(predict=predict, **options).eval()
         with torch.no_grad():
             output = method(data)
@@ -280,7 +281,7 @@ def test_representation_is_that_of_the_forward_pass():
             )
             representation = method.represent(observed)
             predicted = method.predict(representation.views, data.actions)
-            target = method.target_encoder(data.views[:, 3])
+            target = method.target(data.views[:, 3])
             loss = 1 - torch.cosine_similarity(predicted, target).mean()
 
         torch.testing.assert_close(output.representation.views, representation.views)
@@ -292,14 +293,14 @@ def test_representation_is_that_of_the_forward_pass():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"present": True}, {"conditioning": "film"}, ALL_OPTIONS],
+    [{}, {"present": True}, {"conditioning": "film"}, ALL_OPTIONS, ONLINE],
     ids=" ".join,
 )
 def test_every_prefix_counts_the_same(options):
     """Predict from each prefix alone, as at inference, and compare with the loss of all at once."""
     method, data = make(predict="every", **options).eval(), batch()
     with torch.no_grad():
-        z, target = method.encoder(data.views), method.target_encoder(data.views)
+        z, target = method.encoder(data.views), method.target(data.views)
         cosines = []
         for m in (1, 2, 3):
             predicted = method.predict(z[:, :m], data.actions[:, :m])
@@ -366,6 +367,15 @@ def test_contrast_takes_no_gradient_to_targets():
     assert all(parameter.grad is None for parameter in method.target_encoder.parameters())
 
 
+def test_online_targets_need_no_second_encoder():
+    online, average, data = make(**ONLINE), make(**ALL_OPTIONS), batch()
+    assert count(average) - count(online) == count(average.encoder)
+    assert torch.equal(online.target(data.views), online.encoder(data.views))
+
+    # The head reads the action to the last view as well: two views are enough for it.
+    make(num_views=2, loss="contrast", inverse=1.0, target="online")(batch(2)).loss.backward()
+
+
 @pytest.mark.parametrize(
     "fields",
     [*({"condition": condition} for condition in CONDITIONS), ALL_OPTIONS],
@@ -420,6 +430,8 @@ def test_bad_settings_are_refused():
     for condition in ("aggregator", "none"):
         with pytest.raises(ConfigError, match=rf"film needs condition .* got {condition}"):
             Config(conditioning="film", condition=condition)
+    with pytest.raises(ConfigError, match=r"without negatives: use method\.loss contrast"):
+        Config(target="online")
     for negatives in ("all", "others"):
         config = Config(loss="contrast", negatives=negatives)
         with pytest.raises(ConfigError, match=r"contrast compares objects: .* got 1"):

@@ -191,17 +191,22 @@ def loss(
     inverse: float = 0.0,
     present: bool = False,
     conditioning: str = "concat",
+    target: str = "ema",
 ) -> Tensor:
     """Views [B, M + 1, C, H, W], normalised; actions [B, M, A]; dropout none."""
     batch, observed = actions.shape[:2]
-    seen = views[:, :observed].reshape(-1, *views.shape[2:])
-    z = encoder(weights, "encoder", seen, stride).reshape(batch, observed, -1)
+    learned = observed + (target == "online")
+    seen = views[:, :learned].reshape(-1, *views.shape[2:])
+    z = encoder(weights, "encoder", seen, stride).reshape(batch, learned, -1)
     last = [observed] if predict == "last" else range(1, observed + 1)
     # BatchNorm looks at the views that have a use, no others.
     useful = [m for m in range(observed + 1) if loss == "contrast" or m in last]
     wanted = torch.stack([views[b, m] for b in range(batch) for m in useful])
-    target = encoder(weights, "target_encoder.module", wanted, stride).detach()
-    target = target.reshape(batch, len(useful), -1)
+    if target == "online":
+        targets = z
+    else:
+        targets = encoder(weights, "target_encoder.module", wanted, stride).detach()
+        targets = targets.reshape(batch, len(useful), -1)
     if condition != "none":
         rows = actions.reshape(-1, actions.shape[2]) @ weights["action_embedding.linear.weight"].T
         embedded = batch_norm(rows).reshape(batch, observed, -1)
@@ -231,14 +236,14 @@ def loss(
 
     if loss == "contrast":
         found = [(b, m, p) for (b, m), p in zip(places, predicted, strict=True)]
-        total = contrast(found, target, temperature, negatives)
+        total = contrast(found, targets, temperature, negatives)
     else:
         pairs = [
-            (p, target[b, useful.index(m)]) for (b, m), p in zip(places, predicted, strict=True)
+            (p, targets[b, useful.index(m)]) for (b, m), p in zip(places, predicted, strict=True)
         ]
         total = 1 - sum(p @ t / (p @ p).sqrt() / (t @ t).sqrt() for p, t in pairs) / len(pairs)
     if inverse:
-        total = total + inverse * inverse_error(weights, z, actions[:, : observed - 1])
+        total = total + inverse * inverse_error(weights, z, actions[:, : learned - 1])
     return total
 
 

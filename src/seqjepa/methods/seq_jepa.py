@@ -17,6 +17,7 @@ with p = h([zagg; e_M]), t = sg f_ema(x_{M+1}) and c = t and sg f_ema of each ne
     inverse              + inverse * |q([z_i; z_{i+1}]) - a_i|^2 / A for i < M (arXiv 2606.20104)
     present              p = h([zagg; z_M; e_M])
     conditioning = film  h's hidden layer is ReLU((1 + s) BN(W zagg) + b), [s; b] = U e_M + u
+    target = online      t, c = f(x), with gradient; inverse then reads all i <= M
 """
 
 from collections.abc import Sequence
@@ -60,6 +61,8 @@ class Config(MethodConfig):
         inverse: weight of inverse dynamics: a small MLP reads the action from two observed views.
         present: whether the predictor also reads the features of the last observed view.
         conditioning: the next action is the predictor's input (`concat`), or modulates it (`film`).
+        target: what predictions are compared with: features of the EMA encoder (`ema`), or with
+            `contrast` also those of the encoder itself, which learns from both sides (`online`).
     """
 
     conditioned: ClassVar[bool] = False
@@ -79,6 +82,7 @@ class Config(MethodConfig):
     inverse: float = added_in(3, 0.0)
     present: bool = added_in(3, False)
     conditioning: Literal["concat", "film"] = added_in(3, "concat")
+    target: Literal["ema", "online"] = added_in(7, "ema")
 
     def __post_init__(self) -> None:
         positive(self, "action_width", "layers", "heads", "predictor_width", "temperature")
@@ -88,6 +92,10 @@ class Config(MethodConfig):
         if self.conditioning == "film" and self.condition not in ("both", "predictor"):
             raise ConfigError(
                 f"method.conditioning film needs condition both or predictor, got {self.condition}"
+            )
+        if self.target == "online" and self.loss != "contrast":
+            raise ConfigError(
+                "method.target online collapses without negatives: use method.loss contrast"
             )
 
     @property
@@ -107,8 +115,9 @@ class Config(MethodConfig):
     @override
     def validate(self, actions: ActionSpace, num_views: int, batch_size: int) -> None:
         super().validate(actions, num_views, batch_size)
-        if num_views == 2 and (self.inverse or self.condition == "aggregator"):
-            option = "method.inverse = 0" if self.inverse else "another method.condition"
+        inverse = self.inverse > 0 and self.target == "ema"
+        if num_views == 2 and (inverse or self.condition == "aggregator"):
+            option = "method.inverse = 0" if inverse else "another method.condition"
             raise ConfigError(
                 f"train.num_views = 2: no action between observed views: use 3 or more, or {option}"
             )
@@ -120,7 +129,11 @@ class Config(MethodConfig):
 
 
 class SeqJEPA(Method):
-    """Encoder, aggregator and predictor, with an EMA target encoder; E is a token's width."""
+    """Encoder, aggregator and predictor; E is a token's width.
+
+    Attributes:
+        target_encoder: the encoder's EMA; None if targets are `online`.
+    """
 
     aggregates = predicts = remembers = True
 
@@ -135,7 +148,9 @@ class SeqJEPA(Method):
         joint = token + features * config.present + width * self.in_predictor
 
         # The order of these lines is the order in which weights are drawn from the seed.
-        self.target_encoder = EMATarget(encoder, buffers=config.ema_buffers)
+        self.target_encoder = None
+        if config.target == "ema":
+            self.target_encoder = EMATarget(encoder, buffers=config.ema_buffers)
         self.action_embedding = ActionEmbedding(action_dim, width) if config.uses_actions else None
         sizes = {"layers": config.layers, "heads": config.heads, "feedforward": 4 * token}
         self.aggregator = Aggregator(token, dropout=config.dropout, **sizes)
@@ -148,12 +163,16 @@ class SeqJEPA(Method):
         config, observed = self.config, batch.views.shape[1] - 1
         first, contrast = observed if config.predict == "last" else 1, config.loss == "contrast"
 
-        # A prefix of m views predicts view m + 1, by action m. Contrast compares all views.
-        features = self.encoder(batch.views[:, :observed])
-        targets = self.target_encoder(batch.views[:, 0 if contrast else first :])
+        # A prefix of m views predicts view m + 1, by action m. Contrast compares all views, and
+        # online targets are learned from like the views before them.
+        learned = observed if self.target_encoder else observed + 1
+        features = self.encoder(batch.views[:, :learned])
+        compared = batch.views[:, 0 if contrast else first :]
+        targets = self.target_encoder(compared) if self.target_encoder else features
         embedded = self.embed_actions(batch.actions)
         aggregated = self._aggregate(features, embedded, range(first, observed + 1))
-        predicted = self._predict(aggregated, features[:, first - 1 :], embedded[:, first - 1 :])
+        present = features[:, first - 1 : observed]
+        predicted = self._predict(aggregated, present, embedded[:, first - 1 :])
 
         per_prefix = cosine_loss(predicted, targets[:, -predicted.shape[1] :]).mean(0)
         loss = cosine = per_prefix.mean()
@@ -163,17 +182,19 @@ class SeqJEPA(Method):
             loss = contrast_loss(predicted, whole, tau, config.negatives, start).mean()
             terms |= {"cosine": cosine, "contrast": loss}
         if self.inverse is not None:
-            error = mean_squared_error(self.inverse(features), batch.actions[:, :-1])
+            error = mean_squared_error(self.inverse(features), batch.actions[:, : learned - 1])
             loss = loss + config.inverse * error
             terms |= {"cosine": cosine, "inverse": error}
 
         terms = {name: term.detach() for name, term in terms.items()}
-        learned = Representation(features, aggregated[:, -1]).detach()
-        return StepOutput(loss, terms, learned, {"prediction": predicted.detach()})
+        representation = Representation(features[:, :observed], aggregated[:, -1]).detach()
+        return StepOutput(loss, terms, representation, {"prediction": predicted.detach()})
 
     def after_step(self, progress: float) -> None:
         """Move the target encoder (tau of section 3.2)."""
-        self.target_encoder.update(self.encoder, ema_momentum(progress, self.config.ema_momentum))
+        if self.target_encoder:
+            momentum = ema_momentum(progress, self.config.ema_momentum)
+            self.target_encoder.update(self.encoder, momentum)
 
     def aggregate(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return z_AGG [B, E] of features [B, T, D] with the actions [B, T-1, A] between them."""
@@ -190,8 +211,9 @@ class SeqJEPA(Method):
         return self.action_embedding.forward(actions)
 
     def target(self, views: Tensor) -> Tensor:
-        """Return the EMA target's features [..., D] of views [..., C, H, W]."""
-        return self.target_encoder.forward(views)
+        """Return the target's features [..., D] of views [..., C, H, W]."""
+        features: Tensor = (self.target_encoder or self.encoder)(views)
+        return features
 
     def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
         """Return the features [B, D] that the last of the actions [B, T, A] leads to."""

@@ -19,7 +19,7 @@ from seqjepa.from_json import since
 
 # Version 0.1.0 wrote format 1, which has no key `format`. Raise it with every field that is
 # `added_in` and every migration.
-FORMAT = 6
+FORMAT = 7
 
 
 def _without_probe_epochs(config: dict[str, Any]) -> dict[str, Any]:
