@@ -28,13 +28,21 @@ CPU = torch.device("cpu")
 REFERENCE = "seq_jepa:predict=last"
 """Contender whose time per view is 1: the paper's objective."""
 
+DEMO = (
+    "seq_jepa:predict=every,loss=contrast,inverse=5,present=true,condition=predictor,"
+    "conditioning=film"
+)
+"""Contender with the demo's objective."""
+
 MORE = (
-    "seq_jepa:predict=every,loss=contrast,inverse=5,present=true,condition=predictor,conditioning=film",
+    DEMO,
+    f"{DEMO},target=online",
     "simclr:temperature=0.1",
     "simclr:temperature=0.1,inverse=5",
     "equimod:inverse=5",
 )
-"""Contenders beside every method with its defaults: the demo's objective, and its controls."""
+"""Contenders beside every method with its defaults: the demo's objective, and others to hold
+against it."""
 
 PREDICTIONS: Mapping[str, Callable[[Any, int], int]] = {
     "byol": lambda config, views: 2,  # each view predicts the other
