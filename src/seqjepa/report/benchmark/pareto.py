@@ -186,14 +186,15 @@ def _draw_ceiling(axes: Axes, point: Point) -> None:
 
     # Lines alone do not count for the limits.
     axes.update_datalim([(across, up)])
+    # Behind the line, where no point is.
     axes.annotate(
         point.name,
         (across, 0),
-        (-3, 4),
+        (3, 4),
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
         rotation=90,
-        ha="right",
+        ha="left",
         fontsize=7.5,
         color=style.MUTED,
     )
