@@ -20,6 +20,7 @@ from seqjepa.methods.seq_jepa import SeqJEPA
 from seqjepa.nn import Encoder
 from seqjepa.runs.folder import RunFolder
 from seqjepa.store.table import ViewTable
+from seqjepa.training import loop
 from seqjepa.types import SequenceBatch
 from seqjepa.worlds.base import World, WorldSpec
 from seqjepa.worlds.table import TableWorld
@@ -39,8 +40,8 @@ def kill_at_moment(moment: str, occurrence: int) -> None:
 
 
 def send_at_step(number: int, step: int) -> None:
-    """Send the process a signal when the batch of a step (from 1) is drawn."""
-    _on_batch(step, lambda batch: os.kill(os.getpid(), number) or batch)
+    """Send the process a signal when a step (from 1) begins."""
+    _on_step(step, lambda: os.kill(os.getpid(), number))
 
 
 def poison_pixel_at_step(value: float, step: int) -> None:
@@ -69,14 +70,13 @@ def poison_gradient_at_step(value: float, step: int) -> None:
 
 
 def slow_step(seconds: float, step: int) -> None:
-    """Make the batch of a step (from 1) take some seconds; print a line when it begins."""
+    """Make a step (from 1) take some seconds longer; print a line when it begins."""
 
-    def wait(batch: SequenceBatch) -> SequenceBatch:
+    def wait() -> None:
         print(f"slow step {step}", flush=True)
         time.sleep(seconds)
-        return batch
 
-    _on_batch(step, wait)
+    _on_step(step, wait)
 
 
 def constant_encoder() -> None:
@@ -136,6 +136,18 @@ def full_disk_at_moment(moment: str, occurrence: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     files.at = at
+
+
+def _on_step(step: int, act: Callable[[], object]) -> None:
+    """Call a function when a training step (from 1) begins."""
+    original = loop.set_lr
+
+    def begun(optimizer: Any, config: Any, number: int, total: int) -> float:
+        if number + 1 == step:
+            act()
+        return original(optimizer, config, number, total)
+
+    loop.set_lr = begun
 
 
 def _on_batch(step: int, change: Callable[[SequenceBatch], SequenceBatch]) -> None:
