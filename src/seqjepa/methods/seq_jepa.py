@@ -61,8 +61,7 @@ class Config(MethodConfig):
         inverse: weight of inverse dynamics: a small MLP reads the action from two observed views.
         present: whether the predictor also reads the features of the last observed view.
         conditioning: the next action is the predictor's input (`concat`), or modulates it (`film`).
-        target: what predictions are compared with: features of the EMA encoder (`ema`), or with
-            `contrast` also those of the encoder itself, which learns from both sides (`online`).
+        target: features of the EMA encoder, or with `contrast` also the encoder's own (`online`).
     """
 
     conditioned: ClassVar[bool] = False
@@ -94,9 +93,7 @@ class Config(MethodConfig):
                 f"method.conditioning film needs condition both or predictor, got {self.condition}"
             )
         if self.target == "online" and self.loss != "contrast":
-            raise ConfigError(
-                "method.target online collapses without negatives: use method.loss contrast"
-            )
+            raise ConfigError("method.target online collapses: use method.loss contrast with it")
 
     @property
     @override
@@ -129,11 +126,7 @@ class Config(MethodConfig):
 
 
 class SeqJEPA(Method):
-    """Encoder, aggregator and predictor; E is a token's width.
-
-    Attributes:
-        target_encoder: the encoder's EMA; None if targets are `online`.
-    """
+    """Encoder, aggregator, predictor, EMA target unless that is `online`; E is a token's width."""
 
     aggregates = predicts = remembers = True
 
@@ -148,9 +141,8 @@ class SeqJEPA(Method):
         joint = token + features * config.present + width * self.in_predictor
 
         # The order of these lines is the order in which weights are drawn from the seed.
-        self.target_encoder = None
-        if config.target == "ema":
-            self.target_encoder = EMATarget(encoder, buffers=config.ema_buffers)
+        online = config.target == "online"
+        self.target_encoder = None if online else EMATarget(encoder, buffers=config.ema_buffers)
         self.action_embedding = ActionEmbedding(action_dim, width) if config.uses_actions else None
         sizes = {"layers": config.layers, "heads": config.heads, "feedforward": 4 * token}
         self.aggregator = Aggregator(token, dropout=config.dropout, **sizes)
@@ -212,8 +204,7 @@ class SeqJEPA(Method):
 
     def target(self, views: Tensor) -> Tensor:
         """Return the target's features [..., D] of views [..., C, H, W]."""
-        features: Tensor = (self.target_encoder or self.encoder)(views)
-        return features
+        return (self.target_encoder or self.encoder).forward(views)
 
     def predict(self, sources: Tensor, actions: Tensor) -> Tensor:
         """Return the features [B, D] that the last of the actions [B, T, A] leads to."""
@@ -223,8 +214,7 @@ class SeqJEPA(Method):
 
     def _aggregate(self, features: Tensor, embedded: Tensor, lengths: Sequence[int]) -> Tensor:
         """Return z_AGG [B, P, E] of each of P prefix lengths."""
-        aggregated: Tensor = self.aggregator(*self._tokens(features, embedded), lengths)
-        return aggregated
+        return self.aggregator.forward(*self._tokens(features, embedded), lengths)
 
     def _embed_read(self, actions: Tensor) -> Tensor:
         """Embed actions if the aggregator reads them; if not, they may be another world's."""
