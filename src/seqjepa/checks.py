@@ -53,6 +53,13 @@ def at_least(config: Section, **limits: int) -> None:
             raise ConfigError(f"{config.section}{name} must be at least {least}, got {value}")
 
 
+def needs(config: Section, name: str, choice: str, other: str, *allowed: str) -> None:
+    """Raise a ConfigError if a field has this choice and another field is none of those allowed."""
+    if getattr(config, name) == choice and (got := getattr(config, other)) not in allowed:
+        needed = f"{config.section}{name} {choice} needs {other} {' or '.join(allowed)}"
+        raise ConfigError(f"{needed}, got {got}")
+
+
 def shares(config: Section, *names: str) -> None:
     """Raise a ConfigError unless these fields are above 0 and together leave something."""
     values = [getattr(config, name) for name in names]

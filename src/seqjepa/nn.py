@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from seqjepa.errors import ConfigError, needs_extra, unknown
 from seqjepa.from_json import added_in
+from seqjepa.schedules import ema_momentum
 
 Stem = Literal["imagenet", "cifar", "compact"]
 DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
@@ -229,8 +230,10 @@ def view_action_tokens(features: Tensor, embedded: Tensor) -> tuple[Tensor, Tens
     Args:
         features: [B, T, D], of views.
         embedded: [B, any number, width], of the actions after them; those beyond the last view are
-            ignored, missing ones are zeros.
+            ignored, missing ones are zeros. Of width 0 the tokens are the features.
     """
+    if not embedded.shape[-1]:
+        return features, features
     # A sequence's last view has no action yet: its token ends in zeros.
     still = embedded.new_zeros(*features.shape[:2], embedded.shape[-1])
     moves = torch.cat([embedded[:, : features.shape[1]], still[:, embedded.shape[1] :]], 1)
@@ -354,6 +357,16 @@ class EMATarget(nn.Module):
         """Return the copy's output, without gradient."""
         out: Tensor = self.module(*args)
         return out
+
+    def follow(self, source: nn.Module, progress: float, momentum: float) -> None:
+        """Update with a momentum that rises to 1 along half a cosine, see `ema_momentum`.
+
+        Args:
+            source: the original.
+            progress: fraction of the run that is done, in [0, 1].
+            momentum: at the start.
+        """
+        self.update(source, ema_momentum(progress, momentum))
 
     @torch.no_grad()
     def update(self, source: nn.Module, momentum: float) -> None:

@@ -430,7 +430,7 @@ def test_bad_settings_are_refused():
     for condition in ("aggregator", "none"):
         with pytest.raises(ConfigError, match=rf"film needs condition .* got {condition}"):
             Config(conditioning="film", condition=condition)
-    with pytest.raises(ConfigError, match=r"online collapses: use method\.loss contrast"):
+    with pytest.raises(ConfigError, match=r"method\.target online needs loss contrast, got cosine"):
         Config(target="online")
     for negatives in ("all", "others"):
         config = Config(loss="contrast", negatives=negatives)

@@ -23,7 +23,6 @@ from seqjepa.heads import ProjectorConfig, mlp, multiple
 from seqjepa.losses import cosine_loss
 from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.nn import ActionEmbedding, EMATarget, Encoder
-from seqjepa.schedules import ema_momentum
 from seqjepa.types import Representation, SequenceBatch, StepOutput
 
 
@@ -89,9 +88,8 @@ class ConvJEPA(Method):
 
     def after_step(self, progress: float) -> None:
         """Move the target networks."""
-        momentum = ema_momentum(progress, self.momentum)
-        self.target_encoder.update(self.encoder, momentum)
-        self.target_projector.update(self.projector, momentum)
+        self.target_encoder.follow(self.encoder, progress, self.momentum)
+        self.target_projector.follow(self.projector, progress, self.momentum)
 
     def source(self, features: Tensor) -> Tensor:
         """Return the online projections of features."""

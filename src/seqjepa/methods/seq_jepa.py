@@ -29,7 +29,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from seqjepa.actions import ActionSpace
-from seqjepa.checks import below_one, fraction, not_negative, positive
+from seqjepa.checks import below_one, fraction, needs, not_negative, positive
 from seqjepa.distributed import gather, rank
 from seqjepa.errors import ConfigError
 from seqjepa.from_json import added_in
@@ -37,7 +37,6 @@ from seqjepa.heads import InverseDynamics, predictor
 from seqjepa.losses import contrast_loss, cosine_loss, mean_squared_error
 from seqjepa.methods.base import Method, MethodConfig
 from seqjepa.nn import ActionEmbedding, Aggregator, EMATarget, Encoder, view_action_tokens
-from seqjepa.schedules import ema_momentum
 from seqjepa.types import Representation, SequenceBatch, StepOutput
 
 
@@ -88,12 +87,8 @@ class Config(MethodConfig):
         fraction(self, "ema_momentum")
         below_one(self, "dropout")
         not_negative(self, "inverse")
-        if self.conditioning == "film" and self.condition not in ("both", "predictor"):
-            raise ConfigError(
-                f"method.conditioning film needs condition both or predictor, got {self.condition}"
-            )
-        if self.target == "online" and self.loss != "contrast":
-            raise ConfigError("method.target online collapses: use method.loss contrast with it")
+        needs(self, "conditioning", "film", "condition", "both", "predictor")
+        needs(self, "target", "online", "loss", "contrast")  # else it collapses
 
     @property
     @override
@@ -155,12 +150,10 @@ class SeqJEPA(Method):
         config, observed = self.config, batch.views.shape[1] - 1
         first, contrast = observed if config.predict == "last" else 1, config.loss == "contrast"
 
-        # A prefix of m views predicts view m + 1, by action m. Contrast compares all views, and
-        # online targets are learned from like the views before them.
-        learned = observed if self.target_encoder else observed + 1
-        features = self.encoder(batch.views[:, :learned])
-        compared = batch.views[:, 0 if contrast else first :]
-        targets = self.target_encoder(compared) if self.target_encoder else features
+        # A prefix of m views predicts view m + 1. Contrast compares all views; online, all learn.
+        online = self.target_encoder is None
+        features = self.encoder(batch.views[:, : observed + online])
+        targets = features if online else self.target(batch.views[:, 0 if contrast else first :])
         embedded = self.embed_actions(batch.actions)
         aggregated = self._aggregate(features, embedded, range(first, observed + 1))
         present = features[:, first - 1 : observed]
@@ -174,7 +167,8 @@ class SeqJEPA(Method):
             loss = contrast_loss(predicted, whole, tau, config.negatives, start).mean()
             terms |= {"cosine": cosine, "contrast": loss}
         if self.inverse is not None:
-            error = mean_squared_error(self.inverse(features), batch.actions[:, : learned - 1])
+            read = self.inverse(features)
+            error = mean_squared_error(read, batch.actions[:, : read.shape[1]])
             loss = loss + config.inverse * error
             terms |= {"cosine": cosine, "inverse": error}
 
@@ -185,8 +179,7 @@ class SeqJEPA(Method):
     def after_step(self, progress: float) -> None:
         """Move the target encoder (tau of section 3.2)."""
         if self.target_encoder:
-            momentum = ema_momentum(progress, self.config.ema_momentum)
-            self.target_encoder.update(self.encoder, momentum)
+            self.target_encoder.follow(self.encoder, progress, self.config.ema_momentum)
 
     def aggregate(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return z_AGG [B, E] of features [B, T, D] with the actions [B, T-1, A] between them."""
@@ -194,13 +187,11 @@ class SeqJEPA(Method):
 
     @override
     def attention(self, features: Tensor, actions: Tensor) -> Tensor:
-        return self.aggregator.attention(*self._tokens(features, self._embed_read(actions)))
+        return self.aggregator.attention(*view_action_tokens(features, self._embed_read(actions)))
 
     def embed_actions(self, actions: Tensor) -> Tensor:
         """Map actions [B, T, A] to embeddings [B, T, width], empty without conditioning."""
-        if self.action_embedding is None:
-            return actions[..., :0]
-        return self.action_embedding.forward(actions)
+        return self.action_embedding.forward(actions) if self.action_embedding else actions[..., :0]
 
     def target(self, views: Tensor) -> Tensor:
         """Return the target's features [..., D] of views [..., C, H, W]."""
@@ -214,15 +205,12 @@ class SeqJEPA(Method):
 
     def _aggregate(self, features: Tensor, embedded: Tensor, lengths: Sequence[int]) -> Tensor:
         """Return z_AGG [B, P, E] of each of P prefix lengths."""
-        return self.aggregator.forward(*self._tokens(features, embedded), lengths)
+        read = embedded if self.aggregates_actions else embedded[..., :0]
+        return self.aggregator.forward(*view_action_tokens(features, read), lengths)
 
     def _embed_read(self, actions: Tensor) -> Tensor:
         """Embed actions if the aggregator reads them; if not, they may be another world's."""
-        return self.embed_actions(actions) if self.aggregates_actions else actions
-
-    def _tokens(self, features: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the aggregator's tokens [B, T, E] of views as past ones, and as present ones."""
-        return view_action_tokens(features, moves) if self.aggregates_actions else (features,) * 2
+        return self.embed_actions(actions) if self.aggregates_actions else actions[..., :0]
 
     def _predict(self, aggregated: Tensor, present: Tensor, embedded: Tensor) -> Tensor:
         """Predict [B, P, D] from z_AGG, features of the last views and embeddings of actions."""

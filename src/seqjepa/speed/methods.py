@@ -41,8 +41,7 @@ MORE = (
     "simclr:temperature=0.1,inverse=5",
     "equimod:inverse=5",
 )
-"""Contenders beside every method with its defaults: the demo's objective, and others to hold
-against it."""
+"""Contenders beside every method with its defaults: the demo's objective, and its controls."""
 
 PREDICTIONS: Mapping[str, Callable[[Any, int], int]] = {
     "byol": lambda config, views: 2,  # each view predicts the other
