@@ -51,6 +51,9 @@ UNGUIDED = {
 LENGTHS = {1: "last_m1", 2: "last_m2", 3: "last", 4: "last_m4"}
 SEQUENCES = {"equal_views": "equal views", "equal_sequences": "equal sequences"}
 TIME = {"equal_views": "equal views", "equal_time": "equal time"}
+# The demo's time is the measure, so its runs stand for equal views and for equal time. With online
+# targets a view costs no more (docs/speed/methods.json).
+IN_BOTH = ("demo", "demo_online")
 
 
 @dataclass(frozen=True)
@@ -335,10 +338,7 @@ def _over(
         lines: list[str] = []
         compared: list[Comparison] = []
         try:
-            # The demo's time is the measure: its run stands for both. With online targets a view
-            # costs no more (docs/speed/methods.json).
-            timed = ours[0] not in ("demo", "demo_online")
-            mine = runs[f"{experiment if timed else 'equal_views'}/{ours[0]}"]
+            mine = runs[f"{'equal_views' if ours[0] in IN_BOTH else experiment}/{ours[0]}"]
             for name, told in others.items():
                 theirs = runs[f"{experiment}/{name}"]
                 pairs = [

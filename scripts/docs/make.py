@@ -186,12 +186,11 @@ def contenders(runs: Committed) -> list[Entry]:
 
 def results_tables(runs: Committed) -> dict[str, str]:
     """Return the tables of docs/results.md."""
-    # The demo's time is the measure, and online targets take no more.
-    measure = {f"equal_views/{name}": OBJECTIVES[name] for name in ("demo", "demo_online")}
+    measure = {f"equal_views/{name}": OBJECTIVES[name] for name in claims.IN_BOTH}
     in_time = {
         f"equal_time/{name}": label
         for name, label in OBJECTIVES.items()
-        if f"equal_views/{name}" not in measure
+        if name not in claims.IN_BOTH
     }
     curves = any(name.startswith("long/") for name in runs)
     real = {name: runs[f"pixels/{name}"] for name in pixels.RUNS if f"pixels/{name}" in runs}
